@@ -1,0 +1,85 @@
+// swift-tools-version: 6.1
+import Foundation
+import PackageDescription
+
+/// The instruction set that numeric code is compiled for: `LASP_ARCHITECTURE` (any value that clang's
+/// `-march` takes, such as `native` or `x86-64-v3`), else the best x86-64 level of the building host.
+/// Build for the weakest node of a mixed cluster by setting it.
+let architecture: String = {
+  if let asked = Context.environment["LASP_ARCHITECTURE"], !asked.isEmpty { return asked }
+  let cpu = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+  let flags = Set(
+    cpu.split(separator: "\n").first { $0.hasPrefix("flags") }?.split(separator: " ") ?? [])
+  let level4: Set<Substring> = ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]
+  return level4.isSubset(of: flags) ? "x86-64-v4" : "x86-64-v3"
+}()
+let wide = architecture == "x86-64-v4"
+
+/// Flags of the targets that compute: vector instructions, and optimised in debug builds too, so that tests run at speed.
+let numeric: [SwiftSetting] =
+  [
+    .unsafeFlags(["-Xcc", "-march=\(architecture)", "-Xcc", "-fno-math-errno"]),
+    .unsafeFlags(["-O"], .when(configuration: .debug)),
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+  ] + (wide ? [.define("LASP_AVX512")] : [])
+
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+
+func module(
+  _ name: String, _ dependencies: [Target.Dependency] = [], numeric isNumeric: Bool = false
+) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: isNumeric ? numeric : [])
+}
+
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []
+) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies,
+    resources: resources, swiftSettings: numeric)
+}
+
+let package = Package(
+  name: "lasp-train",
+  products: [.executable(name: "lasp-train", targets: ["lasp-train"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "COpenMPI", pkgConfig: "mpi", providers: [.apt(["libopenmpi-dev"])]),
+    module("Configuration", [yams]),
+    module("Measurement"),
+    module("Tensors", ["COpenBLAS", "Measurement"], numeric: true),
+    module("Kernels", ["Tensors"], numeric: true),
+    module("MessagePassing", ["COpenMPI", "Configuration", "Measurement"]),
+    module("Autodiff", ["Kernels"], numeric: true),
+    module(
+      "SequenceParallel", ["Autodiff", "MessagePassing", "Configuration"], numeric: true),
+    module("Models", ["SequenceParallel", "Configuration"]),
+    module("DataParallel", ["Autodiff", "MessagePassing"], numeric: true),
+    module("Optimizers", ["Tensors", "Configuration"], numeric: true),
+    module("Corpora", ["Tensors", "Configuration"]),
+    module("Checkpoints", ["Models", "Optimizers", "DataParallel"]),
+    module("Training", ["Checkpoints", "Corpora"]),
+    .executableTarget(name: "lasp-train", dependencies: ["Training", argumentParser]),
+
+    tests("Configuration"),
+    tests("Measurement"),
+    tests("Tensors"),
+    tests("Kernels"),
+    tests("MessagePassing"),
+    tests("Autodiff"),
+    tests("SequenceParallel"),
+    tests("Models"),
+    tests("DataParallel"),
+    tests("Optimizers"),
+    tests("Corpora"),
+    tests("Checkpoints"),
+    tests("Training"),
+  ]
+)
