@@ -1,0 +1,116 @@
+import Glibc
+import Synchronization
+
+/// A caching allocator of one rank: what is released is kept and given out again.
+///
+/// The steady state of a training step asks the operating system for nothing: sizes repeat from step to
+/// step, so every request finds a released buffer of its size class. Memory is handed out uninitialised,
+/// 64-byte aligned; large blocks are whole pages.
+///
+/// - Complexity: O(1) a request, once warm.
+public final class BufferPool: Sendable {
+  private struct Blocks: @unchecked Sendable {
+    var free: [Int: [UnsafeMutableRawPointer]] = [:]
+    var statistics = Statistics()
+  }
+
+  /// What the pool holds, in bytes, and how often it had to ask for more.
+  public struct Statistics: Sendable {
+    /// Bytes given out now.
+    public var inUse = 0
+    /// The most bytes ever given out at once.
+    public var peak = 0
+    /// Bytes held from the operating system, given out or cached.
+    public var held = 0
+    /// Requests that no cached block could serve.
+    public var allocations = 0
+  }
+
+  private let blocks = Mutex(Blocks())
+
+  /// Makes an empty pool.
+  public init() {}
+
+  deinit {
+    blocks.withLock { $0.free.values.forEach { $0.forEach { Glibc.free($0) } } }
+  }
+
+  /// What the pool holds now.
+  public var statistics: Statistics { blocks.withLock { $0.statistics } }
+
+  /// Starts a new peak from what is in use now.
+  public func resetPeak() {
+    blocks.withLock { $0.statistics.peak = $0.statistics.inUse }
+  }
+
+  /// Gives cached blocks back to the operating system.
+  public func trim() {
+    blocks.withLock { blocks in
+      for (size, list) in blocks.free {
+        list.forEach { Glibc.free($0) }
+        blocks.statistics.held -= size * list.count
+      }
+      blocks.free = [:]
+    }
+  }
+
+  /// The size class of a request: at most one eighth more than asked for.
+  public static func sizeClass(bytes: Int) -> Int {
+    let least = max(bytes, 256)
+    let unit = max(64, 1 << (Int.bitWidth - least.leadingZeroBitCount - 4))
+    return (least + unit - 1) / unit * unit
+  }
+
+  func take(bytes: Int) -> (pointer: UnsafeMutableRawPointer, size: Int) {
+    let size = BufferPool.sizeClass(bytes: bytes)
+    let cached = blocks.withLock { blocks in
+      let block = blocks.free[size]?.popLast()
+      if block == nil {
+        blocks.statistics.held += size
+        blocks.statistics.allocations += 1
+      }
+      blocks.statistics.inUse += size
+      blocks.statistics.peak = max(blocks.statistics.peak, blocks.statistics.inUse)
+      return block.map { Block(pointer: $0) }
+    }
+    if let cached { return (cached.pointer, size) }
+    var pointer: UnsafeMutableRawPointer?
+    let alignment = size >= 1 << 21 ? 1 << 21 : (size >= 4096 ? 4096 : 64)
+    guard posix_memalign(&pointer, alignment, size) == 0, let pointer else {
+      preconditionFailure("out of memory: \(size) bytes asked for; fewer tokens a rank help")
+    }
+    if size >= 1 << 21 { madvise(pointer, size, MADV_HUGEPAGE) }
+    return (pointer, size)
+  }
+
+  func giveBack(_ pointer: UnsafeMutableRawPointer, size: Int) {
+    let block = Block(pointer: pointer)
+    blocks.withLock { blocks in
+      blocks.free[size, default: []].append(block.pointer)
+      blocks.statistics.inUse -= size
+    }
+  }
+
+  private struct Block: @unchecked Sendable { let pointer: UnsafeMutableRawPointer }
+}
+
+/// A block of pooled memory; it returns to its pool when the last reference goes.
+public final class Buffer: @unchecked Sendable {
+  /// The first element.
+  public let pointer: UnsafeMutablePointer<Float>
+  /// How many elements were asked for.
+  public let count: Int
+  private let size: Int
+  private let pool: BufferPool
+
+  /// Takes uninitialised room for `count` floats from a pool.
+  public init(count: Int, pool: BufferPool) {
+    let block = pool.take(bytes: count * MemoryLayout<Float>.stride)
+    pointer = block.pointer.assumingMemoryBound(to: Float.self)
+    size = block.size
+    self.count = count
+    self.pool = pool
+  }
+
+  deinit { pool.giveBack(UnsafeMutableRawPointer(pointer), size: size) }
+}

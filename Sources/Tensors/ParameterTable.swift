@@ -1,0 +1,122 @@
+/// An index into a `ParameterTable`: what a layer holds instead of its weights.
+public struct Parameter: Hashable, Sendable {
+  /// Position in the table.
+  public let index: Int
+}
+
+/// What a parameter is for; weight decay and initialisation read it.
+public enum ParameterRole: String, Sendable {
+  /// A projection.
+  case matrix
+  /// A normalisation's weight, or another per-channel scale.
+  case norm
+  /// An embedding table, or a head tied to it.
+  case embedding
+  /// A bias, a decay or a step-size offset.
+  case bias
+}
+
+/// How a parameter's first values are drawn, as a pure function of (seed, global index).
+public enum ParameterInitialization: Sendable {
+  /// Normal with mean 0 and this standard deviation.
+  case normal(deviation: Double)
+  /// Every element the same.
+  case constant(Double)
+  /// Computed from the element's index in the parameter.
+  case indexed(@Sendable (_ index: Int) -> Double)
+  /// Computed from the element's index and a uniform number in [0, 1).
+  case drawn(@Sendable (_ index: Int, _ uniform: Double) -> Double)
+}
+
+/// Every parameter of a model as a range in one index space, region by region.
+///
+/// Reduction buckets, optimizer shards and checkpoints are ranges of this space.
+public struct ParameterTable: Sendable {
+  /// One parameter.
+  public struct Entry: Sendable {
+    /// Its name in the model, such as `blocks.3.mixer.out`.
+    public let name: String
+    /// Its extents; a projection is `[output, input]`.
+    public let shape: Shape
+    /// Where it lies in the index space.
+    public let range: Range<Int>
+    /// What it is for.
+    public let role: ParameterRole
+    /// The region it belongs to.
+    public let region: Int
+    /// How its first values are drawn.
+    public let initialization: ParameterInitialization
+  }
+
+  /// One region: the parameters of a block, of the embedding, or of the head.
+  public struct Region: Sendable {
+    /// Its name, such as `blocks.3`.
+    public let name: String
+    /// The part of the index space its parameters fill.
+    public internal(set) var range: Range<Int>
+  }
+
+  /// All parameters, in the order of their ranges.
+  public private(set) var entries: [Entry] = []
+  /// All regions, in the order of the forward pass.
+  public private(set) var regions: [Region] = []
+
+  /// Makes an empty table.
+  public init() {}
+
+  /// Number of elements of all parameters.
+  public var count: Int { entries.last?.range.upperBound ?? 0 }
+
+  /// Opens the next region; parameters added from now on belong to it.
+  @discardableResult
+  public mutating func addRegion(_ name: String) -> Int {
+    regions.append(Region(name: name, range: count..<count))
+    return regions.count - 1
+  }
+
+  /// Adds a parameter to the region opened last.
+  public mutating func add(
+    _ name: String, _ shape: Shape, role: ParameterRole, initialization: ParameterInitialization
+  ) -> Parameter {
+    precondition(!regions.isEmpty, "a parameter needs a region: \(name)")
+    precondition(!entries.contains { $0.name == name }, "two parameters named \(name)")
+    let range = count..<count + shape.count
+    entries.append(
+      Entry(
+        name: name, shape: shape, range: range, role: role, region: regions.count - 1,
+        initialization: initialization))
+    regions[regions.count - 1].range =
+      regions[regions.count - 1].range.lowerBound..<range.upperBound
+    return Parameter(index: entries.count - 1)
+  }
+
+  /// One parameter's entry.
+  public subscript(_ parameter: Parameter) -> Entry { entries[parameter.index] }
+
+  /// The parameter of that name.
+  public func parameter(named name: String) -> Parameter? {
+    entries.firstIndex { $0.name == name }.map(Parameter.init)
+  }
+
+  /// Writes the first values of the elements in `range` of the index space.
+  ///
+  /// - Parameter destination: Room for `range.count` numbers.
+  public func initialize(
+    _ range: Range<Int>, seed: UInt64, into destination: UnsafeMutablePointer<Float>
+  ) {
+    let random = Random(seed: seed, purpose: 0x1417)
+    for entry in entries where entry.range.overlaps(range) {
+      for index in entry.range.clamped(to: range) {
+        let local = index - entry.range.lowerBound
+        let value: Double =
+          switch entry.initialization {
+          case .normal(let deviation): deviation * random.normal(at: UInt64(index))
+          case .constant(let value): value
+          case .indexed(let function): function(local)
+          case .drawn(let function): function(local, random.uniform(at: UInt64(index)))
+          }
+        destination[index - range.lowerBound] = Float(value)
+      }
+    }
+  }
+}
