@@ -1,0 +1,98 @@
+import Foundation
+
+/// What multiplies the state over a shard: `M` of `S_out = M S_in + B`.
+public enum StateMapKind: Sendable {
+  /// One number: no decay, fixed decay, scalar decay.
+  case scalar
+  /// One number per key channel: vector decay.
+  case vector
+  /// A matrix `[K, K]`: the delta rules.
+  case matrix
+
+  /// Floats of one `M`.
+  public func count(_ keyDimension: Int) -> Int {
+    switch self {
+    case .scalar: 1
+    case .vector: keyDimension
+    case .matrix: keyDimension * keyDimension
+    }
+  }
+}
+
+/// The algebra of a shard's affine map on states of shape `[K, V]`: applied, transposed, composed.
+public struct StateMap: Sendable {
+  /// What `M` is.
+  public let kind: StateMapKind
+  /// `K` and `V`.
+  public let keyDimension, valueDimension: Int
+
+  /// The algebra for states of shape `[K, V]`.
+  public init(_ kind: StateMapKind, keyDimension: Int, valueDimension: Int) {
+    (self.kind, self.keyDimension, self.valueDimension) = (kind, keyDimension, valueDimension)
+  }
+
+  /// The scalar `M` of a shard whose decay does not come from data: `λ^tokens`, or 0 where a document starts.
+  public static func known(logDecay: Float, tokens: Int, containsStart: Bool) -> Float {
+    if containsStart { return 0 }
+    return Float(exp(Double(max(logDecay, -80)) * Double(tokens)))
+  }
+
+  /// `S_out = M S_in + B`; `output` may be `sum` (and, unless `M` is a matrix, `input`).
+  public func combine(
+    _ map: UnsafePointer<Float>, _ input: UnsafePointer<Float>, adding sum: UnsafePointer<Float>,
+    into output: UnsafeMutablePointer<Float>
+  ) {
+    apply(map, transposed: false, input, adding: sum, into: output)
+  }
+
+  /// `D_in = Mᵀ D_out + E`; aliasing as for `combine`.
+  public func combineTransposed(
+    _ map: UnsafePointer<Float>, _ input: UnsafePointer<Float>, adding sum: UnsafePointer<Float>,
+    into output: UnsafeMutablePointer<Float>
+  ) {
+    apply(map, transposed: true, input, adding: sum, into: output)
+  }
+
+  /// The map of two shards in a row, `(later ∘ earlier)`: `M = M₂ M₁`, or `M₁ᵀ M₂ᵀ` kept untransposed.
+  ///
+  /// With `combine` for the sums (`B = M₂ B₁ + B₂`; backward `E = M₁ᵀ E₂ + E₁`) this is all that a gather
+  /// or a scan needs. `output` must not alias the inputs where `M` is a matrix.
+  public func composeMaps(
+    later: UnsafePointer<Float>, earlier: UnsafePointer<Float>,
+    into output: UnsafeMutablePointer<Float>
+  ) {
+    let K = keyDimension
+    switch kind {
+    case .scalar: output[0] = later[0] * earlier[0]
+    case .vector: for d in 0..<K { output[d] = later[d] * earlier[d] }
+    case .matrix:
+      output.update(repeating: 0, count: K * K)
+      StateMap(.matrix, keyDimension: K, valueDimension: K)
+        .apply(later, transposed: false, earlier, adding: output, into: output)
+    }
+  }
+
+  private func apply(
+    _ map: UnsafePointer<Float>, transposed: Bool, _ input: UnsafePointer<Float>,
+    adding sum: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>
+  ) {
+    let (K, V) = (keyDimension, valueDimension)
+    for d in 0..<K {
+      let target = output + d * V
+      let addend = sum + d * V
+      switch kind {
+      case .scalar, .vector:
+        let factor = map[kind == .scalar ? 0 : d]
+        let source = input + d * V
+        for x in 0..<V { target[x] = addend[x].addingProduct(factor, source[x]) }
+      case .matrix:
+        for x in 0..<V { target[x] = addend[x] }
+        for e in 0..<K {
+          let factor = transposed ? map[e * K + d] : map[d * K + e]
+          let source = input + e * V
+          for x in 0..<V { target[x] = target[x].addingProduct(factor, source[x]) }
+        }
+      }
+    }
+  }
+}
