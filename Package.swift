@@ -15,13 +15,18 @@ let architecture: String = {
 }()
 let wide = architecture == "x86-64-v4"
 
+/// Let plain loops use 512-bit vectors too: LLVM prefers 256 bits at this level unless told otherwise.
+let wideLoops = [
+  "-Xcc", "-Xclang", "-Xcc", "-target-feature", "-Xcc", "-Xclang", "-Xcc", "-prefer-256-bit",
+]
+
 /// Flags of the targets that compute: vector instructions, and optimised in debug builds too, so that tests run at speed.
 let numeric: [SwiftSetting] =
   [
     .unsafeFlags(["-Xcc", "-march=\(architecture)", "-Xcc", "-fno-math-errno"]),
     .unsafeFlags(["-O"], .when(configuration: .debug)),
     .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
-  ] + (wide ? [.define("LASP_AVX512")] : [])
+  ] + (wide ? [.define("LASP_AVX512"), .unsafeFlags(wideLoops)] : [])
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let argumentParser = Target.Dependency.product(
