@@ -1,0 +1,35 @@
+import Tensors
+
+/// What can be wrong with a file or folder of weights or training state.
+public enum CheckpointError: Error, Equatable, CustomStringConvertible {
+  /// The operating system refused an operation.
+  case file(FileError)
+  /// The content breaks the format's rules.
+  case damaged(path: String, reason: String)
+  /// The content is of a kind that this program cannot read.
+  case unsupported(path: String, reason: String)
+  /// A tensor that was asked for is not there.
+  case missingTensor(path: String, name: String)
+  /// A tensor's elements cannot be read as what was asked for.
+  case wrongElements(path: String, name: String, type: ElementType, wanted: String)
+  /// A folder without the file that it must have.
+  case notAModelFolder(path: String, missing: String)
+
+  /// One sentence: what is wrong, where, and what to do.
+  public var description: String {
+    switch self {
+    case .file(let error):
+      error.description
+    case .damaged(let path, let reason):
+      "\(path) is damaged: \(reason); get the file again"
+    case .unsupported(let path, let reason):
+      "\(path) cannot be read: \(reason)"
+    case .missingTensor(let path, let name):
+      "\(path) has no tensor named \(name)"
+    case .wrongElements(let path, let name, let type, let wanted):
+      "\(path): tensor \(name) holds \(type.rawValue) elements, but \(wanted) are needed"
+    case .notAModelFolder(let path, let missing):
+      "\(path) is no model folder: it has no \(missing)"
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import Foundation
+import Tensors
+
+/// Any JSON value: what keeps the keys of a `config.json` that this program does not know.
+public enum JSONValue: Sendable, Equatable {
+  /// `null`.
+  case null
+  /// `true` or `false`.
+  case bool(Bool)
+  /// A whole number.
+  case integer(Int)
+  /// A number with a fraction or beyond 64 bits.
+  case number(Double)
+  /// A text.
+  case string(String)
+  /// A list.
+  case array([JSONValue])
+  /// Values by name.
+  case object([String: JSONValue])
+
+  /// The value under a key of an object; nil when there is none, or when this is no object.
+  public subscript(_ key: String) -> JSONValue? {
+    if case .object(let fields) = self { fields[key] } else { nil }
+  }
+
+  /// The flag, if this is one.
+  public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+
+  /// The whole number, if this is one.
+  public var integer: Int? { if case .integer(let value) = self { value } else { nil } }
+
+  /// The number; infinity may stand as `Infinity` or as `{"__float__": "Infinity"}`.
+  public var number: Double? {
+    switch self {
+    case .integer(let value): return Double(value)
+    case .number(let value): return value
+    case .object(let fields):
+      guard fields.count == 1, case .string(let text)? = fields["__float__"] else { return nil }
+      return ["Infinity": .infinity, "-Infinity": -.infinity, "NaN": .nan][text]
+    default: return nil
+    }
+  }
+
+  /// The text, if this is one.
+  public var string: String? { if case .string(let value) = self { value } else { nil } }
+
+  /// The list, if this is one.
+  public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
+
+  /// The values by name, if this is an object.
+  public var object: [String: JSONValue]? {
+    if case .object(let value) = self { value } else { nil }
+  }
+
+  /// Reads a file; `Infinity` and `NaN` without quotes are accepted, as Python writes them.
+  ///
+  /// - Throws: `CheckpointError` when the file cannot be read or is not JSON.
+  public init(file path: String) throws(CheckpointError) {
+    let text: Data
+    do throws(FileError) {
+      let file = try MappedFile(path: path)
+      text = Data(file.bytes)
+    } catch {
+      throw .file(error)
+    }
+    let decoder = JSONDecoder()
+    decoder.allowsJSON5 = true
+    do {
+      self = try decoder.decode(JSONValue.self, from: text)
+    } catch {
+      throw .damaged(path: path, reason: "it is not JSON")
+    }
+  }
+
+  /// The text of a file: indented, keys sorted.
+  ///
+  /// Numbers that are not finite have no place in JSON; leave such keys out.
+  public var encoded: Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    do {
+      return try encoder.encode(self) + Data("\n".utf8)
+    } catch {
+      preconditionFailure("a number that is not finite cannot be written as JSON: \(error)")
+    }
+  }
+}
+
+extension JSONValue: Codable {
+  /// Reads any value.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if container.decodeNil() {
+      self = .null
+    } else if let value = try? container.decode(Bool.self) {
+      self = .bool(value)
+    } else if let value = try? container.decode(Int.self) {
+      self = .integer(value)
+    } else if let value = try? container.decode(Double.self) {
+      self = .number(value)
+    } else if let value = try? container.decode(String.self) {
+      self = .string(value)
+    } else if let value = try? container.decode([JSONValue].self) {
+      self = .array(value)
+    } else {
+      self = .object(try container.decode([String: JSONValue].self))
+    }
+  }
+
+  /// Writes any value.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .null: try container.encodeNil()
+    case .bool(let value): try container.encode(value)
+    case .integer(let value): try container.encode(value)
+    case .number(let value): try container.encode(value)
+    case .string(let value): try container.encode(value)
+    case .array(let value): try container.encode(value)
+    case .object(let value): try container.encode(value)
+    }
+  }
+}
+
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
+  ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral,
+  ExpressibleByDictionaryLiteral
+{
+  /// A text.
+  public init(stringLiteral value: String) { self = .string(value) }
+  /// A whole number.
+  public init(integerLiteral value: Int) { self = .integer(value) }
+  /// A number.
+  public init(floatLiteral value: Double) { self = .number(value) }
+  /// A flag.
+  public init(booleanLiteral value: Bool) { self = .bool(value) }
+  /// A list.
+  public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  /// Values by name; a key may stand once.
+  public init(dictionaryLiteral elements: (String, JSONValue)...) {
+    self = .object(Dictionary(uniqueKeysWithValues: elements))
+  }
+}

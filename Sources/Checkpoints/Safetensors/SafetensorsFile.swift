@@ -1,0 +1,145 @@
+import Tensors
+
+/// Tensors that can be read by name: a safetensors file, or a folder of them.
+public protocol TensorSource: Sendable {
+  /// The file or folder, for messages.
+  var path: String { get }
+  /// Every tensor there is, in the order of the bytes.
+  var tensors: [StoredTensor] { get }
+  /// The tensor of that name, or nil.
+  func tensor(_ name: String) -> StoredTensor?
+  /// Reads a part of a floating-point tensor as fp32.
+  ///
+  /// - Parameters:
+  ///   - name: The tensor's name.
+  ///   - elements: Which elements, in row-major order; all when nil.
+  ///   - destination: Room for as many numbers.
+  /// - Throws: `CheckpointError` when the tensor is missing or holds integers.
+  func readFloats(
+    _ name: String, elements: Range<Int>?, into destination: UnsafeMutablePointer<Float>
+  ) throws(CheckpointError)
+  /// Reads a whole tensor of integers.
+  ///
+  /// - Throws: `CheckpointError` when the tensor is missing, holds floating-point numbers, or holds
+  ///   a number above `Int.max`.
+  func readIntegers(_ name: String) throws(CheckpointError) -> [Int]
+}
+
+extension TensorSource {
+  /// Reads a whole floating-point tensor as fp32.
+  public func readFloats(_ name: String) throws(CheckpointError) -> [Float] {
+    guard let tensor = tensor(name) else { throw .missingTensor(path: path, name: name) }
+    // An array's initialiser rethrows untyped, so the error is carried out by hand.
+    var failure: CheckpointError?
+    let numbers = [Float](unsafeUninitializedCapacity: max(1, tensor.count)) { buffer, count in
+      do throws(CheckpointError) {
+        try readFloats(name, elements: nil, into: buffer.baseAddress!)
+        count = tensor.count
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return numbers
+  }
+}
+
+/// A safetensors file, mapped: only what is read is loaded.
+public final class SafetensorsFile: TensorSource {
+  /// Where the file lies.
+  public let path: String
+  /// Free text about the file, such as `format: pt`.
+  public let metadata: [String: String]
+  /// Every tensor of the file, in the order of its bytes.
+  public let tensors: [StoredTensor]
+
+  private let file: MappedFile
+  private let dataStart: Int
+  private let positions: [String: Int]
+
+  /// Opens a file and checks its header; reads no data.
+  ///
+  /// - Throws: `CheckpointError` when it cannot be opened, is damaged or is not a safetensors file.
+  public init(path: String) throws(CheckpointError) {
+    do throws(FileError) {
+      file = try MappedFile(path: path)
+    } catch {
+      throw .file(error)
+    }
+    let header = try SafetensorsHeader(file: file.bytes, path: path)
+    self.path = path
+    metadata = header.metadata
+    tensors = header.tensors
+    dataStart = file.bytes.count - header.dataBytes
+    positions = Dictionary(
+      uniqueKeysWithValues: tensors.indices.map { (header.tensors[$0].name, $0) })
+  }
+
+  /// The tensor of that name, or nil.
+  public func tensor(_ name: String) -> StoredTensor? { positions[name].map { tensors[$0] } }
+
+  /// Reads a part of a floating-point tensor (F32, F16, BF16 or F64) as fp32.
+  ///
+  /// The file's pages are given back to the system afterwards.
+  public func readFloats(
+    _ name: String, elements: Range<Int>? = nil, into destination: UnsafeMutablePointer<Float>
+  ) throws(CheckpointError) {
+    guard let tensor = tensor(name) else { throw .missingTensor(path: path, name: name) }
+    let elements = elements ?? 0..<tensor.count
+    precondition(
+      elements.lowerBound >= 0 && elements.upperBound <= tensor.count,
+      "elements \(elements) of tensor \(name), which has \(tensor.count)")
+    let start = dataStart + tensor.range.lowerBound + elements.lowerBound * tensor.type.size
+    guard !elements.isEmpty, let base = file.bytes.baseAddress else { return }
+    let source = base + start
+    switch tensor.type {
+    case .float32:
+      NumberFormats.read(float32: source, count: elements.count, into: destination)
+    case .float16:
+      NumberFormats.read(float16: source, count: elements.count, into: destination)
+    case .bfloat16:
+      NumberFormats.read(bfloat16: source, count: elements.count, into: destination)
+    case .float64:
+      NumberFormats.read(float64: source, count: elements.count, into: destination)
+    default:
+      throw .wrongElements(
+        path: path, name: name, type: tensor.type, wanted: "floating-point numbers")
+    }
+    file.release(start..<start + elements.count * tensor.type.size)
+  }
+
+  /// Reads a whole tensor of integers of any width.
+  public func readIntegers(_ name: String) throws(CheckpointError) -> [Int] {
+    guard let tensor = tensor(name) else { throw .missingTensor(path: path, name: name) }
+    let bytes = UnsafeRawBufferPointer(
+      rebasing: file.bytes[dataStart...][
+        dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound])
+    func integers<T: FixedWidthInteger>(_: T.Type) -> [Int]? {
+      var numbers: [Int] = []
+      numbers.reserveCapacity(tensor.count)
+      for i in 0..<tensor.count {
+        let element = bytes.loadUnaligned(fromByteOffset: i * tensor.type.size, as: T.self)
+        guard let number = Int(exactly: element) else { return nil }
+        numbers.append(number)
+      }
+      return numbers
+    }
+    let numbers =
+      switch tensor.type {
+      case .int64: integers(Int64.self)
+      case .int32: integers(Int32.self)
+      case .int16: integers(Int16.self)
+      case .int8: integers(Int8.self)
+      case .uint64: integers(UInt64.self)
+      case .uint32: integers(UInt32.self)
+      case .uint16: integers(UInt16.self)
+      case .uint8, .bool: integers(UInt8.self)
+      case .float64, .float32, .float16, .bfloat16: [Int]?.none
+      }
+    guard let numbers else {
+      throw .wrongElements(
+        path: path, name: name, type: tensor.type, wanted: "integers of at most 63 bits")
+    }
+    return numbers
+  }
+}

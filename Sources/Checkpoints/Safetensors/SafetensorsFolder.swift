@@ -1,0 +1,137 @@
+import Foundation
+
+/// The tensors of a model folder: `model.safetensors`, or the shards that an index file names.
+public final class SafetensorsFolder: TensorSource {
+  /// The folder.
+  public let path: String
+  /// Every tensor of every file, file by file.
+  public let tensors: [StoredTensor]
+
+  private let files: [SafetensorsFile]
+  private let places: [String: Int]
+
+  /// Name of the file that holds everything.
+  static let singleName = "model.safetensors"
+  /// Name of the file that says which shard holds which tensor.
+  static let indexName = "model.safetensors.index.json"
+
+  /// Opens a folder's files and checks their headers; reads no data.
+  ///
+  /// - Throws: `CheckpointError` when there is no such file, when one is damaged or missing, or when
+  ///   a tensor lies in two files or not in the one that the index names.
+  public init(path: String) throws(CheckpointError) {
+    self.path = path
+    let single = "\(path)/\(SafetensorsFolder.singleName)"
+    let index = "\(path)/\(SafetensorsFolder.indexName)"
+    var expected: [String: String] = [:]
+    var names = [SafetensorsFolder.singleName]
+    if !FileManager.default.fileExists(atPath: single) {
+      guard FileManager.default.fileExists(atPath: index) else {
+        throw .notAModelFolder(
+          path: path,
+          missing: "\(SafetensorsFolder.singleName) and no \(SafetensorsFolder.indexName)")
+      }
+      expected = try SafetensorsIndex(path: index).weightMap
+      names = Set(expected.values).sorted()
+    }
+    var files: [SafetensorsFile] = []
+    var places: [String: Int] = [:]
+    for name in names {
+      guard !name.contains("/") else {
+        throw .damaged(path: index, reason: "it names the file \(name), which is not in its folder")
+      }
+      let file = try SafetensorsFile(path: "\(path)/\(name)")
+      for tensor in file.tensors {
+        if let other = places.updateValue(files.count, forKey: tensor.name) {
+          throw .damaged(
+            path: path,
+            reason: "tensor \(tensor.name) lies in \(names[other]) and in \(name)")
+        }
+      }
+      files.append(file)
+    }
+    for (tensor, name) in expected.sorted(by: { $0.key < $1.key })
+    where places[tensor].map({ names[$0] }) != name {
+      throw .damaged(
+        path: path, reason: "\(name) lacks tensor \(tensor), which the index puts there")
+    }
+    self.files = files
+    self.places = places
+    tensors = files.flatMap(\.tensors)
+  }
+
+  /// The tensor of that name, or nil.
+  public func tensor(_ name: String) -> StoredTensor? {
+    places[name].flatMap { files[$0].tensor(name) }
+  }
+
+  /// Reads a part of a floating-point tensor as fp32.
+  public func readFloats(
+    _ name: String, elements: Range<Int>? = nil, into destination: UnsafeMutablePointer<Float>
+  ) throws(CheckpointError) {
+    try file(of: name).readFloats(name, elements: elements, into: destination)
+  }
+
+  /// Reads a whole tensor of integers.
+  public func readIntegers(_ name: String) throws(CheckpointError) -> [Int] {
+    try file(of: name).readIntegers(name)
+  }
+
+  private func file(of name: String) throws(CheckpointError) -> SafetensorsFile {
+    guard let place = places[name] else { throw .missingTensor(path: path, name: name) }
+    return files[place]
+  }
+}
+
+/// The index file of a sharded folder.
+struct SafetensorsIndex {
+  /// Which file holds which tensor.
+  let weightMap: [String: String]
+
+  private struct Content: Codable {
+    struct Metadata: Encodable {
+      let total_size: Int
+    }
+    var metadata: Metadata?
+    var weight_map: [String: String]
+
+    enum CodingKeys: CodingKey { case metadata, weight_map }
+
+    init(metadata: Metadata, weight_map: [String: String]) {
+      self.metadata = metadata
+      self.weight_map = weight_map
+    }
+
+    init(from decoder: any Decoder) throws {
+      weight_map = try decoder.container(keyedBy: CodingKeys.self)
+        .decode([String: String].self, forKey: .weight_map)
+    }
+
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(metadata, forKey: .metadata)
+      try container.encode(weight_map, forKey: .weight_map)
+    }
+  }
+
+  init(weightMap: [String: String]) { self.weightMap = weightMap }
+
+  init(path: String) throws(CheckpointError) {
+    do {
+      weightMap = try JSONDecoder().decode(
+        Content.self, from: Data(contentsOf: URL(fileURLWithPath: path))
+      ).weight_map
+    } catch {
+      throw .damaged(path: path, reason: "it is not JSON with a weight_map from tensors to files")
+    }
+  }
+
+  /// The file's text, given the bytes of all tensors together.
+  func encoded(totalBytes: Int) -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    // Strings and one integer always encode.
+    return try! encoder.encode(
+      Content(metadata: .init(total_size: totalBytes), weight_map: weightMap))
+  }
+}

@@ -1,0 +1,180 @@
+import Foundation
+
+/// One tensor of a safetensors file: its name, element type, shape, and place.
+public struct StoredTensor: Sendable, Equatable {
+  /// The name in the file.
+  public let name: String
+  /// How its elements are stored.
+  public let type: ElementType
+  /// Extents, outermost first; row-major.
+  public let shape: [Int]
+  /// Where its bytes lie, counted from the first byte after the header.
+  public let range: Range<Int>
+
+  /// Number of elements.
+  public var count: Int { range.count / type.size }
+}
+
+/// The header of a safetensors file: 8 bytes of length (little endian), then JSON, then the data.
+///
+/// - Source: https://huggingface.co/docs/safetensors, "Format".
+struct SafetensorsHeader: Equatable {
+  /// Free text about the file.
+  var metadata: [String: String]
+  /// The tensors, in the order of their bytes.
+  var tensors: [StoredTensor]
+
+  /// Number of bytes that the tensors take.
+  var dataBytes: Int { tensors.last?.range.upperBound ?? 0 }
+
+  /// A longer header is refused, as the format's own reader does.
+  private static let longest = 100_000_000
+
+  /// Places tensors one after another, those with the largest elements first so that all are aligned.
+  init(
+    metadata: [String: String], placing tensors: [(name: String, type: ElementType, shape: [Int])]
+  ) {
+    precondition(
+      Set(tensors.map(\.name)).count == tensors.count, "two tensors of a file have the same name")
+    self.metadata = metadata
+    self.tensors = []
+    let sizes = Set(tensors.map(\.type.size)).sorted(by: >)
+    var offset = 0
+    for tensor in sizes.flatMap({ size in tensors.filter { $0.type.size == size } }) {
+      let bytes = tensor.shape.reduce(tensor.type.size, *)
+      self.tensors.append(
+        StoredTensor(
+          name: tensor.name, type: tensor.type, shape: tensor.shape, range: offset..<offset + bytes)
+      )
+      offset += bytes
+    }
+  }
+
+  /// Reads and checks the header of a whole file.
+  ///
+  /// - Throws: `CheckpointError.damaged` when the header, a shape or an offset breaks the format's
+  ///   rules, or when the file is longer or shorter than the header says.
+  init(file: UnsafeRawBufferPointer, path: String) throws(CheckpointError) {
+    func damaged(_ reason: String) -> CheckpointError { .damaged(path: path, reason: reason) }
+    guard file.count >= 8 else {
+      throw damaged("it has \(file.count) bytes, and a safetensors file has at least 8")
+    }
+    let length = UInt64(littleEndian: file.loadUnaligned(as: UInt64.self))
+    guard length <= SafetensorsHeader.longest else {
+      throw damaged("it announces a header of \(length) bytes, so it is not a safetensors file")
+    }
+    let start = 8 + Int(length)
+    guard start <= file.count else {
+      throw damaged("it has \(file.count) bytes, but its header alone ends at byte \(start)")
+    }
+    let fields: [String: Field]
+    do {
+      fields = try JSONDecoder().decode([String: Field].self, from: Data(file[8..<start]))
+    } catch {
+      throw damaged("its header of \(length) bytes is not the JSON of a safetensors file")
+    }
+    metadata = [:]
+    tensors = []
+    for (name, field) in fields {
+      switch field {
+      case .metadata(let text):
+        guard name == "__metadata__" else {
+          throw damaged("tensor \(name) has no dtype, shape and data_offsets")
+        }
+        metadata = text
+      case .tensor(let description):
+        tensors.append(try description.checked(name: name, path: path))
+      }
+    }
+    tensors.sort {
+      ($0.range.lowerBound, $0.range.upperBound, $0.name)
+        < ($1.range.lowerBound, $1.range.upperBound, $1.name)
+    }
+    var end = 0
+    for tensor in tensors {
+      guard tensor.range.lowerBound == end else {
+        let fault = tensor.range.lowerBound < end ? "overlaps the tensor before it" : "leaves a gap"
+        throw damaged(
+          "tensor \(tensor.name) \(fault): it begins at byte \(tensor.range.lowerBound), not \(end)"
+        )
+      }
+      end = tensor.range.upperBound
+    }
+    guard file.count - start == end else {
+      let fault = file.count - start < end ? "truncated" : "too long"
+      throw damaged("it is \(fault): it has \(file.count) bytes and should have \(start + end)")
+    }
+  }
+
+  /// The bytes that stand before the data: length and JSON, padded with spaces to a multiple of 64.
+  var encoded: Data {
+    var parts: [String] = []
+    if !metadata.isEmpty {
+      let pairs = metadata.sorted { $0.key < $1.key }
+        .map { "\(quoted($0.key)):\(quoted($0.value))" }
+      parts.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
+    }
+    for tensor in tensors {
+      let shape = tensor.shape.map(String.init).joined(separator: ",")
+      parts.append(
+        "\(quoted(tensor.name)):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],"
+          + "\"data_offsets\":[\(tensor.range.lowerBound),\(tensor.range.upperBound)]}")
+    }
+    var json = Data("{\(parts.joined(separator: ","))}".utf8)
+    json.append(Data(repeating: 0x20, count: (64 - (8 + json.count) % 64) % 64))
+    return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Data($0) } + json
+  }
+
+  private func quoted(_ text: String) -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .withoutEscapingSlashes
+    // A string always encodes.
+    return String(decoding: try! encoder.encode(text), as: UTF8.self)
+  }
+}
+
+/// A value of the header's JSON object, before its numbers are checked.
+private enum Field: Decodable {
+  case metadata([String: String])
+  case tensor(Description)
+
+  init(from decoder: any Decoder) throws {
+    if let text = try? [String: String](from: decoder) {
+      self = .metadata(text)
+    } else {
+      self = .tensor(try Description(from: decoder))
+    }
+  }
+
+  struct Description: Decodable {
+    let dtype: String
+    let shape: [Int]
+    let data_offsets: [Int]
+
+    func checked(name: String, path: String) throws(CheckpointError) -> StoredTensor {
+      guard let type = ElementType(rawValue: dtype) else {
+        throw .unsupported(
+          path: path, reason: "tensor \(name) has elements of type \(dtype), which is not supported"
+        )
+      }
+      var bytes = type.size
+      for extent in shape {
+        let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
+        guard extent >= 0, !overflow else {
+          throw .damaged(path: path, reason: "tensor \(name) has the impossible shape \(shape)")
+        }
+        bytes = product
+      }
+      guard data_offsets.count == 2, data_offsets[0] >= 0, data_offsets[0] <= data_offsets[1],
+        data_offsets[1] - data_offsets[0] == bytes
+      else {
+        throw .damaged(
+          path: path,
+          reason: "tensor \(name) of \(dtype) \(shape) needs \(bytes) bytes, "
+            + "but its data_offsets are \(data_offsets)")
+      }
+      return StoredTensor(
+        name: name, type: type, shape: shape, range: data_offsets[0]..<data_offsets[1])
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import Glibc
+
+/// A file operation that the operating system refused.
+public struct FileError: Error, Equatable, CustomStringConvertible {
+  /// What was tried, such as `open` or `write to`.
+  public let action: String
+  /// The file or folder.
+  public let path: String
+  /// The system's error number.
+  public let code: Int32
+
+  /// Describes a refused operation.
+  ///
+  /// - Parameters:
+  ///   - action: What was tried, as it reads after "cannot".
+  ///   - path: The file or folder.
+  ///   - code: The error number; the calling thread's `errno` unless given.
+  public init(_ action: String, _ path: String, code: Int32 = errno) {
+    self.action = action
+    self.path = path
+    self.code = code
+  }
+
+  /// One sentence: what failed, where, why, and what to do where that is known.
+  public var description: String {
+    "cannot \(action) \(path): \(String(cString: strerror(code)))\(cure)"
+  }
+
+  private var cure: String {
+    switch code {
+    case ENOSPC, EDQUOT: "; free space there or write to another disk"
+    case EACCES, EPERM, EROFS: "; choose a place that this user may use"
+    default: ""
+    }
+  }
+}

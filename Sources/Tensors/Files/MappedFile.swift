@@ -1,0 +1,49 @@
+import Glibc
+
+/// A file seen as memory, read only: a page is read from disk when it is first touched.
+///
+/// The file must keep its length while it is mapped.
+public final class MappedFile: @unchecked Sendable {
+  /// Where the file lies.
+  public let path: String
+  /// The whole content.
+  public let bytes: UnsafeRawBufferPointer
+
+  /// Maps a file.
+  ///
+  /// - Throws: `FileError` when it is missing, a folder, or unreadable.
+  public init(path: String) throws(FileError) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError("open", path) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw FileError("inspect", path) }
+    guard status.st_mode & S_IFMT != S_IFDIR else { throw FileError("read", path, code: EISDIR) }
+    self.path = path
+    let count = Int(status.st_size)
+    guard count > 0 else {
+      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+      return
+    }
+    guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED
+    else { throw FileError("map", path) }
+    bytes = UnsafeRawBufferPointer(start: base, count: count)
+  }
+
+  deinit {
+    if let base = bytes.baseAddress {
+      munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
+    }
+  }
+
+  /// Gives the memory of pages that were read back to the system; they are read again if touched.
+  ///
+  /// - Parameter range: Offsets in bytes; only pages that lie wholly inside are given back.
+  public func release(_ range: Range<Int>) {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let first = (range.lowerBound + page - 1) / page * page
+    let last = range.upperBound == bytes.count ? bytes.count : range.upperBound / page * page
+    guard let base = bytes.baseAddress, first < last else { return }
+    madvise(UnsafeMutableRawPointer(mutating: base) + first, last - first, MADV_DONTNEED)
+  }
+}
