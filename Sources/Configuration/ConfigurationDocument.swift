@@ -1,0 +1,133 @@
+import Foundation
+
+/// The values that a run file and a command line give to the keys of some schemas, where each stands,
+/// and what is wrong with them.
+///
+/// Concretely: a key's value is the last of default, run file, command line. A value that does not fit
+/// its key is noted in `problems` and the default takes its place, so that reading goes on and all
+/// problems are found at once.
+public struct ConfigurationDocument: Sendable {
+  /// The sections, in the order in which they are printed.
+  public let schemas: [SectionSchema]
+  /// What is wrong so far.
+  public internal(set) var problems: [Problem] = []
+  /// Values by `section.key`, only where one was given.
+  var values: [String: Value] = [:]
+  /// Where each given value stands, right or wrong, by `section.key`.
+  var origins: [String: Origin] = [:]
+
+  /// Makes a document in which every key has its default.
+  public init(schemas: [SectionSchema]) {
+    self.schemas = schemas
+  }
+
+  /// Where the value of a key comes from.
+  public func origin(of path: String) -> Origin {
+    origins[path] ?? .defaults
+  }
+
+  /// Throws where anything is wrong.
+  public func check() throws(ConfigurationError) {
+    if !problems.isEmpty { throw ConfigurationError(problems) }
+  }
+
+  /// Reads a section, and notes what its keys together get wrong if each is right by itself.
+  public mutating func section<Section: ConfigurationSection>(_: Section.Type) -> Section {
+    let section = Section(sectionValues(Section.schema))
+    let paths = Set(Section.schema.keys.map { Section.schema.path(of: $0.name) })
+    if !problems.contains(where: { paths.contains($0.key ?? "") }) {
+      report(section.problems, section: Section.schema)
+    }
+    return section
+  }
+
+  /// The values of one section.
+  public func sectionValues(_ schema: SectionSchema) -> SectionValues {
+    let given = schema.keys.compactMap { key in
+      values[schema.path(of: key.name)].map { (key.name, $0) }
+    }
+    return SectionValues(schema: schema, values: Dictionary(uniqueKeysWithValues: given))
+  }
+
+  /// Notes problems between keys.
+  public mutating func report(_ found: [KeyProblem]) {
+    problems += found.map(located)
+  }
+
+  /// The problem with its place: the first of its keys that was given.
+  public func located(_ problem: KeyProblem) -> Problem {
+    let path = problem.keys.first { origins[$0] != nil } ?? problem.keys[0]
+    return Problem(origin: origin(of: path), key: path, message: problem.message)
+  }
+
+  private mutating func report(_ found: [KeyProblem], section: SectionSchema) {
+    problems += found.map { problem in
+      let paths = problem.keys.map { $0.contains(".") ? $0 : section.path(of: $0) }
+      let path = paths.first { origins[$0] != nil } ?? paths[0]
+      return Problem(origin: origin(of: path), key: path, message: problem.message)
+    }
+  }
+
+  /// Applies the command line; a later value for a key replaces an earlier one.
+  public mutating func apply(_ overrides: [Override]) {
+    for override in overrides {
+      let origin = Origin.commandLine(override.key)
+      guard let (schema, key) = find(override.key, at: origin) else { continue }
+      guard let text = override.text else {
+        note(origin, override.key, "has no value; write --\(override.key)=VALUE")
+        continue
+      }
+      assign(key.kind.read(text: text), to: schema.path(of: key.name), at: origin)
+    }
+  }
+
+  /// The key of a path, or a noted problem that names the nearest one.
+  private mutating func find(_ path: String, at origin: Origin) -> (SectionSchema, Key)? {
+    let parts = path.split(separator: ".", maxSplits: 1).map(String.init)
+    let sectionName = parts.count == 2 ? parts[0] : ""
+    guard let schema = schemas.first(where: { $0.name == sectionName }) else {
+      noteUnknownSection(sectionName, path: path, at: origin)
+      return nil
+    }
+    guard let key = schema.key(parts.last ?? "") else {
+      noteUnknownKey(parts.last ?? "", in: schema, at: origin)
+      return nil
+    }
+    return (schema, key)
+  }
+
+  mutating func noteUnknownSection(_ name: String, path: String, at origin: Origin) {
+    let names = schemas.map(\.name).filter { !$0.isEmpty }
+    let hint = nearest(to: name, among: names).map { "did you mean \($0)?" }
+    note(
+      origin, path,
+      "there is no section \(name); \(hint ?? "the sections are " + names.joined(separator: ", "))"
+    )
+  }
+
+  mutating func noteUnknownKey(_ name: String, in schema: SectionSchema, at origin: Origin) {
+    let elsewhere = schemas.filter { $0.key(name) != nil }.map { $0.path(of: name) }
+    let hint: String
+    if let near = nearest(to: name, among: schema.keys.map(\.name)) {
+      hint = "did you mean \(schema.path(of: near))?"
+    } else if let other = elsewhere.first {
+      hint = "did you mean \(other)?"
+    } else {
+      hint = "the keys are " + schema.keys.map(\.name).joined(separator: ", ")
+    }
+    note(origin, schema.path(of: name), "is no key; \(hint)")
+  }
+
+  mutating func assign(_ reading: Reading, to path: String, at origin: Origin) {
+    origins[path] = origin
+    switch reading {
+    case .unset: values[path] = nil
+    case .value(let value): values[path] = value
+    case .problem(let message): note(origin, path, message)
+    }
+  }
+
+  mutating func note(_ origin: Origin, _ key: String?, _ message: String) {
+    problems.append(Problem(origin: origin, key: key, message: message))
+  }
+}

@@ -1,0 +1,108 @@
+import Foundation
+
+/// A file or folder with the share of the data that is drawn from it.
+public struct WeightedPath: Sendable, Equatable {
+  /// Path as the user wrote it, relative to the current directory.
+  public var path: String
+  /// Relative weight, greater than 0; only its ratio to the other weights matters.
+  public var weight: Double
+
+  /// Makes a weighted path.
+  public init(path: String, weight: Double = 1) {
+    self.path = path
+    self.weight = weight
+  }
+}
+
+/// The value of a key of the run file.
+public enum Value: Sendable, Equatable {
+  /// No value: an optional key that is not set.
+  case none
+  /// `true` or `false`.
+  case boolean(Bool)
+  /// A whole number.
+  case integer(Int)
+  /// A finite number.
+  case number(Double)
+  /// Text, a path, or the name of a choice.
+  case string(String)
+  /// Values of one kind, in order.
+  case list([Value])
+  /// Paths with weights, in order.
+  case weightedPaths([WeightedPath])
+}
+
+extension Value {
+  /// The value as YAML that reads back as the same value.
+  public var yaml: String {
+    switch self {
+    case .none: "null"
+    case .boolean(let value): value ? "true" : "false"
+    case .integer(let value): String(value)
+    case .number(let value): Value.text(of: value)
+    case .string(let value): Value.isPlain(value) ? value : Value.quoted(value)
+    case .list(let values): "[" + values.map(\.yaml).joined(separator: ", ") + "]"
+    case .weightedPaths(let paths):
+      paths.count == 1 && paths[0].weight == 1
+        ? Value.string(paths[0].path).yaml
+        : "[" + paths.map(Value.yaml(of:)).joined(separator: ", ") + "]"
+    }
+  }
+
+  /// The value as JSON.
+  public var json: String {
+    switch self {
+    case .none, .boolean, .integer, .number: yaml
+    case .string(let value): Value.quoted(value)
+    case .list(let values): "[" + values.map(\.json).joined(separator: ",") + "]"
+    case .weightedPaths(let paths):
+      "["
+        + paths.map {
+          "{\"path\":\(Value.quoted($0.path)),\"weight\":\(Value.text(of: $0.weight))}"
+        }.joined(separator: ",") + "]"
+    }
+  }
+
+  /// The shortest decimal that reads back as `number`, with a point where there is an exponent.
+  ///
+  /// YAML 1.1 readers take `1e-05` for text, and `1.0e-05` for a number.
+  static func text(of number: Double) -> String {
+    let text = "\(number)"
+    guard let exponent = text.firstIndex(of: "e"), !text.contains(".") else { return text }
+    return text[..<exponent] + ".0" + text[exponent...]
+  }
+
+  private static func yaml(of path: WeightedPath) -> String {
+    let name = Value.string(path.path).yaml
+    return path.weight == 1 ? name : "{path: \(name), weight: \(text(of: path.weight))}"
+  }
+
+  /// Whether `text` reads back as the same text without quotes, wherever it stands.
+  private static func isPlain(_ text: String) -> Bool {
+    let safe = text.unicodeScalars.allSatisfy {
+      ("a"..."z").contains($0) || ("A"..."Z").contains($0) || ("0"..."9").contains($0)
+        || "_-./+".unicodeScalars.contains($0)
+    }
+    let reserved = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
+    guard safe, !reserved.contains(text.lowercased()), Double(text) == nil else { return false }
+    return ["/", "./", "../"].contains { text.hasPrefix($0) } || text.first?.isLetter == true
+  }
+
+  /// `text` as a JSON string, which is a double-quoted YAML scalar too.
+  private static func quoted(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": result += "\\\""
+      case "\\": result += "\\\\"
+      case "\n": result += "\\n"
+      case "\t": result += "\\t"
+      case "\r": result += "\\r"
+      case _ where scalar.value < 0x20 || scalar.value == 0x7f:
+        result += String(format: "\\u%04x", scalar.value)
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
+  }
+}

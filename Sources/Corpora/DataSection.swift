@@ -1,0 +1,56 @@
+import Configuration
+
+/// The run file's `data` section: what the model is trained on.
+public struct DataSection: ConfigurationSection, Equatable {
+  /// Files to train on, with their shares; empty for the generated `task`.
+  public var path: [WeightedPath]
+  /// How text becomes tokens.
+  public var tokenizer: String
+  /// Number of tokens the data may hold; 0 for what the tokenizer or the files say.
+  public var vocabulary: Int
+  /// The task that is generated where no path is given.
+  public var task: String
+  /// Keys of the recall task.
+  public var recallKeys: Int
+  /// Values of the recall task.
+  public var recallValues: Int
+  /// Share of the sequence, from its start, in which the recall task writes its pairs.
+  public var recallKeyFraction: Double
+  /// Share of the tokens after it that are queries.
+  public var recallQueryFraction: Double
+  /// Share of the data, at its end, that is evaluated and never trained on.
+  public var heldOut: Double
+
+  /// The keys of `data`.
+  public static let schema = SectionSchema(
+    "data", "What the model is trained on.",
+    [
+      .weightedPaths(
+        "path", "Text or token files (.bin: uint16 or uint32), with weights; null = the task."),
+      .choice("tokenizer", "bytes", of: ["bytes"], "How text becomes tokens."),
+      .integer("vocabulary", 0, unit: "tokens", "Tokens a .bin file may hold; 0 = what it holds."),
+      .choice("task", "recall", of: ["recall"], "Task that is generated where path is null."),
+      .integer("recall_keys", 4, from: 1, "Keys of the recall task, each written once."),
+      .integer("recall_values", 4, from: 2, "Values of the recall task; chance is one in so many."),
+      .number(
+        "recall_key_fraction", 0.25, above: 0, below: 1,
+        "Share of a sequence, from its start, in which the pairs are written."),
+      .number(
+        "recall_query_fraction", 0.5, above: 0, through: 1,
+        "Share of the tokens after the pairs that are queries."),
+      .number("held_out", 0.05, from: 0, below: 1, "Share of the data kept for evaluation."),
+    ])
+
+  /// Reads the section.
+  public init(_ values: SectionValues) {
+    path = values.weightedPaths("path")
+    tokenizer = values.string("tokenizer")
+    vocabulary = values.integer("vocabulary")
+    task = values.string("task")
+    recallKeys = values.integer("recall_keys")
+    recallValues = values.integer("recall_values")
+    recallKeyFraction = values.number("recall_key_fraction")
+    recallQueryFraction = values.number("recall_query_fraction")
+    heldOut = values.number("held_out")
+  }
+}

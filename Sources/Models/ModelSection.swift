@@ -1,0 +1,133 @@
+import Configuration
+
+/// The run file's `model` section: the shape of the language model, and how its weights begin.
+public struct ModelSection: ConfigurationSection, Equatable {
+  /// The token mixer of every block that `layers` does not name: one of `mixers`.
+  public var mixer: String
+  /// Width of the residual stream, D.
+  public var dimension: Int
+  /// Number of blocks.
+  public var depth: Int
+  /// Number of heads of a mixer, H.
+  public var heads: Int
+  /// Number of key and value heads where queries share them; nil for one each.
+  public var keyValueHeads: Int?
+  /// Width of all keys together over D; nil for the mixer's own.
+  public var expandKey: Double?
+  /// Width of all values together over D; nil for the mixer's own.
+  public var expandValue: Double?
+  /// Width of TNL's queries, keys, values and gates, all heads together; 0 for D.
+  public var hidden: Int
+  /// Inner width of the channel mixer; 0 to derive it from D.
+  public var glu: Int
+  /// Number of tokens the model knows; 0 for what the data needs.
+  public var vocabulary: Int
+  /// The mixer of every block, bottom up; empty where all are `mixer`.
+  public var layers: [String]
+  /// Blocks, counted from 0, whose queries and keys are rotated by learned angles (TNL's LRPE).
+  public var lrpeLayers: [Int]
+  /// Whether the linear layers have biases.
+  public var bias: Bool
+  /// Whether embeddings are multiplied by √D.
+  public var scaleEmbedding: Bool
+  /// Standard deviation of the initial weights.
+  public var initStd: Double
+  /// Whether the head uses the embedding's weights.
+  public var tieEmbeddings: Bool
+  /// Model folder to start from; nil to start from random weights.
+  public var from: String?
+
+  /// The mixers that a model can be made of.
+  public static let mixers = ["tnl"]
+
+  /// The keys of `model`.
+  public static let schema = SectionSchema(
+    "model", "The language model: its shape, and how its weights begin.",
+    [
+      .choice("mixer", "tnl", of: mixers, "Token mixer of every block that layers does not name."),
+      .integer("dimension", 64, from: 1, "Width of the residual stream."),
+      .integer("depth", 3, from: 1, "Number of blocks."),
+      .integer("heads", 4, from: 1, "Number of heads of a mixer."),
+      .integer("kv_heads", nil, from: 1, "Key and value heads where queries share them."),
+      .number("expand_k", nil, above: 0, "Width of all keys over dimension."),
+      .number("expand_v", nil, above: 0, "Width of all values over dimension."),
+      .integer("hidden", 0, "Width of TNL's queries, keys, values and gates; 0 = dimension."),
+      .integer("glu", 0, "Inner width of the channel mixer; 0 = 8/3 dimension, up to a 64."),
+      .integer("vocabulary", 0, unit: "tokens", "Tokens the model knows; 0 = what the data needs."),
+      .choices("layers", of: mixers, "Mixer of each block, bottom up; empty = all are mixer."),
+      .integers("lrpe_layers", "Blocks, from 0, with TNL's learned rotary positions."),
+      .boolean("bias", false, "Whether linear layers have biases."),
+      .boolean("scale_embedding", true, "Whether embeddings are multiplied by √dimension."),
+      .number("init_std", 0.02, above: 0, "Standard deviation of the initial weights."),
+      .boolean("tie_embeddings", false, "Whether the head uses the embedding's weights."),
+      .string("from", nil, "Model folder to start from: its shape and weights replace these keys."),
+    ])
+
+  /// Reads the section.
+  public init(_ values: SectionValues) {
+    mixer = values.string("mixer")
+    dimension = values.integer("dimension")
+    depth = values.integer("depth")
+    heads = values.integer("heads")
+    keyValueHeads = values.optionalInteger("kv_heads")
+    expandKey = values.optionalNumber("expand_k")
+    expandValue = values.optionalNumber("expand_v")
+    hidden = values.integer("hidden")
+    glu = values.integer("glu")
+    vocabulary = values.integer("vocabulary")
+    layers = values.strings("layers")
+    lrpeLayers = values.integers("lrpe_layers")
+    bias = values.boolean("bias")
+    scaleEmbedding = values.boolean("scale_embedding")
+    initStd = values.number("init_std")
+    tieEmbeddings = values.boolean("tie_embeddings")
+    from = values.optionalString("from")
+  }
+
+  /// `hidden`, or D where it is 0.
+  public var hiddenWidth: Int { hidden > 0 ? hidden : dimension }
+
+  /// `glu`, or where it is 0, `8 D / 3` rounded up to a multiple of 64.
+  public var gluWidth: Int { glu > 0 ? glu : (dimension * 8 + 191) / 192 * 64 }
+
+  /// The mixer of every block, bottom up.
+  public var mixerOfLayer: [String] {
+    layers.isEmpty ? Array(repeating: mixer, count: depth) : layers
+  }
+
+  /// Heads that do not divide the width, layers that are too few, too many or not there.
+  public var problems: [KeyProblem] {
+    var found: [KeyProblem] = []
+    if hiddenWidth % heads != 0 {
+      found.append(
+        KeyProblem(
+          "heads", hidden > 0 ? "hidden" : "dimension",
+          message: "\(heads) heads do not divide a width of \(hiddenWidth); "
+            + "choose a divisor of \(hiddenWidth), or another width"))
+    }
+    if !layers.isEmpty, layers.count != depth {
+      found.append(
+        KeyProblem(
+          "layers", "depth",
+          message: "layers names \(layers.count) blocks and depth is \(depth); make them equal, "
+            + "or leave layers empty"))
+    }
+    if let beyond = lrpeLayers.first(where: { $0 >= depth }) {
+      found.append(
+        KeyProblem(
+          "lrpe_layers", "depth",
+          message: "there is no block \(beyond) in a depth of \(depth); "
+            + "name blocks from 0 to \(depth - 1)"))
+    }
+    if Set(mixerOfLayer) == ["tnl"] {
+      let given = [
+        ("kv_heads", keyValueHeads != nil), ("expand_k", expandKey != nil),
+        ("expand_v", expandValue != nil),
+      ]
+      found += given.filter(\.1).map {
+        KeyProblem($0.0, message: "the mixer tnl does not have it; remove it")
+      }
+    }
+    return found
+  }
+}

@@ -1,0 +1,51 @@
+import Configuration
+
+/// The run file's `optimizer` section.
+public struct OptimizerSection: ConfigurationSection, Equatable {
+  /// The update rule.
+  public var name: String
+  /// Peak of the learning rate, reached after the warmup.
+  public var learningRate: Double
+  /// Decay of the mean of gradients, β₁.
+  public var beta1: Double
+  /// Decay of the mean of squared gradients, β₂.
+  public var beta2: Double
+  /// What is added to the root of the mean square, ε.
+  public var epsilon: Double
+  /// Decoupled weight decay: a step multiplies weights by `1 − learning rate · weight decay`.
+  public var weightDecay: Double
+  /// Whether norms' weights and biases decay too.
+  public var decayNorms: Bool
+  /// Whether embeddings decay too.
+  public var decayEmbeddings: Bool
+  /// Greatest global L2 norm of the gradient; 0 for no limit.
+  public var clip: Double
+
+  /// The keys of `optimizer`.
+  public static let schema = SectionSchema(
+    "optimizer", "How gradients become new weights.",
+    [
+      .choice("name", "adamw", of: ["adamw"], "Update rule."),
+      .number("learning_rate", 5e-3, above: 0, "Learning rate after the warmup, its peak."),
+      .number("beta1", 0.9, from: 0, below: 1, "Decay of the mean of gradients."),
+      .number("beta2", 0.95, from: 0, below: 1, "Decay of the mean of squared gradients."),
+      .number("epsilon", 1e-8, above: 0, "Added to the root of the mean square."),
+      .number("weight_decay", 0.01, from: 0, "Decoupled weight decay, times the learning rate."),
+      .boolean("decay_norms", false, "Whether norms and biases decay too."),
+      .boolean("decay_embeddings", false, "Whether embeddings decay too."),
+      .number("clip", 1, from: 0, "Greatest global norm of the gradient; 0 = no limit."),
+    ])
+
+  /// Reads the section.
+  public init(_ values: SectionValues) {
+    name = values.string("name")
+    learningRate = values.number("learning_rate")
+    beta1 = values.number("beta1")
+    beta2 = values.number("beta2")
+    epsilon = values.number("epsilon")
+    weightDecay = values.number("weight_decay")
+    decayNorms = values.boolean("decay_norms")
+    decayEmbeddings = values.boolean("decay_embeddings")
+    clip = values.number("clip")
+  }
+}

@@ -1,0 +1,112 @@
+import Checkpoints
+import Configuration
+import Corpora
+import MessagePassing
+import Models
+import Optimizers
+import SequenceParallel
+
+/// Everything that a run file and the command line decide, checked.
+///
+/// Concretely: defaults, then the run file, then `--section.key=value`; the last one holds. With no file
+/// and no override this is the built-in default, `Configs/default.yaml`.
+public struct RunConfiguration: Sendable {
+  /// Threads of a rank; 0 for the host's cores over its ranks.
+  public let threads: Int
+  /// The model.
+  public let model: ModelSection
+  /// The data.
+  public let data: DataSection
+  /// The sequences.
+  public let sequence: SequenceSection
+  /// The grid of ranks.
+  public let parallel: ParallelSection
+  /// The optimizer.
+  public let optimizer: OptimizerSection
+  /// The learning rate's schedule.
+  public let schedule: ScheduleSection
+  /// Steps and batches.
+  public let training: TrainingSection
+  /// Evaluation during a run.
+  public let evaluation: EvaluationSection
+  /// Console and log.
+  public let log: LogSection
+  /// Checkpoints.
+  public let checkpoint: CheckpointSection
+  /// The values as they were written, and where each stands.
+  public let document: ConfigurationDocument
+
+  /// All sections, in the order in which they are printed.
+  public static let schemas = [
+    SectionSchema(
+      "", "Keys outside all sections.",
+      [.integer("threads", 0, "Threads of a rank; 0 = the host's cores ÷ its ranks.")]),
+    ModelSection.schema, DataSection.schema, SequenceSection.schema, ParallelSection.schema,
+    OptimizerSection.schema, ScheduleSection.schema, TrainingSection.schema,
+    EvaluationSection.schema, LogSection.schema, CheckpointSection.schema,
+  ]
+
+  /// Reads and checks a configuration.
+  ///
+  /// - Parameters:
+  ///   - file: Run file; nil for the built-in default.
+  ///   - overrides: Values from the command line, in their order.
+  /// - Throws: All that is wrong, at once.
+  public static func load(
+    file: String? = nil, overrides: [Override] = []
+  ) throws(ConfigurationError) -> RunConfiguration {
+    var document = ConfigurationDocument(schemas: schemas)
+    if let file { document.read(file: file) }
+    document.apply(overrides)
+    return try RunConfiguration(document)
+  }
+
+  /// Reads and checks a configuration from a document that was made with `schemas`.
+  public init(_ document: ConfigurationDocument) throws(ConfigurationError) {
+    var document = document
+    threads = document.sectionValues(Self.schemas[0]).integer("threads")
+    model = document.section(ModelSection.self)
+    data = document.section(DataSection.self)
+    sequence = document.section(SequenceSection.self)
+    parallel = document.section(ParallelSection.self)
+    optimizer = document.section(OptimizerSection.self)
+    schedule = document.section(ScheduleSection.self)
+    training = document.section(TrainingSection.self)
+    evaluation = document.section(EvaluationSection.self)
+    log = document.section(LogSection.self)
+    checkpoint = document.section(CheckpointSection.self)
+    if document.problems.isEmpty {
+      document.report(Self.problems(schedule, in: training))
+    }
+    try document.check()
+    self.document = document
+  }
+
+  /// The resolved run file: YAML with a comment for each key, which reads back as this configuration.
+  public var resolved: String { document.yaml }
+
+  /// The resolved values as one line of JSON.
+  public var json: String { document.json }
+
+  /// A number that is equal on two ranks where their configurations are.
+  public var digest: UInt64 { document.digest }
+
+  /// The error to throw for problems that only the world or the data shows, such as a grid that does not
+  /// have as many places as there are ranks; each is placed where its key was given.
+  public func error(_ problems: [KeyProblem]) -> ConfigurationError {
+    ConfigurationError(problems.map(document.located))
+  }
+
+  private static func problems(
+    _ schedule: ScheduleSection, in training: TrainingSection
+  ) -> [KeyProblem] {
+    let decay = schedule.kind == .wsd ? schedule.decaySteps(of: training.steps) : 0
+    guard schedule.decay > 0, schedule.warmup + decay > training.steps else { return [] }
+    return [
+      KeyProblem(
+        "schedule.decay", "schedule.warmup", "training.steps",
+        message: "\(schedule.warmup) steps of warmup and \(decay) of decay are more than the run's "
+          + "\(training.steps); shorten them or run more steps")
+    ]
+  }
+}
