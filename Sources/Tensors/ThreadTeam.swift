@@ -46,13 +46,18 @@ public final class ThreadTeam: Sendable {
   ///   - grain: The fewest items worth a thread of their own.
   ///   - body: Works on a range of items; must not throw, nor call `parallel` again.
   public func parallel(_ count: Int, grain: Int = 1, _ body: (Range<Int>) -> Void) {
+    parallel(count, grain: grain) { _, range in body(range) }
+  }
+
+  /// The same for a body that also wants the index of its thread, in `0..<size`, for scratch of its own.
+  public func parallel(_ count: Int, grain: Int = 1, _ body: (_ thread: Int, Range<Int>) -> Void) {
     guard count > 0 else { return }
     let parts = min(size, (count + grain - 1) / grain)
-    if parts <= 1 { return body(0..<count) }
+    if parts <= 1 { return body(0, 0..<count) }
     workers { index in
       guard index < parts else { return }
       let range = count * index / parts..<count * (index + 1) / parts
-      if !range.isEmpty { body(range) }
+      if !range.isEmpty { body(index, range) }
     }
   }
 

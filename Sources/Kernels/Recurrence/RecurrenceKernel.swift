@@ -25,6 +25,8 @@ public protocol RecurrenceKernel: Sendable {
   var keyDimension: Int { get }
   /// `V`, 1…256.
   var valueDimension: Int { get }
+  /// Floats of `g` a token: 1 for a scalar gate (or none), `K` for a gate per key channel.
+  var gateDimension: Int { get }
   /// Tokens in a full chunk: what `ChunkPlan` is to be made with.
   var chunkLength: Int { get }
   /// What `M` is.
@@ -110,4 +112,9 @@ public protocol RecurrenceKernel: Sendable {
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     final: UnsafePointer<Float>?, initial: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>)
+}
+
+extension RecurrenceKernel {
+  /// One gate a token, unless the kernel says otherwise.
+  public var gateDimension: Int { mapKind == .vector ? keyDimension : 1 }
 }

@@ -31,6 +31,9 @@ public struct StateMap: Sendable {
     (self.kind, self.keyDimension, self.valueDimension) = (kind, keyDimension, valueDimension)
   }
 
+  /// Elements of one state.
+  public var stateCount: Int { keyDimension * valueDimension }
+
   /// The scalar `M` of a shard whose decay does not come from data: `λ^tokens`, or 0 where a document starts.
   public static func known(logDecay: Float, tokens: Int, containsStart: Bool) -> Float {
     if containsStart { return 0 }

@@ -1,0 +1,97 @@
+import Kernels
+import Measurement
+import Tensors
+
+extension Tape {
+  /// The fewest elements worth a thread of their own.
+  static let grain = 1 << 15
+
+  /// `y = x σ(x)`, elementwise.
+  public func silu(_ x: Variable) -> Variable {
+    let y = Tensor(x.shape, pool: pool)
+    elementwise(y.count) { range in
+      SiLU.forward(
+        x.value.pointer + range.lowerBound, into: y.pointer + range.lowerBound,
+        count: range.count)
+    }
+    return record(y, inputs: [x]) { [unowned self] dy in
+      let (dx, accumulate) = x.gradientTarget(pool: pool)
+      elementwise(dy.count) { range in
+        let at = range.lowerBound
+        SiLU.backward(
+          x.value.pointer + at, dy.pointer + at, into: dx.pointer + at, count: range.count,
+          accumulate: accumulate)
+      }
+    }
+  }
+
+  /// `y = σ(x)`, elementwise.
+  public func sigmoid(_ x: Variable) -> Variable {
+    let y = Tensor(x.shape, pool: pool)
+    elementwise(y.count) { range in
+      Sigmoid.forward(
+        x.value.pointer + range.lowerBound, into: y.pointer + range.lowerBound,
+        count: range.count)
+    }
+    return record(y, inputs: [x]) { [unowned self] dy in
+      let (dx, accumulate) = x.gradientTarget(pool: pool)
+      elementwise(dy.count) { range in
+        let at = range.lowerBound
+        Sigmoid.backward(
+          y.pointer + at, dy.pointer + at, into: dx.pointer + at, count: range.count,
+          accumulate: accumulate)
+      }
+    }
+  }
+
+  /// `y = a ⊙ b`, both of one shape.
+  public func product(_ a: Variable, _ b: Variable) -> Variable {
+    precondition(a.shape.count == b.shape.count, "product of \(a.shape) and \(b.shape)")
+    let y = Tensor(a.shape, pool: pool)
+    elementwise(y.count) { range in
+      let at = range.lowerBound
+      Product.forward(
+        a.value.pointer + at, b.value.pointer + at, into: y.pointer + at, count: range.count)
+    }
+    return record(y, inputs: [a, b]) { [unowned self] dy in
+      for (side, other) in [(a, b), (b, a)] where side.needsGradient {
+        let (d, accumulate) = side.gradientTarget(pool: pool)
+        elementwise(dy.count) { range in
+          let at = range.lowerBound
+          Product.backward(
+            other.value.pointer + at, dy.pointer + at, into: d.pointer + at, count: range.count,
+            accumulate: accumulate)
+        }
+      }
+    }
+  }
+
+  /// `y = silu(gate) ⊙ x`, both of one shape.
+  public func swiGLU(gate: Variable, _ x: Variable) -> Variable {
+    let y = Tensor(x.shape, pool: pool)
+    elementwise(y.count) { range in
+      let at = range.lowerBound
+      SwiGLU.forward(
+        gate.value.pointer + at, x.value.pointer + at, into: y.pointer + at, count: range.count)
+    }
+    return record(y, inputs: [gate, x]) { [unowned self] dy in
+      let da = Tensor(gate.shape, pool: pool)
+      let db = Tensor(x.shape, pool: pool)
+      elementwise(dy.count) { range in
+        let at = range.lowerBound
+        SwiGLU.backward(
+          gate.value.pointer + at, x.value.pointer + at, dy.pointer + at, da: da.pointer + at,
+          db: db.pointer + at, count: range.count)
+      }
+      gate.add(gradient: da, pool: pool)
+      x.add(gradient: db, pool: pool)
+    }
+  }
+
+  /// Runs an elementwise kernel over all threads, on the account of norms and gates.
+  func elementwise(_ count: Int, _ body: (Range<Int>) -> Void) {
+    workspace.counters.measure(.normsAndGates) {
+      workspace.team.parallel(count, grain: Tape.grain, body)
+    }
+  }
+}

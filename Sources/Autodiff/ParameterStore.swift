@@ -1,0 +1,58 @@
+import Tensors
+
+/// Where weights and gradients lie: whole in memory, or supplied region by region.
+///
+/// A layer knows its weights as `Parameter`s only. The tape acquires a region before its layers run, in
+/// either pass, and releases it after.
+public protocol ParameterStore: AnyObject {
+  /// Every parameter's name, shape and range.
+  var table: ParameterTable { get }
+  /// Makes the weights of a region readable; its gradients writable if `gradients`.
+  func acquire(region: Int, gradients: Bool) throws
+  /// Allows the weights of a region to go.
+  func release(region: Int) throws
+  /// The weights of a parameter of an acquired region.
+  func value(_ parameter: Parameter) -> UnsafeMutablePointer<Float>
+  /// The gradient sums of a parameter of a region acquired with its gradients; ops add to them.
+  func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float>
+}
+
+/// All weights and all gradients, each in one flat buffer.
+public final class WholeParameters: ParameterStore {
+  /// Every parameter's name, shape and range.
+  public let table: ParameterTable
+  /// All weights, in the table's index space.
+  public let values: Buffer
+  /// All gradient sums, likewise; absent where no gradients are wanted.
+  public let gradients: Buffer?
+
+  /// Takes room for weights, uninitialised, and for gradients, zero.
+  public init(table: ParameterTable, gradients: Bool, pool: BufferPool) {
+    self.table = table
+    values = Buffer(count: table.count, pool: pool)
+    self.gradients = gradients ? Buffer(count: table.count, pool: pool) : nil
+    clearGradients()
+  }
+
+  /// Sets every gradient sum to zero.
+  public func clearGradients() {
+    gradients?.pointer.update(repeating: 0, count: table.count)
+  }
+
+  /// Everything is always here.
+  public func acquire(region: Int, gradients: Bool) {}
+
+  /// Everything stays here.
+  public func release(region: Int) {}
+
+  /// The weights of a parameter.
+  public func value(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
+    values.pointer + table[parameter].range.lowerBound
+  }
+
+  /// The gradient sums of a parameter.
+  public func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
+    guard let gradients else { preconditionFailure("this store has no gradients") }
+    return gradients.pointer + table[parameter].range.lowerBound
+  }
+}

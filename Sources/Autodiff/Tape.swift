@@ -1,0 +1,130 @@
+import Measurement
+import Tensors
+
+/// Records the ops of a forward pass and runs their backward twins in reverse.
+///
+/// The tape is divided into regions, one a block (and one each for embedding and head). Entering and leaving
+/// a region acquires and releases its weights; a region may be recomputed instead of remembered; and when
+/// nothing can add to a region's gradients any more, `regionCompleted` hears of it.
+public final class Tape {
+  /// Memory, threads, figures and the poll.
+  public let workspace: Workspace
+  /// The weights.
+  public let parameters: any ParameterStore
+  /// Whether ops are remembered for a backward pass.
+  public private(set) var isRecording: Bool
+  /// Called in the backward pass when a region's gradients are complete, in the same order on every rank.
+  public var regionCompleted: (Int) throws -> Void = { _ in }
+
+  private var operations: [Operation] = []
+  private var uses: [Int]
+
+  private enum Operation {
+    case twin(output: Variable, backward: (Tensor) throws -> Void)
+    case regionStart([Int])
+  }
+
+  /// Makes an empty tape.
+  ///
+  /// - Parameter recording: False for evaluation and generation: nothing is remembered.
+  public init(workspace: Workspace, parameters: any ParameterStore, recording: Bool) {
+    self.workspace = workspace
+    self.parameters = parameters
+    isRecording = recording
+    uses = [Int](repeating: 0, count: parameters.table.regions.count)
+  }
+
+  /// Where tensors come from.
+  public var pool: BufferPool { workspace.pool }
+
+  /// Makes the variable of an op's output and remembers how its gradient goes back.
+  ///
+  /// - Parameters:
+  ///   - inputs: The op's inputs; if none needs a gradient and `always` is false, nothing is remembered.
+  ///   - always: True for ops with weights or carries, whose twin must run whatever the inputs need.
+  ///   - backward: Receives the output's gradient and adds to the inputs' and weights'.
+  public func record(
+    _ value: Tensor, inputs: [Variable] = [], always: Bool = false,
+    backward: @escaping (Tensor) throws -> Void
+  ) -> Variable {
+    let remembered = isRecording && (always || inputs.contains { $0.needsGradient })
+    let output = Variable(value, needsGradient: remembered)
+    if remembered { operations.append(.twin(output: output, backward: backward)) }
+    return output
+  }
+
+  /// Runs a part of the model as a region.
+  ///
+  /// - Parameters:
+  ///   - region: The parameter region that the part belongs to.
+  ///   - borrowing: Other regions whose weights it reads (tied weights).
+  ///   - recompute: Whether to remember the input only and run `body` again in the backward pass.
+  public func region(
+    _ region: Int, borrowing: [Int] = [], recompute: Bool, input: Variable?,
+    _ body: @escaping (Variable?) throws -> Variable
+  ) throws -> Variable {
+    let read = [region] + borrowing
+    try acquire(read, gradients: isRecording && !recompute)
+    let output: Variable
+    if isRecording && recompute {
+      isRecording = false
+      let value: Tensor
+      do {
+        defer { isRecording = true }
+        value = try body(input).value
+      }
+      try release(read)
+      read.forEach { uses[$0] += 1 }
+      output = record(value, always: true) { [unowned self] gradient in
+        try acquire(read, gradients: true)
+        let again = input.map { Variable($0.value, needsGradient: $0.needsGradient) }
+        let before = operations
+        operations = []
+        let copy = try body(again)
+        try backward(from: copy, gradient: gradient)
+        operations = before
+        if let gradient = again?.takeGradient() { input?.add(gradient: gradient, pool: pool) }
+        try finish(read)
+      }
+    } else {
+      if isRecording {
+        read.forEach { uses[$0] += 1 }
+        operations.append(.regionStart(read))
+      }
+      output = try body(input)
+      if !isRecording { try release(read) }
+    }
+    return output
+  }
+
+  /// Runs all twins in reverse from one output, and forgets them.
+  public func backward(from output: Variable, gradient: Tensor) throws {
+    output.add(gradient: gradient, pool: pool)
+    isRecording = true
+    while let operation = operations.popLast() {
+      switch operation {
+      case .twin(let output, let backward):
+        if let gradient = output.takeGradient() { try backward(gradient) }
+        try workspace.poll()
+      case .regionStart(let read):
+        try finish(read)
+      }
+    }
+  }
+
+  private func acquire(_ regions: [Int], gradients: Bool) throws {
+    for region in regions { try parameters.acquire(region: region, gradients: gradients) }
+  }
+
+  private func release(_ regions: [Int]) throws {
+    for region in regions.reversed() { try parameters.release(region: region) }
+  }
+
+  private func finish(_ regions: [Int]) throws {
+    try release(regions)
+    for region in regions {
+      uses[region] -= 1
+      if uses[region] == 0 { try regionCompleted(region) }
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import Tensors
+
+/// A value on the tape and the gradient that has reached it so far.
+public final class Variable {
+  /// The value.
+  public let value: Tensor
+  /// Whether a gradient is wanted.
+  public let needsGradient: Bool
+  /// The sum of the gradients that have arrived; taken by the op that made the value.
+  public private(set) var gradient: Tensor?
+
+  /// Makes a variable.
+  public init(_ value: Tensor, needsGradient: Bool) {
+    self.value = value
+    self.needsGradient = needsGradient
+  }
+
+  /// Extents of the value.
+  public var shape: Shape { value.shape }
+
+  /// Adds a finished gradient. The first is taken as it is; it may be shared with other variables.
+  public func add(gradient new: Tensor, pool: BufferPool) {
+    guard needsGradient else { return }
+    precondition(new.count == value.count, "a gradient \(new.shape) for a value \(value.shape)")
+    guard gradient != nil else {
+      gradient = new
+      return
+    }
+    let (target, _) = gradientTarget(pool: pool)
+    let (sum, more) = (target.pointer, new.pointer)
+    for index in 0..<new.count { sum[index] += more[index] }
+  }
+
+  /// Room that an op writes a gradient to, and whether it has to add to what is there.
+  ///
+  /// An existing sum that other variables share is copied first.
+  public func gradientTarget(pool: BufferPool) -> (tensor: Tensor, accumulate: Bool) {
+    guard var sum = gradient else {
+      let target = Tensor(value.shape, pool: pool)
+      gradient = target
+      return (target, false)
+    }
+    gradient = nil
+    if !isKnownUniquelyReferenced(&sum.buffer) { sum = sum.copy(pool: pool) }
+    gradient = sum
+    return (sum, true)
+  }
+
+  /// Hands the gradient over and forgets it.
+  func takeGradient() -> Tensor? {
+    defer { gradient = nil }
+    return gradient
+  }
+}

@@ -1,0 +1,77 @@
+import Tensors
+
+/// Softmax cross-entropy of rows of logits, in nats, and its gradient in place.
+public enum CrossEntropy {
+  /// What one row gives.
+  public struct Row {
+    /// `log Σ exp(z) − z_target`, in nats; 0 where the target is negative.
+    public var loss: Float
+    /// The index of the largest logit.
+    public var best: Int32
+  }
+
+  /// One row's loss; with `gradient`, the logits are overwritten by `softmax(z) − onehot(target)`.
+  ///
+  /// - Parameters:
+  ///   - logits: The row, `count` numbers.
+  ///   - target: The token to predict; a negative one means no loss and a gradient of zero.
+  public static func row(
+    _ logits: UnsafeMutablePointer<Float>, count: Int, target: Int32, gradient: Bool
+  ) -> Row {
+    var maximum = logits[0]
+    for i in 1..<max(count, 1) { maximum = max(maximum, logits[i]) }
+    var best: Int32 = 0
+    while logits[Int(best)] != maximum && Int(best) < count - 1 { best += 1 }
+    guard target >= 0 else {
+      if gradient { logits.update(repeating: 0, count: count) }
+      return Row(loss: 0, best: best)
+    }
+    precondition(Int(target) < count, "target \(target) beyond a vocabulary of \(count)")
+    let chosen = logits[Int(target)]
+    var sum: Float = 0
+    if gradient {
+      for i in 0..<count { logits[i] = VectorMath.exp(logits[i] - maximum) }
+      sum = total(logits, count)
+      let inverse = 1 / sum
+      for i in 0..<count { logits[i] *= inverse }
+      logits[Int(target)] -= 1
+    } else {
+      sum = exponentials(logits, count, minus: maximum)
+    }
+    return Row(loss: VectorMath.log(sum) + (maximum - chosen), best: best)
+  }
+
+  /// `Σ a_i` with sixteen sums at once.
+  private static func total(_ a: UnsafePointer<Float>, _ count: Int) -> Float {
+    var sums = SIMD16<Float>()
+    var i = 0
+    while i + 16 <= count {
+      sums += UnsafeRawPointer(a).loadUnaligned(fromByteOffset: i * 4, as: SIMD16<Float>.self)
+      i += 16
+    }
+    var sum = sums.sum()
+    while i < count {
+      sum += a[i]
+      i += 1
+    }
+    return sum
+  }
+
+  /// `Σ exp(a_i − shift)`, in blocks so that the exponentials vectorise.
+  private static func exponentials(_ a: UnsafePointer<Float>, _ count: Int, minus shift: Float)
+    -> Float
+  {
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { block in
+      let block = block.baseAddress!
+      var sum: Float = 0
+      var start = 0
+      while start < count {
+        let length = min(256, count - start)
+        for i in 0..<length { block[i] = VectorMath.exp(a[start + i] - shift) }
+        sum += total(block, length)
+        start += length
+      }
+      return sum
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import Tensors
+
+/// The elementwise product `y = a ⊙ b` and its twin.
+public enum Product {
+  /// `y_i = a_i b_i`.
+  public static func forward(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    count: Int
+  ) {
+    for i in 0..<count { y[i] = a[i] * b[i] }
+  }
+
+  /// `da_i (+)= dy_i b_i`; called once for each side.
+  public static func backward(
+    _ b: UnsafePointer<Float>, _ dy: UnsafePointer<Float>, into da: UnsafeMutablePointer<Float>,
+    count: Int, accumulate: Bool
+  ) {
+    if accumulate {
+      for i in 0..<count { da[i] = da[i].addingProduct(dy[i], b[i]) }
+    } else {
+      for i in 0..<count { da[i] = dy[i] * b[i] }
+    }
+  }
+}
+
+/// The gate of a SwiGLU: `y = silu(a) ⊙ b`, and its twin.
+public enum SwiGLU {
+  /// `y_i = a_i σ(a_i) b_i`.
+  public static func forward(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    count: Int
+  ) {
+    for i in 0..<count { y[i] = a[i] * VectorMath.sigmoid(a[i]) * b[i] }
+  }
+
+  /// Writes both sides' gradients.
+  public static func backward(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
+    da: UnsafeMutablePointer<Float>, db: UnsafeMutablePointer<Float>, count: Int
+  ) {
+    for i in 0..<count {
+      let s = VectorMath.sigmoid(a[i])
+      db[i] = dy[i] * a[i] * s
+      da[i] = dy[i] * b[i] * s * Float(1).addingProduct(a[i], 1 - s)
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/// Root-mean-square normalisation of rows, with or without a weight, and its twin.
+///
+/// Concretely: `y = x · rsqrt(mean(x²) + eps) ⊙ w`; without a weight it is SimpleRMSNorm.
+///
+/// - Source: "Root Mean Square Layer Normalization" (arXiv 1910.07467); SimpleRMSNorm: arXiv 2307.14995.
+public enum RMSNorm {
+  /// Normalises `rows` rows of `columns` numbers.
+  ///
+  /// - Parameters:
+  ///   - weight: Shape `[columns]`, or nil for none.
+  ///   - inverse: Receives each row's `rsqrt(mean(x²) + eps)`, shape `[rows]`.
+  public static func forward(
+    _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>?, epsilon: Float,
+    into y: UnsafeMutablePointer<Float>, inverse: UnsafeMutablePointer<Float>, rows: Range<Int>,
+    columns n: Int
+  ) {
+    for row in rows {
+      let (x, y) = (x + row * n, y + row * n)
+      let r = 1 / (Reduction.dot(x, x, n) / Float(n) + epsilon).squareRoot()
+      inverse[row] = r
+      if let weight {
+        for i in 0..<n { y[i] = x[i] * r * weight[i] }
+      } else {
+        for i in 0..<n { y[i] = x[i] * r }
+      }
+    }
+  }
+
+  /// `dx (+)= r (dy ⊙ w − x · r² · mean(dy ⊙ w ⊙ x))`; `dw += Σ_rows dy ⊙ x r`.
+  ///
+  /// - Parameter scratch: Room for `columns` numbers.
+  public static func backward(
+    _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>?, inverse: UnsafePointer<Float>,
+    _ dy: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>,
+    dWeight: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>, rows: Range<Int>,
+    columns n: Int, accumulate: Bool
+  ) {
+    for row in rows {
+      let (x, dy, dx) = (x + row * n, dy + row * n, dx + row * n)
+      let r = inverse[row]
+      var g = dy
+      if let weight {
+        for i in 0..<n { scratch[i] = dy[i] * weight[i] }
+        g = UnsafePointer(scratch)
+      }
+      let c = -Reduction.dot(g, x, n) / Float(n) * r * r * r
+      if accumulate {
+        for i in 0..<n { dx[i] = dx[i].addingProduct(g[i], r).addingProduct(x[i], c) }
+      } else {
+        for i in 0..<n { dx[i] = (g[i] * r).addingProduct(x[i], c) }
+      }
+      if let dWeight {
+        for i in 0..<n { dWeight[i] = dWeight[i].addingProduct(dy[i], x[i] * r) }
+      }
+    }
+  }
+}

@@ -1,0 +1,40 @@
+/// Sums over a row that vectorise: Swift keeps the order of a plain sum, so these keep several at once.
+@usableFromInline enum Reduction {
+  /// `Σ a_i b_i` of `count` elements.
+  @inline(__always) static func dot(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int
+  ) -> Float {
+    var (s0, s1, s2, s3) = (
+      SIMD8<Float>(), SIMD8<Float>(), SIMD8<Float>(), SIMD8<Float>()
+    )
+    let (va, vb) = (UnsafeRawPointer(a), UnsafeRawPointer(b))
+    @inline(__always) func load(_ p: UnsafeRawPointer, _ i: Int) -> SIMD8<Float> {
+      p.loadUnaligned(fromByteOffset: i * 4, as: SIMD8<Float>.self)
+    }
+    var i = 0
+    while i + 32 <= count {
+      s0 = s0.addingProduct(load(va, i), load(vb, i))
+      s1 = s1.addingProduct(load(va, i + 8), load(vb, i + 8))
+      s2 = s2.addingProduct(load(va, i + 16), load(vb, i + 16))
+      s3 = s3.addingProduct(load(va, i + 24), load(vb, i + 24))
+      i += 32
+    }
+    while i + 8 <= count {
+      s0 = s0.addingProduct(load(va, i), load(vb, i))
+      i += 8
+    }
+    var sum = ((s0 + s1) + (s2 + s3)).sum()
+    while i < count {
+      sum = sum.addingProduct(a[i], b[i])
+      i += 1
+    }
+    return sum
+  }
+
+  /// The largest of `count` elements, at least one.
+  @inline(__always) static func maximum(_ a: UnsafePointer<Float>, _ count: Int) -> Float {
+    var best = a[0]
+    for i in 1..<max(count, 1) where a[i] > best { best = a[i] }
+    return best
+  }
+}

@@ -1,0 +1,113 @@
+/// What a rank's time goes to.
+public enum Part: Int, CaseIterable, Sendable {
+  /// Matrix products with weights.
+  case projections
+  /// The recurrence kernels.
+  case recurrence
+  /// Softmax attention.
+  case attention
+  /// Normalisations, activations, products of gates, sums.
+  case normsAndGates
+  /// The head and its cross-entropy.
+  case head
+  /// Embedding look-ups and their gradients.
+  case embedding
+  /// The optimizer's pass over the weights.
+  case optimizer
+  /// Reading and preparing tokens.
+  case data
+  /// Waiting for states of other ranks.
+  case stateWait
+  /// Waiting for reductions and gathers of gradients, weights and scalars.
+  case reduce
+  /// Everything else.
+  case other
+
+  /// How the part is called in tables and traces.
+  public var name: String {
+    switch self {
+    case .projections: "projections"
+    case .recurrence: "recurrence"
+    case .attention: "attention"
+    case .normsAndGates: "norms and gates"
+    case .head: "head"
+    case .embedding: "embedding"
+    case .optimizer: "optimizer"
+    case .data: "data"
+    case .stateWait: "state wait"
+    case .reduce: "reduce"
+    case .other: "other"
+    }
+  }
+
+  /// Whether the rank waits rather than works.
+  public var isWaiting: Bool { self == .stateWait || self == .reduce }
+}
+
+/// One rank's figures since the last reset: exclusive seconds by part, and bytes sent.
+///
+/// Parts nest: while an inner part runs, the outer one's clock stands, so the seconds add up to the whole.
+public final class Counters: @unchecked Sendable {
+  /// Bytes of states and state gradients sent to other ranks, headers and halos not counted.
+  public var stateBytesSent = 0
+  /// Bytes of headers and halos sent beside the states.
+  public var haloBytesSent = 0
+  /// Bytes of gradients sent for their reduction.
+  public var gradientBytesSent = 0
+  /// Where spans are recorded, if a trace was asked for.
+  public var trace: Trace?
+
+  private var nanoseconds = [UInt64](repeating: 0, count: Part.allCases.count)
+  private var open: [(part: Part, started: UInt64)] = []
+  private var current = Part.other
+  private var since = Clock.nanoseconds
+
+  /// Makes counters that stand at zero.
+  public init() {}
+
+  /// Runs `body` on the account of a part.
+  @inline(__always)
+  public func measure<Result, Failure: Error>(
+    _ part: Part, _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    enter(part)
+    defer { leave() }
+    return try body()
+  }
+
+  /// Begins a part; its clock runs until `leave`.
+  public func enter(_ part: Part) {
+    let now = Clock.nanoseconds
+    nanoseconds[current.rawValue] += now - since
+    open.append((current, now))
+    current = part
+    since = now
+  }
+
+  /// Ends the part begun last.
+  public func leave() {
+    let now = Clock.nanoseconds
+    nanoseconds[current.rawValue] += now - since
+    let (outer, started) = open.removeLast()
+    trace?.add(current.name, from: started, to: now)
+    current = outer
+    since = now
+  }
+
+  /// Seconds spent in one part since the last reset.
+  public func seconds(_ part: Part) -> Double { Double(nanoseconds[part.rawValue]) * 1e-9 }
+
+  /// Seconds of all parts that are not waiting.
+  public var computeSeconds: Double {
+    Part.allCases.filter { !$0.isWaiting && $0 != .data }.reduce(0) { $0 + seconds($1) }
+  }
+
+  /// Sets every figure to zero.
+  public func reset() {
+    nanoseconds = nanoseconds.map { _ in 0 }
+    since = Clock.nanoseconds
+    stateBytesSent = 0
+    haloBytesSent = 0
+    gradientBytesSent = 0
+  }
+}
