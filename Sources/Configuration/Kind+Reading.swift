@@ -65,11 +65,8 @@ extension Kind {
       return .value(.number(value))
     case .choice(let names):
       if names.contains(text) { return .value(.string(text)) }
-      let hint = nearest(to: text, among: names).map { "did you mean \($0)?" }
-      let remedy = names.count > 1 || hint == nil ? "write \(words)" : nil
-      return .problem(
-        "\(shown(text)) is not a choice; "
-          + [hint, remedy].compactMap { $0 }.joined(separator: " "))
+      let hint = nearest(to: text, among: names).map { ", did you mean \($0)" } ?? ""
+      return .problem("\(shown(text)) is not a choice\(hint); write \(words)")
     case .string, .list, .weightedPaths:
       return .value(.string(text))
     }

@@ -1,5 +1,5 @@
 /// A value given on the command line for a key of the run file.
-public struct Override: Sendable, Equatable {
+public struct Override: Sendable, Equatable, CustomStringConvertible {
   /// `section.key`, or `key` outside all sections.
   public let key: String
   /// The text after the key; nil where none followed.
@@ -9,6 +9,11 @@ public struct Override: Sendable, Equatable {
   public init(key: String, text: String?) {
     self.key = key
     self.text = text
+  }
+
+  /// `section.key=value`, or `section.key` where there is no value.
+  public var description: String {
+    text.map { "\(key)=\($0)" } ?? key
   }
 
   /// Reads `section.key=value`; without `=` there is no value.

@@ -91,6 +91,20 @@ public struct RunConfiguration: Sendable {
   /// A number that is equal on two ranks where their configurations are.
   public var digest: UInt64 { document.digest }
 
+  /// The reference of all keys as Markdown: `Docs/Configuration.md`.
+  public static var reference: String {
+    """
+    # Configuration
+
+    A run file is YAML: sections of keys. Every key has a default, so a run file holds only what differs
+    from it; a key that is `null` has its default. On the command line `--section.key=value` or
+    `--section.key value` overrides a key, and `lasp-train config` prints all keys as they are resolved.
+    Paths are relative to the current directory. This page is what `lasp-train config --reference` prints.
+
+    \(configurationReference(schemas))
+    """
+  }
+
   /// The error to throw for problems that only the world or the data shows, such as a grid that does not
   /// have as many places as there are ranks; each is placed where its key was given.
   public func error(_ problems: [KeyProblem]) -> ConfigurationError {

@@ -1,0 +1,24 @@
+import Foundation
+
+/// How a process that fails before its ranks know each other says so.
+public enum Failure {
+  /// Prints a message to the standard error and gives the exit code.
+  ///
+  /// Under a launcher every rank finds the same mistake; the first prints it, and the launcher then ends
+  /// the others. So a later rank waits, and speaks only where it is still there: the mistake is its own.
+  ///
+  /// - Parameters:
+  ///   - message: What is wrong; what to do. No line break at the end.
+  ///   - code: Exit code, not 0.
+  /// - Returns: `code`.
+  public static func report(
+    _ message: String, code: Int32,
+    environment: [String: String] = ProcessInfo.processInfo.environment
+  ) -> Int32 {
+    let rank = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"]
+      .lazy.compactMap { environment[$0].flatMap { Int($0) } }.first
+    if let rank, rank > 0 { Thread.sleep(forTimeInterval: 4) }
+    FileHandle.standardError.write(Data((message + "\n").utf8))
+    return code
+  }
+}

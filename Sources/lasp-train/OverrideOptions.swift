@@ -1,0 +1,25 @@
+import ArgumentParser
+import Configuration
+import Training
+
+/// The keys of the run file that were given on the command line.
+///
+/// `Main` rewrites `--section.key value` to `--set=section.key=value` before the command line is parsed.
+struct OverrideOptions: ParsableArguments {
+  @Option(name: .customLong("set"), help: ArgumentHelp(visibility: .private))
+  var values: [String] = []
+
+  /// How overrides are written, for the help of every command.
+  static let help = """
+    Any key of the run file is overridden as --section.key=value or --section.key value, and --threads \
+    N sets the threads of a rank; `lasp-train config --reference` lists the keys.
+    """
+
+  /// The overrides in their order.
+  var overrides: [Override] { values.map { Override($0) } }
+
+  /// Reads and checks a run file, or the built-in default, with the overrides.
+  func load(file: String? = nil) throws -> RunConfiguration {
+    try RunConfiguration.load(file: file, overrides: overrides)
+  }
+}
