@@ -78,7 +78,10 @@ private struct SplitMix: RandomNumberGenerator {
     #expect(VectorMath.exp(-88) == 0 && VectorMath.exp(-1e30) == 0 && VectorMath.exp(1e30) == inf)
     #expect(VectorMath.log(0) == -inf && VectorMath.log(inf) == inf && VectorMath.log(1) == 0)
     #expect(VectorMath.log(-1).isNaN && VectorMath.log(-inf).isNaN)
-    #expect(abs(VectorMath.log(1e-42) - Float(Foundation.log(Double(Float(1e-42))))) < 1e-5)
+    #expect(
+      abs(
+        VectorMath.log(Float(bitPattern: 714))
+          - Float(Foundation.log(Double(Float(bitPattern: 714))))) < 1e-5)
     #expect(VectorMath.sigmoid(-inf) == 0 && VectorMath.sigmoid(inf) == 1)
     #expect(VectorMath.silu(-inf) == 0 && VectorMath.silu(inf) == inf)
     #expect(VectorMath.siluDerivative(-inf) == 0 && VectorMath.siluDerivative(inf) == 1)

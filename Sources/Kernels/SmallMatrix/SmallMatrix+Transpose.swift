@@ -1,0 +1,65 @@
+extension SmallMatrix {
+  /// `B ← Aᵀ`, where `A` is `[rows, columns]`.
+  @inline(never)
+  static func transpose(
+    _ a: UnsafePointer<Float>, ld lda: Int, rows: Int, columns: Int,
+    into b: UnsafeMutablePointer<Float>, ld ldb: Int
+  ) {
+    var i = 0
+    while i < rows {
+      let height = min(Lanes.width, rows - i)
+      var j = 0
+      while j < columns {
+        let width = min(Lanes.width, columns - j)
+        transposeBlock(
+          a + (i * lda + j), lda, rows: height, columns: width, into: b + (j * ldb + i), ldb)
+        j += Lanes.width
+      }
+      i += Lanes.width
+    }
+  }
+
+  /// One register square: perfect shuffles of rows `i` and `i + width/2`, log₂(width) times.
+  @inline(__always)
+  private static func transposeBlock(
+    _ a: UnsafePointer<Float>, _ lda: Int, rows: Int, columns: Int,
+    into b: UnsafeMutablePointer<Float>, _ ldb: Int
+  ) {
+    var x = InlineArray<_, Lanes>(repeating: Lanes()) as Square
+    if rows == Lanes.width && columns == Lanes.width {
+      for i in 0..<Lanes.width { x[unchecked: i] = Lanes.load(a + i &* lda) }
+    } else {
+      for i in 0..<rows { x[unchecked: i] = Lanes.load(a + i &* lda, count: columns) }
+    }
+    x = shuffled(shuffled(shuffled(x)))
+    if Lanes.width == 16 { x = shuffled(x) }
+    if rows == Lanes.width && columns == Lanes.width {
+      for j in 0..<Lanes.width { x[unchecked: j].store(b + j &* ldb) }
+    } else {
+      for j in 0..<columns { x[unchecked: j].store(b + j &* ldb, count: rows) }
+    }
+  }
+
+  #if LASP_AVX512
+    private typealias Square = InlineArray<16, Lanes>
+  #else
+    private typealias Square = InlineArray<8, Lanes>
+  #endif
+
+  @inline(__always)
+  private static func shuffled(_ x: Square) -> Square {
+    var y = Square(repeating: Lanes())
+    for i in 0..<Lanes.width / 2 {
+      let (a, b) = (x[unchecked: i], x[unchecked: i &+ Lanes.width / 2])
+      var low = Lanes()
+      low.evenHalf = a.lowHalf
+      low.oddHalf = b.lowHalf
+      var high = Lanes()
+      high.evenHalf = a.highHalf
+      high.oddHalf = b.highHalf
+      y[unchecked: 2 &* i] = low
+      y[unchecked: 2 &* i &+ 1] = high
+    }
+    return y
+  }
+}
