@@ -61,7 +61,7 @@ let package = Package(
     module("Measurement"),
     module("Tensors", ["COpenBLAS", "Measurement"], numeric: true),
     module("Kernels", ["Tensors"], numeric: true),
-    module("MessagePassing", ["COpenMPI", "Configuration", "Measurement"]),
+    module("MessagePassing", ["COpenMPI", "Configuration", "Measurement"], numeric: true),
     module("Autodiff", ["Kernels"], numeric: true),
     module(
       "SequenceParallel", ["Autodiff", "MessagePassing", "Configuration"], numeric: true),

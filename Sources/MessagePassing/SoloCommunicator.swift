@@ -1,0 +1,11 @@
+/// The communicator of a program that runs as one rank, without MPI: everything completes at once.
+public final class SoloCommunicator: ThreadCommunicator, @unchecked Sendable {
+  /// Makes a world of one rank.
+  ///
+  /// - Parameter deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
+  public init(deadline: Double? = nil) {
+    super.init(
+      world: ThreadWorld(size: 1), context: 0, rank: 0, size: 1,
+      watch: Watch(worldRank: 0, deadline: deadline))
+  }
+}

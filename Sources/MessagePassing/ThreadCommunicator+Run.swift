@@ -1,0 +1,75 @@
+import Glibc
+
+extension ThreadCommunicator {
+  /// Runs `body` as `ranks` ranks, each a thread of its own, and returns what each gave, in rank order.
+  ///
+  /// - Parameters:
+  ///   - deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
+  ///   - stackBytes: The size of each thread's stack.
+  /// - Throws: What the rank that failed first threw; all others are made to throw too.
+  @discardableResult
+  public static func run<T>(
+    ranks: Int, deadline: Double? = nil, stackBytes: Int = 16 << 20,
+    _ body: @Sendable (any Communicator) throws -> T
+  ) throws -> [T] {
+    let world = ThreadWorld(size: ranks)
+    return try withoutActuallyEscaping(body) { body in
+      let tasks = (0..<ranks).map { rank in
+        RankThread {
+          let watch = Watch(worldRank: rank, deadline: deadline)
+          let communicator = ThreadCommunicator(
+            world: world, context: 0, rank: rank, size: ranks, watch: watch)
+          let result = Result { try body(communicator) }
+          if case .failure(let error) = result { world.fail(rank: rank, reason: "\(error)") }
+          return result
+        }
+      }
+      for task in tasks { task.start(stackBytes: stackBytes) }
+      for task in tasks { task.join() }
+      let results = tasks.map { $0.result! }
+      let failures = results.compactMap { result -> (any Error)? in
+        if case .failure(let error) = result { error } else { nil }
+      }
+      if let first = failures.first {
+        throw failures.first { !($0 as? MessagePassingError).isPeerFailed } ?? first
+      }
+      return try results.map { try $0.get() }
+    }
+  }
+}
+
+extension Optional<MessagePassingError> {
+  /// Whether the error only says that another rank failed.
+  var isPeerFailed: Bool { if case .peerFailed? = self { true } else { false } }
+}
+
+/// A thread that computes one rank's result.
+private final class RankThread<T>: @unchecked Sendable {
+  private let body: () -> Result<T, any Error>
+  private var handle = pthread_t()
+  private(set) var result: Result<T, any Error>?
+
+  init(_ body: @escaping () -> Result<T, any Error>) { self.body = body }
+
+  func start(stackBytes: Int) {
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setstacksize(&attributes, stackBytes)
+    let call = Unmanaged.passRetained(Call { self.result = self.body() })
+    let code = pthread_create(
+      &handle, &attributes,
+      { raw in
+        Unmanaged<Call>.fromOpaque(raw!).takeRetainedValue().body()
+        return nil
+      }, call.toOpaque())
+    precondition(code == 0, "a rank's thread could not be started: error \(code)")
+  }
+
+  func join() { pthread_join(handle, nil) }
+}
+
+private final class Call {
+  let body: () -> Void
+  init(_ body: @escaping () -> Void) { self.body = body }
+}

@@ -1,0 +1,155 @@
+/// One rank's part in a message or a collective between rank threads.
+final class ThreadOperation: PendingOperation, CustomStringConvertible, @unchecked Sendable {
+  enum State: Equatable {
+    /// Not all ranks it takes have come.
+    case waiting
+    /// Data is being moved; nobody may let go of a buffer now.
+    case working
+    case done
+    case failed(MessagePassingError)
+
+    static func == (a: State, b: State) -> Bool {
+      switch (a, b) {
+      case (.waiting, .waiting), (.working, .working), (.done, .done), (.failed, .failed): true
+      default: false
+      }
+    }
+  }
+
+  enum Place {
+    case message(ThreadWorld.Channel)
+    case collective(ThreadWorld.Place)
+  }
+
+  let world: ThreadWorld
+  let watch: Watch
+  /// The rank within the communicator.
+  let rank: Int
+  let call: ThreadCall
+  let input: UnsafeRawBufferPointer
+  let output: UnsafeMutableRawBufferPointer
+  /// What a split asks for.
+  var (color, key) = (0, 0)
+  /// What a split gives: the new communicator's context, and its ranks as ranks of the old one.
+  var (context, members) = (0, [Int]())
+
+  // Guarded by the world's mutex.
+  var state = State.waiting
+  var place: Place?
+  var seen = 0
+
+  init(
+    _ call: ThreadCall, on communicator: ThreadCommunicator,
+    input: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+    output: UnsafeMutableRawBufferPointer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+  ) {
+    world = communicator.world
+    watch = communicator.watch
+    rank = communicator.rank
+    self.call = call
+    self.input = input
+    self.output = output
+  }
+
+  func test() throws(MessagePassingError) -> Bool { try world.isDone(self) }
+  func pause(after elapsed: UInt64) { world.sleep(self) }
+  func cancel() { world.cancel(self) }
+
+  var description: String {
+    guard case .message(let channel)? = place else { return "\(call)" }
+    return "message of tag \(channel.tag) from rank \(channel.source) to \(channel.destination)"
+  }
+}
+
+/// What ranks do together; the calls of all ranks of a collective must be equal.
+enum ThreadCall: Equatable {
+  case send
+  case receive
+  case allReduceFloat(ReduceOperation, elements: Int)
+  case allReduceDouble(ReduceOperation, elements: Int)
+  case allGather(bytes: [Int])
+  case reduceScatter(elements: [Int])
+  case broadcast(bytes: Int, root: Int)
+  case gather(bytes: Int, root: Int)
+  case barrier
+  case split
+
+  /// Does the work of a collective for all its ranks.
+  ///
+  /// - Parameters:
+  ///   - all: Every rank's part, in rank order.
+  ///   - contexts: Reserves so many numbers for new communicators, and gives the first.
+  func perform(_ all: [ThreadOperation], contexts: (Int) -> Int) {
+    switch self {
+    case .send, .receive, .barrier: break
+    case .allReduceFloat(let operation, _): Self.allReduce(all, operation, Float.self)
+    case .allReduceDouble(let operation, _): Self.allReduce(all, operation, Double.self)
+    case .allGather(let bytes): Self.gather(all.map(\.input), into: all.map(\.output), bytes)
+    case .gather(let bytes, let root):
+      Self.gather(
+        all.map(\.input), into: [all[root].output], Array(repeating: bytes, count: all.count))
+    case .broadcast(_, let root):
+      for one in all where one.rank != root {
+        one.output.copyMemory(from: UnsafeRawBufferPointer(all[root].output))
+      }
+    case .reduceScatter(let elements): Self.reduceScatter(all, elements)
+    case .split: Self.split(all, contexts)
+    }
+  }
+
+  private static func allReduce<Number: FloatingPoint>(
+    _ all: [ThreadOperation], _ operation: ReduceOperation, _: Number.Type
+  ) {
+    guard let sum = all[0].output.assumingMemoryBound(to: Number.self).baseAddress else { return }
+    let count = all[0].output.count / MemoryLayout<Number>.stride
+    for one in all.dropFirst() {
+      let part = one.output.assumingMemoryBound(to: Number.self).baseAddress!
+      switch operation {
+      case .sum: for i in 0..<count { sum[i] += part[i] }
+      case .minimum: for i in 0..<count { sum[i] = min(sum[i], part[i]) }
+      case .maximum: for i in 0..<count { sum[i] = max(sum[i], part[i]) }
+      }
+    }
+    for one in all.dropFirst() {
+      one.output.copyMemory(from: UnsafeRawBufferPointer(all[0].output))
+    }
+  }
+
+  private static func gather(
+    _ inputs: [UnsafeRawBufferPointer], into outputs: [UnsafeMutableRawBufferPointer],
+    _ bytes: [Int]
+  ) {
+    for output in outputs {
+      var offset = 0
+      for (input, count) in zip(inputs, bytes) where count > 0 {
+        (output.baseAddress! + offset).copyMemory(from: input.baseAddress!, byteCount: count)
+        offset += count
+      }
+    }
+  }
+
+  private static func reduceScatter(_ all: [ThreadOperation], _ elements: [Int]) {
+    var offset = 0
+    for (one, count) in zip(all, elements) where count > 0 {
+      let mine = one.output.assumingMemoryBound(to: Float.self).baseAddress!
+      for (index, other) in all.enumerated() {
+        let part = other.input.assumingMemoryBound(to: Float.self).baseAddress! + offset
+        if index == 0 {
+          mine.update(from: part, count: count)
+        } else {
+          for i in 0..<count { mine[i] += part[i] }
+        }
+      }
+      offset += count
+    }
+  }
+
+  private static func split(_ all: [ThreadOperation], _ contexts: (Int) -> Int) {
+    let groups = Dictionary(grouping: all, by: \.color).sorted { $0.key < $1.key }.map(\.value)
+    let first = contexts(groups.count)
+    for (index, group) in groups.enumerated() {
+      let members = group.sorted { ($0.key, $0.rank) < ($1.key, $1.rank) }.map(\.rank)
+      for one in group { (one.context, one.members) = (first + index, members) }
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import Glibc
+import Synchronization
+
+/// What one rank waits for, how long it has waited so far, and how long it may.
+///
+/// All communicators of a rank share one watch, which any thread may read.
+public final class Watch: Sendable {
+  /// A wait that goes on.
+  public struct Waiting: Sendable {
+    /// What is waited for, such as `state of layer 3 from rank 2`.
+    public let purpose: String
+    /// For how many seconds already.
+    public let seconds: Double
+  }
+
+  /// This rank's number in the world.
+  public let worldRank: Int
+
+  private let waited = Atomic<UInt64>(0)
+  private let deadlineNanoseconds: Atomic<UInt64>
+  private let published = Mutex<(purpose: String, since: UInt64)?>(nil)
+  private let failing = Atomic<Bool>(false)
+
+  /// Makes the watch of a rank.
+  ///
+  /// - Parameter deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
+  public init(worldRank: Int, deadline: Double? = nil) {
+    self.worldRank = worldRank
+    let seconds =
+      deadline ?? getenv("LASP_DEADLINE").flatMap { Double(String(cString: $0)) } ?? 300
+    deadlineNanoseconds = Atomic(nanoseconds(max(seconds, 0)))
+  }
+
+  /// Seconds that this rank has spent waiting, since the start.
+  public var waitSeconds: Double { Double(waited.load(ordering: .relaxed)) * 1e-9 }
+
+  /// Seconds after which a wait fails.
+  public var deadline: Double {
+    get { Double(deadlineNanoseconds.load(ordering: .relaxed)) * 1e-9 }
+    set { deadlineNanoseconds.store(nanoseconds(max(newValue, 0)), ordering: .relaxed) }
+  }
+
+  /// What this rank waits for now, if it has waited for more than an instant.
+  public var waiting: Waiting? {
+    published.withLock { $0 }.map {
+      Waiting(purpose: $0.purpose, seconds: Double(now() - $0.since) * 1e-9)
+    }
+  }
+
+  /// Whether an operation of this rank has failed: what it leaves unfinished is then no mistake.
+  var isFailing: Bool {
+    get { failing.load(ordering: .relaxed) }
+    set { failing.store(newValue, ordering: .relaxed) }
+  }
+
+  /// Tests, polls and pauses until `operation` is done.
+  func wait(
+    for operation: any PendingOperation, _ purpose: () -> String,
+    polling poll: (() throws -> Void)
+  ) throws(MessagePassingError) {
+    if try operation.test() { return }
+    let start = now()
+    var isPublished = false
+    defer {
+      waited.add(now() - start, ordering: .relaxed)
+      if isPublished { published.withLock { $0 = nil } }
+    }
+    while true {
+      do { try poll() } catch let error as MessagePassingError { throw error } catch {
+        throw .interrupted(purpose: purpose(), by: error)
+      }
+      if try operation.test() { return }
+      let elapsed = now() - start
+      if elapsed > deadlineNanoseconds.load(ordering: .relaxed) {
+        throw .deadline(purpose: purpose(), seconds: Double(elapsed) * 1e-9)
+      }
+      if !isPublished, elapsed > 100_000 {
+        let text = purpose()
+        published.withLock { $0 = (text, start) }
+        isPublished = true
+      }
+      operation.pause(after: elapsed)
+    }
+  }
+}
+
+/// Nanoseconds of the monotonic clock.
+func now() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
+
+/// Seconds as nanoseconds, a century at most.
+private func nanoseconds(_ seconds: Double) -> UInt64 { UInt64(min(seconds, 3e9) * 1e9) }
