@@ -97,12 +97,14 @@ public struct ConfigurationDocument: Sendable {
   }
 
   mutating func noteUnknownSection(_ name: String, path: String, at origin: Origin) {
-    let names = schemas.map(\.name).filter { !$0.isEmpty }
-    let hint = nearest(to: name, among: names).map { "did you mean \($0)?" }
+    let sections = schemas.map(\.name).filter { !$0.isEmpty }
+    let keys = schemas.filter(\.name.isEmpty).flatMap(\.keys).map(\.name)
+    let near = nearest(to: name, among: path == name ? sections + keys : sections)
+    let hint = near.map { "did you mean \($0)?" }
     note(
       origin, path,
-      "there is no section \(name); \(hint ?? "the sections are " + names.joined(separator: ", "))"
-    )
+      "there is no section \(name); "
+        + (hint ?? "the sections are " + sections.joined(separator: ", ")))
   }
 
   mutating func noteUnknownKey(_ name: String, in schema: SectionSchema, at origin: Origin) {

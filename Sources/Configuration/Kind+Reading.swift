@@ -65,8 +65,12 @@ extension Kind {
       return .value(.number(value))
     case .choice(let names):
       if names.contains(text) { return .value(.string(text)) }
-      let hint = nearest(to: text, among: names).map { ", did you mean \($0)" } ?? ""
-      return .problem("\(shown(text)) is not a choice\(hint); write \(words)")
+      guard let near = nearest(to: text, among: names), names.count > 1 else {
+        return .problem("\(shown(text)) is not a choice; write \(words)")
+      }
+      return .problem(
+        "\(shown(text)) is not a choice; did you mean \(near)? The choices are "
+          + names.joined(separator: ", "))
     case .string, .list, .weightedPaths:
       return .value(.string(text))
     }

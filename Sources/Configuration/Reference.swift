@@ -6,7 +6,7 @@ public func configurationReference(_ schemas: [SectionSchema]) -> String {
     let title = schema.name.isEmpty ? "Outside all sections" : "`\(schema.name)`"
     let rows = schema.keys.map { key in
       let cells = [
-        "`\(key.name)`", key.kind.words + (key.unit.map { ", in \($0)" } ?? ""),
+        "`\(key.name)`", key.takes,
         "`\(key.defaultValue.yaml)`", key.documentation,
       ]
       return "| " + cells.map(tableCell).joined(separator: " | ") + " |\n"
@@ -14,6 +14,13 @@ public func configurationReference(_ schemas: [SectionSchema]) -> String {
     return "## \(title)\n\n\(schema.documentation)\n\n"
       + "| key | takes | default | meaning |\n|---|---|---|---|\n" + rows.joined()
   }.joined(separator: "\n")
+}
+
+extension Key {
+  /// What the key takes, its unit, and whether it may be left without a value.
+  fileprivate var takes: String {
+    kind.words + (unit.map { ", in \($0)" } ?? "") + (defaultValue == .none ? "; or null" : "")
+  }
 }
 
 private func tableCell(_ text: String) -> String {

@@ -1,0 +1,128 @@
+import Configuration
+import Foundation
+import Testing
+
+@testable import Training
+
+@Suite("The run's configuration")
+struct RunConfigurationTests {
+  private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent()
+
+  private static func text(_ path: String) throws -> String {
+    try String(contentsOf: root.appending(path: path), encoding: .utf8)
+  }
+
+  private static func load(_ overrides: String...) throws(ConfigurationError) -> RunConfiguration {
+    try RunConfiguration.load(overrides: overrides.map { Override($0) })
+  }
+
+  private static func problems(_ overrides: String...) -> [String] {
+    do {
+      _ = try RunConfiguration.load(overrides: overrides.map { Override($0) })
+      return []
+    } catch {
+      return error.problems.map(\.description)
+    }
+  }
+
+  @Test("Configs/default.yaml is the built-in default")
+  func defaultFile() throws {
+    #expect(try Self.text("Configs/default.yaml") == RunConfiguration.load().resolved)
+  }
+
+  @Test("Docs/Configuration.md is the reference of the code")
+  func reference() throws {
+    #expect(try Self.text("Docs/Configuration.md") == RunConfiguration.reference)
+  }
+
+  @Test(
+    "Every run file that is shipped is right, and reads back from what it resolves to",
+    arguments: try FileManager.default.contentsOfDirectory(
+      at: root.appending(path: "Configs"), includingPropertiesForKeys: nil
+    ).map(\.lastPathComponent).sorted())
+  func shipped(name: String) throws {
+    let first = try RunConfiguration.load(file: Self.root.appending(path: "Configs/\(name)").path)
+    var document = ConfigurationDocument(schemas: RunConfiguration.schemas)
+    document.read(yaml: first.resolved, named: name)
+    let again = try RunConfiguration(document)
+    #expect(again.resolved == first.resolved)
+    #expect(again.digest == first.digest)
+    #expect(again.model == first.model)
+    #expect(again.data == first.data)
+    #expect(again.optimizer == first.optimizer)
+  }
+
+  @Test("The resolved values are JSON")
+  func json() throws {
+    let configuration = try Self.load("data.path=[a, {path: \"b\\\"\", weight: 2}]", "threads=2")
+    let object = try JSONSerialization.jsonObject(with: Data(configuration.json.utf8))
+    let root = try #require(object as? [String: Any])
+    #expect(root["threads"] as? Int == 2)
+    let data = try #require(root["data"] as? [String: Any])
+    let paths = try #require(data["path"] as? [[String: Any]])
+    #expect(paths.map { $0["path"] as? String } == ["a", "b\""])
+    #expect(paths.map { $0["weight"] as? Double } == [1, 2])
+  }
+
+  @Test("With a data path alone the default's model stands, its vocabulary left to the data")
+  func dataAlone() throws {
+    let configuration = try Self.load("data.path=book.txt")
+    #expect(configuration.data.path == [WeightedPath(path: "book.txt")])
+    #expect(configuration.model == (try RunConfiguration.load().model))
+    #expect(configuration.model.vocabulary == 0)
+  }
+
+  @Test("What keys get wrong together is reported with the rest, at the key that was given")
+  func betweenKeys() {
+    #expect(
+      Self.problems(
+        "model.dimension=66", "training.accumulation=3", "schedule.kind=wsd", "model.expand_k=2",
+        "model.lrpe_layers=[3]", "model.layers=tnl", "training.name=a/b") == [
+          "--model.dimension: 4 heads do not divide a width of 66; choose a divisor of 66, "
+            + "or another width",
+          "--model.layers: layers names 1 blocks and depth is 3; make them equal, "
+            + "or leave layers empty",
+          "--model.lrpe_layers: there is no block 3 in a depth of 3; name blocks from 0 to 2",
+          "--model.expand_k: the mixer tnl does not have it; remove it",
+          "--training.accumulation: 3 portions do not divide a batch of 16 sequences; "
+            + "choose a divisor of 16",
+          "--training.name: 'a/b' cannot name a folder; "
+            + "use letters, digits, dashes and underscores",
+        ])
+    #expect(
+      Self.problems("schedule.kind=wsd", "schedule.decay=290") == [
+        "--schedule.decay: 20 steps of warmup and 290 of decay are more than the run's 300; "
+          + "shorten them or run more steps"
+      ])
+  }
+
+  @Test(
+    "The grid's product is the number of ranks",
+    arguments: [
+      (0, 0, 8, 8, 1), (4, 0, 8, 4, 2), (0, 4, 8, 2, 4), (2, 4, 8, 2, 4), (1, 0, 3, 1, 3),
+    ])
+  func grid(sequence: Int, data: Int, ranks: Int, shared: Int, groups: Int) throws {
+    let section = try Self.load("parallel.sequence=\(sequence)", "parallel.data=\(data)").parallel
+    let grid = try section.grid(ranks: ranks).get()
+    #expect(grid == (shared, groups))
+  }
+
+  @Test(
+    "A product that is not the number of ranks prints the equation",
+    arguments: [
+      (3, 2, 8, "parallel.sequence 3 × parallel.data 2 = 6 is not 8"),
+      (3, 0, 8, "parallel.sequence 3 × a whole number of groups is not 8"),
+      (16, 0, 8, "parallel.sequence 16 × a whole number of groups is not 8"),
+      (0, 16, 8, "parallel.data 16 × a whole number of ranks is not 8"),
+    ])
+  func wrongGrid(sequence: Int, data: Int, ranks: Int, equation: String) throws {
+    let configuration = try Self.load("parallel.sequence=\(sequence)", "parallel.data=\(data)")
+    guard case .failure(let problem) = configuration.parallel.grid(ranks: ranks) else {
+      Issue.record("\(sequence) × \(data) was accepted for \(ranks) ranks")
+      return
+    }
+    let text = configuration.error([problem.keyProblem]).description
+    #expect(text.hasPrefix("--parallel.sequence: \(equation), the number of ranks; choose"))
+  }
+}
