@@ -1,3 +1,5 @@
+import Configuration
+
 /// What `lasp-train train` was asked for.
 public struct TrainRequest: Sendable {
   /// The run.
@@ -91,6 +93,13 @@ public struct GenerateRequest: Sendable {
 public struct BenchmarkRequest: Sendable {
   /// The model, the length and the steps; its data are synthetic.
   public var configuration: RunConfiguration
+
+  /// What a benchmark sets before its user does: 21 million parameters, 16,384 tokens, one thread.
+  public static let defaults = [
+    "model.dimension=512", "model.depth=6", "model.heads=8", "model.glu=1408",
+    "model.vocabulary=256", "sequence.length=16384", "training.batch=1", "training.steps=5",
+    "threads=1",
+  ].map { Override($0) }
 
   /// Makes a request.
   public init(configuration: RunConfiguration) {

@@ -39,10 +39,13 @@ struct LaspTrain: ParsableCommand {
       lasp-train run.yaml --training.steps=500 train a run file, one key overridden
       lasp-train train --help                  the options of training
       lasp-train config --reference            every key of the run file
-      mpirun -n 8 lasp-train                   the same on eight ranks
+      mpirun -n 8 lasp-train                   train on eight ranks
 
       \(OverrideOptions.help)
       """,
-    subcommands: [TrainCommand.self, ConfigCommand.self],
+    version: Release.version,
+    subcommands: [
+      TrainCommand.self, ConfigCommand.self,
+    ],
     defaultSubcommand: TrainCommand.self)
 }

@@ -18,8 +18,17 @@ struct OverrideOptions: ParsableArguments {
   /// The overrides in their order.
   var overrides: [Override] { values.map { Override($0) } }
 
+  /// Whether a key was given.
+  func gives(_ key: String) -> Bool {
+    overrides.contains { $0.key == key }
+  }
+
   /// Reads and checks a run file, or the built-in default, with the overrides.
-  func load(file: String? = nil) throws -> RunConfiguration {
-    try RunConfiguration.load(file: file, overrides: overrides)
+  ///
+  /// - Parameters:
+  ///   - file: Run file.
+  ///   - defaults: What a command sets before its user does.
+  func load(file: String? = nil, defaults: [Override] = []) throws -> RunConfiguration {
+    try RunConfiguration.load(file: file, overrides: defaults + overrides)
   }
 }
