@@ -66,7 +66,7 @@ extension SmallMatrix {
       case .full, .lowerResult: break
       }
       let target = c + (i &* ldc &+ j)
-      var sum = InlineArray<RN, Lanes>(repeating: Lanes())
+      var sum = InlineArray<RN, Lanes> { _ in Lanes() }
       if case .add = store {
         for r in 0..<R {
           for n in 0..<N {
@@ -78,7 +78,7 @@ extension SmallMatrix {
       var right = b + (first &* ldb &+ j)
       var remaining = end &- first
       while remaining > 0 {
-        var row = InlineArray<N, Lanes>(repeating: Lanes())
+        var row = InlineArray<N, Lanes> { _ in Lanes() }
         for n in 0..<N { row[unchecked: n] = load(right + n &* Lanes.width, count, N) }
         for r in 0..<R {
           let factor = Lanes(repeating: left[r &* rowStep])

@@ -11,33 +11,39 @@ extension SmallMatrix {
       var j = 0
       while j < columns {
         let width = min(Lanes.width, columns - j)
-        transposeBlock(
-          a + (i * lda + j), lda, rows: height, columns: width, into: b + (j * ldb + i), ldb)
+        let (source, target) = (a + (i * lda + j), b + (j * ldb + i))
+        if height == Lanes.width && width == Lanes.width {
+          transposeBlock(source, lda, into: target, ldb)
+        } else {
+          transposeEdge(source, lda, rows: height, columns: width, into: target, ldb)
+        }
         j += Lanes.width
       }
       i += Lanes.width
     }
   }
 
-  /// One register square: perfect shuffles of rows `i` and `i + width/2`, log₂(width) times.
+  /// A whole register square, in registers.
   @inline(__always)
   private static func transposeBlock(
+    _ a: UnsafePointer<Float>, _ lda: Int, into b: UnsafeMutablePointer<Float>, _ ldb: Int
+  ) {
+    var x = Square { _ in Lanes() }
+    for i in 0..<Lanes.width { x[unchecked: i] = Lanes.load(a + i &* lda) }
+    x = transposed(x)
+    for j in 0..<Lanes.width { x[unchecked: j].store(b + j &* ldb) }
+  }
+
+  /// A part of a register square.
+  @inline(__always)
+  private static func transposeEdge(
     _ a: UnsafePointer<Float>, _ lda: Int, rows: Int, columns: Int,
     into b: UnsafeMutablePointer<Float>, _ ldb: Int
   ) {
-    var x = InlineArray<_, Lanes>(repeating: Lanes()) as Square
-    if rows == Lanes.width && columns == Lanes.width {
-      for i in 0..<Lanes.width { x[unchecked: i] = Lanes.load(a + i &* lda) }
-    } else {
-      for i in 0..<rows { x[unchecked: i] = Lanes.load(a + i &* lda, count: columns) }
-    }
-    x = shuffled(shuffled(shuffled(x)))
-    if Lanes.width == 16 { x = shuffled(x) }
-    if rows == Lanes.width && columns == Lanes.width {
-      for j in 0..<Lanes.width { x[unchecked: j].store(b + j &* ldb) }
-    } else {
-      for j in 0..<columns { x[unchecked: j].store(b + j &* ldb, count: rows) }
-    }
+    var x = Square { _ in Lanes() }
+    for i in 0..<rows { x[unchecked: i] = Lanes.load(a + i &* lda, count: columns) }
+    x = transposed(x)
+    for j in 0..<columns { x[unchecked: j].store(b + j &* ldb, count: rows) }
   }
 
   #if LASP_AVX512
@@ -46,9 +52,16 @@ extension SmallMatrix {
     private typealias Square = InlineArray<8, Lanes>
   #endif
 
+  /// Perfect shuffles of rows `i` and `i + width/2`, log₂(width) times.
+  @inline(__always)
+  private static func transposed(_ x: Square) -> Square {
+    let y = shuffled(shuffled(shuffled(x)))
+    return Lanes.width == 16 ? shuffled(y) : y
+  }
+
   @inline(__always)
   private static func shuffled(_ x: Square) -> Square {
-    var y = Square(repeating: Lanes())
+    var y = Square { _ in Lanes() }
     for i in 0..<Lanes.width / 2 {
       let (a, b) = (x[unchecked: i], x[unchecked: i &+ Lanes.width / 2])
       var low = Lanes()
