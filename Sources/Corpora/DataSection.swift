@@ -6,6 +6,8 @@ public struct DataSection: ConfigurationSection, Equatable {
   public var path: [WeightedPath]
   /// How text becomes tokens.
   public var tokenizer: String
+  /// Bytes that a token takes in the files; 0 for 2 in `.bin` files and 1 in others.
+  public var tokenBytes: Int
   /// Number of tokens the data may hold; 0 for what the tokenizer or the files say.
   public var vocabulary: Int
   /// The task that is generated where no path is given.
@@ -28,6 +30,9 @@ public struct DataSection: ConfigurationSection, Equatable {
       .weightedPaths(
         "path", "Text or token files (.bin: uint16 or uint32), with weights; null = the task."),
       .choice("tokenizer", "bytes", of: ["bytes"], "How text becomes tokens."),
+      .choice(
+        "token_bytes", "auto", of: ["auto", "1", "2", "4"],
+        "Bytes of a token in the files; auto = 2 for .bin, else 1."),
       .integer("vocabulary", 0, unit: "tokens", "Tokens a .bin file may hold; 0 = what it holds."),
       .choice("task", "recall", of: ["recall"], "Task that is generated where path is null."),
       .integer("recall_keys", 4, from: 1, "Keys of the recall task, each written once."),
@@ -45,6 +50,7 @@ public struct DataSection: ConfigurationSection, Equatable {
   public init(_ values: SectionValues) {
     path = values.weightedPaths("path")
     tokenizer = values.string("tokenizer")
+    tokenBytes = Int(values.string("token_bytes")) ?? 0
     vocabulary = values.integer("vocabulary")
     task = values.string("task")
     recallKeys = values.integer("recall_keys")

@@ -1,0 +1,58 @@
+import Tensors
+
+/// A random order of `0..<count` that gives any place without computing the others.
+///
+/// Concretely: four rounds of a Feistel network over the smallest even number of bits that holds
+/// `count`, with Philox as the round function; a value beyond `count` is passed through again until
+/// it is one within (at most four times on average).
+///
+/// - Source: Black and Rogaway, "Ciphers with Arbitrary Finite Domains" (CT-RSA 2002), cycle walking.
+struct Permutation: Sendable {
+  /// Number of elements.
+  let count: Int
+  private let random: Random
+  private let halfBits: UInt64
+
+  /// Makes the order of one stream of random numbers.
+  init(count: Int, random: Random) {
+    precondition(count > 0, "a permutation of \(count) elements")
+    self.count = count
+    self.random = random
+    halfBits = UInt64(UInt64.bitWidth - UInt64(count - 1).leadingZeroBitCount + 1) / 2
+  }
+
+  /// The element at a place.
+  subscript(_ place: Int) -> Int {
+    precondition((0..<count).contains(place), "place \(place) of \(count)")
+    guard count > 1 else { return 0 }
+    let mask = UInt64(1) << halfBits - 1
+    var value = UInt64(place)
+    repeat {
+      var (left, right) = (value >> halfBits, value & mask)
+      for round in 0..<4 as Range<UInt64> {
+        let bits = random.bits(at: round << 60 | right)
+        let word = UInt64(bits[0]) | UInt64(bits[1]) << 32
+        (left, right) = (right, left ^ (word & mask))
+      }
+      value = left << halfBits | right
+    } while value >= UInt64(count)
+    return Int(value)
+  }
+}
+
+extension Random {
+  /// What the corpora draw random numbers for.
+  enum CorpusPurpose: UInt64 {
+    case mixture = 0xC0_01
+    case windowOrder = 0xC0_02
+    case windowOffset = 0xC0_03
+    case recall = 0xC0_04
+    case heldOutRecall = 0xC0_05
+  }
+
+  /// The stream of one purpose and one item (a sample, a block, a file's epoch), below 2^48.
+  init(seed: UInt64, _ purpose: CorpusPurpose, item: UInt64) {
+    precondition(item < 1 << 48, "item \(item) of random numbers")
+    self.init(seed: seed, purpose: purpose.rawValue << 48 | item)
+  }
+}

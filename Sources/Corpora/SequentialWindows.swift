@@ -1,0 +1,74 @@
+/// Parts of token files read from start to end, in windows that touch and never overlap.
+///
+/// Each token but the first of a part is predicted once. Window `step · batch + row` stands at `row`
+/// of `step`: with a batch of 1 the steps read each part as one stream. Where a part or the last step
+/// has no more tokens, targets are −1 and inputs 0.
+public struct SequentialWindows: Corpus {
+  /// Number of different tokens.
+  public let vocabulary: Int
+  /// Tokens of a sequence.
+  public let length: Int
+  /// Sequences of a step.
+  public let batch: Int
+  /// Steps until every window has been read.
+  public var steps: Int? { (windows + batch - 1) / batch }
+  /// Whether the tokens are bytes of text.
+  public var tokensAreBytes: Bool { parts.allSatisfy { $0.file.tokenBytes == 1 } }
+
+  /// Number of windows of all parts.
+  public let windows: Int
+  private let parts: [(file: TokenFile, range: Range<Int>)]
+  private let firstWindows: [Int]
+
+  /// Reads parts of files.
+  ///
+  /// - Parameters:
+  ///   - parts: Files, and which of each one's tokens.
+  ///   - length: Tokens of a window.
+  ///   - batch: Windows of a step.
+  ///   - vocabulary: Number of different tokens.
+  public init(
+    _ parts: [(file: TokenFile, range: Range<Int>)], length: Int, batch: Int, vocabulary: Int
+  ) {
+    precondition(length > 0 && batch > 0, "\(batch) windows of \(length) tokens")
+    self.parts = parts
+    self.length = length
+    self.batch = batch
+    self.vocabulary = vocabulary
+    var firstWindows: [Int] = []
+    var windows = 0
+    for part in parts {
+      firstWindows.append(windows)
+      // A part of n tokens has n − 1 to predict.
+      windows += (max(0, part.range.count - 1) + length - 1) / length
+    }
+    self.firstWindows = firstWindows
+    self.windows = windows
+  }
+
+  /// Overwrites a batch's tokens with those of a step.
+  public func fill(_ batch: inout TokenBatch, step: Int) {
+    batch.check(self)
+    let (rows, positions) = (batch.rows, batch.positions)
+    batch.inputs.withUnsafeMutableBufferPointer { inputs in
+      batch.targets.withUnsafeMutableBufferPointer { targets in
+        guard let inputs = inputs.baseAddress, let targets = targets.baseAddress else { return }
+        for (place, row) in rows.enumerated() {
+          let window = step * self.batch + row
+          let (inputs, targets) = (
+            inputs + place * positions.count, targets + place * positions.count
+          )
+          if let index = firstWindows.lastIndex(where: { $0 <= window }), window < windows {
+            let part = parts[index]
+            part.file.readWindow(
+              at: part.range.lowerBound + (window - firstWindows[index]) * length,
+              positions: positions, end: part.range.upperBound, inputs: inputs, targets: targets)
+          } else {
+            inputs.update(repeating: 0, count: positions.count)
+            targets.update(repeating: -1, count: positions.count)
+          }
+        }
+      }
+    }
+  }
+}

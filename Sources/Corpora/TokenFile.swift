@@ -1,0 +1,133 @@
+import Tensors
+
+/// A mapped file of tokens: text, one token a byte, or little-endian `uint16` or `uint32` tokens.
+public struct TokenFile: Sendable {
+  /// Number of tokens.
+  public let count: Int
+  /// Bytes that a token takes: 1, 2 or 4.
+  public let tokenBytes: Int
+  private let file: MappedFile
+
+  /// Where the file lies.
+  public var path: String { file.path }
+
+  /// Maps a file; reads nothing.
+  ///
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - tokenBytes: Bytes that a token takes, 1, 2 or 4; 0 for 2 if the name ends with `.bin`, else 1.
+  /// - Throws: `CorpusError` when it is missing, unreadable, empty, or ends within a token.
+  public init(path: String, tokenBytes: Int = 0) throws(CorpusError) {
+    precondition([0, 1, 2, 4].contains(tokenBytes), "tokens of \(tokenBytes) bytes")
+    do throws(FileError) {
+      file = try MappedFile(path: path)
+    } catch {
+      throw .file(error)
+    }
+    let width = tokenBytes > 0 ? tokenBytes : path.hasSuffix(".bin") ? 2 : 1
+    let bytes = file.bytes.count
+    guard bytes > 0 else { throw .empty(path: path) }
+    guard bytes % width == 0 else {
+      throw .partialToken(path: path, bytes: bytes, tokenBytes: width)
+    }
+    self.tokenBytes = width
+    count = bytes / width
+  }
+
+  /// Reads consecutive tokens.
+  ///
+  /// - Parameters:
+  ///   - range: Which, within `0..<count`.
+  ///   - destination: Room for as many; a token above `Int32.max` becomes negative.
+  public func read(_ range: Range<Int>, into destination: UnsafeMutablePointer<Int32>) {
+    guard let base = start(of: range) else { return }
+    switch tokenBytes {
+    case 1:
+      for i in 0..<range.count {
+        destination[i] = Int32(base.load(fromByteOffset: i, as: UInt8.self))
+      }
+    case 2:
+      for i in 0..<range.count {
+        destination[i] = Int32(
+          UInt16(littleEndian: base.load(fromByteOffset: 2 * i, as: UInt16.self)))
+      }
+    default:
+      for i in 0..<range.count {
+        destination[i] = Int32(
+          bitPattern: UInt32(littleEndian: base.load(fromByteOffset: 4 * i, as: UInt32.self)))
+      }
+    }
+  }
+
+  /// Reads the inputs and targets of a part of the window that begins at token `start`.
+  ///
+  /// - Parameters:
+  ///   - start: The window's first token.
+  ///   - positions: Which positions of the window.
+  ///   - end: The first token that must not be read; positions from there on get input 0, and the
+  ///     position before it and those get target −1.
+  func readWindow(
+    at start: Int, positions: Range<Int>, end: Int, inputs: UnsafeMutablePointer<Int32>,
+    targets: UnsafeMutablePointer<Int32>
+  ) {
+    let first = start + positions.lowerBound
+    let present = max(0, min(positions.count, end - first))
+    read(first..<first + present, into: inputs)
+    for i in present..<positions.count { inputs[i] = 0 }
+    // A target is the next input; only the last one is read from the file once more.
+    for i in 0..<max(0, present - 1) { targets[i] = inputs[i + 1] }
+    for i in max(0, present - 1)..<positions.count { targets[i] = -1 }
+    if present > 0, first + present < end {
+      read(first + present..<first + present + 1, into: targets + (present - 1))
+    }
+  }
+
+  /// The largest of some tokens, 0 for none.
+  public func largestToken(in range: Range<Int>) -> UInt32 {
+    guard let base = start(of: range) else { return 0 }
+    switch tokenBytes {
+    case 1:
+      return UInt32(
+        largest(
+          UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt8.self), count: range.count)))
+    case 2:
+      return UInt32(
+        largest(
+          UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt16.self), count: range.count))
+      )
+    default:
+      return largest(
+        UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt32.self), count: range.count))
+    }
+  }
+
+  /// Checks that some tokens are below a vocabulary's size.
+  ///
+  /// - Throws: `CorpusError.beyondVocabulary` with the first token that is not.
+  public func check(vocabulary: Int, in range: Range<Int>) throws(CorpusError) {
+    guard Int(largestToken(in: range)) >= vocabulary else { return }
+    var token: Int32 = 0
+    for position in range {
+      read(position..<position + 1, into: &token)
+      let token = Int(UInt32(bitPattern: token))
+      if token >= vocabulary {
+        throw .beyondVocabulary(
+          path: path, position: position, token: token, vocabulary: vocabulary)
+      }
+    }
+  }
+
+  private func start(of range: Range<Int>) -> UnsafeRawPointer? {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= count,
+      "tokens \(range) of \(path), which has \(count)")
+    return range.isEmpty ? nil : file.bytes.baseAddress! + range.lowerBound * tokenBytes
+  }
+
+  @inline(__always)
+  private func largest<T: FixedWidthInteger>(_ tokens: UnsafeBufferPointer<T>) -> T {
+    var result: T = 0
+    for i in 0..<tokens.count { result = max(result, T(littleEndian: tokens[i])) }
+    return result
+  }
+}
