@@ -83,7 +83,7 @@ public final class Tape {
         let copy = try body(again)
         try backward(from: copy, gradient: gradient)
         operations = before
-        if let gradient = again?.takeGradient() { input?.add(gradient: gradient, pool: pool) }
+        if let gradient = again?.takeGradient() { input?.add(gradient: gradient, in: workspace) }
         try finish(read)
       }
     } else {
@@ -99,7 +99,7 @@ public final class Tape {
 
   /// Runs all twins in reverse from one output, and forgets them.
   public func backward(from output: Variable, gradient: Tensor) throws {
-    output.add(gradient: gradient, pool: pool)
+    output.add(gradient: gradient, in: workspace)
     isRecording = true
     while let operation = operations.popLast() {
       switch operation {

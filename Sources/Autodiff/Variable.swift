@@ -19,29 +19,38 @@ public final class Variable {
   public var shape: Shape { value.shape }
 
   /// Adds a finished gradient. The first is taken as it is; it may be shared with other variables.
-  public func add(gradient new: Tensor, pool: BufferPool) {
+  public func add(gradient new: Tensor, in workspace: Workspace) {
     guard needsGradient else { return }
     precondition(new.count == value.count, "a gradient \(new.shape) for a value \(value.shape)")
     guard gradient != nil else {
       gradient = new
       return
     }
-    let (target, _) = gradientTarget(pool: pool)
+    let (target, _) = gradientTarget(in: workspace)
     let (sum, more) = (target.pointer, new.pointer)
-    for index in 0..<new.count { sum[index] += more[index] }
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(new.count, grain: 1 << 15) { range in
+        for index in range { sum[index] += more[index] }
+      }
+    }
   }
 
   /// Room that an op writes a gradient to, and whether it has to add to what is there.
   ///
   /// An existing sum that other variables share is copied first.
-  public func gradientTarget(pool: BufferPool) -> (tensor: Tensor, accumulate: Bool) {
+  public func gradientTarget(in workspace: Workspace) -> (tensor: Tensor, accumulate: Bool) {
     guard var sum = gradient else {
-      let target = Tensor(value.shape, pool: pool)
+      let target = Tensor(value.shape, pool: workspace.pool)
       gradient = target
       return (target, false)
     }
     gradient = nil
-    if !isKnownUniquelyReferenced(&sum.buffer) { sum = sum.copy(pool: pool) }
+    if !isKnownUniquelyReferenced(&sum.buffer) {
+      let own = Tensor(sum.shape, pool: workspace.pool)
+      let (from, to) = (sum.pointer, own.pointer)
+      workspace.compute(.normsAndGates) { to.update(from: from, count: own.count) }
+      sum = own
+    }
     gradient = sum
     return (sum, true)
   }

@@ -28,12 +28,14 @@ public final class BufferPool: Sendable {
 
   private let blocks = Mutex(Blocks())
 
-  /// Makes an empty pool.
-  public init() {}
+  private let isReserving: Bool
 
-  deinit {
-    blocks.withLock { $0.free.values.forEach { $0.forEach { Glibc.free($0) } } }
-  }
+  /// Makes an empty pool.
+  ///
+  /// - Parameter reserving: Whether blocks are addresses only, which nobody may touch: for rehearsals.
+  public init(reserving: Bool = false) { isReserving = reserving }
+
+  deinit { trim() }
 
   /// What the pool holds now.
   public var statistics: Statistics { blocks.withLock { $0.statistics } }
@@ -47,7 +49,7 @@ public final class BufferPool: Sendable {
   public func trim() {
     blocks.withLock { blocks in
       for (size, list) in blocks.free {
-        list.forEach { Glibc.free($0) }
+        list.forEach { release($0, size: size) }
         blocks.statistics.held -= size * list.count
       }
       blocks.free = [:]
@@ -74,6 +76,7 @@ public final class BufferPool: Sendable {
       return block.map { Block(pointer: $0) }
     }
     if let cached { return (cached.pointer, size) }
+    if isReserving { return (reserve(size), size) }
     var pointer: UnsafeMutableRawPointer?
     let alignment = size >= 1 << 21 ? 1 << 21 : (size >= 4096 ? 4096 : 64)
     guard posix_memalign(&pointer, alignment, size) == 0, let pointer else {
@@ -89,6 +92,18 @@ public final class BufferPool: Sendable {
       blocks.free[size, default: []].append(block.pointer)
       blocks.statistics.inUse -= size
     }
+  }
+
+  private func reserve(_ size: Int) -> UnsafeMutableRawPointer {
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+    guard let pointer = mmap(nil, size, PROT_NONE, flags, -1, 0), pointer != MAP_FAILED else {
+      preconditionFailure("\(size) bytes of addresses could not be reserved")
+    }
+    return pointer
+  }
+
+  private func release(_ pointer: UnsafeMutableRawPointer, size: Int) {
+    if isReserving { munmap(pointer, size) } else { Glibc.free(pointer) }
   }
 
   private struct Block: @unchecked Sendable { let pointer: UnsafeMutableRawPointer }

@@ -14,9 +14,25 @@ public final class Workspace: @unchecked Sendable {
   /// when it is called. What it does never changes the order of arithmetic.
   public var poll: () throws -> Void = {}
 
+  /// Whether this workspace only rehearses: memory is reserved and messages are counted as in a real step,
+  /// but nothing is computed. It is what the dry run's figures come from.
+  public let isRehearsal: Bool
+
   /// Makes a workspace with threads of its own.
-  public init(threads: Int = 1) {
-    pool = BufferPool()
-    team = ThreadTeam(size: threads)
+  public init(threads: Int = 1, rehearsal: Bool = false) {
+    isRehearsal = rehearsal
+    pool = BufferPool(reserving: rehearsal)
+    team = ThreadTeam(size: rehearsal ? 1 : threads)
+  }
+
+  /// Computes something on the account of a part; a rehearsal leaves it out.
+  @inline(__always)
+  public func compute<Failure: Error>(
+    _ part: Part, _ body: () throws(Failure) -> Void
+  ) throws(Failure) {
+    guard !isRehearsal else { return }
+    counters.enter(part)
+    defer { counters.leave() }
+    try body()
   }
 }

@@ -27,7 +27,7 @@ extension Tape {
   ///   - bias: Shape `[vocabulary]`, or nil.
   ///   - targets: `N` tokens to predict; negative where there is no loss.
   ///   - logits: Receives the logits, `[N, vocabulary]`, where somebody wants them.
-  /// - Returns: A variable whose gradient is the weight of the sum (one number), and the figures.
+  /// - Returns: The sum of the losses (the seed of the backward pass, always of weight 1), and the figures.
   public func crossEntropy(
     _ x: Variable, _ weight: Parameter, bias: Parameter? = nil, targets: [Int32],
     logits wanted: UnsafeMutablePointer<Float>? = nil
@@ -43,34 +43,33 @@ extension Tape {
     let rows = max(16, min(1024, (1 << 20) / max(vocabulary, 1)))
     let tile = Tensor([min(rows, max(n, 1)), vocabulary], pool: pool)
     let w = parameters.value(weight)
-    workspace.counters.enter(.head)
-    defer { workspace.counters.leave() }
     for start in stride(from: 0, to: n, by: rows) {
       let m = min(rows, n - start)
-      let z = tile.pointer
-      if let bias {
-        let b = parameters.value(bias)
-        for row in 0..<m { (z + row * vocabulary).update(from: b, count: vocabulary) }
-      }
-      BLAS.multiply(
-        x.value.pointer + start * width, lda: width, w, transposeB: true, ldb: width, into: z,
-        ldc: vocabulary, m: m, n: vocabulary, k: width, beta: bias == nil ? 0 : 1)
-      wanted.map { ($0 + start * vocabulary).update(from: z, count: m * vocabulary) }
-      result.losses.withUnsafeMutableBufferPointer { losses in
-        result.predictions.withUnsafeMutableBufferPointer { predictions in
-          nonisolated(unsafe) let (losses, predictions) = (losses, predictions)
-          workspace.team.parallel(m, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
-            for row in range {
-              let one = CrossEntropy.row(
-                z + row * vocabulary, count: vocabulary, target: targets[start + row],
-                gradient: recording)
-              losses[start + row] = one.loss
-              predictions[start + row] = one.best
+      workspace.compute(.head) {
+        let z = tile.pointer
+        if let bias {
+          let b = parameters.value(bias)
+          for row in 0..<m { (z + row * vocabulary).update(from: b, count: vocabulary) }
+        }
+        BLAS.multiply(
+          x.value.pointer + start * width, lda: width, w, transposeB: true, ldb: width, into: z,
+          ldc: vocabulary, m: m, n: vocabulary, k: width, beta: bias == nil ? 0 : 1)
+        wanted.map { ($0 + start * vocabulary).update(from: z, count: m * vocabulary) }
+        result.losses.withUnsafeMutableBufferPointer { losses in
+          result.predictions.withUnsafeMutableBufferPointer { predictions in
+            nonisolated(unsafe) let (losses, predictions) = (losses, predictions)
+            workspace.team.parallel(m, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
+              for row in range {
+                let one = CrossEntropy.row(
+                  z + row * vocabulary, count: vocabulary, target: targets[start + row],
+                  gradient: recording)
+                losses[start + row] = one.loss
+                predictions[start + row] = one.best
+              }
             }
           }
         }
-      }
-      if let dx {
+        guard let dx else { return }
         BLAS.multiply(
           z, lda: vocabulary, w, ldb: width, into: dx.pointer + start * width, ldc: width, m: m,
           n: width, k: vocabulary)
@@ -87,11 +86,11 @@ extension Tape {
       }
       try workspace.poll()
     }
-    let loss = record(Tensor([1], [Float(result.sum)], pool: pool), inputs: [x]) {
-      [unowned self] seed in
-      guard let dx else { return }
-      precondition(seed.pointer[0] == 1, "the head's gradients are formed for a weight of 1")
-      x.add(gradient: dx, pool: pool)
+    // A rehearsal's tensors cannot be written; its loss is a seed without a value.
+    let sum = Tensor([1], pool: pool)
+    workspace.compute(.head) { sum.pointer[0] = Float(result.sum) }
+    let loss = record(sum, inputs: [x]) { [unowned self] _ in
+      if let dx { x.add(gradient: dx, in: workspace) }
     }
     return (loss, result)
   }

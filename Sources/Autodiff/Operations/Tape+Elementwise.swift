@@ -15,7 +15,7 @@ extension Tape {
         count: range.count)
     }
     return record(y, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(pool: pool)
+      let (dx, accumulate) = x.gradientTarget(in: workspace)
       elementwise(dy.count) { range in
         let at = range.lowerBound
         SiLU.backward(
@@ -34,7 +34,7 @@ extension Tape {
         count: range.count)
     }
     return record(y, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(pool: pool)
+      let (dx, accumulate) = x.gradientTarget(in: workspace)
       elementwise(dy.count) { range in
         let at = range.lowerBound
         Sigmoid.backward(
@@ -55,7 +55,7 @@ extension Tape {
     }
     return record(y, inputs: [a, b]) { [unowned self] dy in
       for (side, other) in [(a, b), (b, a)] where side.needsGradient {
-        let (d, accumulate) = side.gradientTarget(pool: pool)
+        let (d, accumulate) = side.gradientTarget(in: workspace)
         elementwise(dy.count) { range in
           let at = range.lowerBound
           Product.backward(
@@ -83,14 +83,14 @@ extension Tape {
           gate.value.pointer + at, x.value.pointer + at, dy.pointer + at, da: da.pointer + at,
           db: db.pointer + at, count: range.count)
       }
-      gate.add(gradient: da, pool: pool)
-      x.add(gradient: db, pool: pool)
+      gate.add(gradient: da, in: workspace)
+      x.add(gradient: db, in: workspace)
     }
   }
 
   /// Runs an elementwise kernel over all threads, on the account of norms and gates.
   func elementwise(_ count: Int, _ body: (Range<Int>) -> Void) {
-    workspace.counters.measure(.normsAndGates) {
+    workspace.compute(.normsAndGates) {
       workspace.team.parallel(count, grain: Tape.grain, body)
     }
   }

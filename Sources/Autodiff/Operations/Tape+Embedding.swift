@@ -16,7 +16,7 @@ extension Tape {
       preconditionFailure("token \(wrong) beyond a vocabulary of \(vocabulary)")
     }
     let y = Tensor([tokens.count, width], pool: pool)
-    workspace.counters.measure(.embedding) {
+    workspace.compute(.embedding) {
       tokens.withUnsafeBufferPointer { tokens in
         guard let ids = tokens.baseAddress else { return }
         nonisolated(unsafe) let base = ids
@@ -28,7 +28,7 @@ extension Tape {
       }
     }
     return record(y, always: true) { [unowned self] dy in
-      workspace.counters.measure(.embedding) {
+      workspace.compute(.embedding) {
         tokens.withUnsafeBufferPointer { tokens in
           guard let ids = tokens.baseAddress else { return }
           nonisolated(unsafe) let base = ids

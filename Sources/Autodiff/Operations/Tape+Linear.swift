@@ -18,7 +18,7 @@ extension Tape {
     let n = x.shape.rows
     precondition(x.shape.columns == input, "x \(x.shape) does not fit a weight [\(out), \(input)]")
     let y = Tensor(Shape(x.shape.dimensions.dropLast() + [out]), pool: pool)
-    workspace.counters.measure(.projections) {
+    workspace.compute(.projections) {
       var beta: Float = 0
       if let residual {
         y.pointer.update(from: residual.value.pointer, count: y.count)
@@ -38,9 +38,9 @@ extension Tape {
     }
     let inputs = [x] + (residual.map { [$0] } ?? [])
     return record(y, inputs: inputs, always: true) { [unowned self] dy in
-      workspace.counters.measure(.projections) {
+      workspace.compute(.projections) {
         if x.needsGradient {
-          let (dx, accumulate) = x.gradientTarget(pool: pool)
+          let (dx, accumulate) = x.gradientTarget(in: workspace)
           BLAS.multiply(
             dy.pointer, lda: out, parameters.value(weight), ldb: input, into: dx.pointer,
             ldc: input, m: n, n: input, k: out, beta: accumulate ? 1 : 0)
@@ -57,7 +57,7 @@ extension Tape {
             for i in 0..<out { db[i] += dy[i] }
           }
         }
-        residual?.add(gradient: dy, pool: pool)
+        residual?.add(gradient: dy, in: workspace)
       }
     }
   }

@@ -18,7 +18,7 @@ extension Tape {
     let y = Tensor(x.shape, pool: pool)
     let inverse = Tensor([rows], pool: pool)
     let w = weight.map { UnsafePointer(parameters.value($0)) }
-    workspace.counters.measure(.normsAndGates) {
+    workspace.compute(.normsAndGates) {
       workspace.team.parallel(rows, grain: max(1, Tape.grain / columns)) {
         RMSNorm.forward(
           x.value.pointer, weight: w, epsilon: epsilon, into: y.pointer, inverse: inverse.pointer,
@@ -26,9 +26,9 @@ extension Tape {
       }
     }
     return record(y, inputs: [x], always: weight != nil) { [unowned self] dy in
-      workspace.counters.measure(.normsAndGates) {
+      workspace.compute(.normsAndGates) {
         let (dx, accumulate) =
-          x.needsGradient ? x.gradientTarget(pool: pool) : (Tensor(x.shape, pool: pool), false)
+          x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
         let w = weight.map { UnsafePointer(parameters.value($0)) }
         let dw = weight.map { parameters.gradient($0) }
         // A weight's gradient is summed over rows in one order, whatever the threads: by one of them.

@@ -1,5 +1,4 @@
 import Foundation
-import Tensors
 
 /// Any JSON value: what keeps the keys of a `config.json` that this program does not know.
 public enum JSONValue: Sendable, Equatable {
@@ -52,24 +51,13 @@ public enum JSONValue: Sendable, Equatable {
     if case .object(let value) = self { value } else { nil }
   }
 
-  /// Reads a file; `Infinity` and `NaN` without quotes are accepted, as Python writes them.
+  /// Reads JSON text; `Infinity` and `NaN` without quotes are accepted, as Python writes them.
   ///
-  /// - Throws: `CheckpointError` when the file cannot be read or is not JSON.
-  public init(file path: String) throws(CheckpointError) {
-    let text: Data
-    do throws(FileError) {
-      let file = try MappedFile(path: path)
-      text = Data(file.bytes)
-    } catch {
-      throw .file(error)
-    }
+  /// - Throws: `DecodingError` when it is not JSON.
+  public init(_ text: Data) throws {
     let decoder = JSONDecoder()
     decoder.allowsJSON5 = true
-    do {
-      self = try decoder.decode(JSONValue.self, from: text)
-    } catch {
-      throw .damaged(path: path, reason: "it is not JSON")
-    }
+    self = try decoder.decode(JSONValue.self, from: text)
   }
 
   /// The text of a file: indented, keys sorted.

@@ -1,0 +1,77 @@
+import MessagePassing
+import Tensors
+
+/// A message that is awaited, with the memory it arrives in.
+final class Incoming {
+  let message: Tensor
+  private var request: Request?
+
+  init(message: Tensor, request: consuming Request) {
+    self.message = message
+    self.request = consume request
+  }
+
+  /// Whether it has arrived.
+  func test() throws -> Bool {
+    guard request != nil else { return true }
+    guard try request!.test() else { return false }
+    request = nil
+    return true
+  }
+
+  /// Waits until it has arrived.
+  func wait(for purpose: String, polling: () throws -> Void) throws {
+    guard let request = request.take() else { return }
+    try request.wait(for: purpose, polling: polling)
+  }
+}
+
+/// Messages that are leaving, each with the memory it leaves from.
+final class Outbox {
+  private final class Outgoing {
+    let message: Tensor
+    private let destination: Int
+    private var request: Request?
+
+    init(message: Tensor, destination: Int, request: consuming Request) {
+      self.message = message
+      self.destination = destination
+      self.request = consume request
+    }
+
+    func test() throws -> Bool {
+      guard request != nil else { return true }
+      guard try request!.test() else { return false }
+      request = nil
+      return true
+    }
+
+    func wait() throws {
+      guard let request = request.take() else { return }
+      try request.wait(for: "the departure of a message to rank \(destination)", polling: {})
+    }
+  }
+
+  private var leaving: [Outgoing] = []
+
+  /// Sends a message and keeps it until it has left.
+  func send(_ message: Tensor, to destination: Int, tag: Int, through group: any Communicator)
+    throws
+  {
+    let request = try group.send(
+      UnsafeRawBufferPointer(start: message.pointer, count: 4 * message.count), to: destination,
+      tag: tag)
+    leaving.append(Outgoing(message: message, destination: destination, request: request))
+  }
+
+  /// Lets go of what has left.
+  func poll() throws {
+    try leaving.removeAll { try $0.test() }
+  }
+
+  /// Waits until everything has left.
+  func drain() throws {
+    for message in leaving { try message.wait() }
+    leaving = []
+  }
+}

@@ -1,0 +1,81 @@
+import Kernels
+import Tensors
+
+/// Which way states go through the sequence group.
+public enum ExchangeDirection: Int32, Sendable {
+  /// States, from rank r to r+1.
+  case forward = 1
+  /// State gradients, from rank r+1 to r.
+  case backward = 2
+}
+
+/// One rank's part of carrying a layer's states over the sequence group, in one direction.
+///
+/// Concretely, over the units (row, head) of a layer: `S_out = M S_in + B` forward, and backward
+/// `D_in = Mᵀ D_out + E` from the last rank to the first.
+public struct SeamProblem {
+  /// Which way.
+  public let direction: ExchangeDirection
+  /// The layer and state.
+  public let slot: CarrySlot
+  /// The pass: layout, step, segment, communicators.
+  public let pass: SequencePass
+  /// The algebra of `M`.
+  public let map: StateMap
+  /// How many states there are: rows × heads.
+  public let units: Int
+  /// This rank's `M`s, `[units, mapCount]`; valid once the summary is ready.
+  public let maps: Tensor
+  /// This rank's `B`s or `E`s, `[units, K, V]`; valid once the summary is ready.
+  public let sums: Tensor
+  /// Whether every rank knows `M` from the layout, so that it need not be sent.
+  public let isMapKnown: Bool
+  /// What enters at the group's near end (forward: its first rank): `[units, K, V]`, nil for zero.
+  public let initial: Tensor?
+  /// Whether what leaves at the group's far end is wanted.
+  public let wantsFinal: Bool
+
+  /// Elements of one state.
+  public var stateCount: Int { map.stateCount }
+
+  /// Applies this rank's map to the states of `range`: `out = M in + sum`; a nil input is zero.
+  public func combine(
+    _ range: Range<Int>, _ input: UnsafePointer<Float>?, into output: UnsafeMutablePointer<Float>
+  ) {
+    let mapCount = map.kind.count(map.keyDimension)
+    for (index, unit) in range.enumerated() {
+      let (target, sum) = (output + index * stateCount, sums.pointer + unit * stateCount)
+      guard let input else {
+        target.update(from: sum, count: stateCount)
+        continue
+      }
+      let (m, source) = (maps.pointer + unit * mapCount, input + index * stateCount)
+      switch direction {
+      case .forward: map.combine(m, source, adding: sum, into: target)
+      case .backward: map.combineTransposed(m, source, adding: sum, into: target)
+      }
+    }
+  }
+}
+
+/// A transfer under way. The op that owns it calls, in this order: `advance` as often as it likes once its
+/// summary is ready, and `finish`. Results do not depend on when anything arrives.
+public protocol StateTransfer: AnyObject {
+  /// Tells that `maps` and `sums` are there, and moves on what can move without waiting.
+  func summaryReady() throws
+  /// Moves on what can move without waiting; cheap enough to be called between chunks.
+  func advance() throws
+  /// Waits for what is missing. Gives what enters this shard (nil for zero) and, where it was wanted and this
+  /// is the far end, what leaves the group.
+  func finish() throws -> (incoming: Tensor?, final: Tensor?)
+}
+
+/// A way to carry states across the ranks of a sequence group.
+public protocol StateExchange: AnyObject {
+  /// Posts the receives of one layer and direction, before anything else is done for it.
+  func begin(_ problem: SeamProblem) throws -> any StateTransfer
+  /// Lets sends under way progress; part of the workspace's poll.
+  func poll() throws
+  /// Waits until everything sent has left, at the end of a pass.
+  func drain() throws
+}

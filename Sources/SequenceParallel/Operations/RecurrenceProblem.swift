@@ -1,0 +1,162 @@
+import Autodiff
+import Kernels
+import Tensors
+
+/// What a layer hands to the recurrence engine: the family's standard inputs.
+public struct RecurrenceInputs {
+  /// Queries, `[N, queryHeads·K]`, where `N = rows × length`.
+  public var q: Variable
+  /// Keys, `[N, keyHeads·K]`.
+  public var k: Variable
+  /// Values, `[N, valueHeads·V]`.
+  public var v: Variable
+  /// Log decays from data, `[N, heads]` or `[N, heads·K]`, with the heads of k or of the state; or nil.
+  public var g: Variable?
+  /// The delta rule's steps, `[N, heads]`, with the heads of the state; or nil.
+  public var beta: Variable?
+  /// Fixed log decay of each head of the state; empty for none.
+  public var logDecay: [Float]
+
+  /// Collects the inputs; leave out what the recurrence does not read.
+  public init(
+    q: Variable, k: Variable, v: Variable, g: Variable? = nil, beta: Variable? = nil,
+    logDecay: [Float] = []
+  ) {
+    (self.q, self.k, self.v) = (q, k, v)
+    (self.g, self.beta, self.logDecay) = (g, beta, logDecay)
+  }
+}
+
+/// The units (row, head) of one recurrence on one shard: where each one's numbers lie.
+///
+/// Heads of q, k, v, g and beta may be fewer than the state's; a head then serves as many neighbouring
+/// heads of the state as it takes. Units that write to a shared gradient form a group, which one thread
+/// works through in order.
+struct RecurrenceUnits {
+  let kernel: any RecurrenceKernel
+  let inputs: RecurrenceInputs
+  let layout: SequenceLayout
+  let heads: Int
+  let plans: [ChunkPlan]
+  let groups: Int
+  let keptOffsets: [Int]
+  let keptBackwardOffsets: [Int]
+
+  init(kernel: any RecurrenceKernel, inputs: RecurrenceInputs, layout: SequenceLayout) {
+    self.kernel = kernel
+    self.inputs = inputs
+    self.layout = layout
+    let (K, V) = (kernel.keyDimension, kernel.valueDimension)
+    let counts = [
+      inputs.q.shape.columns / K, inputs.k.shape.columns / K, inputs.v.shape.columns / V,
+    ]
+    heads = counts.max()!
+    precondition(
+      counts.allSatisfy { $0 > 0 && counts.max()! % $0 == 0 },
+      "heads of q, k and v do not divide the state's: \(counts)")
+    groups = layout.rows * counts.min()!
+    plans = (0..<layout.rows).map {
+      ChunkPlan(
+        tokens: layout.length, starts: layout.startsInShard(row: $0),
+        chunkLength: kernel.chunkLength)
+    }
+    keptOffsets = Self.offsets(plans, heads: heads, kernel.keptCount)
+    keptBackwardOffsets = Self.offsets(plans, heads: heads, kernel.keptBackwardCount)
+  }
+
+  /// Where each unit's part of a buffer begins, on a cache line; last, where the buffer ends.
+  private static func offsets(_ plans: [ChunkPlan], heads: Int, _ count: (ChunkPlan) -> Int)
+    -> [Int]
+  {
+    var offsets = [0]
+    for plan in plans {
+      let each = (count(plan) + 15) / 16 * 16
+      for _ in 0..<heads { offsets.append(offsets.last! + each) }
+    }
+    return offsets
+  }
+
+  /// Rows × heads.
+  var count: Int { layout.rows * heads }
+
+  /// The units of a range of groups.
+  func units(_ groups: Range<Int>) -> Range<Int> {
+    let each = count / max(self.groups, 1)
+    return groups.lowerBound * each..<groups.upperBound * each
+  }
+
+  func plan(_ unit: Int) -> ChunkPlan { plans[unit / heads] }
+
+  /// What a unit reads.
+  func head(_ unit: Int) -> RecurrenceHead {
+    let head = unit % heads
+    return RecurrenceHead(
+      q: rows(inputs.q.value, unit, width: kernel.keyDimension),
+      k: rows(inputs.k.value, unit, width: kernel.keyDimension),
+      v: rows(inputs.v.value, unit, width: kernel.valueDimension),
+      g: inputs.g.map { rows($0.value, unit, width: gWidth) },
+      beta: inputs.beta.map { rows($0.value, unit, width: 1) },
+      logDecay: inputs.logDecay.isEmpty ? 0 : inputs.logDecay[head])
+  }
+
+  /// What a unit writes in the backward pass.
+  func gradient(_ unit: Int, dO: Tensor, _ gradients: RecurrenceGradients) -> RecurrenceGradient {
+    RecurrenceGradient(
+      dO: rows(dO, unit, width: kernel.valueDimension),
+      dq: target(gradients.q, unit, width: kernel.keyDimension),
+      dk: target(gradients.k, unit, width: kernel.keyDimension),
+      dv: target(gradients.v, unit, width: kernel.valueDimension),
+      dg: gradients.g.map { target($0, unit, width: gWidth) },
+      dbeta: gradients.beta.map { target($0, unit, width: 1) })
+  }
+
+  /// Where a unit's output goes.
+  func output(_ unit: Int, _ o: Tensor) -> MutableTokenRows {
+    target(o, unit, width: kernel.valueDimension)
+  }
+
+  /// Numbers of `g` a token and head.
+  private var gWidth: Int { kernel.gateDimension }
+
+  private func place(_ tensor: Tensor, _ unit: Int, width: Int) -> (offset: Int, first: Bool) {
+    let columns = tensor.shape.columns
+    let own = columns / width
+    let (row, head) = (unit / heads, unit % heads)
+    let shared = heads / own
+    return (row * layout.length * columns + head / shared * width, head % shared == 0)
+  }
+
+  private func rows(_ tensor: Tensor, _ unit: Int, width: Int) -> TokenRows {
+    TokenRows(
+      tensor.pointer + place(tensor, unit, width: width).offset, stride: tensor.shape.columns)
+  }
+
+  private func target(_ tensor: Tensor, _ unit: Int, width: Int) -> MutableTokenRows {
+    let (offset, first) = place(tensor, unit, width: width)
+    return MutableTokenRows(
+      tensor.pointer + offset, stride: tensor.shape.columns, accumulates: !first)
+  }
+}
+
+/// Room for the gradients of a recurrence's inputs.
+struct RecurrenceGradients {
+  let q, k, v: Tensor
+  let g, beta: Tensor?
+
+  init(_ inputs: RecurrenceInputs, pool: BufferPool) {
+    q = Tensor(inputs.q.shape, pool: pool)
+    k = Tensor(inputs.k.shape, pool: pool)
+    v = Tensor(inputs.v.shape, pool: pool)
+    g = inputs.g.map { Tensor($0.shape, pool: pool) }
+    beta = inputs.beta.map { Tensor($0.shape, pool: pool) }
+  }
+
+  /// Adds them to the inputs' gradients.
+  func deliver(to inputs: RecurrenceInputs, in workspace: Workspace) {
+    inputs.q.add(gradient: q, in: workspace)
+    inputs.k.add(gradient: k, in: workspace)
+    inputs.v.add(gradient: v, in: workspace)
+    if let g { inputs.g?.add(gradient: g, in: workspace) }
+    if let beta { inputs.beta?.add(gradient: beta, in: workspace) }
+  }
+}

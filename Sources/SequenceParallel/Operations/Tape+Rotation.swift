@@ -1,0 +1,43 @@
+import Autodiff
+import Kernels
+import Tensors
+
+extension Tape {
+  /// TransNormerLLM's learned rotary positions, at global positions.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[N, H·K]`, `N = rows × length`.
+  ///   - theta: Shape `[H, 1, K]`.
+  /// - Returns: Shape `[N, H·2K]`.
+  public func learnedRotation(_ x: Variable, theta: Parameter, layout: SequenceLayout) -> Variable {
+    let shape = parameters.table[theta].shape
+    let (heads, width, n) = (shape[0], shape[2], x.shape.rows)
+    let y = Tensor([n, heads * 2 * width], pool: pool)
+    let (length, offset) = (max(layout.length, 1), layout.offset)
+    let position = { (row: Int) in offset + row % length }
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(n, grain: 16) {
+        LearnedRotation.forward(
+          x.value.pointer, theta: parameters.value(theta), into: y.pointer, rows: $0,
+          heads: heads, width: width, position: position)
+      }
+    }
+    return record(y, inputs: [x], always: true) { [unowned self] dy in
+      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      workspace.compute(.normsAndGates) {
+        var sums = [Double](repeating: 0, count: heads * width)
+        sums.withUnsafeMutableBufferPointer { sums in
+          nonisolated(unsafe) let sums = sums.baseAddress!
+          workspace.team.parallel(heads) {
+            LearnedRotation.backward(
+              x.value.pointer, theta: parameters.value(theta), dy.pointer, into: dx.pointer,
+              dTheta: sums, rows: n, heads: $0, heads: heads, width: width,
+              accumulate: accumulate, position: position)
+          }
+        }
+        let gradient = parameters.gradient(theta)
+        for (index, sum) in sums.enumerated() { gradient[index] += Float(sum) }
+      }
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/// Where every rank's shard lies in the sequence that is being processed, and where documents start.
+///
+/// Every op that mixes along time takes it. A shard may be empty.
+public struct SequenceLayout: Sendable {
+  /// Tokens of each rank of the sequence group, in rank order.
+  public let shardLengths: [Int]
+  /// This rank's place in the sequence group.
+  public let rank: Int
+  /// How many sequences are processed at once.
+  public let rows: Int
+  /// Global position of the first token of rank 0's shard: where this segment or window begins.
+  public let start: Int
+  /// For each row, the positions (counted from `start`, ascending) at which a document starts and every
+  /// state, convolution and window begins anew. Position 0 is in it only if a document starts there.
+  public let documentStarts: [[Int]]
+
+  /// Makes a layout.
+  ///
+  /// - Parameters:
+  ///   - shardLengths: Tokens of each rank, in rank order; their sum is what is processed at once.
+  ///   - documentStarts: One list a row, or empty for no documents.
+  public init(
+    shardLengths: [Int], rank: Int, rows: Int, start: Int = 0, documentStarts: [[Int]] = []
+  ) {
+    precondition(shardLengths.indices.contains(rank), "rank \(rank) of \(shardLengths.count)")
+    precondition(
+      documentStarts.isEmpty || documentStarts.count == rows,
+      "\(documentStarts.count) lists of document starts for \(rows) rows")
+    self.shardLengths = shardLengths
+    self.rank = rank
+    self.rows = rows
+    self.start = start
+    self.documentStarts =
+      documentStarts.isEmpty ? [[Int]](repeating: [], count: rows) : documentStarts
+  }
+
+  /// Cuts `tokens` over `ranks` as evenly as can be: shards differ by one token at most.
+  public static func evenShards(tokens: Int, ranks: Int) -> [Int] {
+    (0..<ranks).map { tokens * ($0 + 1) / ranks - tokens * $0 / ranks }
+  }
+
+  /// Tokens of this rank's shard, a row.
+  public var length: Int { shardLengths[rank] }
+
+  /// Where this rank's shard lies, counted from `start`.
+  public var shard: Range<Int> {
+    let first = shardLengths[..<rank].reduce(0, +)
+    return first..<first + length
+  }
+
+  /// Tokens of all shards, a row.
+  public var total: Int { shardLengths.reduce(0, +) }
+
+  /// Global position of this shard's first token.
+  public var offset: Int { start + shard.lowerBound }
+
+  /// Where documents start in this shard, counted from the shard's first token.
+  public func startsInShard(row: Int) -> [Int] {
+    let shard = shard
+    return documentStarts[row].filter { shard.contains($0) }.map { $0 - shard.lowerBound }
+  }
+}

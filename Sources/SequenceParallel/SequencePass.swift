@@ -1,0 +1,45 @@
+import Tensors
+
+/// One pass of this rank's shard through the model: the layout, and the seams on both sides.
+///
+/// Concretely: `left` holds what enters the sequence on the group's first rank (from an earlier segment,
+/// window, step or token), `right` receives what leaves it on the last. The gradients go the other way.
+public final class SequencePass {
+  /// The rank's memory, threads and communicators.
+  public let context: RankContext
+  /// Where every rank's shard lies.
+  public let layout: SequenceLayout
+  /// The seam before the whole sequence; read on the group's first rank only.
+  public let left: Carry
+  /// The seam after the whole sequence; values on the group's last rank only.
+  public let right: Carry
+  /// The training step, for the identity of messages.
+  public let step: Int
+  /// The segment, for the identity of messages.
+  public let segment: Int
+  /// Whether the last rank's outgoing states are wanted in `right`.
+  public let keepsRight: Bool
+  /// Whether the gradients of what entered rank 0's shard are wanted in `left`.
+  public let wantsLeftGradients: Bool
+
+  /// What entered this rank's shard, once it is known (nil inside: zero): kept so that a region that runs
+  /// again communicates nothing.
+  var incoming: [CarrySlot: Tensor?] = [:]
+  /// This shard's maps `M` of each state, for the backward exchange.
+  var maps: [CarrySlot: Tensor] = [:]
+
+  /// Makes a pass.
+  public init(
+    context: RankContext, layout: SequenceLayout, left: Carry = Carry(), right: Carry = Carry(),
+    step: Int = 0, segment: Int = 0, keepsRight: Bool = false, wantsLeftGradients: Bool = false
+  ) {
+    self.context = context
+    self.layout = layout
+    self.left = left
+    self.right = right
+    self.step = step
+    self.segment = segment
+    self.keepsRight = keepsRight
+    self.wantsLeftGradients = wantsLeftGradients
+  }
+}
