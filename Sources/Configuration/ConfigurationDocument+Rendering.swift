@@ -1,5 +1,7 @@
 extension ConfigurationDocument {
-  /// The resolved run file: every key with its value and a comment; reading it back gives the same values.
+  /// The resolved run file: every key with its value and a comment.
+  ///
+  /// Reading it back gives the same values.
   public var yaml: String {
     schemas.map { schema in
       let indent = schema.name.isEmpty ? "" : "  "
@@ -33,7 +35,7 @@ extension ConfigurationDocument {
 }
 
 extension Key {
-  /// The documentation with what the key takes: `Optimizer steps to run. (integer ≥ 1, in steps)`.
+  /// The documentation with choices and unit: `Optimizer steps to run. [steps]`.
   var summary: String {
     let choices: String? =
       switch kind {

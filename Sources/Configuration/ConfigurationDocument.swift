@@ -1,11 +1,11 @@
 import Foundation
 
-/// The values that a run file and a command line give to the keys of some schemas, where each stands,
-/// and what is wrong with them.
+/// The values that a run file and a command line give to the keys of some schemas, where each
+/// stands, and what is wrong with them.
 ///
-/// Concretely: a key's value is the last of default, run file, command line. A value that does not fit
-/// its key is noted in `problems` and the default takes its place, so that reading goes on and all
-/// problems are found at once.
+/// Concretely: a key's value is the last of default, run file, command line. A value that does not
+/// fit its key is noted in `problems` and the default takes its place, so that reading goes on and
+/// all problems are found at once.
 public struct ConfigurationDocument: Sendable {
   /// The sections, in the order in which they are printed.
   public let schemas: [SectionSchema]
@@ -36,7 +36,12 @@ public struct ConfigurationDocument: Sendable {
     let section = Section(sectionValues(Section.schema))
     let paths = Set(Section.schema.keys.map { Section.schema.path(of: $0.name) })
     if !problems.contains(where: { paths.contains($0.key ?? "") }) {
-      report(section.problems, section: Section.schema)
+      report(
+        section.problems.map { problem in
+          KeyProblem(
+            keys: problem.keys.map { $0.contains(".") ? $0 : Section.schema.path(of: $0) },
+            message: problem.message)
+        })
     }
     return section
   }
@@ -58,14 +63,6 @@ public struct ConfigurationDocument: Sendable {
   public func located(_ problem: KeyProblem) -> Problem {
     let path = problem.keys.first { origins[$0] != nil } ?? problem.keys[0]
     return Problem(origin: origin(of: path), key: path, message: problem.message)
-  }
-
-  private mutating func report(_ found: [KeyProblem], section: SectionSchema) {
-    problems += found.map { problem in
-      let paths = problem.keys.map { $0.contains(".") ? $0 : section.path(of: $0) }
-      let path = paths.first { origins[$0] != nil } ?? paths[0]
-      return Problem(origin: origin(of: path), key: path, message: problem.message)
-    }
   }
 
   /// Applies the command line; a later value for a key replaces an earlier one.

@@ -36,7 +36,8 @@ public struct Key: Sendable {
   public let name: String
   /// What values it takes.
   public let kind: Kind
-  /// Value where neither the run file nor the command line gives one; `none` makes the key optional.
+  /// Value where neither the run file nor the command line gives one; `none` makes the key
+  /// optional.
   public let defaultValue: Value
   /// Unit of the value, such as `tokens`; nil for what has none.
   public let unit: String?

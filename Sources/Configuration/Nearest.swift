@@ -7,7 +7,8 @@ func nearest(to text: String, among names: [String]) -> String? {
   return best.distance <= max(2, text.count / 3) ? best.name : nil
 }
 
-/// The least number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
+/// The least number of insertions, deletions, replacements and swaps of neighbours that turn `a`
+/// into `b`.
 ///
 /// Source: optimal string alignment, the restricted Damerau–Levenshtein distance.
 func editDistance(_ a: String, _ b: String) -> Int {

@@ -27,9 +27,9 @@ extension Override {
   /// Takes the overrides out of a command line.
   ///
   /// An argument is an override where it is `--section.key` (any name with a dot) or `--key` for a
-  /// key outside all sections. Its value follows after `=` or as the next argument, which may begin with
-  /// one dash but not with two. A key that is `true` or `false` may stand alone, meaning `true`.
-  /// Everything after `--` is left alone.
+  /// key outside all sections. Its value follows after `=` or as the next argument, which may begin
+  /// with one dash but not with two. A key that is `true` or `false` may stand alone, meaning
+  /// `true`. Everything after `--` is left alone.
   ///
   /// - Parameters:
   ///   - arguments: The command line without the program's name.

@@ -22,14 +22,21 @@ public enum Origin: Sendable, Equatable, CustomStringConvertible {
 
 /// What is wrong with the value of a key, and what to do; the place is added by who knows it.
 public struct KeyProblem: Sendable, Equatable {
-  /// The keys that disagree, as `section.key`; a section that speaks of its own may leave the section
-  /// out. The problem is shown at the first that was given.
+  /// The keys that disagree, as `section.key`.
+  ///
+  /// A section that speaks of its own keys may leave the section out. The problem is shown at the
+  /// first key that was given.
   public let keys: [String]
   /// What is wrong; what to do.
   public let message: String
 
   /// Makes a problem of one key, or of several that disagree.
   public init(_ keys: String..., message: String) {
+    self.init(keys: keys, message: message)
+  }
+
+  /// Makes a problem of the keys in a list that is not empty.
+  public init(keys: [String], message: String) {
     precondition(!keys.isEmpty, "a problem needs a key: \(message)")
     self.keys = keys
     self.message = message

@@ -34,9 +34,9 @@ public struct SectionSchema: Sendable {
 
 /// A section of the run file as its owner reads it.
 ///
-/// An owner declares a struct with a documented property for each key, a schema, and how to read the
-/// properties from values. What no single key can know (heads must divide the dimension) it reports
-/// from `problems`.
+/// An owner declares a struct with a documented property for each key, a schema, and how to read
+/// the properties from values. What no single key can know (heads must divide the dimension) it
+/// reports from `problems`.
 public protocol ConfigurationSection: Sendable {
   /// The section's keys.
   static var schema: SectionSchema { get }

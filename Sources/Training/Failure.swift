@@ -4,8 +4,9 @@ import Foundation
 public enum Failure {
   /// Prints a message to the standard error and gives the exit code.
   ///
-  /// Under a launcher every rank finds the same mistake; the first prints it, and the launcher then ends
-  /// the others. So a later rank waits, and speaks only where it is still there: the mistake is its own.
+  /// Under a launcher every rank finds the same mistake; the first prints it, and the launcher then
+  /// ends the others. So a later rank waits, and speaks only where it is still there: the mistake
+  /// is its own.
   ///
   /// - Parameters:
   ///   - message: What is wrong; what to do. No line break at the end.

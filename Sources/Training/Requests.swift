@@ -32,8 +32,8 @@ public struct DryRunRequest: Sendable {
 public struct EvaluateRequest: Sendable {
   /// What is evaluated, and where the results go.
   public enum Subject: Sendable, Equatable {
-    /// The rows of `input_ids` in a safetensors file; logits, loss and, where asked for, gradients are
-    /// written to `output`.
+    /// The rows of `input_ids` in a safetensors file; logits, loss and, where asked for, gradients
+    /// are written to `output`.
     case tokens(file: String, output: String, gradients: Bool)
     /// The files of `configuration.data` as one stream; loss and bits a byte are printed.
     case data

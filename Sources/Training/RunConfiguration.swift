@@ -8,8 +8,8 @@ import SequenceParallel
 
 /// Everything that a run file and the command line decide, checked.
 ///
-/// Concretely: defaults, then the run file, then `--section.key=value`; the last one holds. With no file
-/// and no override this is the built-in default, `Configs/default.yaml`.
+/// Concretely: defaults, then the run file, then `--section.key=value`; the last one holds. With no
+/// file and no override this is the built-in default, `Configs/default.yaml`.
 public struct RunConfiguration: Sendable {
   /// Threads of a rank; 0 for the host's cores over its ranks.
   public let threads: Int
@@ -82,7 +82,8 @@ public struct RunConfiguration: Sendable {
     self.document = document
   }
 
-  /// The resolved run file: YAML with a comment for each key, which reads back as this configuration.
+  /// The resolved run file: YAML with a comment for each key, which reads back as this
+  /// configuration.
   public var resolved: String { document.yaml }
 
   /// The resolved values as one line of JSON.
@@ -96,17 +97,18 @@ public struct RunConfiguration: Sendable {
     """
     # Configuration
 
-    A run file is YAML: sections of keys. Every key has a default, so a run file holds only what differs
-    from it; a key that is `null` has its default. On the command line `--section.key=value` or
-    `--section.key value` overrides a key, and `lasp-train config` prints all keys as they are resolved.
-    Paths are relative to the current directory. This page is what `lasp-train config --reference` prints.
+    A run file is YAML: sections of keys. Every key has a default, so a run file holds only what
+    differs from it; a key that is `null` has its default. On the command line
+    `--section.key=value` or `--section.key value` overrides a key, and `lasp-train config` prints
+    all keys as they are resolved. Paths are relative to the current directory. This page is what
+    `lasp-train config --reference` prints.
 
     \(configurationReference(schemas))
     """
   }
 
-  /// The error to throw for problems that only the world or the data shows, such as a grid that does not
-  /// have as many places as there are ranks; each is placed where its key was given.
+  /// The error to throw for problems that only the world or the data shows, such as a grid that
+  /// does not have as many places as there are ranks; each is placed where its key was given.
   public func error(_ problems: [KeyProblem]) -> ConfigurationError {
     ConfigurationError(problems.map(document.located))
   }

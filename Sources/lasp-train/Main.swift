@@ -7,7 +7,8 @@ import Training
 enum Main {
   static func main() { exit(run(Array(CommandLine.arguments.dropFirst()))) }
 
-  /// Runs a command line and gives the exit code: 0, 1 where a run failed, 2 where it was asked wrongly.
+  /// Runs a command line and gives the exit code: 0, 1 where a run failed, 2 where it was asked
+  /// wrongly.
   nonisolated static func run(_ arguments: [String]) -> Int32 {
     let (overrides, rest) = Override.extract(from: arguments, schemas: RunConfiguration.schemas)
     let end = rest.firstIndex(of: "--") ?? rest.endIndex

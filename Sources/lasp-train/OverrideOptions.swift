@@ -4,15 +4,16 @@ import Training
 
 /// The keys of the run file that were given on the command line.
 ///
-/// `Main` rewrites `--section.key value` to `--set=section.key=value` before the command line is parsed.
+/// `Main` rewrites `--section.key value` to `--set=section.key=value` before the command line is
+/// parsed.
 struct OverrideOptions: ParsableArguments {
   @Option(name: .customLong("set"), help: ArgumentHelp(visibility: .private))
   var values: [String] = []
 
   /// How overrides are written, for the help of every command.
   static let help = """
-    Any key of the run file is overridden as --section.key=value or --section.key value, and --threads \
-    N sets the threads of a rank; `lasp-train config --reference` lists the keys.
+    Any key of the run file is overridden as --section.key=value or --section.key value, and \
+    --threads N sets the threads of a rank; `lasp-train config --reference` lists the keys.
     """
 
   /// The overrides in their order.

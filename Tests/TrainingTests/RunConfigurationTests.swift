@@ -28,12 +28,16 @@ struct RunConfigurationTests {
 
   @Test("Configs/default.yaml is the built-in default")
   func defaultFile() throws {
-    #expect(try Self.text("Configs/default.yaml") == RunConfiguration.load().resolved)
+    #expect(
+      try Self.text("Configs/default.yaml") == RunConfiguration.load().resolved,
+      "renew it: lasp-train config > Configs/default.yaml")
   }
 
   @Test("Docs/Configuration.md is the reference of the code")
   func reference() throws {
-    #expect(try Self.text("Docs/Configuration.md") == RunConfiguration.reference)
+    #expect(
+      try Self.text("Docs/Configuration.md") == RunConfiguration.reference,
+      "renew it: lasp-train config --reference > Docs/Configuration.md")
   }
 
   @Test(
