@@ -1,0 +1,116 @@
+import Tensors
+
+/// Adam with decoupled weight decay, on a range of the parameters' index space.
+///
+/// Concretely, for step t from 1, with the gradient already times its scale:
+/// `m ← β₁ m + (1 − β₁) g`, `v ← β₂ v + (1 − β₂) g²`,
+/// `w ← (1 − η d) w − η · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
+///
+/// - Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (arXiv 1711.05101),
+///   Algorithm 2.
+public struct AdamW: Sendable, Equatable {
+  /// β₁, how much of the mean of gradients stays in a step.
+  public let beta1: Double
+  /// β₂, how much of the mean of squared gradients stays in a step.
+  public let beta2: Double
+  /// ε, added to the root of the mean square.
+  public let epsilon: Double
+
+  /// Makes the update rule.
+  public init(beta1: Double = 0.9, beta2: Double = 0.95, epsilon: Double = 1e-8) {
+    precondition((0..<1).contains(beta1) && (0..<1).contains(beta2), "betas \(beta1), \(beta2)")
+    precondition(epsilon > 0, "epsilon \(epsilon)")
+    self.beta1 = beta1
+    self.beta2 = beta2
+    self.epsilon = epsilon
+  }
+
+  /// What an update works on: a range of the index space, and where its numbers lie.
+  ///
+  /// Each pointer is to the element `range.lowerBound`. Both moments are zero before the first step.
+  public struct Slice: @unchecked Sendable {
+    /// Which parameters.
+    public let range: Range<Int>
+    /// Their values, which the update changes.
+    public let weights: UnsafeMutablePointer<Float>
+    /// Their gradients.
+    public let gradients: UnsafePointer<Float>
+    /// The mean of gradients, m.
+    public let mean: UnsafeMutablePointer<Float>
+    /// The mean of squared gradients, v.
+    public let square: UnsafeMutablePointer<Float>
+
+    /// Names the memory of a range.
+    public init(
+      range: Range<Int>, weights: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
+      mean: UnsafeMutablePointer<Float>, square: UnsafeMutablePointer<Float>
+    ) {
+      self.range = range
+      self.weights = weights
+      self.gradients = gradients
+      self.mean = mean
+      self.square = square
+    }
+  }
+
+  /// Updates a range in one pass over its memory.
+  ///
+  /// The result of an element does not depend on the range or on the number of threads.
+  ///
+  /// - Parameters:
+  ///   - slice: The range and its memory.
+  ///   - step: The step, from 1.
+  ///   - learningRate: η.
+  ///   - decay: d of each parameter.
+  ///   - gradientScale: What gradients are multiplied by first, such as a clipping factor.
+  ///   - team: The threads that share the work.
+  public func update(
+    _ slice: Slice, step: Int, learningRate: Double, decay: WeightDecay, gradientScale: Double = 1,
+    team: ThreadTeam
+  ) {
+    precondition(step >= 1, "AdamW counts steps from 1, not \(step)")
+    let first = slice.range.lowerBound
+    team.parallel(slice.range.count, grain: 1 << 14) { part in
+      let part = first + part.lowerBound..<first + part.upperBound
+      for (range, factor) in decay.pieces(of: part) {
+        pass(
+          slice, offset: range.lowerBound - first, count: range.count, step: step,
+          learningRate: learningRate, decay: factor, gradientScale: Float(gradientScale))
+      }
+    }
+  }
+
+  private func pass(
+    _ slice: Slice, offset: Int, count: Int, step: Int, learningRate: Double, decay: Double,
+    gradientScale scale: Float
+  ) {
+    let (w, g) = (slice.weights + offset, slice.gradients + offset)
+    let (m, v) = (slice.mean + offset, slice.square + offset)
+    let (b1, b2) = (Float(beta1), Float(beta2))
+    let (a1, a2) = (Float(1 - beta1), Float(1 - beta2))
+    let keep = Float(1 - learningRate * decay)
+    let rate = Float(-learningRate / (1 - power(beta1, step)))
+    let correction = Float(1 / (1 - power(beta2, step)).squareRoot())
+    let epsilon = Float(epsilon)
+    for i in 0..<count {
+      let gradient = g[i] * scale
+      let mean = (a1 * gradient).addingProduct(b1, m[i])
+      let square = (a2 * gradient * gradient).addingProduct(b2, v[i])
+      m[i] = mean
+      v[i] = square
+      let root = epsilon.addingProduct(square.squareRoot(), correction)
+      w[i] = (rate * mean / root).addingProduct(keep, w[i])
+    }
+  }
+
+  /// `base` to a whole power, by squaring.
+  private func power(_ base: Double, _ exponent: Int) -> Double {
+    var (result, factor, exponent) = (1.0, base, exponent)
+    while exponent > 0 {
+      if exponent & 1 == 1 { result *= factor }
+      factor *= factor
+      exponent >>= 1
+    }
+    return result
+  }
+}
