@@ -22,8 +22,33 @@ def tnl(**options):
     } | options
 
 
-def case(config, tokens, batch=2):
-    return {"config": config, "tokens": tokens, "batch": batch}
+CLASSES = {
+    "retnet": "RetNet",
+    "gla": "GLA",
+    "delta_net": "DeltaNet",
+    "gated_deltanet": "GatedDeltaNet",
+    "transformer": "Transformer",
+}
+
+
+def fla(model_type, **options):
+    """A small model in flash-linear-attention's layout; keys left out have its defaults."""
+    return {
+        "model_type": model_type,
+        "architectures": [CLASSES[model_type] + "ForCausalLM"],
+        "dtype": "float32",
+        "vocab_size": 24,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "intermediate_size": 20,
+        "norm_eps": 1e-6,
+        "initializer_range": 0.02,
+        "tie_word_embeddings": False,
+    } | options
+
+
+def case(config, tokens, seed=0, batch=2):
+    return {"config": config, "tokens": tokens, "seed": seed, "batch": batch}
 
 
 CASES = {
@@ -36,10 +61,10 @@ CASES = {
             bias=True,
             no_scale_embedding=True,
         ),
-        tokens=31,
+        tokens=31, seed=2,
     ),
     "tnl_lrpe_first": case(
-        tnl(decoder_layers=3, linear_use_lrpe_list=[1, 0, 0], vocab_size=19), tokens=45
+        tnl(decoder_layers=3, linear_use_lrpe_list=[1, 0, 0], vocab_size=19), tokens=45, seed=3
     ),
     "tnl_lrpe_all_heads6": case(
         tnl(
@@ -51,7 +76,7 @@ CASES = {
             bias=True,
             vocab_size=17,
         ),
-        tokens=29,
+        tokens=29, seed=1,
     ),
     "tnl_one_layer": case(
         tnl(
@@ -63,5 +88,148 @@ CASES = {
             vocab_size=40,
         ),
         tokens=19,
+    ),
+    "retnet_plain": case(fla("retnet", num_heads=2), tokens=37, seed=2),
+    "retnet_grouped": case(
+        fla(
+            "retnet",
+            num_heads=4,
+            num_kv_heads=2,
+            expand_k=1.5,
+            expand_v=1.0,
+            feature_map="swish",
+            use_output_gate=False,
+            tie_word_embeddings=True,
+        ),
+        tokens=45, seed=5,
+    ),
+    "retnet_default_mlp": case(
+        fla(
+            "retnet",
+            hidden_size=12,
+            num_heads=2,
+            num_hidden_layers=1,
+            intermediate_size=None,
+            vocab_size=17,
+        ),
+        tokens=19,
+    ),
+    "gla_plain": case(fla("gla", num_heads=2), tokens=41, seed=46),
+    "gla_grouped_convolution": case(
+        fla(
+            "gla",
+            num_heads=4,
+            num_kv_heads=2,
+            expand_k=1.0,
+            feature_map="relu",
+            use_short_conv=True,
+            conv_size=4,
+            clamp_min=-0.3,
+            norm_eps=1e-5,
+        ),
+        tokens=33, seed=41,
+    ),
+    "gla_ungated": case(
+        fla("gla", num_heads=1, expand_v=2.0, use_output_gate=False, tie_word_embeddings=True),
+        tokens=27, seed=76,
+    ),
+    "gla_unfused_norm": case(
+        fla("gla", num_heads=2, num_hidden_layers=1, fuse_norm=False), tokens=23, seed=2
+    ),
+    "delta_net_plain": case(fla("delta_net", num_heads=2), tokens=39, seed=22),
+    "delta_net_gated": case(
+        fla(
+            "delta_net",
+            num_heads=2,
+            expand_k=0.5,
+            expand_v=1.5,
+            use_gate=True,
+            use_short_conv=False,
+            allow_neg_eigval=True,
+        ),
+        tokens=35, seed=96,
+    ),
+    "delta_net_sum_elu": case(
+        fla(
+            "delta_net",
+            num_heads=2,
+            qk_activation="elu",
+            qk_norm="sum",
+            use_beta=False,
+            tie_word_embeddings=True,
+        ),
+        tokens=25,
+    ),
+    "gated_deltanet_plain": case(
+        fla("gated_deltanet", num_heads=2, head_dim=8, expand_v=1.0), tokens=43, seed=96
+    ),
+    "gated_deltanet_grouped": case(
+        fla(
+            "gated_deltanet",
+            num_heads=2,
+            num_v_heads=4,
+            head_dim=4,
+            use_short_conv=False,
+            allow_neg_eigval=True,
+            output_gate_activation="sigmoid",
+            intermediate_size=16,
+        ),
+        tokens=29, seed=91,
+    ),
+    "gated_deltanet_ungated": case(
+        fla(
+            "gated_deltanet",
+            num_heads=2,
+            head_dim=12,
+            expand_v=0.5,
+            use_gate=False,
+            tie_word_embeddings=True,
+        ),
+        tokens=31, seed=27,
+    ),
+    "transformer_plain": case(
+        fla("transformer", num_heads=2, num_hidden_layers=3), tokens=37, seed=4
+    ),
+    "transformer_grouped_window": case(
+        fla(
+            "transformer",
+            num_heads=4,
+            num_kv_heads=2,
+            qkv_bias=True,
+            qk_norm=True,
+            window_size=7,
+            rope_theta=500.0,
+            tie_word_embeddings=True,
+            norm_eps=1e-5,
+        ),
+        tokens=45, seed=16,
+    ),
+    "hybrid_gla": case(
+        fla(
+            "gla",
+            num_hidden_layers=3,
+            num_heads=2,
+            attn={
+                "layers": [1],
+                "num_heads": 4,
+                "num_kv_heads": 2,
+                "qkv_bias": True,
+                "window_size": None,
+                "rope_theta": 1000.0,
+            },
+        ),
+        tokens=31, seed=95,
+    ),
+    "hybrid_gated_deltanet_window": case(
+        fla(
+            "gated_deltanet",
+            num_hidden_layers=3,
+            num_heads=2,
+            head_dim=6,
+            expand_v=1.0,
+            intermediate_size=16,
+            attn={"layers": [0, 2], "num_heads": 2, "window_size": 9},
+        ),
+        tokens=33, seed=29,
     ),
 }

@@ -20,9 +20,10 @@ from reference.common import next_token_loss
 
 HERE = pathlib.Path(__file__).resolve().parent
 METADATA = {"format": "pt"}
+MAXIMUM_CHANGE = 4e-6
 
 
-def initial_value(name, shape, generator):
+def initial_value(name, shape, generator, tied):
     """A random float32 tensor, large enough that every parameter shows in the logits."""
     normal = torch.randn(shape, generator=generator, dtype=torch.float64)
     uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
@@ -31,11 +32,11 @@ def initial_value(name, shape, generator):
         exponent = -2.0 * torch.arange(heads * key, dtype=torch.float64) / (heads * key)
         value = (10000.0**exponent).reshape(shape) * (1 + 0.2 * normal)
     elif name.endswith("A_log"):
-        value = torch.log(0.05 + 2.0 * uniform)
+        value = torch.log(0.02 + uniform)
     elif name.endswith("gk_proj.1.bias"):
-        value = -25.0 + 30.0 * uniform
+        value = -15.0 + 20.0 * uniform
     elif name.endswith(("embed_tokens.weight", "embeddings.weight")):
-        value = normal
+        value = normal * (0.4 if tied else 1.0)
     elif name.endswith(("bias", "conv1d.weight")):
         value = 0.5 * normal
     elif len(shape) == 1:
@@ -45,37 +46,70 @@ def initial_value(name, shape, generator):
     return value.float().contiguous()
 
 
-def write(name, case):
-    model, config = MODELS[case["config"]["model_type"]], case["config"]
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+def draw(name, case):
+    """The weights (float32) and tokens of a case, from its name and seed."""
+    config, model = case["config"], MODELS[case["config"]["model_type"]]
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{name} {case['seed']}".encode()))
+    tied = config.get("tie_word_embeddings", False)
     weights = {
-        key: initial_value(key, shape, generator)
+        key: initial_value(key, shape, generator, tied)
         for key, shape in model.parameter_shapes(config).items()
     }
-    tokens = torch.randint(
-        config["vocab_size"], (case["batch"], case["tokens"]), generator=generator
-    )
+    shape = (case["batch"], case["tokens"])
+    return weights, torch.randint(config["vocab_size"], shape, generator=generator)
 
+
+def evaluate(config, weights, tokens):
+    """Logits, loss and gradients, in float64."""
+    model = MODELS[config["model_type"]]
     exact = {key: value.double().requires_grad_() for key, value in weights.items()}
     logits = model.forward(config, exact, tokens)
     loss = next_token_loss(logits, tokens)
     loss.backward()
-    expected = {"logits": logits.detach(), "loss": loss.detach()}
-    expected |= {"grad." + key: value.grad for key, value in exact.items()}
+    results = {"logits": logits.detach(), "loss": loss.detach()}
+    return results | {"grad." + key: value.grad for key, value in exact.items()}
+
+
+def condition(config, weights, tokens, expected):
+    """How far rounding can move a result: its largest relative change when weights move by 2⁻²⁴.
+
+    A head whose output happens to be almost zero is blown up by its norm, gradients and all.
+    """
+    generator = torch.Generator().manual_seed(0)
+    moved = {}
+    for key, value in weights.items():
+        noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        moved[key] = value.double() * (1 + 2.0**-24 * noise)
+    results = evaluate(config, moved, tokens)
+    return max(
+        ((results[key] - value).norm() / value.norm()).item() for key, value in expected.items()
+    )
+
+
+def write(name, case):
+    config = case["config"]
+    weights, tokens = draw(name, case)
+    expected = evaluate(config, weights, tokens)
     for key, value in expected.items():
         if not torch.isfinite(value).all() or value.abs().max() == 0:
-            raise SystemExit(f"{name}: {key} is zero or not finite; this case tests nothing there")
+            raise SystemExit(f"{name}: {key} is zero or not finite, which tests nothing")
+    change = condition(config, weights, tokens, expected)
+    if change > MAXIMUM_CHANGE:
+        raise SystemExit(f"{name}: rounding can move a result by {change:.1e}; change its seed")
 
     folder = HERE / name
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     save_file(weights, folder / "model.safetensors", METADATA)
     save_file({"input_ids": tokens}, folder / "tokens.safetensors", METADATA)
-    expected = {key: value.float().contiguous() for key, value in expected.items()}
-    save_file(expected, folder / "expected.safetensors", METADATA)
-    size = sum(file.stat().st_size for file in folder.iterdir())
+    rounded = {key: value.float().contiguous() for key, value in expected.items()}
+    save_file(rounded, folder / "expected.safetensors", METADATA)
+    size = sum(file.stat().st_size for file in folder.iterdir()) / 1024
     count = sum(value.numel() for value in weights.values())
-    print(f"{name:28} {count:6} parameters  loss {loss.item():.4f}  {size / 1024:6.1f} KiB")
+    print(
+        f"{name:28} {count:6} parameters  loss {expected['loss'].item():.4f}"
+        f"  condition {change:.0e}  {size:6.1f} KiB"
+    )
 
 
 def main():

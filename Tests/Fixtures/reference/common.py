@@ -39,7 +39,7 @@ def repeat_heads(x, times):
 
 
 def short_convolution(x, weight, activation):
-    """Causal convolution of each channel alone: `y[t] = act(Σ_j w[c, 0, j] · x[t − W + 1 + j])`.
+    """Causal convolution of each channel: `y[t] = act(Σ_j w[c, 0, j] · x[t − W + 1 + j])`.
 
     x [B, T, C], weight [C, 1, W]; before the first token x is zero.
     """
@@ -106,6 +106,30 @@ def delta_recurrence(q, k, v, beta, log_decay, scale):
 
 
 def next_token_loss(logits, tokens):
-    """Mean cross entropy of token t + 1 given the logits at t, over all rows; the last has no target."""
+    """Mean cross entropy of token t + 1 given the logits at t; the last token has no target."""
     logits, targets = logits[:, :-1], tokens[:, 1:]
     return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
+
+
+FEATURE_MAPS = {
+    None: lambda x: x,
+    "relu": torch.relu,
+    "silu": silu,
+    "swish": silu,
+    "sigmoid": torch.sigmoid,
+}
+
+
+def gated_norm_name(config):
+    """The name of retnet's and gla's output norm, which depends on how they would compute it."""
+    fused = config["fuse_norm"] and config["use_output_gate"]
+    return "g_norm_swish_gate" if fused else "g_norm"
+
+
+def gated_norm(config, weights, prefix, o, x):
+    """Norm of each head of o [B, T, H, V], times `swish(x W_g)` if gated → [B, T, H·V]."""
+    o = rms(o, config["norm_eps"]) * weights[prefix + gated_norm_name(config) + ".weight"]
+    o = o.flatten(-2)
+    if config["use_output_gate"]:
+        o = o * silu(linear(x, weights, prefix + "g_proj"))
+    return o

@@ -1,0 +1,90 @@
+"""What flash-linear-attention's models share: embedding, blocks, gated MLP, norms, head, hybrids.
+
+A mixer module has `DEFAULTS`, `parameter_shapes(config)` (names below `attn.`) and
+`forward(config, weights, prefix, x)`. Attention layers of a hybrid are the transformer's.
+"""
+
+from .common import linear, rms, silu
+
+DEFAULTS = {
+    "hidden_ratio": 4,
+    "intermediate_size": None,
+    "norm_eps": 1e-6,
+    "tie_word_embeddings": False,
+    "attn": None,
+    "fuse_norm": True,
+}
+
+ATTENTION_DEFAULTS = {
+    "num_kv_heads": None,
+    "qkv_bias": False,
+    "qk_norm": False,
+    "window_size": None,
+    "rope_theta": 10000.0,
+}
+
+
+def intermediate_size(config):
+    """`256 · ceil(int(d · ratio · 2/3) / 256)` unless it is given."""
+    if config["intermediate_size"] is not None:
+        return config["intermediate_size"]
+    size = int(config["hidden_size"] * config["hidden_ratio"] * 2 / 3)
+    return 256 * ((size + 255) // 256)
+
+
+class LanguageModel:
+    """A model of the family: the skeleton around one mixer."""
+
+    def __init__(self, mixer, attention):
+        self.mixer, self.attention = mixer, attention
+
+    def complete(self, config):
+        """The configuration with every missing key at its default."""
+        return DEFAULTS | self.mixer.DEFAULTS | config
+
+    def layer(self, config, index):
+        """The mixer of one layer and the configuration it reads."""
+        attn = config["attn"]
+        if attn is None or index not in attn["layers"]:
+            return self.mixer, config
+        return self.attention, {"hidden_size": config["hidden_size"]} | ATTENTION_DEFAULTS | attn
+
+    def parameter_shapes(self, config):
+        config = self.complete(config)
+        d, vocabulary = config["hidden_size"], config["vocab_size"]
+        inner = intermediate_size(config)
+        shapes = {"model.embeddings.weight": (vocabulary, d)}
+        for i in range(config["num_hidden_layers"]):
+            prefix = f"model.layers.{i}."
+            shapes[prefix + "attn_norm.weight"] = (d,)
+            mixer, options = self.layer(config, i)
+            for name, shape in mixer.parameter_shapes(options).items():
+                shapes[prefix + "attn." + name] = shape
+            shapes[prefix + "mlp_norm.weight"] = (d,)
+            shapes[prefix + "mlp.gate_proj.weight"] = (inner, d)
+            shapes[prefix + "mlp.up_proj.weight"] = (inner, d)
+            shapes[prefix + "mlp.down_proj.weight"] = (d, inner)
+        shapes["model.norm.weight"] = (d,)
+        if not config["tie_word_embeddings"]:
+            shapes["lm_head.weight"] = (vocabulary, d)
+        return shapes
+
+    def forward(self, config, weights, tokens):
+        """Logits [B, T, vocabulary]."""
+        config = self.complete(config)
+
+        def norm(x, name):
+            return rms(x, config["norm_eps"]) * weights[name + ".weight"]
+
+        x = weights["model.embeddings.weight"][tokens]
+        for i in range(config["num_hidden_layers"]):
+            prefix = f"model.layers.{i}."
+            mixer, options = self.layer(config, i)
+            y = norm(x, prefix + "attn_norm")
+            x = x + mixer.forward(options, weights, prefix + "attn.", y)
+            y = norm(x, prefix + "mlp_norm")
+            gate = linear(y, weights, prefix + "mlp.gate_proj")
+            up = linear(y, weights, prefix + "mlp.up_proj")
+            x = x + linear(silu(gate) * up, weights, prefix + "mlp.down_proj")
+        head = "model.embeddings" if config["tie_word_embeddings"] else "lm_head"
+        return linear(norm(x, "model.norm"), weights, head)
