@@ -1,4 +1,5 @@
 import Glibc
+import Measurement
 
 /// What the ranks of one process share: messages that have no partner yet, collectives that are not
 /// complete, and where each rank sleeps.
@@ -120,7 +121,7 @@ final class ThreadWorld: @unchecked Sendable {
   /// Sleeps until something happens to the operation's rank, for 10 ms at most.
   func sleep(_ operation: ThreadOperation) {
     let rank = operation.watch.worldRank
-    let end = now() + 10_000_000
+    let end = Clock.nanoseconds + 10_000_000
     var time = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
     locked {
       guard events[rank] == operation.seen else { return }

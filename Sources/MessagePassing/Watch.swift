@@ -1,4 +1,5 @@
 import Glibc
+import Measurement
 import Synchronization
 
 /// What one rank waits for, how long it has waited so far, and how long it may.
@@ -43,7 +44,7 @@ public final class Watch: Sendable {
   /// What this rank waits for now, if it has waited for more than an instant.
   public var waiting: Waiting? {
     published.withLock { $0 }.map {
-      Waiting(purpose: $0.purpose, seconds: Double(now() - $0.since) * 1e-9)
+      Waiting(purpose: $0.purpose, seconds: Double(Clock.nanoseconds - $0.since) * 1e-9)
     }
   }
 
@@ -59,10 +60,10 @@ public final class Watch: Sendable {
     polling poll: (() throws -> Void)
   ) throws(MessagePassingError) {
     if try operation.test() { return }
-    let start = now()
+    let start = Clock.nanoseconds
     var isPublished = false
     defer {
-      waited.add(now() - start, ordering: .relaxed)
+      waited.add(Clock.nanoseconds - start, ordering: .relaxed)
       if isPublished { published.withLock { $0 = nil } }
     }
     while true {
@@ -70,7 +71,7 @@ public final class Watch: Sendable {
         throw .interrupted(purpose: purpose(), by: error)
       }
       if try operation.test() { return }
-      let elapsed = now() - start
+      let elapsed = Clock.nanoseconds - start
       if elapsed > deadlineNanoseconds.load(ordering: .relaxed) {
         throw .deadline(purpose: purpose(), seconds: Double(elapsed) * 1e-9)
       }
@@ -82,13 +83,6 @@ public final class Watch: Sendable {
       operation.pause(after: elapsed)
     }
   }
-}
-
-/// Nanoseconds of the monotonic clock.
-func now() -> UInt64 {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
 /// Seconds as nanoseconds, a century at most.

@@ -1,0 +1,113 @@
+import COpenMPI
+import Foundation
+
+/// Which processors a process may run on.
+enum Affinity {
+  /// Bytes of the kernel's mask, for more processors than any machine has.
+  private static let maskBytes = 1024
+
+  /// The processors that a process may run on (0: this one); none if it cannot be told.
+  static func allowed(process: pid_t = 0) -> Set<Int> {
+    var mask = [UInt8](repeating: 0, count: maskBytes)
+    guard lasp_get_affinity(process, &mask, UInt(maskBytes)) > 0 else { return [] }
+    return Set((0..<maskBytes * 8).filter { mask[$0 / 8] & (1 << ($0 % 8)) != 0 })
+  }
+
+  /// Lets this process, and the threads that it starts, run on other processors.
+  static func set(_ processors: Set<Int>) {
+    var mask = [UInt8](repeating: 0, count: maskBytes)
+    for processor in processors { mask[processor / 8] |= 1 << (processor % 8) }
+    _ = lasp_set_affinity(0, &mask, UInt(maskBytes))
+  }
+
+  /// How many cores have one of these processors.
+  static func cores(of processors: Set<Int>) -> Int {
+    let siblings = processors.map { processor in
+      read("/sys/devices/system/cpu/cpu\(processor)/topology/thread_siblings_list")
+        ?? "\(processor)"
+    }
+    return Set(siblings).count
+  }
+
+  /// Undoes the binding to a single core that Open MPI's mpirun gives to one or two ranks when nobody
+  /// asked for a binding; a rank's threads would share that core.
+  ///
+  /// The processors are those of the launcher's process here, which are what the rank would have without
+  /// binding. A binding by policy, or one that leaves the rank its share of the machine, stays.
+  static func widenIfBoundByDefault(environment: [String: String]) {
+    guard environment["OMPI_MCA_orte_bound_at_launch"] == "1",
+      environment["OMPI_MCA_hwloc_base_binding_policy"] == nil,
+      let ranks = environment["OMPI_COMM_WORLD_LOCAL_SIZE"].flatMap({ Int($0) }),
+      let launcher = launcherProcess()
+    else { return }
+    let (mine, all) = (allowed(), allowed(process: launcher))
+    if mine.count * ranks < all.count || mine.count == 1 { set(all) }
+  }
+
+  /// The nearest ancestor that is an MPI launcher or its daemon.
+  private static func launcherProcess() -> pid_t? {
+    let names: Set = ["mpirun", "mpiexec", "orterun", "orted", "prterun", "prted"]
+    var process = getppid()
+    while process > 1 {
+      guard let status = read("/proc/\(process)/status") else { return nil }
+      let fields = status.split(separator: "\n").map { $0.split(separator: "\t") }
+      let value = { (key: String) in fields.first { $0.first == "\(key):" }?.dropFirst().first }
+      if let name = value("Name"), names.contains(String(name)) { return process }
+      guard let parent = value("PPid").flatMap({ pid_t($0) }) else { return nil }
+      process = parent
+    }
+    return nil
+  }
+}
+
+/// How much processor time the control group of a process allows.
+enum CPUQuota {
+  /// The quota in processors, the least of this process's groups; none if there is no limit.
+  ///
+  /// - Parameter root: Where the system's files are, for tests.
+  static func current(root: String = "") -> Double? {
+    let groups = read("\(root)/proc/self/cgroup") ?? ""
+    var quotas: [Double] = []
+    for line in groups.split(separator: "\n") {
+      let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+      guard fields.count == 3 else { continue }
+      if fields[1].isEmpty {
+        quotas += ancestors(of: String(fields[2])).compactMap {
+          version2("\(root)/sys/fs/cgroup\($0)")
+        }
+      } else if fields[1].split(separator: ",").contains("cpu") {
+        quotas += ancestors(of: String(fields[2])).compactMap {
+          version1("\(root)/sys/fs/cgroup/cpu\($0)")
+            ?? version1("\(root)/sys/fs/cgroup/\(fields[1])\($0)")
+        }
+      }
+    }
+    return quotas.min()
+  }
+
+  /// `/a/b`, `/a` and the root.
+  private static func ancestors(of path: String) -> [String] {
+    let parts = path.split(separator: "/")
+    return (0...parts.count).map { count in parts.prefix(count).map { "/\($0)" }.joined() }
+  }
+
+  private static func version2(_ folder: String) -> Double? {
+    guard let fields = read("\(folder)/cpu.max")?.split(separator: " "), fields.count == 2,
+      let quota = Double(fields[0]), let period = Double(fields[1]), period > 0
+    else { return nil }
+    return quota / period
+  }
+
+  private static func version1(_ folder: String) -> Double? {
+    guard let quota = read("\(folder)/cpu.cfs_quota_us").flatMap({ Double($0) }), quota > 0,
+      let period = read("\(folder)/cpu.cfs_period_us").flatMap({ Double($0) }), period > 0
+    else { return nil }
+    return quota / period
+  }
+}
+
+/// A small file of the system's, without its last line break; none if it cannot be read.
+private func read(_ path: String) -> String? {
+  (try? String(contentsOfFile: path, encoding: .utf8))?.trimmingCharacters(
+    in: .whitespacesAndNewlines)
+}

@@ -1,0 +1,184 @@
+import COpenMPI
+import Glibc
+
+/// A communicator whose ranks are processes, by Open MPI.
+///
+/// No call blocks inside MPI after start-up: a wait tests, polls and gives way.
+public final class MPICommunicator: Communicator, @unchecked Sendable {
+  /// This rank's number in this communicator.
+  public let rank: Int
+  /// How many ranks the communicator has.
+  public let size: Int
+  /// This rank's watch.
+  public let watch: Watch
+  /// The name of the machine that this rank runs on.
+  public let hostName = Host.name
+
+  let library: MPILibrary
+  let handle: MPI_Comm?
+  /// The tag of `gather`, above all others.
+  private let gatherTag = 1 << 20
+
+  /// The communicator of all ranks that the launcher started.
+  ///
+  /// - Parameters:
+  ///   - deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
+  ///   - library: MPI, started.
+  init(library: MPILibrary, deadline: Double? = nil) throws(MessagePassingError) {
+    self.library = library
+    handle = lasp_comm_world()
+    (rank, size) = try library.place(in: handle)
+    watch = Watch(worldRank: rank, deadline: deadline)
+  }
+
+  private init(_ handle: MPI_Comm?, from other: MPICommunicator) throws(MessagePassingError) {
+    library = other.library
+    watch = other.watch
+    self.handle = handle
+    (rank, size) = try library.place(in: handle)
+  }
+
+  /// Starts sending `buffer` to `destination`.
+  public func send(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int)
+    throws(MessagePassingError) -> Request
+  {
+    check(peer: destination, tag: tag)
+    return try start(.send(to: destination, tag: tag)) { () throws(MessagePassingError) in
+      try sending(buffer, to: destination, tag: tag)
+    }
+  }
+
+  /// Starts receiving from `source` a message that has exactly the size of `buffer`.
+  public func receive(into buffer: UnsafeMutableRawBufferPointer, from source: Int, tag: Int)
+    throws(MessagePassingError) -> Request
+  {
+    check(peer: source, tag: tag)
+    return try start(.receive(from: source, tag: tag)) { () throws(MessagePassingError) in
+      try receiving(into: buffer, from: source, tag: tag)
+    }
+  }
+
+  /// Starts collecting every rank's `mine` into `all` on `root`, in rank order, all of one size.
+  public func gather(
+    _ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer?, to root: Int
+  ) throws(MessagePassingError) -> Request {
+    check(root: root)
+    precondition(
+      rank != root || all?.count == mine.count * size,
+      "gather of \(size) × \(mine.count) bytes into \(all?.count ?? 0) bytes")
+    return try start(.collective("gather")) { () throws(MessagePassingError) in
+      guard rank == root else { return try sending(mine, to: root, tag: gatherTag) }
+      var pieces: [MPIOperation.Piece] = []
+      for source in 0..<size {
+        let place = UnsafeMutableRawBufferPointer(
+          rebasing: all![source * mine.count..<(source + 1) * mine.count])
+        if source == rank {
+          place.copyMemory(from: mine)
+        } else {
+          pieces += try receiving(into: place, from: source, tag: gatherTag)
+        }
+      }
+      return pieces
+    }
+  }
+
+  /// Makes a communicator of the ranks that give the same `color`, ordered by `key` and then by rank.
+  public func split(color: Int, key: Int) throws(MessagePassingError) -> any Communicator {
+    precondition(color >= 0, "a colour of \(color)")
+    try synchronize(for: "all ranks to split a communicator")
+    var part: MPI_Comm?
+    try library.check(MPI_Comm_split(handle, Int32(color), Int32(key), &part), "MPI_Comm_split")
+    return try MPICommunicator(part, from: self)
+  }
+
+  /// Makes a communicator of the same ranks whose messages never meet those of this one.
+  public func duplicate() throws(MessagePassingError) -> any Communicator {
+    try synchronize(for: "all ranks to duplicate a communicator")
+    var twin: MPI_Comm?
+    try library.check(MPI_Comm_dup(handle, &twin), "MPI_Comm_dup")
+    return try MPICommunicator(twin, from: self)
+  }
+
+  /// Makes a communicator of the ranks that share this machine's memory.
+  func splitByHost() throws(MessagePassingError) -> any Communicator {
+    try synchronize(for: "all ranks to find those of their machine")
+    var part: MPI_Comm?
+    try library.check(
+      MPI_Comm_split_type(
+        handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), lasp_info_null(), &part),
+      "MPI_Comm_split_type")
+    return try MPICommunicator(part, from: self)
+  }
+
+  /// Prints `rank 3 (host): message` and ends every rank of the job within seconds.
+  public func abort(_ message: String, code: Int32) -> Never {
+    printFailure("\(name): \(message)")
+    endAllRanks(code: code)
+  }
+
+  /// Ends every rank of the job within seconds, without a word.
+  func endAllRanks(code: Int32) -> Never {
+    alarm(5)  // should MPI itself hang
+    MPI_Abort(lasp_comm_world(), code)
+    _exit(code)
+  }
+
+  /// Makes the calls of an operation, unless a mistake was made before, and its request.
+  func start(
+    _ kind: MPIOperation.Kind, lists: UnsafeMutableBufferPointer<Int32>? = nil,
+    _ calls: () throws(MessagePassingError) -> [MPIOperation.Piece]
+  ) throws(MessagePassingError) -> Request {
+    if let error = library.mistake { throw error }
+    let pieces = try calls()
+    return Request(MPIOperation(kind, pieces, library: library, watch: watch, lists: lists))
+  }
+
+  private func sending(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int)
+    throws(MessagePassingError) -> [MPIOperation.Piece]
+  {
+    try inPieces(of: buffer.count, at: library.largestPiece) {
+      (range: Range<Int>, request: inout MPI_Request?) in
+      MPI_Isend(
+        buffer.baseAddress.map { $0 + range.lowerBound }, Int32(range.count), lasp_byte(),
+        Int32(destination), Int32(tag), handle, &request)
+    }
+  }
+
+  private func receiving(
+    into buffer: UnsafeMutableRawBufferPointer, from source: Int, tag: Int
+  ) throws(MessagePassingError) -> [MPIOperation.Piece] {
+    try inPieces(of: buffer.count, at: library.largestPiece) {
+      (range: Range<Int>, request: inout MPI_Request?) in
+      MPI_Irecv(
+        buffer.baseAddress.map { $0 + range.lowerBound }, Int32(range.count), lasp_byte(),
+        Int32(source), Int32(tag), handle, &request)
+    }
+  }
+
+  /// Starts one call for every piece of `count` things, last first, since they are tested from the end.
+  func inPieces(
+    of count: Int, at most: Int,
+    _ call: (Range<Int>, inout MPI_Request?) -> Int32
+  ) throws(MessagePassingError) -> [MPIOperation.Piece] {
+    var pieces: [MPIOperation.Piece] = []
+    var start = 0
+    repeat {
+      let range = start..<min(start + most, count)
+      var request: MPI_Request?
+      try library.check(call(range, &request), "MPI call for \(range.count) of \(count)")
+      pieces.append(.init(request: request, bytes: range.count))
+      start = range.upperBound
+    } while start < count
+    return pieces.reversed()
+  }
+}
+
+extension MPILibrary {
+  /// This rank's number in a communicator, and the communicator's size.
+  func place(in handle: MPI_Comm?) throws(MessagePassingError) -> (rank: Int, size: Int) {
+    var (rank, size): (Int32, Int32) = (0, 0)
+    try check(MPI_Comm_rank(handle, &rank), "MPI_Comm_rank")
+    try check(MPI_Comm_size(handle, &size), "MPI_Comm_size")
+    return (Int(rank), Int(size))
+  }
+}

@@ -1,0 +1,86 @@
+import COpenMPI
+import Glibc
+
+/// One rank's part in a message or a collective of MPI: one request of MPI's for each piece of it.
+final class MPIOperation: PendingOperation, @unchecked Sendable {
+  /// What is checked, and given back, when the operation is done.
+  enum Kind {
+    case send(to: Int, tag: Int)
+    case receive(from: Int, tag: Int)
+    case collective(StaticString)
+  }
+
+  let watch: Watch
+  private let kind: Kind
+  private let library: MPILibrary
+  private var pieces: [Piece]
+  /// Counts and displacements, which MPI reads until the operation is done.
+  private let lists: UnsafeMutableBufferPointer<Int32>?
+
+  struct Piece {
+    var request: MPI_Request?
+    /// What must have been received, if it is a receive.
+    var bytes: Int
+  }
+
+  init(
+    _ kind: Kind, _ pieces: [Piece], library: MPILibrary, watch: Watch,
+    lists: UnsafeMutableBufferPointer<Int32>? = nil
+  ) {
+    (self.kind, self.pieces, self.library, self.lists) = (kind, pieces, library, lists)
+    self.watch = watch
+  }
+
+  deinit { lists?.deallocate() }
+
+  func test() throws(MessagePassingError) -> Bool {
+    if let error = library.mistake { throw error }
+    while var piece = pieces.popLast() {
+      var status = MPI_Status()
+      var isDone: Int32 = 0
+      let code = MPI_Test(&piece.request, &isDone, &status)
+      if code == MPI_ERR_TRUNCATE { throw mismatch(of: piece, status) }
+      try library.check(code, "MPI_Test of \(name)")
+      if isDone == 0 {
+        pieces.append(piece)
+        return false
+      }
+      if case .receive = kind, bytes(status) != piece.bytes { throw mismatch(of: piece, status) }
+    }
+    return true
+  }
+
+  func pause(after elapsed: UInt64) { library.pause(after: elapsed) }
+
+  func cancel() {
+    if !watch.isFailing { library.mistake = .requestDropped(request: name) }
+    // A receive can be taken back; what else is under way goes on, and its memory with it.
+    guard case .receive = kind else { return }
+    for piece in pieces {
+      var request = piece.request
+      var isDone: Int32 = 0
+      guard MPI_Cancel(&request) == MPI_SUCCESS else { continue }
+      for _ in 0..<1000 where isDone == 0 {
+        guard MPI_Test(&request, &isDone, nil) == MPI_SUCCESS else { break }
+      }
+    }
+  }
+
+  private var name: String {
+    switch kind {
+    case .send(let rank, let tag): "message of tag \(tag) from this rank to rank \(rank)"
+    case .receive(let rank, let tag): "message of tag \(tag) from rank \(rank) to this rank"
+    case .collective(let name): "\(name)"
+    }
+  }
+
+  private func bytes(_ status: MPI_Status) -> Int {
+    var (status, count) = (status, Int32(0))
+    MPI_Get_count(&status, lasp_byte(), &count)
+    return Int(count)
+  }
+
+  private func mismatch(of piece: Piece, _ status: MPI_Status) -> MessagePassingError {
+    .sizeMismatch(message: name, expected: piece.bytes, received: bytes(status))
+  }
+}

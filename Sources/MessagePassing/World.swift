@@ -1,0 +1,64 @@
+import Foundation
+
+/// All ranks of a run, seen from one of them.
+public struct World: Sendable {
+  /// The communicator of all ranks.
+  public let communicator: any Communicator
+  /// This rank's machine, and its share of it.
+  public let host: Host
+
+  /// Joins the world: MPI's if a launcher started this process, else a world of one rank without MPI.
+  ///
+  /// Called once, by every rank, before anything else that communicates. MPI ends when the program exits
+  /// with code 0; with any other code the launcher ends all ranks.
+  ///
+  /// - Parameters:
+  ///   - environment: The process's variables.
+  ///   - deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
+  /// - Throws: `MessagePassingError.launcher` if processes were started together and yet do not form one
+  ///   world.
+  public static func start(
+    environment: [String: String] = ProcessInfo.processInfo.environment, deadline: Double? = nil
+  ) throws(MessagePassingError) -> World {
+    let launcher = Launcher(environment: environment)
+    guard launcher.isPresent else {
+      return World(
+        communicator: SoloCommunicator(deadline: deadline), host: Host(ranks: 1, index: 0))
+    }
+    Affinity.widenIfBoundByDefault(environment: environment)
+    let library = try MPILibrary()
+    let communicator = try MPICommunicator(library: library, deadline: deadline)
+    if let complaint = launcher.complaint(worldSize: communicator.size) {
+      throw .launcher(complaint)
+    }
+    let neighbours = try communicator.splitByHost()
+    let host = Host(ranks: neighbours.size, index: neighbours.rank)
+    library.share(cores: host.cores, ranks: host.ranks)
+    return World(communicator: communicator, host: host)
+  }
+
+  /// Prints `rank 3 (host): what happened; what to do` and ends every rank of the job within seconds.
+  ///
+  /// A rank that only heard of another's failure says nothing: that rank does.
+  ///
+  /// - Parameter code: The exit code, in 1…255.
+  public func fail(_ error: any Error, code: Int32 = 1) -> Never {
+    communicator.fail(error, code: code)
+  }
+}
+
+extension Communicator {
+  /// Prints `rank 3 (host): what happened; what to do` and ends every rank of the job within seconds.
+  ///
+  /// A rank that only heard of another's failure says nothing: that rank does.
+  ///
+  /// - Parameter code: The exit code, in 1…255.
+  public func fail(_ error: any Error, code: Int32 = 1) -> Never {
+    if case .peerFailed(let rank, let reason)? = error as? MessagePassingError {
+      // The rank that failed ends the job; should it be unable to, this one does.
+      sleep(3)
+      abort("rank \(rank) failed: \(reason)", code: code)
+    }
+    abort("\(error)", code: code)
+  }
+}
