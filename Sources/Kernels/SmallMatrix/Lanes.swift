@@ -3,9 +3,11 @@
 
   /// One vector register of floats.
   typealias Lanes = SIMD16<Float>
+  private typealias Bits = SIMD16<UInt32>
 #else
   /// One vector register of floats.
   typealias Lanes = SIMD8<Float>
+  private typealias Bits = SIMD8<UInt32>
 #endif
 
 extension Lanes {
@@ -36,6 +38,12 @@ extension Lanes {
     func store(_ target: UnsafeMutablePointer<Float>, count: Int) {
       _mm512_mask_storeu_ps(target, UInt16(truncatingIfNeeded: (1 &<< count) &- 1), self)
     }
+
+    /// The first `count` lanes; the others are 0.
+    @inline(__always)
+    func first(_ count: Int) -> Lanes {
+      _mm512_maskz_mov_ps(UInt16(truncatingIfNeeded: (1 &<< count) &- 1), self)
+    }
   #else
     /// Reads the first `count` lanes and nothing beyond them; the others are 0.
     @inline(__always)
@@ -52,7 +60,36 @@ extension Lanes {
       if count == Lanes.width { return store(target) }
       for lane in 0..<count { target[lane] = self[lane] }
     }
+
+    /// The first `count` lanes; the others are 0.
+    @inline(__always)
+    func first(_ count: Int) -> Lanes {
+      var lanes = self
+      for lane in count..<max(count, Lanes.width) { lanes[lane] = 0 }
+      return lanes
+    }
   #endif
+
+  /// `e^x` of each lane: as `VectorMath.exp` for `x ≤ 88`, without its infinity.
+  @inline(__always)
+  static func exp(_ x: Lanes) -> Lanes {
+    let magic = Lanes(repeating: 12_582_912)
+    let shifted = magic.addingProduct(x, Lanes(repeating: 1.442_695_04))
+    let n = shifted - magic
+    let r = x.addingProduct(n, Lanes(repeating: -0.693_145_752))
+      .addingProduct(n, Lanes(repeating: -1.428_606_77e-6))
+    var p = Lanes(repeating: 1.984_126_98e-4)
+    p = Lanes(repeating: 1.388_888_89e-3).addingProduct(p, r)
+    p = Lanes(repeating: 8.333_333_33e-3).addingProduct(p, r)
+    p = Lanes(repeating: 4.166_666_67e-2).addingProduct(p, r)
+    p = Lanes(repeating: 0.166_666_667).addingProduct(p, r)
+    p = Lanes(repeating: 0.5).addingProduct(p, r)
+    p = Lanes(repeating: 1).addingProduct(p, r)
+    p = Lanes(repeating: 1).addingProduct(p, r)
+    let exponent = unsafeBitCast(shifted, to: Bits.self) &<< 23
+    let y = unsafeBitCast(unsafeBitCast(p, to: Bits.self) &+ exponent, to: Lanes.self)
+    return y.replacing(with: 0, where: x .< Lanes(repeating: -87.336_54))
+  }
 
   /// A length that is a whole number of registers.
   static func padded(_ count: Int) -> Int { (count + width - 1) / width * width }

@@ -17,45 +17,45 @@ extension SmallMatrix {
     func panel2(_ j: Int, from first: Int) {
       var i = first
       #if LASP_AVX512
-        while i &+ 8 <= rows { tile2(i, j, Rows<8, 16>()); i &+= 8 }
+        while i &+ 8 <= rows { tile2(i, j, TileRows<8, 16>()); i &+= 8 }
       #endif
-      while i &+ 4 <= rows { tile2(i, j, Rows<4, 8>()); i &+= 4 }
-      while i < rows { tile2(i, j, Rows<1, 2>()); i &+= 1 }
+      while i &+ 4 <= rows { tile2(i, j, TileRows<4, 8>()); i &+= 4 }
+      while i < rows { tile2(i, j, TileRows<1, 2>()); i &+= 1 }
     }
 
     /// All rows of one register of columns, of which `count` are there.
     @inline(__always)
     func panel1(_ j: Int, count: Int, from first: Int, to end: Int) {
       var i = first
-      while i &+ 8 <= end { tile1(i, j, count, Rows<8, 8>()); i &+= 8 }
-      while i &+ 2 <= end { tile1(i, j, count, Rows<2, 2>()); i &+= 2 }
-      while i < end { tile1(i, j, count, Rows<1, 1>()); i &+= 1 }
+      while i &+ 8 <= end { tile1(i, j, count, TileRows<8, 8>()); i &+= 8 }
+      while i &+ 2 <= end { tile1(i, j, count, TileRows<2, 2>()); i &+= 2 }
+      while i < end { tile1(i, j, count, TileRows<1, 1>()); i &+= 1 }
     }
 
     @inline(__always)
-    private func tile2<let R: Int, let RN: Int>(_ i: Int, _ j: Int, _ size: Rows<R, RN>) {
+    private func tile2<let R: Int, let RN: Int>(_ i: Int, _ j: Int, _ size: TileRows<R, RN>) {
       if innerStep == 1 {
-        tile(i, j, Lanes.width, Columns<2>(), size, rowStep, 1)
+        tile(i, j, Lanes.width, TileColumns<2>(), size, rowStep, 1)
       } else {
-        tile(i, j, Lanes.width, Columns<2>(), size, 1, innerStep)
+        tile(i, j, Lanes.width, TileColumns<2>(), size, 1, innerStep)
       }
     }
 
     @inline(__always)
     private func tile1<let R: Int, let RN: Int>(
-      _ i: Int, _ j: Int, _ count: Int, _ size: Rows<R, RN>
+      _ i: Int, _ j: Int, _ count: Int, _ size: TileRows<R, RN>
     ) {
       if innerStep == 1 {
-        tile(i, j, count, Columns<1>(), size, rowStep, 1)
+        tile(i, j, count, TileColumns<1>(), size, rowStep, 1)
       } else {
-        tile(i, j, count, Columns<1>(), size, 1, innerStep)
+        tile(i, j, count, TileColumns<1>(), size, 1, innerStep)
       }
     }
 
     /// `R` rows by `N` registers, summed in registers. The last register has `count` lanes.
     @inline(__always)
     private func tile<let R: Int, let N: Int, let RN: Int>(
-      _ i: Int, _ j: Int, _ count: Int, _ width: Columns<N>, _ size: Rows<R, RN>,
+      _ i: Int, _ j: Int, _ count: Int, _ width: TileColumns<N>, _ size: TileRows<R, RN>,
       _ rowStep: Int, _ innerStep: Int
     ) {
       var first = 0
@@ -114,7 +114,7 @@ extension SmallMatrix {
   }
 
   /// A tile's rows, and its accumulators: `RN = R · N`.
-  struct Rows<let R: Int, let RN: Int> {}
+  struct TileRows<let R: Int, let RN: Int> {}
   /// A tile's columns, in registers.
-  struct Columns<let N: Int> {}
+  struct TileColumns<let N: Int> {}
 }
