@@ -1,0 +1,306 @@
+/// The backward twin. With `D` the gradient of the state after a chunk, `N^o = tril(dO Eᵀ)` and
+/// `N^λ = tril(λ Eᵀ, −1)`:
+///
+///     λ = Xᵀ diag(β) (Pᵀ dO + (K ⊙ e^{b_C−b}) D)      dV = λ
+///     dS = e^{b_C} ⊙ D + (Q ⊙ e^b)ᵀ dO − (K ⊙ e^b)ᵀ λ
+///     dP = N^o diag(β)      dL = −N^λ diag(β)      dβ = colsum(P ⊙ N^o − L ⊙ N^λ) + rowsum(K ⊙ w)
+///     dQ = e^b ⊙ dO Sᵀ + (what dP gives)      w = e^{b_C−b} ⊙ (E Dᵀ)
+///     dK = −e^b ⊙ λ Sᵀ + β w + (what dP and dL give)
+///     db_i = q_i ⊙ dq_i + k_i ⊙ (dk_i as a row of L − dk_i as a column of P and L − β_i w_i)
+///     db_C += Σ_i β_i k_i ⊙ w_i + e^{b_C} ⊙ rowsum(S ⊙ D)      dg = reverse sum of db
+///
+/// In `db` the terms of a token with itself cancel and are left out: in fp32 they would drown the rest
+/// where the decay is strong.
+extension DeltaRuleKernel {
+  /// See `RecurrenceKernel`.
+  public func summarizeBackward(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    state: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+  ) {
+    let work = DeltaWorkspace(self, at: scratch)
+    pad(nil, into: work.dState)
+    for chunk in plan.chunks.indices.reversed() {
+      let shape = load(head, plan.chunks[chunk], work)
+      copy(gradient.dO, shape, valueDimension, into: work.dO, valueStride)
+      let here = Kept(self, plan, chunk: chunk, kept)
+      solve(shape, here, dState: work.dState, work)
+      retreat(shape, isReset: plan.resets[chunk], dState: work.dState, work)
+    }
+    unpad(work.dState, into: state)
+  }
+
+  /// Nothing: what needs no gradient of the final state is too little to be worth a pass of its own.
+  public func backwardIntra(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk: Int,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {}
+
+  /// See `RecurrenceKernel`.
+  public func beginBackward(
+    _ final: UnsafePointer<Float>?, _ plan: ChunkPlan, keptBackward: UnsafeMutablePointer<Float>
+  ) {
+    pad(final, into: keptBackward)
+  }
+
+  /// Writes all gradients of a chunk; see `RecurrenceKernel`.
+  public func backwardInter(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk: Int,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    let work = DeltaWorkspace(self, at: scratch)
+    let shape = load(head, plan.chunks[chunk], work)
+    copy(gradient.dO, shape, valueDimension, into: work.dO, valueStride)
+    let here = Kept(self, plan, chunk: chunk, kept)
+    let dState = keptBackward
+    solve(shape, here, dState: dState, work)
+    multiplyStates(shape, here, dState: dState, work)
+    if gate == .channel {
+      differentiateChannels(shape, here, dState: dState, work)
+    } else {
+      differentiate(shape, here, dState: dState, work)
+    }
+    retreat(shape, isReset: plan.resets[chunk], dState: dState, work)
+    emit(shape, gradient, work)
+  }
+
+  /// See `RecurrenceKernel`.
+  public func backward(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    final: UnsafePointer<Float>?, initial: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    beginBackward(final, plan, keptBackward: keptBackward)
+    for chunk in plan.chunks.indices.reversed() {
+      backwardInter(
+        head, gradient, plan, chunk: chunk, kept: kept, keptBackward: keptBackward,
+        scratch: scratch)
+    }
+    unpad(keptBackward, into: initial)
+  }
+
+  /// `λ = Xᵀ diag(β) (Pᵀ dO + (K ⊙ e^{b_C−b}) D)`.
+  private func solve(
+    _ chunk: DeltaChunk, _ here: Kept, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
+  ) {
+    let (rows, C) = (chunk.rows, chunkLength)
+    scaleColumns(here.attention, by: work.beta, rows: rows, into: work.square)
+    SmallMatrix.multiply(
+      work.square, lda: C, transposed: true, work.dO, ldb: valueStride, into: work.dE,
+      ldc: valueStride, rows: rows, columns: paddedValues, inner: rows, structure: .upperLeft)
+    SmallMatrix.multiply(
+      work.writeKeys, lda: keyStride, dState, ldb: valueStride, into: work.dE, ldc: valueStride,
+      rows: rows, columns: paddedValues, inner: paddedKeys, store: .add)
+    SmallMatrix.multiply(
+      here.inverse, lda: C, transposed: true, work.dE, ldb: valueStride, into: work.lambda,
+      ldc: valueStride, rows: rows, columns: paddedValues, inner: rows, structure: .upperLeft)
+  }
+
+  /// `D` before the chunk from `D` after it.
+  private func retreat(
+    _ chunk: DeltaChunk, isReset: Bool, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
+  ) {
+    if isReset { return pad(nil, into: dState) }
+    SmallMatrix.multiply(
+      work.readQueries, lda: keyStride, transposed: true, work.dO, ldb: valueStride, into: dState,
+      ldc: valueStride, rows: paddedKeys, columns: paddedValues, inner: chunk.rows,
+      store: .addScaled(dState, ld: valueStride, by: work.decay))
+    SmallMatrix.multiply(
+      work.negativeKeys, lda: keyStride, transposed: true, work.lambda, ldb: valueStride,
+      into: dState, ldc: valueStride, rows: paddedKeys, columns: paddedValues, inner: chunk.rows,
+      store: .add)
+  }
+
+  /// `dO Sᵀ`, `λ Sᵀ`, `E Dᵀ`, `tril(dO Eᵀ)` and `tril(λ Eᵀ)`.
+  private func multiplyStates(
+    _ chunk: DeltaChunk, _ here: Kept, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
+  ) {
+    let (rows, C) = (chunk.rows, chunkLength)
+    SmallMatrix.transpose(
+      here.state, ld: valueStride, rows: paddedKeys, columns: paddedValues,
+      into: work.stateTransposed, ld: keyStride)
+    multiplyRight(work.dO, work.stateTransposed, keyStride, rows, paddedKeys, into: work.dq)
+    multiplyRight(work.lambda, work.stateTransposed, keyStride, rows, paddedKeys, into: work.dk)
+    SmallMatrix.transpose(
+      dState, ld: valueStride, rows: paddedKeys, columns: paddedValues,
+      into: work.stateTransposed, ld: keyStride)
+    multiplyRight(here.errors, work.stateTransposed, keyStride, rows, paddedKeys, into: work.dWrite)
+    SmallMatrix.transpose(
+      here.errors, ld: valueStride, rows: rows, columns: paddedValues, into: work.transposed, ld: C)
+    multiplyRight(
+      work.dO, work.transposed, C, rows, rows, .lowerResult, into: work.outputError)
+    multiplyRight(
+      work.lambda, work.transposed, C, rows, rows, .lowerResult, into: work.stepError)
+  }
+
+  private func multiplyRight(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ stride: Int, _ rows: Int,
+    _ columns: Int, _ structure: SmallMatrix.Structure = .full,
+    into c: UnsafeMutablePointer<Float>
+  ) {
+    SmallMatrix.multiply(
+      a, lda: valueStride, b, ldb: stride, into: c, ldc: stride, rows: rows, columns: columns,
+      inner: paddedValues, structure: structure)
+  }
+
+  /// `dQ`, `dK`, `dβ` and `db` for a gate per head, or none.
+  private func differentiate(
+    _ chunk: DeltaChunk, _ here: Kept, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
+  ) {
+    let (rows, C) = (chunk.rows, chunkLength)
+    decayBetween(chunk, work)
+    differentiateSquares(chunk, here, work)
+    mirror(work.symmetric, rows: rows)
+    var written: Float = 0
+    for i in 0..<rows {
+      let row = i * keyStride
+      let (readQueries, negativeKeys) = (work.readQueries + row, work.negativeKeys + row)
+      let (k, dq, dk, dWrite) = (work.k + row, work.dq + row, work.dk + row, work.dWrite + row)
+      let read = Lanes(repeating: work.fromStart[i])
+      let write = Lanes(repeating: work.beta[i] * work.toEnd[i])
+      var (crossing, own) = (Lanes(), Lanes())
+      for d in stride(from: 0, to: paddedKeys, by: Lanes.width) {
+        let (fromState, fromError) = (Lanes.load(dq + d), Lanes.load(dk + d))
+        let toState = Lanes.load(dWrite + d)
+        crossing = crossing.addingProduct(fromState, Lanes.load(readQueries + d))
+        crossing = crossing.addingProduct(fromError, Lanes.load(negativeKeys + d))
+        own = own.addingProduct(toState, Lanes.load(k + d))
+        (read * fromState).store(dq + d)
+        (write * toState - read * fromError).store(dk + d)
+      }
+      let step = work.toEnd[i] * own.total
+      work.dbeta[i] += step
+      work.db[i] = crossing.total + work.pairs[i]
+      if i < chunk.tokens.count - 1 {
+        work.db[i] -= work.beta[i] * step
+        written += work.beta[i] * step
+      }
+    }
+    let last = chunk.tokens.count - 1
+    work.db[last] += written + work.decay[0] * stateProduct(here.state, dState)
+    SmallMatrix.multiply(
+      work.outputError, lda: C, work.k, ldb: keyStride, into: work.dq, ldc: keyStride, rows: rows,
+      columns: paddedKeys, inner: rows, store: .add, structure: .lowerLeft)
+    SmallMatrix.multiply(
+      work.outputError, lda: C, transposed: true, work.q, ldb: keyStride, into: work.dk,
+      ldc: keyStride, rows: rows, columns: paddedKeys, inner: rows, store: .add,
+      structure: .upperLeft)
+    SmallMatrix.multiply(
+      work.symmetric, lda: C, work.k, ldb: keyStride, into: work.dk, ldc: keyStride, rows: rows,
+      columns: paddedKeys, inner: rows, store: .add)
+  }
+
+  /// From `N^o` and `N^λ`: their shares of `dβ` and, for a gate per head, of `db` (in `pairs`); `dP ⊙ Γ` in the
+  /// place of `N^o`, `dL ⊙ Γ` in the lower triangle of `symmetric`.
+  func differentiateSquares(
+    _ chunk: DeltaChunk, _ here: Kept, _ work: DeltaWorkspace
+  ) {
+    let (rows, C) = (chunk.rows, chunkLength)
+    work.dbeta.update(repeating: 0, count: rows)
+    for i in 0..<rows {
+      let row = i * C
+      let (attention, overlap) = (here.attention + row, here.overlap + row)
+      let (outputError, stepError) = (work.outputError + row, work.stepError + row)
+      let (gamma, symmetric) = (work.gamma + row, work.symmetric + row)
+      let ownPair = outputError[i]
+      outputError[i] = 0
+      stepError[i] = 0
+      var sum = Lanes()
+      for j in stride(from: 0, to: Self.padded(i + 1), by: Lanes.width) {
+        let (o, e) = (Lanes.load(outputError + j), Lanes.load(stepError + j))
+        let beta = Lanes.load(work.beta + j)
+        let outside = Lanes.load(gamma + j) .== 0
+        let pair = (Lanes.load(attention + j) * o - Lanes.load(overlap + j) * e)
+          .replacing(with: 0, where: outside)
+        let factor = Lanes.load(gamma + j) * beta
+        sum = sum.addingProduct(pair, beta)
+        (Lanes.load(work.dbeta + j) + pair).store(work.dbeta + j)
+        (factor * o).replacing(with: 0, where: outside).store(outputError + j)
+        (Lanes() - factor * e).replacing(with: 0, where: outside).store(symmetric + j)
+      }
+      outputError[i] = work.beta[i] * ownPair
+      work.pairs[i] = sum.total
+      work.square[i] = ownPair * attention[i]
+    }
+    for i in 0..<rows {
+      work.pairs[i] -= work.beta[i] * work.dbeta[i]
+      work.dbeta[i] += work.square[i]
+    }
+  }
+
+  /// Completes a symmetric matrix from its lower triangle.
+  private func mirror(_ a: UnsafeMutablePointer<Float>, rows: Int) {
+    for i in 0..<rows {
+      for j in 0..<i { a[j * chunkLength + i] = a[i * chunkLength + j] }
+    }
+  }
+
+  /// `⟨S, D⟩`.
+  private func stateProduct(
+    _ state: UnsafePointer<Float>, _ dState: UnsafePointer<Float>
+  ) -> Float {
+    var (even, odd) = (Lanes(), Lanes())
+    for d in 0..<paddedKeys {
+      let (s, t) = (state + d * valueStride, dState + d * valueStride)
+      for x in stride(from: 0, to: paddedValues, by: 16) {
+        even = even.addingProduct(Lanes.load(s + x), Lanes.load(t + x))
+        if Lanes.width == 8 {
+          odd = odd.addingProduct(Lanes.load(s + (x + 8)), Lanes.load(t + (x + 8)))
+        }
+      }
+    }
+    return even.total + odd.total
+  }
+
+  /// Hands a chunk's gradients out: rows without padding, `dg` as the reverse sum of `db`.
+  private func emit(
+    _ chunk: DeltaChunk, _ gradient: RecurrenceGradient, _ work: DeltaWorkspace
+  ) {
+    emit(work.dq, keyStride, chunk, keyDimension, scale: scale, into: gradient.dq)
+    emit(work.dk, keyStride, chunk, keyDimension, into: gradient.dk)
+    emit(work.lambda, valueStride, chunk, valueDimension, into: gradient.dv)
+    if let dbeta = gradient.dbeta {
+      emit(work.dbeta, 1, chunk, 1, into: dbeta)
+    }
+    guard gate != .none, let dg = gradient.dg else { return }
+    let gates = gate == .channel ? keyStride : 1
+    let columns = gate == .channel ? keyDimension : 1
+    for i in (0..<chunk.tokens.count - 1).reversed() {
+      let (here, later) = (work.db + i * gates, work.db + (i + 1) * gates)
+      for d in 0..<columns { here[d] += later[d] }
+    }
+    emit(work.db, gates, chunk, columns, into: dg)
+  }
+
+  private func emit(
+    _ source: UnsafePointer<Float>, _ stride: Int, _ chunk: DeltaChunk, _ columns: Int,
+    scale: Float = 1, into target: MutableTokenRows
+  ) {
+    for i in 0..<chunk.tokens.count {
+      let (from, to) = (source + i * stride, target[chunk.tokens.lowerBound + i])
+      if target.accumulates {
+        for x in 0..<columns { to[x] = to[x].addingProduct(scale, from[x]) }
+      } else {
+        for x in 0..<columns { to[x] = scale * from[x] }
+      }
+    }
+  }
+}
+
+extension Lanes {
+  /// The sum of all lanes, by halves.
+  @inline(__always)
+  var total: Float {
+    #if LASP_AVX512
+      let eight = lowHalf + highHalf
+    #else
+      let eight = self
+    #endif
+    let four = eight.lowHalf + eight.highHalf
+    let two = four.lowHalf + four.highHalf
+    return two[0] + two[1]
+  }
+}

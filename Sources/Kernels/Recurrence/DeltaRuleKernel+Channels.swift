@@ -1,0 +1,232 @@
+import Tensors
+
+/// What a gate per key channel changes within a chunk: decays no longer factor out of a sum over channels.
+///
+/// Products of keys are taken by carrying decayed keys along, `F_jd ← F_jd e^{g_id}` from token `i − 1`
+/// to `i`, and sums over tokens by Horner's rule with factors `e^{g}`: one multiplication more a pair of
+/// tokens, and no exponential of a difference.
+extension DeltaRuleKernel {
+  /// `e^g`, `e^b`, `e^{b_C−b}`, `e^{b_C}`, and the queries and keys times them.
+  func loadChannelGates(_ head: RecurrenceHead, _ chunk: DeltaChunk, _ work: DeltaWorkspace) {
+    guard let g = head.g else { preconditionFailure("a gated delta rule reads g") }
+    copy(g, chunk, keyDimension, into: work.alpha, keyStride)
+    for d in stride(from: 0, to: paddedKeys, by: 8) {
+      var total = SIMD8<Double>()
+      for i in 0..<chunk.rows {
+        let place = work.alpha + (i * keyStride + d)
+        var logs = UnsafeRawPointer(place).loadUnaligned(as: SIMD8<Float>.self)
+        logs.replace(with: -80, where: logs .< -80)
+        UnsafeMutableRawPointer(place).storeBytes(of: logs, as: SIMD8<Float>.self)
+        total += SIMD8<Double>(logs)
+      }
+      var sum = SIMD8<Double>()
+      for i in 0..<chunk.rows {
+        let offset = i * keyStride + d
+        let logs = UnsafeRawPointer(work.alpha + offset).loadUnaligned(as: SIMD8<Float>.self)
+        sum += SIMD8<Double>(logs)
+        UnsafeMutableRawPointer(work.fromStart + offset)
+          .storeBytes(of: SIMD8<Float>(sum), as: SIMD8<Float>.self)
+        UnsafeMutableRawPointer(work.toEnd + offset)
+          .storeBytes(of: SIMD8<Float>(total - sum), as: SIMD8<Float>.self)
+      }
+    }
+    for i in 0..<chunk.rows {
+      let row = i * keyStride
+      let (alpha, fromStart, toEnd) = (work.alpha + row, work.fromStart + row, work.toEnd + row)
+      let (q, k) = (work.q + row, work.k + row)
+      let (readQueries, negativeKeys) = (work.readQueries + row, work.negativeKeys + row)
+      let writeKeys = work.writeKeys + row
+      let beta = work.beta[i]
+      for d in 0..<paddedKeys {
+        alpha[d] = VectorMath.exp(alpha[d])
+        fromStart[d] = VectorMath.exp(fromStart[d])
+        toEnd[d] = VectorMath.exp(toEnd[d])
+      }
+      for d in 0..<paddedKeys {
+        readQueries[d] = fromStart[d] * q[d]
+        negativeKeys[d] = -fromStart[d] * k[d]
+        writeKeys[d] = beta * toEnd[d] * k[d]
+      }
+    }
+    work.decay.update(from: work.fromStart + (chunk.rows - 1) * keyStride, count: paddedKeys)
+  }
+
+  /// `P` and `L`, a register of earlier tokens at a time: `F_d` holds their keys, decayed up to token `i`.
+  func relateChannels(_ chunk: DeltaChunk, _ here: Kept, _ work: DeltaWorkspace) {
+    let width = Lanes.width
+    for first in stride(from: 0, to: chunk.rows, by: width) {
+      work.transposed.update(repeating: 0, count: paddedKeys * width)
+      for i in stride(from: first, to: chunk.rows, by: 8) {
+        if i < first + width {
+          relateBlock(i, first, own: true, here, work)
+        } else {
+          relateBlock(i, first, own: false, here, work)
+        }
+      }
+    }
+  }
+
+  /// Eight rows of `P` and `L`, one register of columns from `first` on; `own` if the rows are among them.
+  @inline(__always)
+  private func relateBlock(
+    _ i: Int, _ first: Int, own: Bool, _ here: Kept, _ work: DeltaWorkspace
+  ) {
+    var attention = InlineArray<8, Lanes>(repeating: Lanes())
+    var overlap = InlineArray<8, Lanes>(repeating: Lanes())
+    var place = InlineArray<8, Lanes>(repeating: Lanes())
+    if own {
+      for r in 0..<8 { place[r][i - first + r] = 1 }
+    }
+    let (q, k, alpha) = (work.q + i * keyStride, work.k + i * keyStride, work.alpha + i * keyStride)
+    let step = keyStride
+    for d in 0..<paddedKeys {
+      var keys = Lanes.load(work.transposed + d &* Lanes.width)
+      for r in 0..<8 {
+        let at = r &* step &+ d
+        let key = Lanes(repeating: k[at])
+        keys *= Lanes(repeating: alpha[at])
+        overlap[unchecked: r] = overlap[unchecked: r].addingProduct(key, keys)
+        if own { keys = keys.addingProduct(key, place[unchecked: r]) }
+        attention[unchecked: r] =
+          attention[unchecked: r].addingProduct(Lanes(repeating: q[at]), keys)
+      }
+      keys.store(work.transposed + d &* Lanes.width)
+    }
+    for r in 0..<8 {
+      let at = (i + r) * chunkLength + first
+      attention[unchecked: r].store(here.attention + at)
+      overlap[unchecked: r].store(here.overlap + at)
+    }
+  }
+
+  /// `dQ`, `dK`, `dβ` and `db` for a gate per key channel.
+  func differentiateChannels(
+    _ chunk: DeltaChunk, _ here: Kept, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
+  ) {
+    let (rows, C) = (chunk.rows, chunkLength)
+    for i in 0..<rows {
+      let row = work.gamma + i * C
+      for j in 0..<Self.padded(i + 1) { row[j] = j < i ? 1 : 0 }
+    }
+    differentiateSquares(chunk, here, work)
+    let last = chunk.tokens.count - 1
+    let dLast = work.db + last * keyStride
+    for d in 0..<paddedKeys {
+      let (s, t) = (here.state + d * valueStride, dState + d * valueStride)
+      var sum = Lanes()
+      for x in stride(from: 0, to: paddedValues, by: Lanes.width) {
+        sum = sum.addingProduct(Lanes.load(s + x), Lanes.load(t + x))
+      }
+      dLast[d] = work.decay[d] * sum.total
+    }
+    for i in 0..<rows {
+      let row = i * keyStride
+      let (k, fromStart, toEnd) = (work.k + row, work.fromStart + row, work.toEnd + row)
+      let (dq, dk, dWrite) = (work.dq + row, work.dk + row, work.dWrite + row)
+      let beta = Lanes(repeating: work.beta[i])
+      var step = Lanes()
+      for d in stride(from: 0, to: paddedKeys, by: Lanes.width) {
+        let read = Lanes.load(fromStart + d)
+        let write = Lanes.load(toEnd + d) * Lanes.load(dWrite + d)
+        let key = Lanes.load(k + d)
+        step = step.addingProduct(key, write)
+        (read * Lanes.load(dq + d)).store(dq + d)
+        (Lanes() - read * Lanes.load(dk + d)).store(dk + d)
+        (beta * write).store(dWrite + d)
+        if i < last {
+          Lanes.load(dLast + d).addingProduct(key * beta, write).store(dLast + d)
+        }
+      }
+      work.dbeta[i] += step.total
+    }
+    for d in stride(from: 0, to: paddedKeys, by: Lanes.width) {
+      for block in stride(from: 0, to: rows, by: 8) {
+        gatherRows(block, d, work)
+        gatherColumns(block, rows, d, work)
+      }
+    }
+    for i in 0..<chunk.tokens.count {
+      let row = i * keyStride
+      let (q, k, db) = (work.q + row, work.k + row, work.db + row)
+      let (dq, dk, dWrite) = (work.dq + row, work.dk + row, work.dWrite + row)
+      let own = work.outputError[i * C + i]
+      if i < last {
+        for d in 0..<paddedKeys { db[d] = q[d] * dq[d] + k[d] * (dk[d] - dWrite[d]) }
+      } else {
+        for d in 0..<paddedKeys { db[d] += q[d] * dq[d] + k[d] * dk[d] }
+      }
+      for d in 0..<paddedKeys {
+        dq[d] += own * k[d]
+        dk[d] += dWrite[d] + own * q[d]
+      }
+    }
+  }
+
+  /// Adds `Σ_{j<i} dP_ij k_j e^{b_i−b_j}` to `dq_i` and the same with `dL` to `dk_i`: eight rows, a register of
+  /// channels.
+  @inline(__always)
+  private func gatherRows(_ block: Int, _ d: Int, _ work: DeltaWorkspace) {
+    let C = chunkLength
+    var fromOutput = InlineArray<8, Lanes>(repeating: Lanes())
+    var fromError = InlineArray<8, Lanes>(repeating: Lanes())
+    let (dP, dL) = (work.outputError + block * C, work.symmetric + block * C)
+    for j in 0..<block {
+      let key = Lanes.load(work.k + (j &* keyStride &+ d))
+      let alpha = Lanes.load(work.alpha + ((j &+ 1) &* keyStride &+ d))
+      for r in 0..<8 {
+        let at = r &* C &+ j
+        fromOutput[unchecked: r] =
+          alpha * fromOutput[unchecked: r].addingProduct(Lanes(repeating: dP[at]), key)
+        fromError[unchecked: r] =
+          alpha * fromError[unchecked: r].addingProduct(Lanes(repeating: dL[at]), key)
+      }
+    }
+    for r in 0..<8 {
+      var (output, error) = (fromOutput[unchecked: r], fromError[unchecked: r])
+      for j in block..<block &+ r {
+        let key = Lanes.load(work.k + (j &* keyStride &+ d))
+        let alpha = Lanes.load(work.alpha + ((j &+ 1) &* keyStride &+ d))
+        let at = r &* C &+ j
+        output = alpha * output.addingProduct(Lanes(repeating: dP[at]), key)
+        error = alpha * error.addingProduct(Lanes(repeating: dL[at]), key)
+      }
+      let at = (block &+ r) &* keyStride &+ d
+      (Lanes.load(work.dq + at) + output).store(work.dq + at)
+      (Lanes.load(work.dk + at) + error).store(work.dk + at)
+    }
+  }
+
+  /// Adds `Σ_{i>j} (dP_ij q_i + dL_ij k_i) e^{b_i−b_j}` to what keys get as columns: eight of them, a register of
+  /// channels.
+  @inline(__always)
+  private func gatherColumns(_ block: Int, _ rows: Int, _ d: Int, _ work: DeltaWorkspace) {
+    let C = chunkLength
+    var sums = InlineArray<8, Lanes>(repeating: Lanes())
+    var i = rows &- 1
+    while i >= block &+ 8 {
+      let at = i &* keyStride &+ d
+      let (query, key) = (Lanes.load(work.q + at), Lanes.load(work.k + at))
+      let alpha = Lanes.load(work.alpha + at)
+      let (dP, dL) = (work.outputError + (i &* C &+ block), work.symmetric + (i &* C &+ block))
+      for r in 0..<8 {
+        let sum = sums[unchecked: r].addingProduct(Lanes(repeating: dP[r]), query)
+        sums[unchecked: r] = alpha * sum.addingProduct(Lanes(repeating: dL[r]), key)
+      }
+      i &-= 1
+    }
+    for r in 0..<8 {
+      var sum = sums[unchecked: r]
+      var i = block &+ 7
+      while i > block &+ r {
+        let at = i &* keyStride &+ d
+        let pair = i &* C &+ block &+ r
+        sum = sum.addingProduct(Lanes(repeating: work.outputError[pair]), Lanes.load(work.q + at))
+        sum = sum.addingProduct(Lanes(repeating: work.symmetric[pair]), Lanes.load(work.k + at))
+        sum *= Lanes.load(work.alpha + at)
+        i &-= 1
+      }
+      let at = (block &+ r) &* keyStride &+ d
+      (Lanes.load(work.dWrite + at) + sum).store(work.dWrite + at)
+    }
+  }
+}

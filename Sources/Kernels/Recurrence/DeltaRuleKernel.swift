@@ -1,0 +1,246 @@
+/// The delta-rule family: no gate, one gate a head (gated delta rule), or one a key channel (KDA).
+///
+/// Concretely: `S̄_t = diag(e^{g_t}) S_{t−1}`, `S_t = S̄_t + β_t k_tᵀ (v_t − k_t S̄_t)` and
+/// `o_t = scale · q_t S_t`. Within a chunk, with `b` the sum of `g` up to a token, the errors
+/// `E = v − k S̄` of all tokens follow from the state `S` before the chunk by one triangular solve:
+///
+///     L_ij = Σ_d k_id k_jd e^{b_id − b_jd}  (i > j)        P_ij = Σ_d q_id k_jd e^{b_id − b_jd}  (i ≥ j)
+///     X = (I + L diag(β))⁻¹      E = X (V − (K ⊙ e^b) S)
+///     O = (Q ⊙ e^b) S + P diag(β) E      S' = e^{b_C} ⊙ S + (K ⊙ e^{b_C−b})ᵀ diag(β) E
+///
+/// The map `M` of a shard is what this recurrence makes of the identity when all values are zero, so
+/// `[M | B]` is one run over a state of `K + V` columns. Kept for the backward pass are, of each chunk,
+/// its state, `E`, `X`, `P` and `L`. Decays inside a chunk are products of factors `e^{g}` ≤ 1, and
+/// `b` is summed in Double, so nothing overflows and no difference of large numbers is formed.
+///
+/// - Complexity: `O(T · (C·(K + V) + K·V))` forward for chunks of `C` tokens; three times that backward.
+/// - Source: DeltaNet (arXiv 2406.06484), Gated DeltaNet (2412.06464), Kimi Linear (2510.26692).
+public struct DeltaRuleKernel: RecurrenceKernel {
+  /// What decays the state.
+  public enum Gate: Sendable {
+    /// Nothing.
+    case none
+    /// One log decay a token: `g` has 1 float a token.
+    case scalar
+    /// One log decay a token and key channel: `g` has `K` floats a token.
+    case channel
+  }
+
+  /// `K`, 1…256.
+  public let keyDimension: Int
+  /// `V`, 1…256.
+  public let valueDimension: Int
+  /// What decays the state.
+  public let gate: Gate
+  /// What outputs are multiplied by.
+  public let scale: Float
+
+  /// A kernel for states of shape `[K, V]`.
+  public init(keyDimension: Int, valueDimension: Int, gate: Gate, scale: Float = 1) {
+    precondition(
+      (1...256).contains(keyDimension) && (1...256).contains(valueDimension),
+      "a state of \(keyDimension) × \(valueDimension); both must be 1…256")
+    (self.keyDimension, self.valueDimension) = (keyDimension, valueDimension)
+    (self.gate, self.scale) = (gate, scale)
+  }
+
+  /// Tokens in a full chunk.
+  public var chunkLength: Int { gate == .channel ? 32 : 64 }
+  /// `M` is a matrix.
+  public var mapKind: StateMapKind { .matrix }
+  /// `M` depends on keys, steps and gates.
+  public var isMapKnown: Bool { false }
+
+  /// `K` and `V` in whole blocks of 16.
+  var paddedKeys: Int { Self.padded(keyDimension) }
+  var paddedValues: Int { Self.padded(valueDimension) }
+  /// Floats from one row of `paddedKeys` or `paddedValues` to the next.
+  var keyStride: Int { Self.rowLength(paddedKeys) }
+  var valueStride: Int { Self.rowLength(paddedValues) }
+
+  static func padded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
+
+  /// A row length that does not put all rows of a column into the same few sets of the first cache.
+  static func rowLength(_ columns: Int) -> Int { columns % 128 == 0 ? columns + 16 : columns }
+
+  /// Floats of scratch.
+  public var scratchCount: Int { DeltaWorkspace.count(self) }
+
+  /// Floats kept: of each chunk its state before, `E`, `X`, `P`, `L`; and the last state.
+  public func keptCount(_ plan: ChunkPlan) -> Int {
+    (plan.chunks.count + 1) * paddedKeys * valueStride
+      + (plan.tokens + 16 * plan.chunks.count) * (valueStride + 3 * chunkLength)
+  }
+
+  /// Floats kept in the backward pass: the gradient of the state.
+  public func keptBackwardCount(_ plan: ChunkPlan) -> Int { paddedKeys * valueStride }
+
+  /// Where a chunk's part of `kept` lies.
+  struct Kept {
+    /// States before and after the chunk, `[K, V]`, rows `valueStride` apart.
+    let state, next: UnsafeMutablePointer<Float>
+    /// `E`, rows `valueStride` apart; `X`, `P` and `L`, rows `chunkLength` apart.
+    let errors, inverse, attention, overlap: UnsafeMutablePointer<Float>
+
+    init(
+      _ kernel: DeltaRuleKernel, _ plan: ChunkPlan, chunk: Int, _ base: UnsafeMutablePointer<Float>
+    ) {
+      let stateCount = kernel.paddedKeys * kernel.valueStride
+      let C = kernel.chunkLength
+      let rows = DeltaRuleKernel.padded(plan.chunks[chunk].count)
+      state = base + chunk * stateCount
+      next = state + stateCount
+      errors =
+        base + (plan.chunks.count + 1) * stateCount
+        + (plan.chunks[chunk].lowerBound + 16 * chunk) * (kernel.valueStride + 3 * C)
+      inverse = errors + rows * kernel.valueStride
+      attention = inverse + rows * C
+      overlap = attention + rows * C
+    }
+  }
+
+  // MARK: Forward
+
+  /// See `RecurrenceKernel`.
+  public func summarize(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>,
+    map: UnsafeMutablePointer<Float>, state: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    let (K, V) = (keyDimension, valueDimension)
+    let work = DeltaWorkspace(self, at: scratch)
+    let mapColumns = plan.containsStart ? 0 : paddedKeys
+    let columns = mapColumns + paddedValues
+    let stride = work.wideStride
+    let rows = work.wideRows
+    work.wideState.update(repeating: 0, count: paddedKeys * stride)
+    for d in 0..<mapColumns { work.wideState[d * stride + d] = 1 }
+    for chunk in plan.chunks.indices {
+      let here = Kept(self, plan, chunk: chunk, kept)
+      let shape = load(head, plan.chunks[chunk], work)
+      relate(shape, here, work)
+      if plan.resets[chunk] {
+        work.wideState.update(repeating: 0, count: paddedKeys * stride)
+      }
+      for i in 0..<shape.rows {
+        (rows + i * stride).update(repeating: 0, count: mapColumns)
+        (rows + i * stride + mapColumns)
+          .update(from: work.v + i * valueStride, count: paddedValues)
+      }
+      SmallMatrix.multiply(
+        work.negativeKeys, lda: keyStride, work.wideState, ldb: stride, into: rows, ldc: stride,
+        rows: shape.rows, columns: columns, inner: paddedKeys, store: .add)
+      SmallMatrix.multiply(
+        here.inverse, lda: chunkLength, rows, ldb: stride, into: work.wideErrors, ldc: stride,
+        rows: shape.rows, columns: columns, inner: shape.rows, structure: .lowerLeft)
+      SmallMatrix.multiply(
+        work.writeKeys, lda: keyStride, transposed: true, work.wideErrors, ldb: stride,
+        into: work.wideState, ldc: stride, rows: paddedKeys, columns: columns, inner: shape.rows,
+        store: .addScaled(work.wideState, ld: stride, by: work.decay))
+    }
+    for d in 0..<K {
+      if mapColumns > 0 {
+        (map + d * K).update(from: work.wideState + d * stride, count: K)
+      } else {
+        (map + d * K).update(repeating: 0, count: K)
+      }
+      (state + d * V).update(from: work.wideState + (d * stride + mapColumns), count: V)
+    }
+  }
+
+  /// Nothing: every part of `o` depends on the state, by way of `E`.
+  public func outputIntra(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, chunk: Int, kept: UnsafeMutablePointer<Float>,
+    o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
+  ) {}
+
+  /// See `RecurrenceKernel`.
+  public func begin(
+    _ initial: UnsafePointer<Float>?, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>
+  ) {
+    pad(initial, into: kept)
+  }
+
+  /// Writes `o` whole; see `RecurrenceKernel`.
+  public func outputInter(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, chunk: Int, kept: UnsafeMutablePointer<Float>,
+    o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
+  ) {
+    let work = DeltaWorkspace(self, at: scratch)
+    let shape = load(head, plan.chunks[chunk], work)
+    advance(plan, chunk, shape, Kept(self, plan, chunk: chunk, kept), o, work)
+  }
+
+  /// See `RecurrenceKernel`.
+  public func forward(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>,
+    initial: UnsafePointer<Float>?, o: MutableTokenRows, final: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    let work = DeltaWorkspace(self, at: scratch)
+    begin(initial, plan, kept: kept)
+    for chunk in plan.chunks.indices {
+      let here = Kept(self, plan, chunk: chunk, kept)
+      let shape = load(head, plan.chunks[chunk], work)
+      relate(shape, here, work)
+      advance(plan, chunk, shape, here, o, work)
+    }
+    unpad(kept + plan.chunks.count * paddedKeys * valueStride, into: final)
+  }
+
+  /// `E`, `o` and the next state from the state before a chunk.
+  private func advance(
+    _ plan: ChunkPlan, _ chunk: Int, _ shape: DeltaChunk, _ here: Kept, _ o: MutableTokenRows,
+    _ work: DeltaWorkspace
+  ) {
+    let (rows, C) = (shape.rows, chunkLength)
+    if plan.resets[chunk] { pad(nil, into: here.state) }
+    SmallMatrix.multiply(
+      work.negativeKeys, lda: keyStride, here.state, ldb: valueStride, into: work.v,
+      ldc: valueStride, rows: rows, columns: paddedValues, inner: paddedKeys, store: .add)
+    SmallMatrix.multiply(
+      here.inverse, lda: C, work.v, ldb: valueStride, into: here.errors, ldc: valueStride,
+      rows: rows, columns: paddedValues, inner: rows, structure: .lowerLeft)
+    let output = o[shape.tokens.lowerBound]
+    SmallMatrix.multiply(
+      work.readQueries, lda: keyStride, here.state, ldb: valueStride, into: output, ldc: o.stride,
+      rows: shape.tokens.count, columns: valueDimension, inner: paddedKeys)
+    scaleColumns(here.attention, by: work.beta, rows: rows, into: work.square)
+    SmallMatrix.multiply(
+      work.square, lda: C, here.errors, ldb: valueStride, into: output, ldc: o.stride,
+      rows: shape.tokens.count, columns: valueDimension, inner: rows, store: .add,
+      structure: .lowerLeft)
+    if chunk + 1 < plan.chunks.count && plan.resets[chunk + 1] { return }
+    SmallMatrix.multiply(
+      work.writeKeys, lda: keyStride, transposed: true, here.errors, ldb: valueStride,
+      into: here.next, ldc: valueStride, rows: paddedKeys, columns: paddedValues, inner: rows,
+      store: .addScaled(here.state, ld: valueStride, by: work.decay))
+  }
+
+  /// `A diag(f)` of a lower triangle.
+  func scaleColumns(
+    _ a: UnsafePointer<Float>, by factors: UnsafePointer<Float>, rows: Int,
+    into result: UnsafeMutablePointer<Float>
+  ) {
+    for i in 0..<rows {
+      let (source, target) = (a + i * chunkLength, result + i * chunkLength)
+      for j in 0..<Self.padded(i + 1) { target[j] = source[j] * factors[j] }
+    }
+  }
+
+  /// A state in padded rows; zeros for nil.
+  func pad(_ state: UnsafePointer<Float>?, into padded: UnsafeMutablePointer<Float>) {
+    padded.update(repeating: 0, count: paddedKeys * valueStride)
+    guard let state else { return }
+    for d in 0..<keyDimension {
+      (padded + d * valueStride).update(from: state + d * valueDimension, count: valueDimension)
+    }
+  }
+
+  /// A state without its padding.
+  func unpad(_ padded: UnsafePointer<Float>, into state: UnsafeMutablePointer<Float>) {
+    for d in 0..<keyDimension {
+      (state + d * valueDimension).update(from: padded + d * valueStride, count: valueDimension)
+    }
+  }
+}

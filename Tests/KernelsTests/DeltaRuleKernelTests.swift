@@ -1,0 +1,81 @@
+import Foundation
+import Tensors
+import Testing
+
+@testable import Kernels
+
+@Suite("The delta-rule kernels")
+struct DeltaRuleKernelTests {
+  @Test(
+    "outputs, states and gradients are the per-token recurrence's, on any pieces of any sequence",
+    arguments: [DeltaRuleKernel.Gate.none, .scalar, .channel], 0..<100)
+  func property(gate: DeltaRuleKernel.Gate, seed: Int) {
+    let example = DeltaCase(gate: gate, seed: UInt64(seed))
+    let reference = example.reference
+    let output = reference.forward()
+    let gradients = reference.backward(
+      dO: example.dO.map(Double.init), dFinal: example.dFinal.map(Double.init))
+    let result = example.run()
+    func check(_ name: String, _ computed: [Float], _ expected: [Double]) {
+      let error = relativeError(computed, expected)
+      #expect(error < 2e-5, "\(name) is off by \(error): \(example)")
+    }
+    check("o", result.o, output.o)
+    check("final state", result.final, output.final)
+    check("dq", result.dq, gradients.q)
+    check("dk", result.dk, gradients.k)
+    check("dv", result.dv, gradients.v)
+    check("dbeta", result.dbeta, gradients.beta)
+    check("dinitial", result.dInitial, gradients.initial)
+    if gate == .channel { check("dg", result.dg, gradients.g) }
+    if gate == .scalar {
+      let sums = (0..<example.tokens).map { t in
+        gradients.g[t * example.keys..<(t + 1) * example.keys].reduce(0, +)
+      }
+      check("dg", result.dg, sums)
+    }
+  }
+
+  @Test(
+    "calls for a known state give the bits that the separate calls give",
+    arguments: [DeltaRuleKernel.Gate.none, .scalar, .channel], [3, 8, 21])
+  func sameBits(gate: DeltaRuleKernel.Gate, seed: Int) {
+    var example = DeltaCase(gate: gate, seed: UInt64(seed))
+    example.pieces = [example.tokens]
+    let whole = example.run()
+    example.isSplit = true
+    let split = example.run()
+    #expect(whole.o == split.o)
+    #expect(whole.dq == split.dq)
+    #expect(whole.dk == split.dk)
+    #expect(whole.dv == split.dv)
+    #expect(whole.dbeta == split.dbeta)
+    #expect(whole.dg == split.dg)
+  }
+
+  @Test(
+    "gradients that accumulate are added to what is there",
+    arguments: [DeltaRuleKernel.Gate.none, .scalar, .channel])
+  func accumulation(gate: DeltaRuleKernel.Gate) {
+    var example = DeltaCase(gate: gate, seed: 5)
+    let plain = example.run()
+    example.accumulated = 0.5
+    let added = example.run()
+    for (plain, added) in [(plain.dq, added.dq), (plain.dk, added.dk), (plain.dv, added.dv)] {
+      #expect(zip(plain, added).allSatisfy { abs($0 + 0.5 - $1) <= 1e-6 * max(1, abs($0)) })
+    }
+  }
+}
+
+/// ‖computed − expected‖ ÷ ‖expected‖; the norm of the difference where `expected` is zero or so small that
+/// fp32 has no digits left for it.
+func relativeError(_ computed: [Float], _ expected: [Double]) -> Double {
+  precondition(computed.count == expected.count, "\(computed.count) of \(expected.count)")
+  var (difference, norm) = (0.0, 0.0)
+  for (x, y) in zip(computed, expected) {
+    difference += (Double(x) - y) * (Double(x) - y)
+    norm += y * y
+  }
+  let error = difference.squareRoot() / (norm < 1e-60 ? 1 : norm.squareRoot())
+  return error.isNaN ? .infinity : error
+}
