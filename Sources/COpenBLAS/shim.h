@@ -1,5 +1,34 @@
-// OpenBLAS as Swift sees it: its own C interface, nothing added.
+// OpenBLAS as Swift sees it: its own C interface, and what this CPU and this build can do.
 #ifndef LASP_COPENBLAS_SHIM_H
 #define LASP_COPENBLAS_SHIM_H
 #include <cblas.h>
+
+/// What vector instructions there are: none that matter, AVX2 with FMA, or AVX-512 as x86-64-v4 has it.
+enum { lasp_vectors_none = 0, lasp_vectors_avx2 = 1, lasp_vectors_avx512 = 2 };
+
+/// What the running CPU and its kernel allow. Plain integer code, so that it runs on any CPU.
+static inline int lasp_cpu_vectors(void) {
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return lasp_vectors_none;
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq") ||
+      !__builtin_cpu_supports("avx512vl"))
+    return lasp_vectors_avx2;
+  return lasp_vectors_avx512;
+#else
+  return lasp_vectors_none;
+#endif
+}
+
+/// What the including code is compiled for.
+static inline int lasp_build_vectors(void) {
+#if defined(__AVX512F__)
+  return lasp_vectors_avx512;
+#elif defined(__AVX2__)
+  return lasp_vectors_avx2;
+#else
+  return lasp_vectors_none;
+#endif
+}
 #endif

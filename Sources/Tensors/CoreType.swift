@@ -1,0 +1,68 @@
+import COpenBLAS
+import Glibc
+
+/// Makes the matrix products use the vector instructions that this program is built for.
+///
+/// OpenBLAS picks its kernels by the CPU's model when it is loaded, and for a model that it does not know it
+/// picks old and slow ones, unless `OPENBLAS_CORETYPE` names others.
+public enum CoreType {
+  /// Checks that this CPU can run this program, and starts the program again with the kernels it should
+  /// have, if OpenBLAS has picked slower ones.
+  ///
+  /// The first call of `main`: it comes back in the same process, with the same arguments and number, once
+  /// everything is right. A choice made by the user in `OPENBLAS_CORETYPE` stands. Under `mpirun` it is
+  /// called before MPI starts. On a CPU that lacks instructions the program is built with, it says so and
+  /// exits with code 1.
+  public static func choose() {
+    // No vector code may run before this check.
+    if lasp_cpu_vectors() < lasp_build_vectors() {
+      refuse()
+    }
+    guard getenv("OPENBLAS_CORETYPE") == nil, getenv(guardVariable) == nil,
+      let better = better(than: BLAS.coreName, vectors: lasp_build_vectors())
+    else { return }
+    setenv("OPENBLAS_CORETYPE", better, 1)
+    setenv(guardVariable, "1", 1)
+    startAgain()
+    unsetenv("OPENBLAS_CORETYPE")
+  }
+
+  /// A sentence for the log where the user has chosen slower kernels than this program would have.
+  public static var advice: String? {
+    guard let better = better(than: BLAS.coreName, vectors: lasp_build_vectors()) else {
+      return nil
+    }
+    return "OpenBLAS runs with its \(BLAS.coreName) kernels; without OPENBLAS_CORETYPE in the "
+      + "environment, \(better), which is faster here, would be chosen"
+  }
+
+  /// Kernels that suit the vectors of this build better than those of `core`, if there are such.
+  static func better(than core: String, vectors: Int32) -> String? {
+    let wide: Set = ["SkylakeX", "Cooperlake", "SapphireRapids"]
+    switch Int(vectors) {
+    case lasp_vectors_avx512: return wide.contains(core) ? nil : "SkylakeX"
+    case lasp_vectors_avx2:
+      return wide.union(["Haswell", "Zen", "Excavator"]).contains(core) ? nil : "Haswell"
+    default: return nil
+    }
+  }
+
+  /// Set for the program that was started again, so that this happens once.
+  private static let guardVariable = "LASP_CORETYPE_CHOSEN"
+
+  private static func startAgain() {
+    var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let length = readlink("/proc/self/exe", &path, path.count - 1)
+    // The file's own path keeps the process's name; the link works even if the file is gone.
+    if length > 0 { execv(path, CommandLine.unsafeArgv) }
+    execv("/proc/self/exe", CommandLine.unsafeArgv)
+  }
+
+  @inline(never)
+  private static func refuse() -> Never {
+    let sentence: StaticString =
+      "lasp-train is built for vector instructions that this CPU does not have; build it on this machine, or with LASP_ARCHITECTURE=x86-64-v3 (or x86-64-v2) in the environment\n"
+    write(STDERR_FILENO, sentence.utf8Start, sentence.utf8CodeUnitCount)
+    exit(1)
+  }
+}
