@@ -68,7 +68,7 @@ let package = Package(
     module("Models", ["SequenceParallel", "Configuration"]),
     module("DataParallel", ["Autodiff", "MessagePassing"], numeric: true),
     module("Optimizers", ["Tensors", "Configuration"], numeric: true),
-    module("Corpora", ["Tensors", "Configuration"]),
+    module("Corpora", ["Tensors", "Configuration"], numeric: true),
     module("Checkpoints", ["Models", "Optimizers", "DataParallel", "Configuration"]),
     module("Training", ["Checkpoints", "Corpora"]),
     .executableTarget(name: "lasp-train", dependencies: ["Training", argumentParser]),

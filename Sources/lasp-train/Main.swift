@@ -46,7 +46,7 @@ struct LaspTrain: ParsableCommand {
       """,
     version: Release.version,
     subcommands: [
-      TrainCommand.self, ConfigCommand.self,
+      TrainCommand.self, EvaluateCommand.self, ConfigCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }

@@ -1,0 +1,138 @@
+import Configuration
+import Foundation
+import Kernels
+import Tensors
+
+/// TransNormerLLM (TNL): linear attention with a fixed decay per head, and SimpleRMSNorm.
+///
+/// Concretely: `x += W_o(u ⊙ SRMS(o))` with `q, k = silu(x W)`, then `x += W_3(x W_1 ⊙ x W_2)`, both of `SRMS(x)`.
+///
+/// - Source: arXiv 2307.14995; its Hugging Face layout.
+public struct TransNormerLLM: Architecture {
+  /// `tnl`.
+  public static let mixers = ["tnl"]
+  /// `transnormer`.
+  public static let modelType = "transnormer"
+
+  /// Width of the residual stream.
+  public let dimension: Int
+  /// Number of blocks.
+  public let depth: Int
+  /// Number of tokens.
+  public let vocabulary: Int
+  /// Standard deviation of the initial weights.
+  public let initialDeviation: Double
+  let heads: Int
+  let hidden: Int
+  let glu: Int
+  let lrpeLayers: Set<Int>
+  let scalesEmbedding: Bool
+  let bias: Bool
+
+  /// The model that a run file describes.
+  public init(_ section: ModelSection, vocabulary: Int) {
+    dimension = section.dimension
+    depth = section.depth
+    self.vocabulary = vocabulary
+    initialDeviation = section.initStd
+    heads = section.heads
+    hidden = section.hiddenWidth
+    glu = section.gluWidth
+    lrpeLayers = Set(section.lrpeLayers)
+    scalesEmbedding = section.scaleEmbedding
+    bias = section.bias
+  }
+
+  /// The model that a `config.json` describes.
+  public init(configuration: JSONValue) throws(ModelError) {
+    let keys = ModelKeys(json: configuration)
+    dimension = try keys.positive("decoder_embed_dim")
+    depth = try keys.positive("decoder_layers")
+    vocabulary = try keys.positive("vocab_size")
+    initialDeviation = keys.number("init_std", default: 0.02)
+    heads = try keys.positive("decoder_attention_heads")
+    hidden = try keys.positive("hidden_dim", default: dimension)
+    let width = try keys.integer("glu_dim", default: -1)
+    glu = width == -1 ? dimension : width
+    guard glu > 0 else {
+      throw .impossible(key: "glu_dim", reason: "\(width) is neither positive nor -1")
+    }
+    guard hidden % heads == 0 else {
+      throw .impossible(key: "hidden_dim", reason: "\(heads) heads do not divide \(hidden)")
+    }
+    // One flag a layer, 0 or 1; an empty list means none.
+    let flags = configuration["linear_use_lrpe_list"]?.array ?? []
+    guard flags.isEmpty || flags.count == depth else {
+      throw .impossible(
+        key: "linear_use_lrpe_list",
+        reason:
+          "it has \(flags.count) flags for \(depth) layers; it must be empty or name every layer")
+    }
+    lrpeLayers = Set(flags.indices.filter { flags[$0].bool ?? (flags[$0].integer != 0) })
+    scalesEmbedding = !keys.boolean("no_scale_embedding", default: false)
+    bias = keys.boolean("bias", default: false)
+    try keys.require("linear_act_fun", "silu", default: "silu")
+    try keys.require("norm_type", "simplermsnorm", default: "simplermsnorm")
+  }
+
+  /// The `config.json` of this model.
+  public var configuration: [String: JSONValue] {
+    [
+      "architectures": ["TransnormerForCausalLM"], "model_type": .string(Self.modelType),
+      "vocab_size": .integer(vocabulary), "decoder_embed_dim": .integer(dimension),
+      "hidden_dim": .integer(hidden), "decoder_layers": .integer(depth),
+      "decoder_attention_heads": .integer(heads), "glu_dim": .integer(glu),
+      "linear_act_fun": "silu", "norm_type": "simplermsnorm",
+      "linear_use_lrpe_list": .array(
+        lrpeLayers.isEmpty ? [] : (0..<depth).map { .integer(lrpeLayers.contains($0) ? 1 : 0) }),
+      "no_scale_embedding": .bool(!scalesEmbedding), "bias": .bool(bias),
+      "init_std": .number(initialDeviation),
+    ]
+  }
+
+  /// √D, or 1.
+  public var embeddingScale: Float { scalesEmbedding ? Float(dimension).squareRoot() : 1 }
+  /// 1e-6.
+  public let normEpsilon: Float = 1e-6
+  /// Never.
+  public let tiesEmbedding = false
+  /// The final norm has no weight.
+  public let outerNames: (embedding: String, norm: String?, head: String) = (
+    "model.embed_tokens.weight", nil, "lm_head.weight"
+  )
+
+  /// Builds one block.
+  public func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
+    let prefix = "model.layers.\(layer)."
+    let norm = Norm(weight: nil, epsilon: normEpsilon)
+    let mixer = TNLMixer(
+      layer: layer, heads: heads, hidden: hidden, dimension: dimension, bias: bias,
+      lrpe: lrpeLayers.contains(layer), logDecay: logDecay(layer: layer),
+      name: prefix + "token_mixer.", &builder)
+    let name = prefix + "channel_mixer."
+    let channels = ChannelMixer.sglu(
+      builder.linear(name + "l1", glu, dimension, bias: bias),
+      builder.linear(name + "l2", glu, dimension, bias: bias),
+      builder.linear(name + "l3", dimension, glu, bias: bias))
+    return Block(
+      region: region, mixerNorm: norm, mixer: mixer, channelNorm: norm, channels: channels)
+  }
+
+  /// Each head's log decay: `−s_h (1 − l/(L−1) + 1e-5)`; the layer's factor is 1 where there is one layer.
+  func logDecay(layer: Int) -> [Float] {
+    let position = depth > 1 ? Double(layer) / Double(depth - 1) : 0
+    let factor = depth > 1 ? 1 - position + 1e-5 : 1
+    return Self.slopes(heads).map { Float(-$0 * factor) }
+  }
+
+  /// ALiBi's slopes: `2^{−8h/H}` for a power of two, else those of the power below, filled up with every
+  /// other slope of the power above.
+  static func slopes(_ heads: Int) -> [Double] {
+    if heads & (heads - 1) == 0 {
+      return (1...heads).map { pow(2, -8 * Double($0) / Double(heads)) }
+    }
+    let lower = 1 << (Int.bitWidth - 1 - heads.leadingZeroBitCount)
+    let upper = slopes(2 * lower).enumerated().filter { $0.offset % 2 == 0 }.map(\.element)
+    return slopes(lower) + upper.prefix(heads - lower)
+  }
+}

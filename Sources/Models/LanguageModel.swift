@@ -1,0 +1,99 @@
+import Autodiff
+import SequenceParallel
+import Tensors
+
+/// A language model: embedding, blocks, norm, head; and how its files look.
+public struct LanguageModel: Sendable {
+  /// Every parameter, region by region.
+  public let table: ParameterTable
+  /// The tensors of its weight file, in order.
+  public let tensors: [WeightTensor]
+  /// The architecture, which writes `config.json`.
+  public let architecture: any Architecture
+  /// Number of tokens it knows.
+  public let vocabulary: Int
+  /// Width of the residual stream.
+  public let dimension: Int
+  /// The blocks, bottom up.
+  public let blocks: [Block]
+
+  private let embedding: Parameter
+  private let embeddingScale: Float
+  private let norm: Norm
+  private let head: Parameter
+  private let regions: (embedding: Int, head: Int)
+
+  /// Builds an architecture.
+  public init(_ architecture: any Architecture) {
+    var builder = ModelBuilder(deviation: architecture.initialDeviation)
+    let names = architecture.outerNames
+    dimension = architecture.dimension
+    vocabulary = architecture.vocabulary
+    let embeddingRegion = builder.region("embedding")
+    embedding = builder.embedding(names.embedding, vocabulary: vocabulary, width: dimension)
+    embeddingScale = architecture.embeddingScale
+    blocks = (0..<architecture.depth).map { layer in
+      let region = builder.region("blocks.\(layer)")
+      return architecture.block(layer, region: region, &builder)
+    }
+    let headRegion = builder.region("head")
+    norm =
+      names.norm.map {
+        builder.norm($0, width: architecture.dimension, epsilon: architecture.normEpsilon)
+      } ?? Norm(weight: nil, epsilon: architecture.normEpsilon)
+    head =
+      architecture.tiesEmbedding
+      ? embedding
+      : builder.parameter(
+        names.head, [vocabulary, dimension], role: .matrix,
+        initialization: .normal(deviation: architecture.initialDeviation))
+    regions = (embeddingRegion, headRegion)
+    self.architecture = architecture
+    table = builder.table
+    tensors = builder.tensors
+  }
+
+  /// Parameters outside the token embedding: what the operations of a token are counted by.
+  public var bodyCount: Int { table.count - table[embedding].range.count }
+
+  /// Operations of a training step a token, by the field's formula.
+  ///
+  /// Concretely: `6 (parameters − token embedding) + 3 Σ_layers H (2C(K+V) + 4KV)`, with `C` = 64. A tied
+  /// head counts as a head.
+  public var operationsPerToken: Double {
+    let body = bodyCount + (head == embedding ? table[embedding].range.count : 0)
+    return 6 * Double(body)
+      + blocks.reduce(0) { $0 + $1.mixer.recurrences.reduce(0) { $0 + $1.operationsPerToken } }
+  }
+
+  /// Runs a shard through the model and its loss.
+  ///
+  /// - Parameters:
+  ///   - inputs: `rows × length` tokens.
+  ///   - targets: The tokens to predict, already shifted; negative where there is no loss.
+  ///   - recompute: Whether blocks remember only their inputs.
+  ///   - logits: Receives `[rows × length, vocabulary]`, where wanted.
+  /// - Returns: The seed of the backward pass, and what the head saw.
+  public func callAsFunction(
+    _ inputs: [Int32], targets: [Int32], tape: Tape, pass: SequencePass, recompute: Bool = false,
+    logits: UnsafeMutablePointer<Float>? = nil
+  ) throws -> (loss: Variable, result: HeadResult) {
+    var x = try tape.region(regions.embedding, recompute: false, input: nil) { _ in
+      tape.embedding(inputs, table: embedding, scale: embeddingScale)
+    }
+    for block in blocks {
+      x = try tape.region(block.region, recompute: recompute, input: x) { x in
+        try block(x!, tape: tape, pass: pass)
+      }
+    }
+    var result: HeadResult?
+    let tied = head == embedding ? [regions.embedding] : []
+    let loss = try tape.region(regions.head, borrowing: tied, recompute: false, input: x) { x in
+      let (loss, seen) = try tape.crossEntropy(
+        norm(x!, tape: tape), head, targets: targets, logits: logits)
+      result = seen
+      return loss
+    }
+    return (loss, result!)
+  }
+}

@@ -1,0 +1,69 @@
+import Autodiff
+import Foundation
+import Kernels
+import SequenceParallel
+import Tensors
+
+/// TransNormerLLM's token mixer: `y = W_o(u ⊙ SRMS(o))`, `o` by Lightning Attention.
+///
+/// - Source: arXiv 2307.14995, 2401.04658.
+struct TNLMixer: TokenMixer {
+  let layer: Int
+  let keyDimension: Int
+  let heads: Int
+  let logDecay: [Float]
+  let query, key, value, gate, output: Linear
+  /// Angles of the learned rotary positions, `[H, 1, K]`, or nil.
+  let theta: Parameter?
+
+  init(
+    layer: Int, heads: Int, hidden: Int, dimension: Int, bias: Bool, lrpe: Bool,
+    logDecay: [Float], name: String, _ builder: inout ModelBuilder
+  ) {
+    self.layer = layer
+    self.heads = heads
+    self.logDecay = logDecay
+    keyDimension = hidden / heads
+    let fused = builder.fused(
+      name + "qkvu_proj", parts: ["q", "k", "v", "u"].map { ($0, hidden) }, input: dimension,
+      bias: bias)
+    (query, key, value, gate) = (fused[0], fused[1], fused[2], fused[3])
+    output = builder.linear(name + "out_proj", dimension, hidden, bias: bias)
+    theta =
+      lrpe
+      ? builder.parameter(
+        name + "lrpe.theta", [heads, 1, hidden / heads], role: .norm,
+        initialization: .indexed { pow(10000, -2 * Double($0) / Double(hidden)) }) : nil
+  }
+
+  func callAsFunction(
+    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+  ) throws -> Variable {
+    // Shapes: x [N, D]; q k v u o [N, H·K]; rotated q k [N, H·2K].
+    var q = tape.silu(query(x, tape: tape))
+    var k = tape.silu(key(x, tape: tape))
+    if let theta {
+      q = tape.learnedRotation(q, theta: theta, layout: pass.layout)
+      k = tape.learnedRotation(k, theta: theta, layout: pass.layout)
+    }
+    let o = try tape.recurrence(
+      recurrence, RecurrenceInputs(q: q, k: k, v: value(x, tape: tape), logDecay: logDecay),
+      slot: CarrySlot(layer: layer, .state(0)), pass: pass)
+    let gated = tape.product(
+      gate(x, tape: tape), tape.rmsNorm(o, width: heads * keyDimension, epsilon: 1e-6))
+    return output(gated, adding: residual, tape: tape)
+  }
+
+  private var recurrence: any RecurrenceKernel {
+    ScalarDecayRecurrence(.fixed, keyDimension: stateKeys, valueDimension: keyDimension)
+  }
+
+  private var stateKeys: Int { theta == nil ? keyDimension : 2 * keyDimension }
+
+  var recurrences: [RecurrenceSize] {
+    [
+      RecurrenceSize(
+        heads: heads, keyDimension: stateKeys, valueDimension: keyDimension, isDelta: false)
+    ]
+  }
+}

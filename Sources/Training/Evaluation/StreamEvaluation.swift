@@ -1,0 +1,91 @@
+import Autodiff
+import Checkpoints
+import Corpora
+import Foundation
+import MessagePassing
+import Models
+import SequenceParallel
+import Tensors
+
+/// `lasp-train evaluate MODEL_DIR --data.path FILE`: the loss over whole files, each as one stream.
+///
+/// A file is read in windows of `sequence.length` tokens, shared by all ranks; the state goes from the last
+/// rank of a window to the first rank of the next, so every token sees all that came before it.
+struct StreamEvaluation {
+  /// What a stream gave.
+  struct Result: CustomStringConvertible {
+    let sums: LossSums
+    let tokensAreBytes: Bool
+
+    var description: String {
+      let loss = sums.meanLoss
+      let measure =
+        tokensAreBytes
+        ? String(format: "%.6f bits per byte", loss / log(2))
+        : String(format: "perplexity %.4f", exp(loss))
+      return String(format: "loss %.6f nats a token, ", loss)
+        + "\(measure), over \(sums.targets) tokens"
+    }
+  }
+
+  private let folder: ModelFolder
+  private let context: RankContext
+  private let world: any Communicator
+  private let store: WholeParameters
+  private let corpora: [SequentialWindows]
+  private let length: Int
+
+  init(
+    modelFolder: String, configuration: RunConfiguration, world: any Communicator,
+    workspace: Workspace
+  ) throws {
+    folder = try ModelFolder(path: modelFolder)
+    let model = folder.model
+    self.world = world
+    context = RankContext(workspace: workspace, sequence: world, exchange: ChainExchange())
+    store = WholeParameters(table: model.table, gradients: false, pool: workspace.pool)
+    length = configuration.sequence.length
+    let length = length
+    corpora = try configuration.data.path.map { path in
+      let file = try TokenFile(path: path.path, tokenBytes: configuration.data.tokenBytes)
+      guard file.count >= 2 else {
+        throw CorpusError.tooShort(
+          path: path.path, tokens: file.count, heldOut: 0, length: 1)
+      }
+      try file.check(vocabulary: model.vocabulary, in: 0..<file.count)
+      return SequentialWindows(
+        [(file, 0..<file.count)], length: length, batch: 1, vocabulary: model.vocabulary)
+    }
+    try folder.read(into: store)
+  }
+
+  /// Reads every file to its end.
+  func run() throws -> Result {
+    let shards = SequenceLayout.evenShards(tokens: length, ranks: world.size)
+    let first = shards[..<world.rank].reduce(0, +)
+    var batch = TokenBatch(rows: 0..<1, positions: first..<first + shards[world.rank])
+    var sums = LossSums()
+    for corpus in corpora {
+      var left = Carry()
+      for window in 0..<corpus.windows {
+        corpus.fill(&batch, step: window)
+        let right = Carry()
+        let pass = SequencePass(
+          context: context,
+          layout: SequenceLayout(
+            shardLengths: shards, rank: world.rank, rows: 1, start: window * length), left: left,
+          right: right, step: window, keepsRight: true)
+        let tape = Tape(
+          workspace: context.workspace, parameters: store, recording: false)
+        let (_, result) = try folder.model(
+          batch.inputs, targets: batch.targets, tape: tape, pass: pass)
+        sums += LossSums(loss: result.sum, targets: result.targets)
+        left = try Carry.close(right, over: context)
+      }
+      try context.exchange.drain()
+    }
+    return Result(
+      sums: LossSums(try world.allReduce(sums.numbers, .sum)),
+      tokensAreBytes: corpora.allSatisfy(\.tokensAreBytes))
+  }
+}

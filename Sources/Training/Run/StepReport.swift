@@ -1,0 +1,82 @@
+import Measurement
+import MessagePassing
+
+/// What one rank did in a step.
+public struct RankFigures: Sendable, Equatable {
+  /// Seconds of computing.
+  public var computeSeconds = 0.0
+  /// Seconds of waiting for states.
+  public var stateWaitSeconds = 0.0
+  /// Seconds of waiting for reductions.
+  public var reduceSeconds = 0.0
+  /// Seconds of preparing tokens.
+  public var dataSeconds = 0.0
+  /// Bytes of states and state gradients sent.
+  public var stateBytesSent = 0
+  /// Bytes of headers and halos sent beside them.
+  public var haloBytesSent = 0
+  /// Bytes of gradients sent for their reduction.
+  public var gradientBytesSent = 0
+  /// The most memory the process ever had.
+  public var peakMemoryBytes = 0
+
+  /// Reads a rank's counters.
+  public init(_ counters: Counters) {
+    computeSeconds = counters.computeSeconds
+    stateWaitSeconds = counters.seconds(.stateWait)
+    reduceSeconds = counters.seconds(.reduce)
+    dataSeconds = counters.seconds(.data)
+    stateBytesSent = counters.stateBytesSent
+    haloBytesSent = counters.haloBytesSent
+    gradientBytesSent = counters.gradientBytesSent
+    peakMemoryBytes = ProcessMemory.peakBytes
+  }
+
+  var numbers: [Double] {
+    [computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds]
+      + [stateBytesSent, haloBytesSent, gradientBytesSent, peakMemoryBytes].map(Double.init)
+  }
+
+  init(_ numbers: some RandomAccessCollection<Double>) {
+    let n = Array(numbers)
+    (computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds) = (n[0], n[1], n[2], n[3])
+    (stateBytesSent, haloBytesSent) = (Int(n[4]), Int(n[5]))
+    (gradientBytesSent, peakMemoryBytes) = (Int(n[6]), Int(n[7]))
+  }
+
+  /// Every rank's figures, in rank order, on rank 0; empty elsewhere.
+  static func gather(_ mine: RankFigures, world: any Communicator) throws -> [RankFigures] {
+    let count = mine.numbers.count
+    var all = [Double](repeating: 0, count: world.rank == 0 ? count * world.size : 0)
+    try mine.numbers.withUnsafeBytes { mine in
+      try all.withUnsafeMutableBytes { all in
+        try world.gather(mine, into: world.rank == 0 ? all : nil, to: 0)
+          .wait(for: "the ranks' figures at rank 0")
+      }
+    }
+    return (0..<all.count / count).map { RankFigures(all[$0 * count..<($0 + 1) * count]) }
+  }
+}
+
+/// A step as the log and the console report it.
+public struct StepReport: Sendable {
+  /// Losses, gradient norm and learning rate.
+  public let outcome: StepOutcome
+  /// Tokens of the step over the whole world, targets or not.
+  public let tokens: Int
+  /// Seconds the step took on rank 0.
+  public let seconds: Double
+  /// Operations of the step over the whole world, by the field's formula.
+  public let operations: Double
+  /// Every rank's figures, in rank order.
+  public let ranks: [RankFigures]
+
+  /// Tokens a second over the whole world.
+  public var tokensPerSecond: Double { Double(tokens) / seconds }
+  /// Operations a second over the whole world, in units of 10⁹.
+  public var gigaflops: Double { operations / seconds * 1e-9 }
+  /// The ranks' mean share of the step spent waiting for states.
+  public var waitShare: Double {
+    ranks.reduce(0) { $0 + $1.stateWaitSeconds } / seconds / Double(max(ranks.count, 1))
+  }
+}

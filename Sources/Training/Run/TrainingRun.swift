@@ -1,0 +1,207 @@
+import Autodiff
+import Corpora
+import DataParallel
+import Measurement
+import MessagePassing
+import Models
+import Optimizers
+import SequenceParallel
+import Tensors
+
+/// One rank's part of a run: its model, data, optimizer and communicators, and the training step.
+///
+/// It writes nothing: files, console and checkpoints are the `Trainer`'s.
+public final class TrainingRun {
+  /// What the run file says.
+  public let configuration: RunConfiguration
+  /// Where this rank stands.
+  public let grid: GridPlace
+  /// Memory, threads, figures and the sequence group.
+  public let context: RankContext
+  /// The model.
+  public let model: LanguageModel
+  /// What it is trained on.
+  public let corpus: any TrainingCorpus
+  /// Weights and gradient sums.
+  public let store: WholeParameters
+  /// The optimizer and its moments.
+  public let optimizer: FlatOptimizer
+
+  private let world: any Communicator
+  private let reducer: GradientReducer
+  private var batches: [TokenBatch]
+
+  /// Puts a rank's part together.
+  ///
+  /// - Parameters:
+  ///   - world: All ranks.
+  ///   - workspace: The rank's memory and threads.
+  /// - Throws: `ConfigurationError` for a grid, batch or vocabulary that does not fit; `CorpusError`;
+  ///   `MessagePassingError`.
+  public init(
+    _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
+    world: any Communicator, workspace: Workspace
+  ) throws {
+    self.configuration = configuration
+    self.world = world
+    self.corpus = corpus
+    self.model = model
+    let grid = try GridPlace(configuration, world: world)
+    self.grid = grid
+    let exchange = ChainExchange()
+    context = RankContext(
+      workspace: workspace,
+      sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
+      exchange: exchange)
+    store = WholeParameters(table: model.table, gradients: true, pool: workspace.pool)
+    optimizer = FlatOptimizer(configuration, table: model.table, workspace: workspace)
+    let reducer = GradientReducer(
+      store: store, group: try world.duplicate(), counters: workspace.counters,
+      bucketBytes: 4 << 20)
+    self.reducer = reducer
+    workspace.poll = {
+      try exchange.poll()
+      try reducer.poll()
+    }
+    let shards = SequenceLayout.evenShards(
+      tokens: configuration.sequence.length, ranks: grid.sequence)
+    let start = shards[..<grid.sequenceIndex].reduce(0, +)
+    let positions = start..<start + shards[grid.sequenceIndex]
+    batches = grid.rows(
+      ofBatch: configuration.training.batch, portions: configuration.training.accumulation
+    ).map { TokenBatch(rows: $0, positions: positions) }
+  }
+
+  /// Fills the weights as the seed says, the same on every rank.
+  public func initializeWeights() {
+    let pointer = store.values.pointer
+    nonisolated(unsafe) let base = pointer
+    guard !context.workspace.isRehearsal else { return }
+    context.workspace.team.parallel(model.table.count, grain: 1 << 16) { range in
+      model.table.initialize(
+        range, seed: UInt64(bitPattern: Int64(configuration.training.seed)),
+        into: base + range.lowerBound)
+    }
+  }
+
+  /// Trains one step.
+  ///
+  /// - Parameter step: Counted from 0.
+  /// - Throws: `TrainingError.notFinite` where the loss or gradient is not a number; no weight has changed then.
+  public func step(_ step: Int) throws -> StepOutcome {
+    let workspace = context.workspace
+    let counters = workspace.counters
+    workspace.compute(.optimizer) { store.clearGradients() }
+    var sums = LossSums()
+    for portion in batches.indices {
+      let last = portion == batches.count - 1
+      sums += try self.portion(portion, step: step, last: last)
+    }
+    try context.exchange.drain()
+    // Summed gradients first, then the few numbers that scale them: both in the same order on every rank.
+    try reducer.finish(polling: workspace.poll)
+    let total = try counters.measure(.reduce) {
+      LossSums(try world.allReduce(sums.numbers, .sum))
+    }
+    var norm = 0.0
+    let count = Double(max(total.targets, 1))
+    workspace.compute(.optimizer) {
+      norm =
+        optimizer.norm(
+          store.gradients!.pointer, count: model.table.count, team: workspace.team) / count
+    }
+    guard norm.isFinite, total.loss.isFinite else {
+      throw TrainingError.notFinite(step: step + 1, loss: total.loss / count, norm: norm)
+    }
+    workspace.compute(.optimizer) {
+      optimizer.update(store, step: step, scale: 1 / count, norm: norm, team: workspace.team)
+    }
+    let rate = optimizer.schedule.rate(at: step)
+    return StepOutcome(step: step, sums: total, gradientNorm: norm, learningRate: rate)
+  }
+
+  /// Runs one portion of the batch through the model and back; gradients are added up.
+  private func portion(_ portion: Int, step: Int, last: Bool) throws -> LossSums {
+    let workspace = context.workspace
+    if !workspace.isRehearsal {
+      workspace.counters.measure(.data) { corpus.fill(&batches[portion], step: step) }
+    }
+    let batch = batches[portion]
+    let pass = SequencePass(context: context, layout: layout(of: batch), step: step)
+    let tape = Tape(workspace: workspace, parameters: store, recording: true)
+    if last { tape.regionCompleted = reducer.complete }
+    let (loss, result) = try model(
+      batch.inputs, targets: batch.targets, tape: tape, pass: pass,
+      recompute: configuration.training.recompute)
+    let one = Tensor([1], pool: workspace.pool)
+    workspace.compute(.head) { one.pointer[0] = 1 }
+    try tape.backward(from: loss, gradient: one)
+    return LossSums(result, batch: batch)
+  }
+
+  /// The loss on a corpus that is not trained on, over all ranks.
+  ///
+  /// - Parameter steps: How many of the corpus's steps are read, from its first.
+  public func evaluate(_ corpus: any Corpus, steps: Int) throws -> LossSums {
+    var sums = LossSums()
+    for step in 0..<steps {
+      for portion in batches {
+        var batch = TokenBatch(rows: portion.rows, positions: portion.positions)
+        context.counters.measure(.data) { corpus.fill(&batch, step: step) }
+        let pass = SequencePass(context: context, layout: layout(of: batch), step: step)
+        let tape = Tape(workspace: context.workspace, parameters: store, recording: false)
+        let (_, result) = try model(
+          batch.inputs, targets: batch.targets, tape: tape, pass: pass)
+        sums += LossSums(result, batch: batch)
+      }
+    }
+    try context.exchange.drain()
+    return LossSums(try world.allReduce(sums.numbers, .sum))
+  }
+
+  /// The layout of a batch of this rank.
+  public func layout(of batch: TokenBatch) -> SequenceLayout {
+    SequenceLayout(
+      shardLengths: SequenceLayout.evenShards(
+        tokens: configuration.sequence.length, ranks: grid.sequence),
+      rank: grid.sequenceIndex, rows: batch.rows.count, documentStarts: batch.documentStarts)
+  }
+}
+
+/// What a step gave.
+public struct StepOutcome: Sendable {
+  /// The step, counted from 0.
+  public let step: Int
+  /// Sums over all ranks.
+  public let sums: LossSums
+  /// The gradient's global L2 norm before clipping.
+  public let gradientNorm: Double
+  /// The learning rate of the step.
+  public let learningRate: Double
+
+  /// Mean loss a target, in nats.
+  public var loss: Double { sums.meanLoss }
+}
+
+/// What can end training.
+public enum TrainingError: Error, CustomStringConvertible {
+  /// The loss or the gradient is not a finite number.
+  case notFinite(step: Int, loss: Double, norm: Double)
+  /// The run's folder holds an earlier run.
+  case folderTaken(String)
+  /// Ranks that do not agree.
+  case disagreement(String)
+
+  /// What is wrong and what to do.
+  public var description: String {
+    switch self {
+    case .notFinite(let step, let loss, let norm):
+      "step \(step): the loss is \(loss) and the gradient norm \(norm); lower optimizer.learning_rate, "
+        + "lengthen schedule.warmup, or go on from an earlier checkpoint"
+    case .folderTaken(let folder):
+      "\(folder) holds an earlier run; choose another training.name or log.directory, give --overwrite, "
+        + "or go on with it by --training.resume=auto"
+    case .disagreement(let sentence): sentence
+    }
+  }
+}
