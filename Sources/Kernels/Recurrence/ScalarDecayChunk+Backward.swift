@@ -1,168 +1,79 @@
 extension ScalarDecayChunk {
-  /// A gradient that a chunk computes.
-  enum Part: CaseIterable { case query, key, value }
-
-  /// Reads `q` and `scale · e^b dO`.
-  func loadStateBackward(
-    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ range: Range<Int>
-  ) {
-    let t = range.lowerBound
-    Rows.copy(head.q[t], stride: head.q.stride, rows: tokens, columns: K, into: q, ld: ldK)
+  func prepareStateGradient() {
+    let x = buffers
     Rows.scale(
-      gradient.dO[t], stride: gradient.dO.stride, rows: tokens, columns: V, by: inward,
-      into: dOIn, ld: ldV)
+      x.dO, stride: x.ldV, rows: x.tokens, columns: x.V, by: inward, into: dOIn, ld: x.ldV)
   }
 
-  /// Reads `q`, `k`, `v` and `dO`.
-  func loadRows(
-    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ range: Range<Int>
-  ) {
-    let t = range.lowerBound
-    Rows.copy(head.q[t], stride: head.q.stride, rows: tokens, columns: K, into: q, ld: ldK)
-    Rows.copy(head.k[t], stride: head.k.stride, rows: tokens, columns: K, into: k, ld: ldK)
-    Rows.copy(head.v[t], stride: head.v.stride, rows: tokens, columns: V, into: v, ld: ldV)
-    Rows.copy(
-      gradient.dO[t], stride: gradient.dO.stride, rows: tokens, columns: V, into: dO, ld: ldV)
-  }
-
-  /// `e^{b_C−b} K`, `e^{b_C−b} V` and `scale · e^b dO`.
-  func scaleRows() {
-    Rows.scale(k, stride: ldK, rows: tokens, columns: K, by: outward, into: kOut, ld: ldK)
-    Rows.scale(v, stride: ldV, rows: tokens, columns: V, by: outward, into: vOut, ld: ldV)
-    Rows.scale(dO, stride: ldV, rows: tokens, columns: V, by: inward, into: dOIn, ld: ldV)
-  }
-
-  /// `P` and `dP`, both with Γ.
-  func scoreGradients(
-    _ kernel: ScalarDecayRecurrence, _ head: RecurrenceHead, _ range: Range<Int>
-  ) {
-    SmallMatrix.transpose(k, ld: ldK, rows: tokens, columns: K, into: kT, ld: ldC)
-    SmallMatrix.multiply(
-      q, lda: ldK, kT, ldb: ldC, into: p, ldc: ldC, rows: tokens, columns: tokens, inner: K,
-      structure: .lowerResult)
-    SmallMatrix.transpose(v, ld: ldV, rows: tokens, columns: V, into: vT, ld: ldC)
-    SmallMatrix.multiply(
-      dO, lda: ldV, vT, ldb: ldC, into: dP, ldc: ldC, rows: tokens, columns: tokens, inner: V,
-      structure: .lowerResult)
-    applyDecaysBackward(kernel)
-  }
-
-  /// `next ← e^{b_C} dS' + Qᵀ (scale · e^b dO)`, or without `dS'`.
   func addToStateGradient(
     from dState: UnsafePointer<Float>?, into next: UnsafeMutablePointer<Float>
   ) {
+    let x = buffers
     SmallMatrix.multiply(
-      q, lda: ldK, transposed: true, dOIn, ldb: ldV, into: next, ldc: V, rows: K, columns: V,
-      inner: tokens, store: dState.map { .addScaled($0, ld: V, by: totals) } ?? .replace)
+      x.q, lda: x.ldK, transposed: true, dOIn, ldb: x.ldV, into: next, ldc: x.V, rows: x.K,
+      columns: x.V, inner: x.tokens,
+      store: dState.map { .addScaled($0, ld: x.V, by: x.totals) } ?? .replace)
   }
 
-  /// `result ← dP K`, `dPᵀ Q` or `Pᵀ dO`.
-  func intraGradient(_ part: Part) {
-    switch part {
-    case .query:
-      SmallMatrix.multiply(
-        dP, lda: ldC, k, ldb: ldK, into: result, ldc: ldK, rows: tokens, columns: K,
-        inner: tokens, structure: .lowerLeft)
-    case .key:
-      SmallMatrix.multiply(
-        dP, lda: ldC, transposed: true, q, ldb: ldK, into: result, ldc: ldK, rows: tokens,
-        columns: K, inner: tokens, structure: .upperLeft)
-    case .value:
-      SmallMatrix.multiply(
-        p, lda: ldC, transposed: true, dO, ldb: ldV, into: result, ldc: ldV, rows: tokens,
-        columns: V, inner: tokens, structure: .upperLeft)
-    }
-  }
-
-  /// Adds to `result` what crosses the chunk: `(scale · e^b dO) Sᵀ`, `(e^{b_C−b} V) dS'ᵀ` or `(e^{b_C−b} K) dS'`.
-  func interGradient(
-    _ kernel: ScalarDecayRecurrence, _ part: Part, _ state: UnsafePointer<Float>,
-    _ dState: UnsafePointer<Float>
-  ) {
-    if part == .value {
-      return SmallMatrix.multiply(
-        kOut, lda: ldK, dState, ldb: V, into: result, ldc: ldV, rows: tokens, columns: V,
-        inner: K, store: .add)
-    }
-    let source = part == .query ? state : dState
-    let left = part == .query ? dOIn : vOut
-    SmallMatrix.transpose(source, ld: V, rows: K, columns: V, into: stateT, ld: ldK)
-    guard kernel.decay == .fromData else {
-      return SmallMatrix.multiply(
-        left, lda: ldV, stateT, ldb: ldK, into: result, ldc: ldK, rows: tokens, columns: K,
-        inner: V, store: .add)
-    }
-    // The decay's gradient needs this term by itself.
+  func gradientsIntra() {
+    let x = buffers
+    let n = x.tokens
+    SmallMatrix.multiplyTransposedRight(
+      x.q, lda: x.ldK, x.k, ldb: x.ldK, into: x.p, ldc: x.ldC, rows: n, columns: n, inner: x.K,
+      structure: .lowerResult, scratch: x.kT)
+    SmallMatrix.multiplyTransposedRight(
+      x.dO, lda: x.ldV, x.v, ldb: x.ldV, into: x.dP, ldc: x.ldC, rows: n, columns: n, inner: x.V,
+      structure: .lowerResult, scratch: x.vT)
+    applyDecaysBackward()
     SmallMatrix.multiply(
-      left, lda: ldV, stateT, ldb: ldK, into: across, ldc: ldK, rows: tokens, columns: K, inner: V)
-    let (rows, sums) = part == .query ? (q, queryDots) : (k, keyDots)
-    for i in 0..<tokens { sums[i] = Rows.dot(rows + i * ldK, across + i * ldK, count: K) }
-    Rows.add(across, stride: ldK, rows: tokens, columns: K, into: result, ld: ldK)
-  }
-
-  /// Writes the part of `dg` that is inside the chunk: `Σ_{i ≥ l > j} Z_ij`.
-  func decayGradientIntra(_ gradient: RecurrenceGradient, _ range: Range<Int>) {
-    guard let dg = gradient.dg else { preconditionFailure("a decay from data needs dg") }
+      x.dP, lda: x.ldC, x.k, ldb: x.ldK, into: x.dq, ldc: x.ldK, rows: n, columns: x.K, inner: n,
+      structure: .lowerLeft)
+    SmallMatrix.multiply(
+      x.dP, lda: x.ldC, transposed: true, x.q, ldb: x.ldK, into: x.dk, ldc: x.ldK, rows: n,
+      columns: x.K, inner: n, structure: .upperLeft)
+    SmallMatrix.multiply(
+      x.p, lda: x.ldC, transposed: true, x.dO, ldb: x.ldV, into: x.dv, ldc: x.ldV, rows: n,
+      columns: x.V, inner: n, structure: .upperLeft)
+    guard kernel.decay == .scalar else { return }
     var sum = 0.0
-    for i in (0..<tokens).reversed() {
+    for i in (0..<n).reversed() {
       sum += Double(zRows[i]) - Double(zColumns[i])
-      let target = dg[range.lowerBound + i]
-      target[0] = Float(sum) + (dg.accumulates ? target[0] : 0)
+      x.dg[i] = Float(sum)
     }
   }
 
-  /// Adds the rest of `dg`: `Σ_{i ≥ l} q_i·dq_i' + Σ_{j < l} k_j·dk_j' + e^{b_C} ⟨S, dS'⟩`.
-  func decayGradientInter(
-    _ gradient: RecurrenceGradient, _ range: Range<Int>, _ state: UnsafePointer<Float>,
-    _ dState: UnsafePointer<Float>
-  ) {
-    guard let dg = gradient.dg else { preconditionFailure("a decay from data needs dg") }
-    var sum = Double(total) * Double(Rows.dot(state, dState, count: K * V))
-    for i in 0..<tokens { sum += Double(queryDots[i]) }
-    for i in 0..<tokens {
-      dg[range.lowerBound + i][0] += Float(sum)
+  func gradientsInter(_ state: UnsafePointer<Float>, _ dState: UnsafePointer<Float>) {
+    let x = buffers
+    let n = x.tokens
+    Rows.scale(x.k, stride: x.ldK, rows: n, columns: x.K, by: outward, into: x.kOut, ld: x.ldK)
+    SmallMatrix.multiply(
+      x.kOut, lda: x.ldK, dState, ldb: x.V, into: x.dv, ldc: x.ldV, rows: n, columns: x.V,
+      inner: x.K, store: .add)
+    addAcross(state, dOIn, x.q, to: x.dq, dots: queryDots)
+    addAcross(dState, vOut, x.k, to: x.dk, dots: keyDots)
+    guard kernel.decay == .scalar else { return }
+    var sum = Double(total) * Double(Rows.dot(state, dState, count: x.K * x.V))
+    for i in 0..<n { sum += Double(queryDots[i]) }
+    for i in 0..<n {
+      x.dg[i] = Float(sum)
       sum += Double(keyDots[i]) - Double(queryDots[i])
     }
   }
 
-  /// `result ← stored gradient`.
-  func loadGradient(_ part: Part, _ gradient: RecurrenceGradient, _ range: Range<Int>) {
-    let (rows, columns, ld) = target(part, gradient)
-    Rows.copy(
-      rows[range.lowerBound], stride: rows.stride, rows: tokens, columns: columns, into: result,
-      ld: ld)
-  }
-
-  /// `stored gradient ← result`, or their sum where it accumulates.
-  func storeGradient(_ part: Part, _ gradient: RecurrenceGradient, _ range: Range<Int>) {
-    addStoredGradient(part, gradient, range)
-    replaceGradient(part, gradient, range)
-  }
-
-  /// `result ← result + stored gradient` where it accumulates.
-  func addStoredGradient(_ part: Part, _ gradient: RecurrenceGradient, _ range: Range<Int>) {
-    let (rows, columns, ld) = target(part, gradient)
-    guard rows.accumulates else { return }
+  /// `gradient ← gradient + left · stateᵀ`; a decay from data needs that term's products with `rows`.
+  private func addAcross(
+    _ state: UnsafePointer<Float>, _ left: UnsafePointer<Float>, _ rows: UnsafePointer<Float>,
+    to gradient: UnsafeMutablePointer<Float>, dots: UnsafeMutablePointer<Float>
+  ) {
+    let x = buffers
+    let isScalar = kernel.decay == .scalar
+    SmallMatrix.multiplyTransposedRight(
+      left, lda: x.ldV, state, ldb: x.V, into: isScalar ? x.term : gradient, ldc: x.ldK,
+      rows: x.tokens, columns: x.K, inner: x.V, store: isScalar ? .replace : .add,
+      scratch: x.stateT)
+    guard isScalar else { return }
+    for i in 0..<x.tokens { dots[i] = Rows.dot(rows + i * x.ldK, x.term + i * x.ldK, count: x.K) }
     Rows.add(
-      rows[range.lowerBound], stride: rows.stride, rows: tokens, columns: columns, into: result,
-      ld: ld)
-  }
-
-  /// `stored gradient ← result`.
-  func replaceGradient(_ part: Part, _ gradient: RecurrenceGradient, _ range: Range<Int>) {
-    let (rows, columns, ld) = target(part, gradient)
-    Rows.copy(
-      result, stride: ld, rows: tokens, columns: columns, into: rows[range.lowerBound],
-      ld: rows.stride)
-  }
-
-  private func target(
-    _ part: Part, _ gradient: RecurrenceGradient
-  ) -> (MutableTokenRows, columns: Int, ld: Int) {
-    switch part {
-    case .query: (gradient.dq, K, ldK)
-    case .key: (gradient.dk, K, ldK)
-    case .value: (gradient.dv, V, ldV)
-    }
+      x.term, stride: x.ldK, rows: x.tokens, columns: x.K, into: gradient, ld: x.ldK)
   }
 }

@@ -1,0 +1,195 @@
+/// One chunk of a diagonal recurrence: its decays, and the products of its tokens in scratch.
+///
+/// Each step reads what the steps before it left in `buffers`.
+protocol DiagonalChunk {
+  /// The scratch.
+  var buffers: DiagonalBuffers { get set }
+  /// Divides scratch.
+  init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>)
+  /// Floats of scratch.
+  static func scratchCount(_ kernel: DiagonalRecurrence) -> Int
+  /// A shard's map, without regard to documents.
+  func map(_ head: RecurrenceHead, tokens: Int, into map: UnsafeMutablePointer<Float>)
+  /// Sets the decays for the tokens of a chunk, and `totals`.
+  mutating func setDecays(_ head: RecurrenceHead, _ range: Range<Int>)
+
+  /// After `k` and `v`: what `addToState` multiplies.
+  func prepareState()
+  /// `next ← e^{b_C} ⊙ state + (e^{b_C−b} ⊙ K)ᵀ V`, or without `state`.
+  func addToState(from state: UnsafePointer<Float>?, into next: UnsafeMutablePointer<Float>)
+  /// After `q`: what `outputInter` multiplies.
+  func prepareInter()
+  /// After `q`, `k` and `v`: `o ← P V`.
+  func outputIntra()
+
+  /// After `q` and `dO`: what `addToStateGradient` multiplies.
+  func prepareStateGradient()
+  /// `next ← e^{b_C} ⊙ dS' + (scale · e^b ⊙ Q)ᵀ dO`, or without `dS'`.
+  func addToStateGradient(
+    from dState: UnsafePointer<Float>?, into next: UnsafeMutablePointer<Float>)
+  /// After `q`, `k`, `v` and `dO`: `dq`, `dk`, `dv` and `dg` of the chunk's own tokens.
+  func gradientsIntra()
+  /// After `q`, `k`, `v`, `dO` and both prepared: adds what crosses the chunk to `dq`, `dk`, `dv`; sets `dg` to that.
+  func gradientsInter(_ state: UnsafePointer<Float>, _ dState: UnsafePointer<Float>)
+}
+
+extension DiagonalChunk {
+  /// `o ← o + (scale · e^b ⊙ Q) S`.
+  func outputInter(_ state: UnsafePointer<Float>) {
+    let x = buffers
+    SmallMatrix.multiply(
+      x.qIn, lda: x.ldK, state, ldb: x.V, into: x.o, ldc: x.ldV, rows: x.tokens, columns: x.V,
+      inner: x.K, store: .add)
+  }
+}
+
+/// The scratch of a chunk, divided. Leading dimensions are whole registers; rows beyond the chunk's tokens
+/// hold anything.
+struct DiagonalBuffers {
+  /// Dimensions, and the most tokens.
+  let K, V, C: Int
+  /// Leading dimensions of what has `K`, `V` and `C` columns.
+  let ldK, ldV, ldC: Int
+  /// Tokens in the chunk.
+  var tokens = 0
+  /// `e^{b_C}` for each of `K` rows of a state.
+  let totals: UnsafeMutablePointer<Float>
+  /// Contiguous copies of the chunk's rows.
+  let q, k, v, dO: UnsafeMutablePointer<Float>
+  /// `scale · e^b ⊙ q` and `e^{b_C−b} ⊙ k`.
+  let qIn, kOut: UnsafeMutablePointer<Float>
+  /// Transposes, `[K, C]` and `[V, C]`, and of a state, `[V, K]`.
+  let kT, vT, stateT: UnsafeMutablePointer<Float>
+  /// `P` and `dP`, `[C, C]`.
+  let p, dP: UnsafeMutablePointer<Float>
+  /// Results; `dg` is `[C, G]` with `G` 1 or `K`.
+  let o, dq, dk, dv, dg: UnsafeMutablePointer<Float>
+  /// A gradient's term by itself, `[C, K]`.
+  let term: UnsafeMutablePointer<Float>
+  private var next: UnsafeMutablePointer<Float>
+
+  /// Divides scratch; `take` gives more.
+  init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>) {
+    (K, V, C) = (kernel.keyDimension, kernel.valueDimension, kernel.chunkLength)
+    (ldK, ldV, ldC) = (Lanes.padded(K), Lanes.padded(V), Lanes.padded(C))
+    let start = UnsafeMutablePointer<Float>(bitPattern: (UInt(bitPattern: scratch) + 63) & ~63)!
+    (totals, next) = (start, start)
+    next += Lanes.padded(K)
+    func take(_ count: Int, _ next: inout UnsafeMutablePointer<Float>)
+      -> UnsafeMutablePointer<Float>
+    {
+      defer { next += (count + 15) & ~15 }
+      return next
+    }
+    (q, k) = (take(C * ldK, &next), take(C * ldK, &next))
+    (qIn, kOut) = (take(C * ldK, &next), take(C * ldK, &next))
+    (v, dO) = (take(C * ldV, &next), take(C * ldV, &next))
+    (kT, vT, stateT) = (take(K * ldC, &next), take(V * ldC, &next), take(V * ldK, &next))
+    (p, dP) = (take(C * ldC, &next), take(C * ldC, &next))
+    o = take(C * ldV, &next)
+    (dq, dk, dv) = (take(C * ldK, &next), take(C * ldK, &next), take(C * ldV, &next))
+    (dg, term) = (take(C * ldK, &next), take(C * ldK, &next))
+  }
+
+  /// More scratch, of `count` floats, aligned.
+  mutating func take(_ count: Int) -> UnsafeMutablePointer<Float> {
+    defer { next += (count + 15) & ~15 }
+    return next
+  }
+
+  /// Floats that `body` takes of scratch, with what aligning it may take.
+  static func count(
+    _ body: (UnsafeMutablePointer<Float>) -> DiagonalBuffers
+  ) -> Int {
+    let start = UnsafeMutablePointer<Float>(bitPattern: 64)!
+    return body(start).next - start + 16
+  }
+
+  /// `target ← rows` of a chunk, `columns` floats each.
+  func load(
+    _ rows: TokenRows, _ range: Range<Int>, _ columns: Int,
+    into target: UnsafeMutablePointer<Float>, ld: Int
+  ) {
+    Rows.copy(
+      rows[range.lowerBound], stride: rows.stride, rows: tokens, columns: columns, into: target,
+      ld: ld)
+  }
+
+  /// Reads the chunk's `q`.
+  func loadQ(_ head: RecurrenceHead, _ range: Range<Int>) {
+    load(head.q, range, K, into: q, ld: ldK)
+  }
+  /// Reads the chunk's `k`.
+  func loadK(_ head: RecurrenceHead, _ range: Range<Int>) {
+    load(head.k, range, K, into: k, ld: ldK)
+  }
+  /// Reads the chunk's `v`.
+  func loadV(_ head: RecurrenceHead, _ range: Range<Int>) {
+    load(head.v, range, V, into: v, ld: ldV)
+  }
+  /// Reads the chunk's `dO`.
+  func loadDO(_ gradient: RecurrenceGradient, _ range: Range<Int>) {
+    load(gradient.dO, range, V, into: dO, ld: ldV)
+  }
+
+  /// Writes `o`.
+  func storeO(_ rows: MutableTokenRows, _ range: Range<Int>) {
+    Rows.copy(
+      o, stride: ldV, rows: tokens, columns: V, into: rows[range.lowerBound], ld: rows.stride)
+  }
+
+  /// `o ← stored o`.
+  func reloadO(_ rows: MutableTokenRows, _ range: Range<Int>) {
+    load(TokenRows(rows.base, stride: rows.stride), range, V, into: o, ld: ldV)
+  }
+
+  /// `dq ← dq + stored dq` and so on, where they accumulate.
+  func addStored(_ gradient: RecurrenceGradient, _ range: Range<Int>) {
+    forEachGradient(gradient) { own, rows, columns, ld in
+      guard rows.accumulates else { return }
+      Rows.add(
+        rows[range.lowerBound], stride: rows.stride, rows: tokens, columns: columns, into: own,
+        ld: ld)
+    }
+  }
+
+  /// `dq ← stored dq` and so on.
+  func reload(_ gradient: RecurrenceGradient, _ range: Range<Int>) {
+    forEachGradient(gradient) { own, rows, columns, ld in
+      load(TokenRows(rows.base, stride: rows.stride), range, columns, into: own, ld: ld)
+    }
+  }
+
+  /// Writes `dq`, `dk` and `dv`.
+  func store(_ gradient: RecurrenceGradient, _ range: Range<Int>) {
+    forEachGradient(gradient) { own, rows, columns, ld in
+      Rows.copy(
+        own, stride: ld, rows: tokens, columns: columns, into: rows[range.lowerBound],
+        ld: rows.stride)
+    }
+  }
+
+  /// What the gradients are, where they go and how wide they are.
+  @inline(__always)
+  private func forEachGradient(
+    _ gradient: RecurrenceGradient,
+    _ body: (UnsafeMutablePointer<Float>, MutableTokenRows, _ columns: Int, _ ld: Int) -> Void
+  ) {
+    body(dq, gradient.dq, K, ldK)
+    body(dk, gradient.dk, K, ldK)
+    body(dv, gradient.dv, V, ldV)
+  }
+
+  /// `stored dg ← dg`, or their sum.
+  func storeDG(
+    _ gradient: RecurrenceGradient, _ range: Range<Int>, width: Int, ld: Int, adds: Bool
+  ) {
+    guard let rows = gradient.dg else { preconditionFailure("a decay from data needs dg") }
+    let target = rows[range.lowerBound]
+    if adds {
+      Rows.add(dg, stride: ld, rows: tokens, columns: width, into: target, ld: rows.stride)
+    } else {
+      Rows.copy(dg, stride: ld, rows: tokens, columns: width, into: target, ld: rows.stride)
+    }
+  }
+}

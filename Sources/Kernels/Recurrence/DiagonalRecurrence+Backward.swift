@@ -1,0 +1,135 @@
+extension DiagonalRecurrence {
+  public func summarizeBackward(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    state: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ chunk: some DiagonalChunk) {
+      var chunk = chunk
+      state.update(repeating: 0, count: stateCount)
+      for (c, range) in plan.chunks.enumerated().reversed() {
+        chunk.setDecays(head, range)
+        chunk.buffers.loadQ(head, range)
+        chunk.buffers.loadDO(gradient, range)
+        chunk.prepareStateGradient()
+        if c > 0 {
+          let increment = keptBackward + (c - 1) * stateCount
+          chunk.addToStateGradient(from: nil, into: increment)
+          step(state, by: chunk.buffers.totals, adding: increment)
+        } else {
+          chunk.addToStateGradient(from: state, into: state)
+        }
+        if plan.resets[c] { state.update(repeating: 0, count: stateCount) }
+      }
+    }
+    decay == .vector
+      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+  }
+
+  public func backwardIntra(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk c: Int,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ chunk: some DiagonalChunk) {
+      var chunk = chunk
+      let range = plan.chunks[c]
+      load(&chunk, head, gradient, range)
+      chunk.prepareState()
+      chunk.gradientsIntra()
+      chunk.buffers.addStored(gradient, range)
+      chunk.buffers.store(gradient, range)
+      storeDG(chunk, gradient, range, adds: gradient.dg?.accumulates ?? false)
+    }
+    decay == .vector
+      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+  }
+
+  public func beginBackward(
+    _ final: UnsafePointer<Float>?, _ plan: ChunkPlan, keptBackward: UnsafeMutablePointer<Float>
+  ) {
+    guard let last = plan.chunks.indices.last else { return }
+    Rows.copy(final, count: stateCount, into: keptBackward + last * stateCount)
+  }
+
+  public func backwardInter(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk c: Int,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ chunk: some DiagonalChunk) {
+      var chunk = chunk
+      let range = plan.chunks[c]
+      let (state, dState) = (kept + c * stateCount, keptBackward + c * stateCount)
+      load(&chunk, head, gradient, range)
+      chunk.prepareState()
+      chunk.prepareStateGradient()
+      chunk.buffers.reload(gradient, range)
+      chunk.gradientsInter(state, dState)
+      chunk.buffers.store(gradient, range)
+      storeDG(chunk, gradient, range, adds: true)
+      guard c > 0 else { return }
+      let previous = dState - stateCount
+      if plan.resets[c] {
+        previous.update(repeating: 0, count: stateCount)
+      } else {
+        carry(dState, by: chunk.buffers.totals, into: previous)
+      }
+    }
+    decay == .vector
+      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+  }
+
+  public func backward(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    final: UnsafePointer<Float>?, initial: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ chunk: some DiagonalChunk) {
+      var chunk = chunk
+      Rows.copy(final, count: stateCount, into: initial)
+      for (c, range) in plan.chunks.enumerated().reversed() {
+        load(&chunk, head, gradient, range)
+        chunk.prepareState()
+        chunk.prepareStateGradient()
+        chunk.gradientsIntra()
+        chunk.buffers.addStored(gradient, range)
+        storeDG(chunk, gradient, range, adds: gradient.dg?.accumulates ?? false)
+        chunk.gradientsInter(kept + c * stateCount, initial)
+        chunk.buffers.store(gradient, range)
+        storeDG(chunk, gradient, range, adds: true)
+        if plan.resets[c] {
+          initial.update(repeating: 0, count: stateCount)
+        } else {
+          chunk.addToStateGradient(from: initial, into: initial)
+        }
+      }
+    }
+    decay == .vector
+      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+  }
+
+  private func load<Chunk: DiagonalChunk>(
+    _ chunk: inout Chunk, _ head: RecurrenceHead, _ gradient: RecurrenceGradient,
+    _ range: Range<Int>
+  ) {
+    chunk.setDecays(head, range)
+    chunk.buffers.loadQ(head, range)
+    chunk.buffers.loadK(head, range)
+    chunk.buffers.loadV(head, range)
+    chunk.buffers.loadDO(gradient, range)
+  }
+
+  private func storeDG(
+    _ chunk: some DiagonalChunk, _ gradient: RecurrenceGradient, _ range: Range<Int>, adds: Bool
+  ) {
+    switch decay {
+    case .none, .fixed: break
+    case .scalar: chunk.buffers.storeDG(gradient, range, width: 1, ld: 1, adds: adds)
+    case .vector:
+      chunk.buffers.storeDG(
+        gradient, range, width: keyDimension, ld: chunk.buffers.ldK, adds: adds)
+    }
+  }
+}

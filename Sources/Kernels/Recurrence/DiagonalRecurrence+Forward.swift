@@ -1,0 +1,119 @@
+extension DiagonalRecurrence {
+  public func summarize(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>,
+    map: UnsafeMutablePointer<Float>, state: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ chunk: some DiagonalChunk) {
+      var chunk = chunk
+      if plan.containsStart {
+        map.update(repeating: 0, count: mapKind.count(keyDimension))
+      } else {
+        chunk.map(head, tokens: plan.tokens, into: map)
+      }
+      state.update(repeating: 0, count: stateCount)
+      for (c, range) in plan.chunks.enumerated() {
+        if plan.resets[c] { state.update(repeating: 0, count: stateCount) }
+        chunk.setDecays(head, range)
+        chunk.buffers.loadK(head, range)
+        chunk.buffers.loadV(head, range)
+        chunk.prepareState()
+        if c + 1 < plan.chunks.count {
+          // What the next chunk's state will get from this one, whatever comes in.
+          let increment = kept + (c + 1) * stateCount
+          chunk.addToState(from: nil, into: increment)
+          step(state, by: chunk.buffers.totals, adding: increment)
+        } else {
+          chunk.addToState(from: state, into: state)
+        }
+      }
+    }
+    decay == .vector
+      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+  }
+
+  public func outputIntra(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, chunk c: Int, kept: UnsafeMutablePointer<Float>,
+    o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ chunk: some DiagonalChunk) {
+      var chunk = chunk
+      let range = plan.chunks[c]
+      chunk.setDecays(head, range)
+      chunk.buffers.loadQ(head, range)
+      chunk.buffers.loadK(head, range)
+      chunk.buffers.loadV(head, range)
+      chunk.prepareState()
+      chunk.outputIntra()
+      chunk.buffers.storeO(o, range)
+    }
+    decay == .vector
+      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+  }
+
+  public func begin(
+    _ initial: UnsafePointer<Float>?, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>
+  ) {
+    guard let resets = plan.resets.first else { return }
+    Rows.copy(resets ? nil : initial, count: stateCount, into: kept)
+  }
+
+  public func outputInter(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, chunk c: Int, kept: UnsafeMutablePointer<Float>,
+    o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ chunk: some DiagonalChunk) {
+      var chunk = chunk
+      let range = plan.chunks[c]
+      let state = kept + c * stateCount
+      chunk.setDecays(head, range)
+      chunk.buffers.loadQ(head, range)
+      chunk.prepareInter()
+      chunk.buffers.reloadO(o, range)
+      chunk.outputInter(state)
+      chunk.buffers.storeO(o, range)
+      guard c + 1 < plan.chunks.count else { return }
+      let next = state + stateCount
+      if plan.resets[c + 1] {
+        next.update(repeating: 0, count: stateCount)
+      } else {
+        carry(state, by: chunk.buffers.totals, into: next)
+      }
+    }
+    decay == .vector
+      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+  }
+
+  public func forward(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>,
+    initial: UnsafePointer<Float>?, o: MutableTokenRows, final: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ chunk: some DiagonalChunk) {
+      var chunk = chunk
+      begin(initial, plan, kept: kept)
+      if plan.chunks.isEmpty { Rows.copy(initial, count: stateCount, into: final) }
+      for (c, range) in plan.chunks.enumerated() {
+        let state = kept + c * stateCount
+        chunk.setDecays(head, range)
+        chunk.buffers.loadQ(head, range)
+        chunk.buffers.loadK(head, range)
+        chunk.buffers.loadV(head, range)
+        chunk.prepareState()
+        chunk.prepareInter()
+        chunk.outputIntra()
+        chunk.outputInter(state)
+        chunk.buffers.storeO(o, range)
+        if c + 1 == plan.chunks.count {
+          chunk.addToState(from: state, into: final)
+        } else if plan.resets[c + 1] {
+          (state + stateCount).update(repeating: 0, count: stateCount)
+        } else {
+          chunk.addToState(from: state, into: state + stateCount)
+        }
+      }
+    }
+    decay == .vector
+      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+  }
+}

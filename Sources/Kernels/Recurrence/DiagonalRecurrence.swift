@@ -1,0 +1,83 @@
+/// A linear recurrence whose decay is diagonal: none, fixed per head, a scalar or a vector from data.
+///
+/// Concretely: `S_t = diag(e^{g_t}) S_{t−1} + k_tᵀ v_t`, `o_t = scale · q_t S_t`. In a chunk of `C` tokens, with `b`
+/// the inclusive cumulative sum of `g` and `P_ij = scale · Σ_d q_id k_jd e^{b_id−b_jd}` for `i ≥ j`:
+///
+///     O = P V + (scale · e^b ⊙ Q) S                 S' = e^{b_C} ⊙ S + (e^{b_C−b} ⊙ K)ᵀ V
+///
+/// What the decays are is the business of `ScalarDecayChunk` (the same for all channels; no exponentials in
+/// the products) and `VectorDecayChunk`; this type orders their work.
+///
+/// - Complexity: `O(T · (C·(K + V) + K·V))` for each (row, head).
+/// - Source: Lightning Attention-2 (arXiv 2401.04658), Mamba-2 (2405.21060), Gated Linear Attention (2312.06635).
+public struct DiagonalRecurrence: RecurrenceKernel {
+  /// Where the decay comes from.
+  public enum Decay: Sendable {
+    /// There is none: linear attention.
+    case none
+    /// `RecurrenceHead.logDecay`, the same for all tokens.
+    case fixed
+    /// `RecurrenceHead.g`, one float a token.
+    case scalar
+    /// `RecurrenceHead.g`, `K` floats a token.
+    case vector
+  }
+
+  public let keyDimension, valueDimension: Int
+  /// Where the decay comes from.
+  public let decay: Decay
+  /// What multiplies `q`.
+  public let scale: Float
+  public let chunkLength: Int
+
+  /// The recurrence for states of shape `[K, V]`.
+  ///
+  /// - Parameters:
+  ///   - chunkLength: Tokens in a full chunk.
+  public init(
+    _ decay: Decay, keyDimension: Int, valueDimension: Int, scale: Float = 1,
+    chunkLength: Int = 64
+  ) {
+    precondition(
+      (1...256).contains(keyDimension) && (1...256).contains(valueDimension) && chunkLength > 0,
+      "K \(keyDimension), V \(valueDimension), chunks of \(chunkLength): K and V are 1…256")
+    (self.keyDimension, self.valueDimension) = (keyDimension, valueDimension)
+    (self.decay, self.scale, self.chunkLength) = (decay, scale, chunkLength)
+  }
+
+  public var mapKind: StateMapKind { decay == .vector ? .vector : .scalar }
+  public var isMapKnown: Bool { decay == .none || decay == .fixed }
+  public var scratchCount: Int {
+    decay == .vector ? VectorDecayChunk.scratchCount(self) : ScalarDecayChunk.scratchCount(self)
+  }
+  /// Floats of one state.
+  var stateCount: Int { keyDimension * valueDimension }
+  /// The state at the start of each chunk.
+  public func keptCount(_ plan: ChunkPlan) -> Int { plan.chunks.count * stateCount }
+  /// The gradient of the state at the end of each chunk.
+  public func keptBackwardCount(_ plan: ChunkPlan) -> Int { plan.chunks.count * stateCount }
+
+  /// `next ← diag(totals) state + next`, as `addToState` does it.
+  func carry(
+    _ state: UnsafePointer<Float>, by totals: UnsafePointer<Float>,
+    into next: UnsafeMutablePointer<Float>
+  ) {
+    let V = valueDimension
+    for d in 0..<keyDimension {
+      Rows.addScaled(state + d * V, by: totals[d], count: V, into: next + d * V)
+    }
+  }
+
+  /// `state ← diag(totals) state + increment`, as `addToState` does it.
+  func step(
+    _ state: UnsafeMutablePointer<Float>, by totals: UnsafePointer<Float>,
+    adding increment: UnsafePointer<Float>
+  ) {
+    let V = valueDimension
+    for d in 0..<keyDimension {
+      let (own, other) = (state + d * V, increment + d * V)
+      let factor = totals[d]
+      for x in 0..<V { own[x] = other[x].addingProduct(factor, own[x]) }
+    }
+  }
+}

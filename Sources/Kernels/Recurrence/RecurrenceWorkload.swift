@@ -1,0 +1,116 @@
+import Foundation
+
+/// A recurrence of a given size on made-up data, for measuring: one sequence, all heads of one layer, one thread.
+///
+/// Heads lie beside each other in a token's row, as a model's projections leave them.
+public final class RecurrenceWorkload {
+  /// Tokens and heads.
+  public let tokens, heads: Int
+  /// What is measured.
+  public let kernel: any RecurrenceKernel
+  private let plan: ChunkPlan
+  private let inputs, decays, betas, o, dO, dq, dk, dv, dDecays,
+    dBetas: UnsafeMutableBufferPointer<Float>
+  private let kept, keptBackward, scratch, state: UnsafeMutableBufferPointer<Float>
+  private let decayWidth: Int
+
+  /// Makes the data: `q`, `k`, `v` in rows of `H · (2K + V)` floats, log decays in [−0.1, 0].
+  ///
+  /// - Parameters:
+  ///   - decayWidth: Floats of `g` a token and head: 0, 1 or `K`.
+  public init(_ kernel: any RecurrenceKernel, decayWidth: Int, tokens: Int, heads: Int) {
+    (self.kernel, self.tokens, self.heads, self.decayWidth) = (kernel, tokens, heads, decayWidth)
+    let (K, V) = (kernel.keyDimension, kernel.valueDimension)
+    plan = ChunkPlan(tokens: tokens, chunkLength: kernel.chunkLength)
+    var seed: UInt32 = 1
+    func random(_ count: Int, _ range: ClosedRange<Float>) -> UnsafeMutableBufferPointer<Float> {
+      let buffer = RecurrenceWorkload.allocate(count)
+      for i in 0..<count {
+        seed = seed &* 1_664_525 &+ 1_013_904_223
+        let unit = Float(seed >> 8) / 16_777_216
+        buffer[i] = range.lowerBound + unit * (range.upperBound - range.lowerBound)
+      }
+      return buffer
+    }
+    inputs = random(tokens * heads * (2 * K + V), -0.3...0.3)
+    decays = random(tokens * heads * max(decayWidth, 1), -0.1...0)
+    betas = random(tokens * heads, 0...1)
+    dO = random(tokens * heads * V, -1...1)
+    o = RecurrenceWorkload.allocate(tokens * heads * V)
+    dq = RecurrenceWorkload.allocate(tokens * heads * K)
+    dk = RecurrenceWorkload.allocate(tokens * heads * K)
+    dv = RecurrenceWorkload.allocate(tokens * heads * V)
+    dDecays = RecurrenceWorkload.allocate(tokens * heads * max(decayWidth, 1))
+    dBetas = RecurrenceWorkload.allocate(tokens * heads)
+    kept = RecurrenceWorkload.allocate(heads * kernel.keptCount(plan))
+    keptBackward = RecurrenceWorkload.allocate(kernel.keptBackwardCount(plan))
+    scratch = RecurrenceWorkload.allocate(kernel.scratchCount)
+    state = RecurrenceWorkload.allocate(K * V)
+  }
+
+  deinit {
+    for buffer in [
+      inputs, decays, betas, o, dO, dq, dk, dv, dDecays, dBetas, kept, keptBackward, scratch, state,
+    ] { free(buffer.baseAddress) }
+  }
+
+  /// Runs all heads forward and backward once, and gives the seconds of each.
+  public func run() -> (forward: Double, backward: Double) {
+    let start = DispatchTime.now().uptimeNanoseconds
+    for h in 0..<heads {
+      let o = MutableTokenRows(
+        rows(o, h, kernel.valueDimension), stride: heads * kernel.valueDimension)
+      kernel.forward(
+        head(h), plan, kept: kept.baseAddress! + h * kernel.keptCount(plan), initial: nil, o: o,
+        final: state.baseAddress!, scratch: scratch.baseAddress!)
+    }
+    let middle = DispatchTime.now().uptimeNanoseconds
+    for h in 0..<heads {
+      kernel.backward(
+        head(h), gradient(h), plan, kept: kept.baseAddress! + h * kernel.keptCount(plan),
+        keptBackward: keptBackward.baseAddress!, final: nil, initial: state.baseAddress!,
+        scratch: scratch.baseAddress!)
+    }
+    let end = DispatchTime.now().uptimeNanoseconds
+    return (Double(middle - start) * 1e-9, Double(end - middle) * 1e-9)
+  }
+
+  private func head(_ h: Int) -> RecurrenceHead {
+    let (K, V) = (kernel.keyDimension, kernel.valueDimension)
+    let stride = heads * (2 * K + V)
+    let base = UnsafePointer(inputs.baseAddress!)
+    return RecurrenceHead(
+      q: TokenRows(base + h * K, stride: stride),
+      k: TokenRows(base + (heads + h) * K, stride: stride),
+      v: TokenRows(base + (2 * heads * K + h * V), stride: stride),
+      g: decayWidth == 0
+        ? nil : TokenRows(rows(decays, h, decayWidth), stride: heads * decayWidth),
+      beta: TokenRows(rows(betas, h, 1), stride: heads), logDecay: -0.05)
+  }
+
+  private func gradient(_ h: Int) -> RecurrenceGradient {
+    let (K, V) = (kernel.keyDimension, kernel.valueDimension)
+    func mutable(_ x: UnsafeMutableBufferPointer<Float>, _ width: Int) -> MutableTokenRows {
+      MutableTokenRows(rows(x, h, width), stride: heads * width)
+    }
+    return RecurrenceGradient(
+      dO: TokenRows(rows(dO, h, V), stride: heads * V), dq: mutable(dq, K), dk: mutable(dk, K),
+      dv: mutable(dv, V), dg: decayWidth == 0 ? nil : mutable(dDecays, decayWidth),
+      dbeta: mutable(dBetas, 1))
+  }
+
+  private func rows(
+    _ x: UnsafeMutableBufferPointer<Float>, _ h: Int, _ width: Int
+  ) -> UnsafeMutablePointer<Float> { x.baseAddress! + h * width }
+
+  private static func allocate(_ count: Int) -> UnsafeMutableBufferPointer<Float> {
+    var pointer: UnsafeMutableRawPointer?
+    let size = max(count * 4, 64)
+    precondition(
+      posix_memalign(&pointer, size >= 1 << 21 ? 1 << 21 : 64, size) == 0,
+      "no memory: \(size) bytes")
+    let base = pointer!.bindMemory(to: Float.self, capacity: count)
+    base.initialize(repeating: 0, count: count)
+    return UnsafeMutableBufferPointer(start: base, count: count)
+  }
+}
