@@ -55,7 +55,7 @@ struct TNLMixer: TokenMixer {
   }
 
   private var recurrence: any RecurrenceKernel {
-    ScalarDecayRecurrence(.fixed, keyDimension: stateKeys, valueDimension: keyDimension)
+    DiagonalRecurrence(.fixed, keyDimension: stateKeys, valueDimension: keyDimension)
   }
 
   private var stateKeys: Int { theta == nil ? keyDimension : 2 * keyDimension }
