@@ -45,7 +45,7 @@ extension VectorDecayChunk {
     SmallMatrix.multiply(
       dP, lda: x.ldC, transposed: true, factored.q, ldb: x.ldK, into: x.term, ldc: x.ldK,
       rows: width, columns: x.K, inner: height, structure: block.isDiagonal ? .upperLeft : .full)
-    apply(columnFactors, block.columns, adds: !block.isDiagonal, to: x.dk)
+    apply(factorsOfColumns, block.columns, adds: !block.isDiagonal, to: x.dk)
   }
 
   /// `gradient ← factors ⊙ term`, or the sum.
@@ -54,30 +54,28 @@ extension VectorDecayChunk {
     to gradient: UnsafeMutablePointer<Float>
   ) {
     let x = buffers
-    for i in tokens {
-      let (term, factor) = (x.term + (i - tokens.lowerBound) * x.ldK, factors + i * x.ldK)
-      let target = gradient + i * x.ldK
-      if adds {
-        for d in 0..<x.K { target[d] = target[d].addingProduct(term[d], factor[d]) }
-      } else {
-        for d in 0..<x.K { target[d] = term[d] * factor[d] }
-      }
+    let term = x.term - tokens.lowerBound * x.ldK
+    forEachRegister(tokens) { place, _ in
+      let y = Lanes.load(term + place) * Lanes.load(factors + place)
+      let target = gradient + place
+      (adds ? Lanes.load(target) + y : y).store(target)
     }
   }
 
   /// `dg` of the terms `i > j`, then the terms `i = j` of `dq` and `dk`, which `dg` has not.
   private func finishIntra() {
     let x = buffers
-    sums.update(repeating: 0, count: x.K)
+    sums.update(repeating: 0, count: x.ldK)
     for i in (0..<x.tokens).reversed() {
-      let (q, k) = (x.q + i * x.ldK, x.k + i * x.ldK)
-      let (dq, dk, dg) = (x.dq + i * x.ldK, x.dk + i * x.ldK, x.dg + i * x.ldK)
-      let own = diagonal[i]
-      for d in 0..<x.K {
-        sums[d] += q[d] * dq[d] - k[d] * dk[d]
-        dg[d] = sums[d]
-        dq[d] = dq[d].addingProduct(own, k[d])
-        dk[d] = dk[d].addingProduct(own, q[d])
+      let own = Lanes(repeating: diagonal[i])
+      forEachRegister(i..<i + 1) { place, d in
+        let (q, k) = (Lanes.load(x.q + place), Lanes.load(x.k + place))
+        let (dq, dk) = (Lanes.load(x.dq + place), Lanes.load(x.dk + place))
+        let sum = Lanes.load(sums + d) + (q * dq - k * dk)
+        sum.store(sums + d)
+        sum.store(x.dg + place)
+        dq.addingProduct(own, k).store(x.dq + place)
+        dk.addingProduct(own, q).store(x.dk + place)
       }
     }
   }
@@ -91,15 +89,15 @@ extension VectorDecayChunk {
     SmallMatrix.multiplyTransposedRight(
       x.dO, lda: x.ldV, state, ldb: x.V, into: x.term, ldc: x.ldK, rows: n, columns: x.K,
       inner: x.V, scratch: x.stateT)
-    sums.update(repeating: 0, count: x.K)
+    sums.update(repeating: 0, count: x.ldK)
+    let scale = Lanes(repeating: kernel.scale)
     for i in (0..<n).reversed() {
-      let (q, term, factor) = (x.q + i * x.ldK, x.term + i * x.ldK, inward + i * x.ldK)
-      let (dq, dg) = (x.dq + i * x.ldK, x.dg + i * x.ldK)
-      for d in 0..<x.K {
-        let y = kernel.scale * term[d] * factor[d]
-        dq[d] += y
-        sums[d] += q[d] * y
-        dg[d] = sums[d]
+      forEachRegister(i..<i + 1) { place, d in
+        let y = scale * Lanes.load(x.term + place) * Lanes.load(inward + place)
+        (Lanes.load(x.dq + place) + y).store(x.dq + place)
+        let sum = Lanes.load(sums + d).addingProduct(Lanes.load(x.q + place), y)
+        sum.store(sums + d)
+        sum.store(x.dg + place)
       }
     }
     SmallMatrix.multiplyTransposedRight(
@@ -108,15 +106,12 @@ extension VectorDecayChunk {
     for d in 0..<x.K {
       sums[d] = x.totals[d] * Rows.dot(state + d * x.V, dState + d * x.V, count: x.V)
     }
-    for j in 0..<n {
-      let (k, term, factor) = (x.k + j * x.ldK, x.term + j * x.ldK, outward + j * x.ldK)
-      let (dk, dg) = (x.dk + j * x.ldK, x.dg + j * x.ldK)
-      for d in 0..<x.K {
-        let y = term[d] * factor[d]
-        dk[d] += y
-        dg[d] += sums[d]
-        sums[d] += k[d] * y
-      }
+    forEachRegister(0..<n) { place, d in
+      let y = Lanes.load(x.term + place) * Lanes.load(outward + place)
+      (Lanes.load(x.dk + place) + y).store(x.dk + place)
+      let sum = Lanes.load(sums + d)
+      (Lanes.load(x.dg + place) + sum).store(x.dg + place)
+      sum.addingProduct(Lanes.load(x.k + place), y).store(sums + d)
     }
   }
 }

@@ -1,5 +1,3 @@
-import Tensors
-
 extension VectorDecayChunk {
   /// Rows against columns of `P`, with a reference token.
   struct Block {
@@ -10,7 +8,7 @@ extension VectorDecayChunk {
 
   /// Blocks that cover the lower triangle of tokens `lower..<upper`; a diagonal one comes before those beside it.
   func forEachBlock(_ lower: Int, _ upper: Int, _ body: (Block) -> Void) {
-    if upper - lower <= 1 || isMild(lower, upper) {
+    if isMild || upper - lower <= 1 || isMild(lower, upper) {
       guard upper > lower else { return }
       return body(Block(rows: lower..<upper, columns: lower..<upper, reference: upper - 1))
     }
@@ -32,37 +30,48 @@ extension VectorDecayChunk {
 
   /// Sets a block's factors, and `q` and `k` times them; gives the latter two.
   func prepare(_ block: Block) -> (q: UnsafePointer<Float>, k: UnsafePointer<Float>) {
-    let (K, ldK) = (buffers.K, buffers.ldK)
-    for j in block.columns {
-      let (factor, k) = (columnFactors + j * ldK, buffers.k + j * ldK)
-      setFactors(factor, from: j, to: block.reference)
-      for d in 0..<K { columns[j * ldK + d] = k[d] * factor[d] }
+    let ldK = buffers.ldK
+    if isMild {
+      multiply(0..<buffers.tokens, buffers.q, rowFactors, into: rows)
+      return (UnsafePointer(rows), UnsafePointer(buffers.kOut))
     }
-    for i in block.rows {
-      let (factor, q) = (rowFactors + i * ldK, buffers.q + i * ldK)
-      if block.isDiagonal {
-        let inverse = columnFactors + i * ldK
-        for d in 0..<K { factor[d] = kernel.scale / inverse[d] }
-      } else {
-        setFactors(factor, from: block.reference, to: i)
-        for d in 0..<K { factor[d] *= kernel.scale }
+    forEachRegister(block.columns) { x, d in
+      decay(from: x, to: block.reference &* ldK &+ d).store(columnFactors + x)
+    }
+    multiply(block.columns, buffers.k, columnFactors, into: columns)
+    let scale = Lanes(repeating: kernel.scale)
+    if block.isDiagonal {
+      forEachRegister(block.rows) { x, _ in
+        (scale / Lanes.load(columnFactors + x)).store(rowFactors + x)
       }
-      for d in 0..<K { rows[i * ldK + d] = q[d] * factor[d] }
+    } else {
+      forEachRegister(block.rows) { x, d in
+        (scale * decay(from: block.reference &* ldK &+ d, to: x)).store(rowFactors + x)
+      }
     }
+    multiply(block.rows, buffers.q, rowFactors, into: rows)
     return (
       UnsafePointer(rows + block.rows.lowerBound * ldK),
       UnsafePointer(columns + block.columns.lowerBound * ldK)
     )
   }
 
-  /// `e^{b_t−b_s}`, which is `e^{after_s−after_t}`.
-  private func setFactors(_ factor: UnsafeMutablePointer<Float>, from s: Int, to t: Int) {
-    let ldK = buffers.ldK
-    let (high, highLow) = (after + s * ldK, afterLow + s * ldK)
-    let (base, baseLow) = (after + t * ldK, afterLow + t * ldK)
-    for d in 0..<buffers.K {
-      factor[d] = VectorMath.exp((high[d] - base[d]) + (highLow[d] - baseLow[d]))
-    }
+  /// The factors of a block's columns.
+  var factorsOfColumns: UnsafePointer<Float> { UnsafePointer(isMild ? outward : columnFactors) }
+
+  /// `e^{b_t−b_s}` at the places of two tokens' channels.
+  @inline(__always)
+  private func decay(from s: Int, to t: Int) -> Lanes {
+    Lanes.exp(
+      (Lanes.load(after + s) - Lanes.load(after + t))
+        + (Lanes.load(afterLow + s) - Lanes.load(afterLow + t)))
+  }
+
+  private func multiply(
+    _ tokens: Range<Int>, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
+    into product: UnsafeMutablePointer<Float>
+  ) {
+    forEachRegister(tokens) { x, _ in (Lanes.load(a + x) * Lanes.load(b + x)).store(product + x) }
   }
 
   /// A block of `P`.

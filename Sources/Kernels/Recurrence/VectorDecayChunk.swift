@@ -1,6 +1,3 @@
-import Foundation
-import Tensors
-
 /// A chunk whose decay is a float for each key channel and token.
 ///
 /// Concretely, for tokens `i ≥ j` and any reference token `r`:
@@ -16,15 +13,17 @@ import Tensors
 struct VectorDecayChunk: DiagonalChunk {
   let kernel: DiagonalRecurrence
   var buffers: DiagonalBuffers
-  /// `b_i − b_C` negated and rounded, that is the sum of `g` after token `i`, and what the rounding left; `[C, K]`.
+  /// The sum of `g` after token `i`, that is `b_C − b_i`, and what rounding left of it; `[C, K]`.
   let after, afterLow: UnsafeMutablePointer<Float>
   /// `e^{b_i}` and `e^{b_C−b_i}`, `[C, K]`.
   let inward, outward: UnsafeMutablePointer<Float>
+  /// Whether no channel decays by more than e^−60 over the chunk, so that one block is enough.
+  var isMild = true
   /// A block's `scale · e^{b_i−b_r}` and `e^{b_r−b_j}`, and `q` and `k` times them, `[C, K]`.
   let rowFactors, columnFactors, rows, columns: UnsafeMutablePointer<Float>
   /// The diagonal of `dP`.
   let diagonal: UnsafeMutablePointer<Float>
-  /// Running sums, `K` floats or Doubles.
+  /// Running sums, `K` floats.
   let sums: UnsafeMutablePointer<Float>
 
   init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>) {
@@ -35,7 +34,7 @@ struct VectorDecayChunk: DiagonalChunk {
     (inward, outward) = (x.take(count), x.take(count))
     (rowFactors, columnFactors) = (x.take(count), x.take(count))
     (rows, columns) = (x.take(count), x.take(count))
-    (diagonal, sums) = (x.take(x.C), x.take(2 * x.ldK))
+    (diagonal, sums) = (x.take(x.C), x.take(x.ldK))
     buffers = x
   }
 
@@ -45,51 +44,49 @@ struct VectorDecayChunk: DiagonalChunk {
 
   func map(_ head: RecurrenceHead, tokens: Int, into map: UnsafeMutablePointer<Float>) {
     let g = decays(head)
-    withDoubleSums { sums in
-      for t in 0..<tokens {
-        for d in 0..<buffers.K { sums[d] += clamped(g[t][d]) }
-      }
-      for d in 0..<buffers.K { map[d] = Float(exp(sums[d])) }
+    for d in stride(from: 0, to: buffers.K, by: Lanes.width) {
+      let count = min(Lanes.width, buffers.K - d)
+      var sum = CompensatedSum()
+      for t in 0..<tokens { sum.add(clamped(Lanes.load(g[t] + d, count: count))) }
+      sum.exponential.store(map + d, count: count)
     }
   }
 
   mutating func setDecays(_ head: RecurrenceHead, _ range: Range<Int>) {
-    buffers.tokens = range.count
-    let (K, ldK) = (buffers.K, buffers.ldK)
+    let (n, K, ldK) = (range.count, buffers.K, buffers.ldK)
+    buffers.tokens = n
     let g = decays(head)
-    withDoubleSums { sums in
-      for i in (0..<range.count).reversed() {
-        let source = g[range.lowerBound + i]
-        let (high, low, factor) = (after + i * ldK, afterLow + i * ldK, outward + i * ldK)
-        for d in 0..<K {
-          let sum = sums[d]
-          let rounded = Float(sum)
-          let rest = Float(sum - Double(rounded))
-          let e = VectorMath.exp(rounded)
-          high[d] = rounded
-          low[d] = rest
-          factor[d] = e.addingProduct(e, rest)
-          sums[d] = sum + clamped(source[d])
-        }
+    let base = g[range.lowerBound]
+    isMild = true
+    for d in stride(from: 0, to: K, by: Lanes.width) {
+      let count = min(Lanes.width, K - d)
+      var sum = CompensatedSum()
+      var i = n &- 1
+      while i >= 0 {
+        let x = i &* ldK &+ d
+        sum.high.store(after + x)
+        sum.low.store(afterLow + x)
+        sum.exponential.store(outward + x)
+        sum.add(clamped(Lanes.load(base + (i &* g.stride &+ d), count: count)))
+        i &-= 1
       }
-      var least = 0.0
-      for d in 0..<K {
-        least = min(least, sums[d])
-        buffers.totals[d] = expOf(sums[d])
+      sum.exponential.store(buffers.totals + d)
+      if any(sum.high .< Lanes(repeating: -60)) { isMild = false }
+    }
+    if isMild {
+      forEachRegister(0..<n) { x, d in
+        let rise = Lanes(repeating: 1) / Lanes.load(outward + x)
+        (Lanes.load(buffers.totals + d) * rise).store(inward + x)
+        (Lanes(repeating: kernel.scale) * rise).store(rowFactors + x)
       }
-      if least > -60 {
-        for i in 0..<range.count {
-          for d in 0..<K { inward[i * ldK + d] = buffers.totals[d] / outward[i * ldK + d] }
-        }
-      } else {
-        for d in 0..<K { sums[d] = 0 }
-        for i in 0..<range.count {
-          let source = g[range.lowerBound + i]
-          for d in 0..<K {
-            sums[d] += clamped(source[d])
-            inward[i * ldK + d] = expOf(sums[d])
-          }
-        }
+      return
+    }
+    for d in stride(from: 0, to: K, by: Lanes.width) {
+      let count = min(Lanes.width, K - d)
+      var sum = CompensatedSum()
+      for i in 0..<n {
+        sum.add(clamped(Lanes.load(base + (i &* g.stride &+ d), count: count)))
+        sum.exponential.store(inward + (i &* ldK &+ d))
       }
     }
   }
@@ -100,22 +97,27 @@ struct VectorDecayChunk: DiagonalChunk {
   }
 
   @inline(__always)
-  private func clamped(_ g: Float) -> Double { Double(g < -80 ? -80 : g) }
+  private func clamped(_ g: Lanes) -> Lanes {
+    g.replacing(with: -80, where: g .< Lanes(repeating: -80))
+  }
 
-  /// `K` sums that start at 0.
+  /// Calls `body` with the place in a `[C, K]` matrix and the first channel of each register of some tokens.
   @inline(__always)
-  private func withDoubleSums(_ body: (UnsafeMutablePointer<Double>) -> Void) {
-    sums.withMemoryRebound(to: Double.self, capacity: buffers.ldK) {
-      $0.update(repeating: 0, count: buffers.ldK)
-      body($0)
+  func forEachRegister(_ tokens: Range<Int>, _ body: (_ place: Int, _ channel: Int) -> Void) {
+    var row = tokens.lowerBound &* buffers.ldK
+    for _ in tokens {
+      var d = 0
+      while d < buffers.ldK {
+        body(row &+ d, d)
+        d &+= Lanes.width
+      }
+      row &+= buffers.ldK
     }
   }
 
   func prepareState() {
-    let x = buffers
-    for i in 0..<x.tokens {
-      let (k, factor, target) = (x.k + i * x.ldK, outward + i * x.ldK, x.kOut + i * x.ldK)
-      for d in 0..<x.K { target[d] = k[d] * factor[d] }
+    forEachRegister(0..<buffers.tokens) { x, _ in
+      (Lanes.load(buffers.k + x) * Lanes.load(outward + x)).store(buffers.kOut + x)
     }
   }
 
@@ -128,10 +130,9 @@ struct VectorDecayChunk: DiagonalChunk {
   }
 
   func prepareInter() {
-    let x = buffers
-    for i in 0..<x.tokens {
-      let (q, factor, target) = (x.q + i * x.ldK, inward + i * x.ldK, x.qIn + i * x.ldK)
-      for d in 0..<x.K { target[d] = kernel.scale * q[d] * factor[d] }
+    forEachRegister(0..<buffers.tokens) { x, _ in
+      (Lanes(repeating: kernel.scale) * Lanes.load(buffers.q + x) * Lanes.load(inward + x))
+        .store(buffers.qIn + x)
     }
   }
 
