@@ -4,7 +4,7 @@ import Tensors
 
 /// A random sequence of the delta-rule family, cut into pieces as ranks cut it.
 struct DeltaCase: CustomStringConvertible {
-  let gate: DeltaRuleKernel.Gate
+  let gate: DeltaRecurrence.Gate
   let seed: UInt64
   let keys: Int, values: Int, tokens: Int
   /// Floats from one token to the next beyond the row itself.
@@ -26,7 +26,7 @@ struct DeltaCase: CustomStringConvertible {
       + "documents at \(starts), gates \(regime)"
   }
 
-  init(gate: DeltaRuleKernel.Gate, seed: UInt64) {
+  init(gate: DeltaRecurrence.Gate, seed: UInt64) {
     (self.gate, self.seed) = (gate, seed)
     let random = Random(seed: seed, purpose: 77)
     var next: UInt64 = 0
@@ -118,20 +118,20 @@ struct DeltaCase: CustomStringConvertible {
 
   /// Runs all pieces, the first and last through the calls for a known state, the others through summaries.
   func run() -> Result {
-    let kernel = DeltaRuleKernel(
-      keyDimension: keys, valueDimension: values, gate: gate, scale: scale)
+    let kernel = DeltaRecurrence(gate, keyDimension: keys, valueDimension: values, scale: scale)
     let algebra = StateMap(.matrix, keyDimension: keys, valueDimension: values)
     let gates = gate == .channel ? keys : 1
     let inputs = [
-      Rows(q, keys, gap), Rows(k, keys, gap), Rows(v, values, gap), Rows(g, gates, gap),
-      Rows(beta, 1, gap), Rows(dO, values, gap),
+      FloatRows(q, keys, gap), FloatRows(k, keys, gap), FloatRows(v, values, gap),
+      FloatRows(g, gates, gap),
+      FloatRows(beta, 1, gap), FloatRows(dO, values, gap),
     ]
     let widths = [values, keys, keys, values, gates, 1]
     let outputs = widths.map {
-      Rows([Float](repeating: accumulated ?? .nan, count: tokens * $0), $0, gap)
+      FloatRows([Float](repeating: accumulated ?? .nan, count: tokens * $0), $0, gap)
     }
-    var states = [Rows(initial, values, 0)]
-    let scratch = Rows(count: kernel.scratchCount)
+    var states = [FloatRows(initial, values, 0)]
+    let scratch = FloatRows(count: kernel.scratchCount)
     var shards: [Shard] = []
     var position = 0
     for (index, length) in pieces.enumerated() {
@@ -141,10 +141,10 @@ struct DeltaCase: CustomStringConvertible {
         tokens: length,
         starts: starts.filter(range.contains).map { $0 - range.lowerBound },
         chunkLength: kernel.chunkLength)
-      func rows(_ rows: Rows) -> TokenRows {
+      func rows(_ rows: FloatRows) -> TokenRows {
         TokenRows(rows.pointer + range.lowerBound * rows.stride, stride: rows.stride)
       }
-      func written(_ rows: Rows, accumulates: Bool) -> MutableTokenRows {
+      func written(_ rows: FloatRows, accumulates: Bool) -> MutableTokenRows {
         MutableTokenRows(
           rows.pointer + range.lowerBound * rows.stride, stride: rows.stride,
           accumulates: accumulates)
@@ -160,14 +160,15 @@ struct DeltaCase: CustomStringConvertible {
           dk: written(outputs[2], accumulates: adds), dv: written(outputs[3], accumulates: adds),
           dg: gate == .none ? nil : written(outputs[4], accumulates: adds),
           dbeta: written(outputs[5], accumulates: adds)),
-        kept: Rows(count: kernel.keptCount(plan)),
-        keptBackward: Rows(count: kernel.keptBackwardCount(plan)),
-        map: Rows(count: keys * keys), isSplit: isSplit || (index > 0 && index < pieces.count - 1))
+        kept: FloatRows(count: kernel.keptCount(plan)),
+        keptBackward: FloatRows(count: kernel.keptBackwardCount(plan)),
+        map: FloatRows(count: keys * keys),
+        isSplit: isSplit || (index > 0 && index < pieces.count - 1))
       shards.append(shard)
       let o = written(outputs[0], accumulates: false)
-      let next = Rows(count: keys * values)
+      let next = FloatRows(count: keys * values)
       if shard.isSplit {
-        let sum = Rows(count: keys * values)
+        let sum = FloatRows(count: keys * values)
         kernel.summarize(
           head, plan, kept: shard.kept.pointer, map: shard.map.pointer, state: sum.pointer,
           scratch: scratch.pointer)
@@ -189,12 +190,12 @@ struct DeltaCase: CustomStringConvertible {
       }
       states.append(next)
     }
-    var dState = Rows(dFinal, values, 0)
+    var dState = FloatRows(dFinal, values, 0)
     for shard in shards.reversed() {
       let (kept, keptBackward) = (shard.kept.pointer, shard.keptBackward.pointer)
-      let earlier = Rows(count: keys * values)
+      let earlier = FloatRows(count: keys * values)
       if shard.isSplit {
-        let sum = Rows(count: keys * values)
+        let sum = FloatRows(count: keys * values)
         kernel.summarizeBackward(
           shard.head, shard.gradient, shard.plan, kept: kept, keptBackward: keptBackward,
           state: sum.pointer, scratch: scratch.pointer)
@@ -231,13 +232,13 @@ struct DeltaCase: CustomStringConvertible {
     let plan: ChunkPlan
     let head: RecurrenceHead
     let gradient: RecurrenceGradient
-    let kept, keptBackward, map: Rows
+    let kept, keptBackward, map: FloatRows
     let isSplit: Bool
   }
 }
 
 /// Rows of floats with gaps between them, filled with NaN where nothing was written.
-final class Rows {
+final class FloatRows {
   let pointer: UnsafeMutablePointer<Float>
   let stride: Int
   private let columns: Int, rows: Int

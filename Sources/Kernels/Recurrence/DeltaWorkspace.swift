@@ -48,7 +48,7 @@ struct DeltaWorkspace {
   private let end: UnsafeMutablePointer<Float>
 
   /// Divides the memory from `base` on.
-  init(_ kernel: DeltaRuleKernel, at base: UnsafeMutablePointer<Float>) {
+  init(_ kernel: DeltaRecurrence, at base: UnsafeMutablePointer<Float>) {
     let C = kernel.chunkLength
     let (K, V) = (kernel.paddedKeys, kernel.paddedValues)
     let (keyStride, valueStride) = (kernel.keyStride, kernel.valueStride)
@@ -58,7 +58,7 @@ struct DeltaWorkspace {
       defer { next += rows * columns }
       return next
     }
-    wideStride = DeltaRuleKernel.rowLength(K + V)
+    wideStride = DeltaRecurrence.rowLength(K + V)
     q = take(C, keyStride)
     k = take(C, keyStride)
     readQueries = take(C, keyStride)
@@ -97,7 +97,7 @@ struct DeltaWorkspace {
   }
 
   /// Floats that a workspace takes.
-  static func count(_ kernel: DeltaRuleKernel) -> Int {
+  static func count(_ kernel: DeltaRecurrence) -> Int {
     let origin = UnsafeMutablePointer<Float>(bitPattern: 64)!
     return DeltaWorkspace(kernel, at: origin).end - origin
   }

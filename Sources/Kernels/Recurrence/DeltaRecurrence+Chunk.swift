@@ -1,6 +1,6 @@
 import Tensors
 
-extension DeltaRuleKernel {
+extension DeltaRecurrence {
   /// Copies a chunk's rows into scratch, padded with zeros, and scales them by the decays.
   func load(_ head: RecurrenceHead, _ tokens: Range<Int>, _ work: DeltaWorkspace) -> DeltaChunk {
     let chunk = DeltaChunk(tokens: tokens, rows: Self.padded(tokens.count))
@@ -8,25 +8,30 @@ extension DeltaRuleKernel {
     for i in 0..<chunk.rows {
       work.beta[i] = i < tokens.count ? beta[tokens.lowerBound + i][0] : 0
     }
-    copy(head.q, chunk, keyDimension, scale: scale, into: work.q, keyStride)
-    copy(head.k, chunk, keyDimension, into: work.k, keyStride)
     copy(head.v, chunk, valueDimension, into: work.v, valueStride)
     if gate == .channel {
+      copy(head.q, chunk, keyDimension, scale: scale, into: work.q, keyStride)
+      copy(head.k, chunk, keyDimension, into: work.k, keyStride)
       loadChannelGates(head, chunk, work)
-    } else {
-      loadGates(head, chunk, work)
-      for i in 0..<chunk.rows {
-        let row = i * keyStride
-        let (read, negative) = (work.fromStart[i], -work.fromStart[i])
-        let write = work.beta[i] * work.toEnd[i]
-        let (q, k) = (work.q + row, work.k + row)
-        let (readQueries, negativeKeys) = (work.readQueries + row, work.negativeKeys + row)
-        let writeKeys = work.writeKeys + row
-        for d in 0..<paddedKeys {
-          readQueries[d] = read * q[d]
-          negativeKeys[d] = negative * k[d]
-          writeKeys[d] = write * k[d]
-        }
+      return chunk
+    }
+    loadGates(head, chunk, work)
+    for i in 0..<chunk.rows {
+      let isToken = i < tokens.count
+      let source = isToken ? tokens.lowerBound + i : tokens.lowerBound
+      let (fromQ, fromK) = (head.q[source], head.k[source])
+      let (scales, read) = (Lanes(repeating: scale), Lanes(repeating: work.fromStart[i]))
+      let write = Lanes(repeating: work.beta[i] * work.toEnd[i])
+      for d in stride(from: 0, to: paddedKeys, by: Lanes.width) {
+        let count = isToken ? max(0, min(Lanes.width, keyDimension - d)) : 0
+        let q = scales * Lanes.load(fromQ + d, count: count)
+        let k = Lanes.load(fromK + d, count: count)
+        let at = i &* keyStride &+ d
+        q.store(work.q + at)
+        k.store(work.k + at)
+        (read * q).store(work.readQueries + at)
+        (Lanes() - read * k).store(work.negativeKeys + at)
+        (write * k).store(work.writeKeys + at)
       }
     }
     return chunk
@@ -35,16 +40,16 @@ extension DeltaRuleKernel {
   /// Rows of a chunk times `scale`, with zeros up to whole blocks of 16 either way.
   func copy(
     _ source: TokenRows, _ chunk: DeltaChunk, _ columns: Int, scale: Float = 1,
-    into target: UnsafeMutablePointer<Float>, _ stride: Int
+    into target: UnsafeMutablePointer<Float>, _ rowStride: Int
   ) {
-    let width = Self.padded(columns)
-    for i in 0..<chunk.tokens.count {
-      let (from, to) = (source[chunk.tokens.lowerBound + i], target + i * stride)
-      for x in 0..<columns { to[x] = scale * from[x] }
-      for x in columns..<width { to[x] = 0 }
-    }
-    for i in chunk.tokens.count..<chunk.rows {
-      (target + i * stride).update(repeating: 0, count: width)
+    let factor = Lanes(repeating: scale)
+    for i in 0..<chunk.rows {
+      let isToken = i < chunk.tokens.count
+      let from = source[chunk.tokens.lowerBound + (isToken ? i : 0)]
+      for x in stride(from: 0, to: Self.padded(columns), by: Lanes.width) {
+        let count = isToken ? max(0, min(Lanes.width, columns - x)) : 0
+        (factor * Lanes.load(from + x, count: count)).store(target + (i &* rowStride &+ x))
+      }
     }
   }
 

@@ -1,11 +1,9 @@
-import Tensors
-
 /// What a gate per key channel changes within a chunk: decays no longer factor out of a sum over channels.
 ///
 /// Products of keys are taken by carrying decayed keys along, `F_jd ← F_jd e^{g_id}` from token `i − 1`
 /// to `i`, and sums over tokens by Horner's rule with factors `e^{g}`: one multiplication more a pair of
 /// tokens, and no exponential of a difference.
-extension DeltaRuleKernel {
+extension DeltaRecurrence {
   /// `e^g`, `e^b`, `e^{b_C−b}`, `e^{b_C}`, and the queries and keys times them.
   func loadChannelGates(_ head: RecurrenceHead, _ chunk: DeltaChunk, _ work: DeltaWorkspace) {
     guard let g = head.g else { preconditionFailure("a gated delta rule reads g") }
@@ -13,42 +11,36 @@ extension DeltaRuleKernel {
     for d in stride(from: 0, to: paddedKeys, by: 8) {
       var total = SIMD8<Double>()
       for i in 0..<chunk.rows {
-        let place = work.alpha + (i * keyStride + d)
-        var logs = UnsafeRawPointer(place).loadUnaligned(as: SIMD8<Float>.self)
+        let place = UnsafeMutableRawPointer(work.alpha + (i &* keyStride &+ d))
+        var logs = place.loadUnaligned(as: SIMD8<Float>.self)
         logs.replace(with: -80, where: logs .< -80)
-        UnsafeMutableRawPointer(place).storeBytes(of: logs, as: SIMD8<Float>.self)
+        place.storeBytes(of: logs, as: SIMD8<Float>.self)
         total += SIMD8<Double>(logs)
       }
-      var sum = SIMD8<Double>()
+      UnsafeMutableRawPointer(work.decay + d).storeBytes(
+        of: SIMD8<Float>(total), as: SIMD8<Float>.self)
+    }
+    for d in stride(from: 0, to: paddedKeys, by: Lanes.width) {
+      Lanes.exp(Lanes.load(work.decay + d)).store(work.decay + d)
+      var read = Lanes(repeating: 1)
       for i in 0..<chunk.rows {
-        let offset = i * keyStride + d
-        let logs = UnsafeRawPointer(work.alpha + offset).loadUnaligned(as: SIMD8<Float>.self)
-        sum += SIMD8<Double>(logs)
-        UnsafeMutableRawPointer(work.fromStart + offset)
-          .storeBytes(of: SIMD8<Float>(sum), as: SIMD8<Float>.self)
-        UnsafeMutableRawPointer(work.toEnd + offset)
-          .storeBytes(of: SIMD8<Float>(total - sum), as: SIMD8<Float>.self)
+        let at = i &* keyStride &+ d
+        let alpha = Lanes.exp(Lanes.load(work.alpha + at))
+        read *= alpha
+        alpha.store(work.alpha + at)
+        read.store(work.fromStart + at)
+        (read * Lanes.load(work.q + at)).store(work.readQueries + at)
+        (Lanes() - read * Lanes.load(work.k + at)).store(work.negativeKeys + at)
+      }
+      var write = Lanes(repeating: 1)
+      for i in (0..<chunk.rows).reversed() {
+        let at = i &* keyStride &+ d
+        write.store(work.toEnd + at)
+        (write * Lanes(repeating: work.beta[i]) * Lanes.load(work.k + at))
+          .store(work.writeKeys + at)
+        write *= Lanes.load(work.alpha + at)
       }
     }
-    for i in 0..<chunk.rows {
-      let row = i * keyStride
-      let (alpha, fromStart, toEnd) = (work.alpha + row, work.fromStart + row, work.toEnd + row)
-      let (q, k) = (work.q + row, work.k + row)
-      let (readQueries, negativeKeys) = (work.readQueries + row, work.negativeKeys + row)
-      let writeKeys = work.writeKeys + row
-      let beta = work.beta[i]
-      for d in 0..<paddedKeys {
-        alpha[d] = VectorMath.exp(alpha[d])
-        fromStart[d] = VectorMath.exp(fromStart[d])
-        toEnd[d] = VectorMath.exp(toEnd[d])
-      }
-      for d in 0..<paddedKeys {
-        readQueries[d] = fromStart[d] * q[d]
-        negativeKeys[d] = -fromStart[d] * k[d]
-        writeKeys[d] = beta * toEnd[d] * k[d]
-      }
-    }
-    work.decay.update(from: work.fromStart + (chunk.rows - 1) * keyStride, count: paddedKeys)
   }
 
   /// `P` and `L`, a register of earlier tokens at a time: `F_d` holds their keys, decayed up to token `i`.
@@ -117,7 +109,7 @@ extension DeltaRuleKernel {
       for x in stride(from: 0, to: paddedValues, by: Lanes.width) {
         sum = sum.addingProduct(Lanes.load(s + x), Lanes.load(t + x))
       }
-      dLast[d] = work.decay[d] * sum.total
+      dLast[d] = work.decay[d] * sum.sum()
     }
     for i in 0..<rows {
       let row = i * keyStride
@@ -137,7 +129,7 @@ extension DeltaRuleKernel {
           Lanes.load(dLast + d).addingProduct(key * beta, write).store(dLast + d)
         }
       }
-      work.dbeta[i] += step.total
+      work.dbeta[i] += step.sum()
     }
     for d in stride(from: 0, to: paddedKeys, by: Lanes.width) {
       for block in stride(from: 0, to: rows, by: 8) {

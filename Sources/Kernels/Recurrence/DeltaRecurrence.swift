@@ -15,7 +15,7 @@
 ///
 /// - Complexity: `O(T · (C·(K + V) + K·V))` forward for chunks of `C` tokens; three times that backward.
 /// - Source: DeltaNet (arXiv 2406.06484), Gated DeltaNet (2412.06464), Kimi Linear (2510.26692).
-public struct DeltaRuleKernel: RecurrenceKernel {
+public struct DeltaRecurrence: RecurrenceKernel {
   /// What decays the state.
   public enum Gate: Sendable {
     /// Nothing.
@@ -36,7 +36,7 @@ public struct DeltaRuleKernel: RecurrenceKernel {
   public let scale: Float
 
   /// A kernel for states of shape `[K, V]`.
-  public init(keyDimension: Int, valueDimension: Int, gate: Gate, scale: Float = 1) {
+  public init(_ gate: Gate, keyDimension: Int, valueDimension: Int, scale: Float = 1) {
     precondition(
       (1...256).contains(keyDimension) && (1...256).contains(valueDimension),
       "a state of \(keyDimension) × \(valueDimension); both must be 1…256")
@@ -45,7 +45,9 @@ public struct DeltaRuleKernel: RecurrenceKernel {
   }
 
   /// Tokens in a full chunk.
-  public var chunkLength: Int { gate == .channel ? 32 : 64 }
+  public var chunkLength: Int { 32 }
+  /// Floats of `g` a token.
+  public var gateDimension: Int { gate == .channel ? keyDimension : 1 }
   /// `M` is a matrix.
   public var mapKind: StateMapKind { .matrix }
   /// `M` depends on keys, steps and gates.
@@ -83,11 +85,11 @@ public struct DeltaRuleKernel: RecurrenceKernel {
     let errors, inverse, attention, overlap: UnsafeMutablePointer<Float>
 
     init(
-      _ kernel: DeltaRuleKernel, _ plan: ChunkPlan, chunk: Int, _ base: UnsafeMutablePointer<Float>
+      _ kernel: DeltaRecurrence, _ plan: ChunkPlan, chunk: Int, _ base: UnsafeMutablePointer<Float>
     ) {
       let stateCount = kernel.paddedKeys * kernel.valueStride
       let C = kernel.chunkLength
-      let rows = DeltaRuleKernel.padded(plan.chunks[chunk].count)
+      let rows = DeltaRecurrence.padded(plan.chunks[chunk].count)
       state = base + chunk * stateCount
       next = state + stateCount
       errors =

@@ -5,11 +5,11 @@ import Testing
 @testable import Kernels
 
 @Suite("The delta-rule kernels")
-struct DeltaRuleKernelTests {
+struct DeltaRecurrenceTests {
   @Test(
     "outputs, states and gradients are the per-token recurrence's, on any pieces of any sequence",
-    arguments: [DeltaRuleKernel.Gate.none, .scalar, .channel], 0..<100)
-  func property(gate: DeltaRuleKernel.Gate, seed: Int) {
+    arguments: [DeltaRecurrence.Gate.none, .scalar, .channel], 0..<100)
+  func property(gate: DeltaRecurrence.Gate, seed: Int) {
     let example = DeltaCase(gate: gate, seed: UInt64(seed))
     let reference = example.reference
     let output = reference.forward()
@@ -38,8 +38,8 @@ struct DeltaRuleKernelTests {
 
   @Test(
     "calls for a known state give the bits that the separate calls give",
-    arguments: [DeltaRuleKernel.Gate.none, .scalar, .channel], [3, 8, 21])
-  func sameBits(gate: DeltaRuleKernel.Gate, seed: Int) {
+    arguments: [DeltaRecurrence.Gate.none, .scalar, .channel], [3, 8, 21])
+  func sameBits(gate: DeltaRecurrence.Gate, seed: Int) {
     var example = DeltaCase(gate: gate, seed: UInt64(seed))
     example.pieces = [example.tokens]
     let whole = example.run()
@@ -55,8 +55,8 @@ struct DeltaRuleKernelTests {
 
   @Test(
     "gradients that accumulate are added to what is there",
-    arguments: [DeltaRuleKernel.Gate.none, .scalar, .channel])
-  func accumulation(gate: DeltaRuleKernel.Gate) {
+    arguments: [DeltaRecurrence.Gate.none, .scalar, .channel])
+  func accumulation(gate: DeltaRecurrence.Gate) {
     var example = DeltaCase(gate: gate, seed: 5)
     let plain = example.run()
     example.accumulated = 0.5

@@ -11,7 +11,7 @@
 ///
 /// In `db` the terms of a token with itself cancel and are left out: in fp32 they would drown the rest
 /// where the decay is strong.
-extension DeltaRuleKernel {
+extension DeltaRecurrence {
   /// See `RecurrenceKernel`.
   public func summarizeBackward(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
@@ -171,9 +171,9 @@ extension DeltaRuleKernel {
         (read * fromState).store(dq + d)
         (write * toState - read * fromError).store(dk + d)
       }
-      let step = work.toEnd[i] * own.total
+      let step = work.toEnd[i] * own.sum()
       work.dbeta[i] += step
-      work.db[i] = crossing.total + work.pairs[i]
+      work.db[i] = crossing.sum() + work.pairs[i]
       if i < chunk.tokens.count - 1 {
         work.db[i] -= work.beta[i] * step
         written += work.beta[i] * step
@@ -222,7 +222,7 @@ extension DeltaRuleKernel {
         (Lanes() - factor * e).replacing(with: 0, where: outside).store(symmetric + j)
       }
       outputError[i] = work.beta[i] * ownPair
-      work.pairs[i] = sum.total
+      work.pairs[i] = sum.sum()
       work.square[i] = ownPair * attention[i]
     }
     for i in 0..<rows {
@@ -252,7 +252,7 @@ extension DeltaRuleKernel {
         }
       }
     }
-    return even.total + odd.total
+    return even.sum() + odd.sum()
   }
 
   /// Hands a chunk's gradients out: rows without padding, `dg` as the reverse sum of `db`.
@@ -287,20 +287,5 @@ extension DeltaRuleKernel {
         for x in 0..<columns { to[x] = scale * from[x] }
       }
     }
-  }
-}
-
-extension Lanes {
-  /// The sum of all lanes, by halves.
-  @inline(__always)
-  var total: Float {
-    #if LASP_AVX512
-      let eight = lowHalf + highHalf
-    #else
-      let eight = self
-    #endif
-    let four = eight.lowHalf + eight.highHalf
-    let two = four.lowHalf + four.highHalf
-    return two[0] + two[1]
   }
 }
