@@ -24,6 +24,9 @@ public enum BLAS {
   /// How many threads OpenBLAS uses from now on; one where ranks are threads.
   public static func setThreads(_ threads: Int) { openblas_set_num_threads(Int32(threads)) }
 
+  /// How many threads OpenBLAS uses now.
+  public static var threads: Int { Int(openblas_get_num_threads()) }
+
   /// The CPU family whose kernels OpenBLAS chose, such as `SkylakeX`.
   public static var coreName: String { String(cString: openblas_get_corename()) }
 }

@@ -30,6 +30,7 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
     switch code {
     case ENOSPC, EDQUOT: "; free space there or write to another disk"
     case EACCES, EPERM, EROFS: "; choose a place that this user may use"
+    case EEXIST, ENOTDIR: "; a part of that path is a file: choose another path"
     default: ""
     }
   }

@@ -1,0 +1,76 @@
+import Foundation
+
+/// What the console says before the first step: a line for each thing, names aligned.
+struct Banner: Sendable {
+  private let event: StartEvent
+
+  /// The banner of a run.
+  init(_ event: StartEvent) { self.event = event }
+
+  /// The lines, the program's name first.
+  var lines: [String] {
+    let named: [(String, String)?] = [
+      ("hosts", hosts), ("ranks", ranks), ("model", model), ("step", step), ("data", data),
+      event.expectedMemoryBytes.map { ("memory", "about \(Human.bytes($0)) a rank") },
+      ("sgemm", speed), start.map { ("start", $0) }, ("log", "\(event.folder)/log.jsonl"),
+    ]
+    return ["lasp-train \(Release.version)"]
+      + named.compactMap { $0 }.map { "  \(Human.left($0.0, 7))\(Human.shortened($0.1, 90))" }
+  }
+
+  /// Each host once, with its number of ranks.
+  private var hosts: String {
+    var order: [String] = []
+    var counts: [String: Int] = [:]
+    for host in event.hosts {
+      if counts[host] == nil { order.append(host) }
+      counts[host, default: 0] += 1
+    }
+    let shown = order.prefix(3).map { "\($0) (\(Human.number(counts[$0] ?? 0, of: "rank")))" }
+    let more = order.count > 3 ? " and \(order.count - 3) more" : ""
+    return shown.joined(separator: ", ") + more
+  }
+
+  private var ranks: String {
+    "\(event.hosts.count) × \(Human.number(event.threads, of: "thread")), grid sequence "
+      + "\(event.sequenceRanks) × data \(event.dataGroups)"
+  }
+
+  private var model: String {
+    let model = event.configuration.model
+    let weights = "\(Human.grouped(event.parameters)) parameters"
+    if let folder = model.from { return "\(weights), from \(folder)" }
+    var mixers: [String] = []
+    for mixer in model.mixerOfLayer where !mixers.contains(mixer) { mixers.append(mixer) }
+    return "\(mixers.joined(separator: " + ")), \(Human.number(model.depth, of: "block")), width "
+      + "\(model.dimension), \(Human.number(model.heads, of: "head")), \(weights)"
+  }
+
+  private var step: String {
+    let (least, most) = (event.shardLengths.min() ?? 0, event.shardLengths.max() ?? 0)
+    let shard = least == most ? "\(Human.grouped(most))" : "\(least) to \(most)"
+    let length = Human.grouped(event.configuration.sequence.length)
+    return "\(event.configuration.training.batch) × \(length)"
+      + " = \(Human.grouped(event.tokensPerStep)) tokens; "
+      + "\(shard) of each sequence a rank"
+  }
+
+  private var data: String {
+    let data = event.configuration.data
+    guard let first = data.path.first else {
+      let chance = event.recallChance.map { ", chance \(Human.percent($0))" } ?? ""
+      return "\(data.task) task, made on the fly\(chance)"
+    }
+    let more = data.path.count > 1 ? " and \(data.path.count - 1) more" : ""
+    return Human.shortened(first.path, 60) + more + (event.tokensAreBytes ? ", bytes" : "")
+  }
+
+  private var speed: String {
+    let speed = event.sgemmPeak.map { ", \(Human.digits($0)) GFLOP/s a thread" } ?? ""
+    return "OpenBLAS for \(event.blasCore)\(speed)"
+  }
+
+  private var start: String? {
+    event.stepsDone > 0 ? "resumed after step \(event.stepsDone)" : nil
+  }
+}
