@@ -29,6 +29,10 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
     handle = lasp_comm_world()
     (rank, size) = try library.place(in: handle)
     watch = Watch(worldRank: rank, deadline: deadline)
+    guard library.hasStarted else { return }
+    var twin: MPI_Comm?
+    try library.check(MPI_Comm_dup(handle, &twin), "MPI_Comm_dup")
+    library.finalizeAtExit(try MPICommunicator(twin, from: self))
   }
 
   private init(_ handle: MPI_Comm?, from other: MPICommunicator) throws(MessagePassingError) {

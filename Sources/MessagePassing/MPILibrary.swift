@@ -6,6 +6,8 @@ import Synchronization
 final class MPILibrary: Sendable {
   /// The most bytes of one call to MPI, whose counts are 32-bit: longer ones are sent in pieces.
   let largestPiece: Int
+  /// Whether MPI was started by this object, and not before.
+  let hasStarted: Bool
   /// Whether this machine has fewer cores than ranks, so that a waiting rank takes time from others.
   private let isCrowded = Atomic<Bool>(false)
   private let dropped = Mutex<MessagePassingError?>(nil)
@@ -17,10 +19,18 @@ final class MPILibrary: Sendable {
     self.largestPiece = largestPiece
     var isInitialized: Int32 = 0
     MPI_Initialized(&isInitialized)
-    guard isInitialized == 0 else { return }
+    guard isInitialized == 0 else {
+      hasStarted = false
+      return
+    }
+    hasStarted = true
 
     // Without this a waiting rank spins where the computing ones need the core.
     setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0)
+    // Where a container forbids it, Open MPI would copy from other ranks' memory in vain.
+    if lasp_may_read_memory() == 0 {
+      setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0)
+    }
     // Without a launcher of its own kind, Open MPI would look for its daemon.
     if getenv("OMPI_COMM_WORLD_SIZE") == nil, getenv("PMIX_RANK") == nil {
       setenv("OMPI_MCA_ess_singleton_isolated", "1", 0)
@@ -34,7 +44,6 @@ final class MPILibrary: Sendable {
           + "use one that supports MPI_THREAD_SERIALIZED")
     }
     try check(lasp_return_errors(lasp_comm_world()), "MPI_Comm_set_errhandler")
-    finalizeAtExit()
   }
 
   /// A request that was thrown away unfinished: the next operation throws it.
@@ -73,13 +82,20 @@ final class MPILibrary: Sendable {
   }
 
   /// Ends MPI when the program ends well; if it ends with an error, the launcher shall end all ranks.
-  private func finalizeAtExit() {
+  ///
+  /// - Parameter ending: A communicator of all ranks that nothing else uses.
+  func finalizeAtExit(_ ending: MPICommunicator) {
     on_exit(
-      { status, _ in
-        var isFinalized: Int32 = 0
-        MPI_Finalized(&isFinalized)
-        guard status == 0, isFinalized == 0 else { return }
-        MPI_Finalize()
-      }, nil)
+      { status, raw in
+        guard status == 0 else { return }
+        // MPI waits for all ranks without a deadline: so they meet before.
+        let ending = Unmanaged<MPICommunicator>.fromOpaque(raw!).takeRetainedValue()
+        do {
+          try ending.synchronize(for: "all ranks to end")
+          try ending.library.check(MPI_Finalize(), "MPI_Finalize")
+        } catch {
+          ending.fail(error)
+        }
+      }, Unmanaged.passRetained(ending).toOpaque())
   }
 }
