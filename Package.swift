@@ -73,18 +73,20 @@ let package = Package(
     module("Training", ["Checkpoints", "Corpora"]),
     .executableTarget(name: "lasp-train", dependencies: ["Training", argumentParser]),
 
+    .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
+    tests("ReferenceMath"),
     tests("Configuration"),
     tests("Measurement"),
     tests("Tensors"),
     tests("Kernels"),
     tests("MessagePassing"),
     tests("Autodiff"),
-    tests("SequenceParallel"),
-    tests("Models"),
+    tests("SequenceParallel", ["ReferenceMath"]),
+    tests("Models", ["ReferenceMath"]),
     tests("DataParallel"),
     tests("Optimizers"),
     tests("Corpora"),
     tests("Checkpoints"),
-    tests("Training"),
+    tests("Training", ["ReferenceMath"]),
   ]
 )

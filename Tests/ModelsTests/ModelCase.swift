@@ -1,0 +1,77 @@
+import Configuration
+import Models
+import ReferenceMath
+import Tensors
+import Testing
+
+/// A model by its `config.json`, with weights so large that everything in it matters.
+struct ModelCase: CustomTestStringConvertible, Sendable {
+  let testDescription: String
+  let configuration: JSONValue
+
+  init(_ name: String, _ configuration: JSONValue) {
+    (testDescription, self.configuration) = (name, configuration)
+  }
+
+  /// TransNormerLLM as its options make it.
+  static let all = [
+    ModelCase("TNL", tnl(heads: 4, changing: [:])),
+    ModelCase(
+      "TNL, three heads wider than the model, biases, learned positions in the last layer",
+      tnl(
+        heads: 3,
+        changing: [
+          "hidden_dim": 18, "bias": true, "linear_use_lrpe_list": [0, 1],
+          "no_scale_embedding": true,
+        ])),
+    ModelCase(
+      "TNL, six heads, learned positions everywhere",
+      tnl(
+        heads: 6,
+        changing: ["hidden_dim": 12, "linear_use_lrpe_list": [1, 1], "glu_dim": -1])),
+    ModelCase("TNL, one layer", tnl(heads: 2, changing: ["decoder_layers": 1, "bias": true])),
+  ]
+
+  private static func tnl(heads: Int, changing keys: [String: JSONValue]) -> JSONValue {
+    let plain: [String: JSONValue] = [
+      "model_type": "transnormer", "vocab_size": 19, "decoder_embed_dim": 16, "hidden_dim": 16,
+      "decoder_layers": 2, "decoder_attention_heads": .integer(heads), "glu_dim": 20,
+      "linear_use_lrpe_list": [], "no_scale_embedding": false, "bias": false, "init_std": 0.25,
+    ]
+    return .object(plain.merging(keys) { $1 })
+  }
+
+  /// The program's model.
+  func model() throws -> LanguageModel {
+    LanguageModel(try Architectures.make(configuration: configuration))
+  }
+
+  /// All weights in the table's order: initial ones, with what begins as a constant made uneven.
+  func weights(_ model: LanguageModel) -> [Float] {
+    var weights = [Float](repeating: 0, count: model.table.count)
+    weights.withUnsafeMutableBufferPointer {
+      model.table.initialize(0..<model.table.count, seed: 5, into: $0.baseAddress!)
+    }
+    var draws = Draws(seed: 6)
+    for entry in model.table.entries where entry.role == .bias || entry.role == .norm {
+      for index in entry.range { weights[index] += 0.2 * draws.normals(1)[0] }
+    }
+    return weights
+  }
+
+  /// The reference's logits of one sequence, of the same weights by their names in files.
+  func reference(_ weights: [String: Term]) -> (_ tokens: [Int32]) -> Term {
+    ReferenceTNL(configuration: configuration, weights: weights).logits
+  }
+}
+
+extension LanguageModel {
+  /// The tensors of a weight file, cut out of numbers in the table's order.
+  func fileTensors(_ numbers: [Float]) -> [String: Matrix] {
+    Dictionary(
+      uniqueKeysWithValues: tensors.map { tensor in
+        let parts = tensor.parts.flatMap { numbers[table[$0].range] }
+        return (tensor.name, Matrix(tensor.shape.rows, tensor.shape.columns, parts))
+      })
+  }
+}

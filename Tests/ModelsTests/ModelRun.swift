@@ -1,0 +1,125 @@
+import Autodiff
+import MessagePassing
+import Models
+import ReferenceMath
+import SequenceParallel
+import Tensors
+
+/// Sequences and weights that a model and its reference are compared on.
+struct ModelRun: Sendable {
+  let sample: ModelCase
+  let model: LanguageModel
+  let weights: [Float]
+  /// Each row's tokens.
+  let inputs: [[Int32]]
+  /// Each row's targets: the next token, none at the end.
+  let targets: [[Int32]]
+  let length: Int
+
+  /// Random tokens for a case.
+  init(_ sample: ModelCase, rows: Int, length: Int) throws {
+    let model = try sample.model()
+    var draws = Draws(seed: UInt64(1000 * length + rows + 2))
+    inputs = (0..<rows).map { _ in
+      (0..<length).map { _ in Int32(draws.integer(0...model.vocabulary - 1)) }
+    }
+    targets = inputs.map { $0.dropFirst() + [-1] }
+    weights = sample.weights(model)
+    (self.sample, self.model, self.length) = (sample, model, length)
+  }
+
+  /// What is right.
+  struct Expected: Sendable {
+    /// Each row's logits, `[T, vocabulary]`.
+    let logits: [Matrix]
+    /// The sum of the losses.
+    let loss: Double
+    /// Gradients of that sum, by the names of a weight file.
+    let gradients: [String: Matrix]
+  }
+
+  /// The per-token reference in Double.
+  ///
+  /// - Parameter change: What the weights are multiplied by.
+  func expected(changing change: () -> Double = { 1 }) -> Expected {
+    let weights = model.fileTensors(self.weights).mapValues { tensor in
+      Term(Matrix(tensor.rows, tensor.columns, tensor.numbers.map { $0 * change() }))
+    }
+    let logits = inputs.map(sample.reference(weights))
+    let losses = zip(logits, targets).map { $0.crossEntropy($1) }
+    let loss = losses.dropFirst().reduce(losses[0], +)
+    loss.backward()
+    return Expected(
+      logits: logits.map(\.matrix), loss: loss.matrix[0, 0],
+      gradients: weights.mapValues(\.gradient))
+  }
+
+  /// What one rank computed.
+  struct Result: Sendable, Equatable {
+    /// Of each row this rank's shard, `[shard, vocabulary]`.
+    var logits: [Float]
+    /// The sum of the shard's losses.
+    var loss: Double
+    /// This rank's share of the gradients, in the table's order.
+    var gradients: [Float]
+    var stateBytes: Int
+    var haloBytes: Int
+    /// Messages and collectives begun.
+    var messages: Int
+  }
+
+  private func layout(rank: Int, ranks: Int) -> SequenceLayout {
+    SequenceLayout(
+      shardLengths: SequenceLayout.evenShards(tokens: length, ranks: ranks), rank: rank,
+      rows: inputs.count)
+  }
+
+  /// This rank's part, forward and backward.
+  func run(on world: any Communicator, recompute: Bool = false) throws -> Result {
+    let workspace = Workspace()
+    let counting = CountingCommunicator(world)
+    let context = RankContext(
+      workspace: workspace, sequence: counting, exchange: ChainExchange())
+    let store = WholeParameters(table: model.table, gradients: true, pool: workspace.pool)
+    store.values.pointer.update(from: weights, count: weights.count)
+    let layout = layout(rank: world.rank, ranks: world.size)
+    let pass = SequencePass(context: context, layout: layout)
+    let tape = Tape(workspace: workspace, parameters: store, recording: true)
+    let logits = Tensor(
+      [inputs.count * layout.length, model.vocabulary], pool: workspace.pool)
+    let (loss, result) = try model(
+      inputs.flatMap { $0[layout.shard] }, targets: targets.flatMap { $0[layout.shard] },
+      tape: tape, pass: pass, recompute: recompute, logits: logits.pointer)
+    try tape.backward(from: loss, gradient: Tensor([1], [1], pool: workspace.pool))
+    try context.exchange.drain()
+    return Result(
+      logits: logits.numbers, loss: result.sum,
+      gradients: Array(UnsafeBufferPointer(start: store.gradients!.pointer, count: weights.count)),
+      stateBytes: context.counters.stateBytesSent, haloBytes: context.counters.haloBytesSent,
+      messages: counting.operations)
+  }
+
+  /// Runs on ranks that are threads.
+  func run(ranks: Int, recompute: Bool = false) throws -> [Result] {
+    try ThreadCommunicator.run(ranks: ranks, deadline: 60) {
+      try run(on: $0, recompute: recompute)
+    }
+  }
+
+  /// How far a rank's logits are from the right ones.
+  func logitsError(_ result: Result, _ expected: Expected, rank: Int, ranks: Int) -> Double {
+    let shard = layout(rank: rank, ranks: ranks).shard
+    return relativeError(result.logits, expected.logits.flatMap { $0.rows(shard).numbers })
+  }
+
+  /// Tensors whose gradients, summed over ranks, are further from the right ones than `tolerance`.
+  func wrongGradients(
+    _ sums: [Float], _ expected: Expected, tolerance: Double
+  ) -> [String: Double] {
+    model.fileTensors(sums).reduce(into: [:]) { wrong, tensor in
+      let error = relativeError(
+        tensor.value.numbers.map { Float($0) }, expected.gradients[tensor.key]!.numbers)
+      if !(error <= tolerance) { wrong[tensor.key] = error }
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/// A matrix of Doubles, row-major.
+public struct Matrix: Equatable, Sendable {
+  /// Number of rows.
+  public let rows: Int
+  /// Number of columns.
+  public let columns: Int
+  /// All elements, row by row.
+  public var numbers: [Double]
+
+  /// A matrix with the given elements, row by row.
+  public init(_ rows: Int, _ columns: Int, _ numbers: [Double]) {
+    precondition(
+      numbers.count == rows * columns, "\(numbers.count) elements for \(rows) × \(columns)")
+    (self.rows, self.columns, self.numbers) = (rows, columns, numbers)
+  }
+
+  /// A matrix whose elements are all the same.
+  public init(_ rows: Int, _ columns: Int, repeating number: Double = 0) {
+    self.init(rows, columns, Array(repeating: number, count: rows * columns))
+  }
+
+  /// A matrix whose elements are computed from their places.
+  public init(_ rows: Int, _ columns: Int, _ element: (_ row: Int, _ column: Int) -> Double) {
+    self.init(rows, columns)
+    for row in 0..<rows {
+      for column in 0..<columns { self[row, column] = element(row, column) }
+    }
+  }
+
+  /// A matrix of single-precision numbers, row by row.
+  public init(_ rows: Int, _ columns: Int, _ numbers: some Sequence<Float>) {
+    self.init(rows, columns, numbers.map(Double.init))
+  }
+
+  /// One element.
+  public subscript(row: Int, column: Int) -> Double {
+    get { numbers[row * columns + column] }
+    set { numbers[row * columns + column] = newValue }
+  }
+
+  /// The rows of a range.
+  public func rows(_ range: Range<Int>) -> Matrix {
+    Matrix(
+      range.count, columns, Array(numbers[range.lowerBound * columns..<range.upperBound * columns]))
+  }
+
+  /// The matrix over `other`.
+  public func above(_ other: Matrix) -> Matrix {
+    precondition(columns == other.columns, "\(columns) columns above \(other.columns)")
+    return Matrix(rows + other.rows, columns, numbers + other.numbers)
+  }
+}
+
+/// How far single-precision numbers are from the right ones: `‖actual − expected‖ / ‖expected‖` (L2).
+///
+/// Where all expected numbers are 0, it is 0 if all actual ones are, else infinite. NaN counts as infinite.
+public func relativeError(_ actual: some Collection<Float>, _ expected: [Double]) -> Double {
+  precondition(
+    actual.count == expected.count, "\(actual.count) numbers compared with \(expected.count)")
+  var (difference, norm) = (0.0, 0.0)
+  for (a, e) in zip(actual, expected) {
+    difference += (Double(a) - e) * (Double(a) - e)
+    norm += e * e
+  }
+  if difference == 0 { return 0 }
+  return difference.isFinite ? (difference / norm).squareRoot() : .infinity
+}
