@@ -26,36 +26,11 @@ public struct ParallelSection: ConfigurationSection, Equatable {
     exchange = values.string("exchange")
   }
 
-  /// The grid for a number of ranks, or what does not fit.
-  ///
-  /// Concretely: `sequence · data = ranks`, where a 0 is solved for, and both 0 mean `data = 1`.
+  /// The grid for a number of ranks.
   ///
   /// - Parameter ranks: Number of ranks in the world.
-  public func grid(ranks: Int) -> Result<(sequence: Int, data: Int), GridProblem> {
-    let groups = data > 0 ? data : sequence > 0 ? ranks / sequence : 1
-    let shared = sequence > 0 ? sequence : ranks / groups
-    guard shared * groups == ranks else {
-      return .failure(
-        GridProblem(
-          keyProblem: KeyProblem(
-            "parallel.sequence", "parallel.data",
-            message: "\(equation) is not \(ranks), the number of ranks; "
-              + "choose numbers whose product is \(ranks), or start another number of ranks")))
-    }
-    return .success((shared, groups))
+  /// - Throws: `MessagePassingError.grid`, with the equation that does not hold.
+  public func grid(ranks: Int) throws(MessagePassingError) -> GridShape {
+    try GridShape(ranks: ranks, sequence: sequence, data: data)
   }
-
-  private var equation: String {
-    switch (sequence, data) {
-    case (_, 0): "parallel.sequence \(sequence) × a whole number of groups"
-    case (0, _): "parallel.data \(data) × a whole number of ranks"
-    default: "parallel.sequence \(sequence) × parallel.data \(data) = \(sequence * data)"
-    }
-  }
-}
-
-/// A grid that does not have as many places as there are ranks.
-public struct GridProblem: Error {
-  /// What to report at the run file's keys.
-  public let keyProblem: KeyProblem
 }

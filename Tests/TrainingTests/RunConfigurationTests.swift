@@ -108,25 +108,17 @@ struct RunConfigurationTests {
     ])
   func grid(sequence: Int, data: Int, ranks: Int, shared: Int, groups: Int) throws {
     let section = try Self.load("parallel.sequence=\(sequence)", "parallel.data=\(data)").parallel
-    let grid = try section.grid(ranks: ranks).get()
-    #expect(grid == (shared, groups))
+    let grid = try section.grid(ranks: ranks)
+    #expect((grid.sequence, grid.data) == (shared, groups))
   }
 
-  @Test(
-    "A product that is not the number of ranks prints the equation",
-    arguments: [
-      (3, 2, 8, "parallel.sequence 3 × parallel.data 2 = 6 is not 8"),
-      (3, 0, 8, "parallel.sequence 3 × a whole number of groups is not 8"),
-      (16, 0, 8, "parallel.sequence 16 × a whole number of groups is not 8"),
-      (0, 16, 8, "parallel.data 16 × a whole number of ranks is not 8"),
-    ])
-  func wrongGrid(sequence: Int, data: Int, ranks: Int, equation: String) throws {
-    let configuration = try Self.load("parallel.sequence=\(sequence)", "parallel.data=\(data)")
-    guard case .failure(let problem) = configuration.parallel.grid(ranks: ranks) else {
-      Issue.record("\(sequence) × \(data) was accepted for \(ranks) ranks")
-      return
+  @Test("A grid that is not the number of ranks is reported at its key, with the equation")
+  func wrongGrid() throws {
+    let configuration = try Self.load("parallel.sequence=3", "parallel.data=2")
+    let error = #expect(throws: ConfigurationError.self) {
+      try GridPlace(configuration, rank: 0, ranks: 8)
     }
-    let text = configuration.error([problem.keyProblem]).description
-    #expect(text.hasPrefix("--parallel.sequence: \(equation), the number of ranks; choose"))
+    let sentence = "parallel.data 2 × parallel.sequence 3 = 6 ranks, but 8 were started"
+    #expect("\(error!)".hasPrefix("--parallel.sequence: \(sentence); choose"))
   }
 }

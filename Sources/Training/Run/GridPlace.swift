@@ -21,12 +21,15 @@ public struct GridPlace: Sendable {
 
   /// Places rank `rank` of `ranks`.
   public init(_ configuration: RunConfiguration, rank: Int, ranks: Int) throws {
-    switch configuration.parallel.grid(ranks: ranks) {
-    case .failure(let problem): throw configuration.error([problem.keyProblem])
-    case .success((let sequence, let data)):
-      (self.sequence, self.data) = (sequence, data)
+    do {
+      let shape = try configuration.parallel.grid(ranks: ranks)
+      (sequence, data) = (shape.sequence, shape.data)
+      (sequenceIndex, dataIndex) = (shape.sequenceIndex(of: rank), shape.dataIndex(of: rank))
+    } catch {
+      throw configuration.error([
+        KeyProblem("parallel.sequence", "parallel.data", message: "\(error)")
+      ])
     }
-    (sequenceIndex, dataIndex) = (rank % sequence, rank / sequence)
     let (batch, portions) = (configuration.training.batch, configuration.training.accumulation)
     guard batch % (data * portions) == 0 else {
       throw configuration.error([
