@@ -26,12 +26,12 @@ public final class WholeParameters: ParameterStore {
   /// All gradient sums, likewise; absent where no gradients are wanted.
   public let gradients: Buffer?
 
-  /// Takes room for weights, uninitialised, and for gradients, zero.
+  /// Takes room for weights and for gradients, both uninitialised.
   public init(table: ParameterTable, gradients: Bool, pool: BufferPool) {
     self.table = table
-    values = Buffer(count: table.count, pool: pool)
-    self.gradients = gradients ? Buffer(count: table.count, pool: pool) : nil
-    clearGradients()
+    values = Buffer(count: table.count, pool: pool, kind: .weights)
+    self.gradients =
+      gradients ? Buffer(count: table.count, pool: pool, kind: .gradients) : nil
   }
 
   /// Sets every gradient sum to zero.

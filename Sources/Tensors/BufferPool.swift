@@ -1,6 +1,25 @@
 import Glibc
 import Synchronization
 
+/// What a buffer is for, for the account of memory.
+public enum BufferKind: Int, CaseIterable, Sendable {
+  /// The model's weights.
+  case weights
+  /// Gradients of weights.
+  case gradients
+  /// The optimizer's moments.
+  case optimizer
+  /// What ops remember for the backward pass, and what flows between them.
+  case activations
+  /// Recurrent states, their gradients, and the messages that carry them.
+  case states
+  /// Scratch.
+  case buffers
+
+  /// How the kind is called in tables.
+  public var name: String { "\(self)" }
+}
+
 /// A caching allocator of one rank: what is released is kept and given out again.
 ///
 /// The steady state of a training step asks the operating system for nothing: sizes repeat from step to
@@ -20,6 +39,10 @@ public final class BufferPool: Sendable {
     public var inUse = 0
     /// The most bytes ever given out at once.
     public var peak = 0
+    /// Bytes given out now, by kind.
+    public var byKind = [Int](repeating: 0, count: BufferKind.allCases.count)
+    /// Bytes by kind when the most were given out.
+    public var peakByKind = [Int](repeating: 0, count: BufferKind.allCases.count)
     /// Bytes held from the operating system, given out or cached.
     public var held = 0
     /// Requests that no cached block could serve.
@@ -42,7 +65,10 @@ public final class BufferPool: Sendable {
 
   /// Starts a new peak from what is in use now.
   public func resetPeak() {
-    blocks.withLock { $0.statistics.peak = $0.statistics.inUse }
+    blocks.withLock {
+      $0.statistics.peak = $0.statistics.inUse
+      $0.statistics.peakByKind = $0.statistics.byKind
+    }
   }
 
   /// Gives cached blocks back to the operating system.
@@ -63,7 +89,7 @@ public final class BufferPool: Sendable {
     return (least + unit - 1) / unit * unit
   }
 
-  func take(bytes: Int) -> (pointer: UnsafeMutableRawPointer, size: Int) {
+  func take(bytes: Int, kind: BufferKind) -> (pointer: UnsafeMutableRawPointer, size: Int) {
     let size = BufferPool.sizeClass(bytes: bytes)
     let cached = blocks.withLock { blocks in
       let block = blocks.free[size]?.popLast()
@@ -72,7 +98,11 @@ public final class BufferPool: Sendable {
         blocks.statistics.allocations += 1
       }
       blocks.statistics.inUse += size
-      blocks.statistics.peak = max(blocks.statistics.peak, blocks.statistics.inUse)
+      blocks.statistics.byKind[kind.rawValue] += size
+      if blocks.statistics.inUse > blocks.statistics.peak {
+        blocks.statistics.peak = blocks.statistics.inUse
+        blocks.statistics.peakByKind = blocks.statistics.byKind
+      }
       return block.map { Block(pointer: $0) }
     }
     if let cached { return (cached.pointer, size) }
@@ -86,11 +116,12 @@ public final class BufferPool: Sendable {
     return (pointer, size)
   }
 
-  func giveBack(_ pointer: UnsafeMutableRawPointer, size: Int) {
+  func giveBack(_ pointer: UnsafeMutableRawPointer, size: Int, kind: BufferKind) {
     let block = Block(pointer: pointer)
     blocks.withLock { blocks in
       blocks.free[size, default: []].append(block.pointer)
       blocks.statistics.inUse -= size
+      blocks.statistics.byKind[kind.rawValue] -= size
     }
   }
 
@@ -116,16 +147,18 @@ public final class Buffer: @unchecked Sendable {
   /// How many elements were asked for.
   public let count: Int
   private let size: Int
+  private let kind: BufferKind
   private let pool: BufferPool
 
   /// Takes uninitialised room for `count` floats from a pool.
-  public init(count: Int, pool: BufferPool) {
-    let block = pool.take(bytes: count * MemoryLayout<Float>.stride)
+  public init(count: Int, pool: BufferPool, kind: BufferKind = .activations) {
+    let block = pool.take(bytes: count * MemoryLayout<Float>.stride, kind: kind)
     pointer = block.pointer.assumingMemoryBound(to: Float.self)
     size = block.size
     self.count = count
+    self.kind = kind
     self.pool = pool
   }
 
-  deinit { pool.giveBack(UnsafeMutableRawPointer(pointer), size: size) }
+  deinit { pool.giveBack(UnsafeMutableRawPointer(pointer), size: size, kind: kind) }
 }

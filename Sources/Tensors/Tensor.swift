@@ -20,8 +20,8 @@ public struct Tensor: @unchecked Sendable {
   }
 
   /// An uninitialised tensor.
-  public init(_ shape: Shape, pool: BufferPool) {
-    self.init(shape, buffer: Buffer(count: shape.count, pool: pool))
+  public init(_ shape: Shape, pool: BufferPool, kind: BufferKind = .activations) {
+    self.init(shape, buffer: Buffer(count: shape.count, pool: pool, kind: kind))
   }
 
   /// A tensor of zeros.

@@ -41,7 +41,7 @@ extension Tape {
     let recording = isRecording
     let dx = recording ? Tensor(x.shape, pool: pool) : nil
     let rows = max(16, min(1024, (1 << 20) / max(vocabulary, 1)))
-    let tile = Tensor([min(rows, max(n, 1)), vocabulary], pool: pool)
+    let tile = Tensor([min(rows, max(n, 1)), vocabulary], pool: pool, kind: .buffers)
     let w = parameters.value(weight)
     for start in stride(from: 0, to: n, by: rows) {
       let m = min(rows, n - start)

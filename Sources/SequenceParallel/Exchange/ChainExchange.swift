@@ -57,9 +57,10 @@ private final class ChainTransfer: StateTransfer {
     slices = (0..<parts).map { units * $0 / parts..<units * ($0 + 1) / parts }
     if let source {
       // One buffer holds every slice's header and states, so that the states are one tensor in the end.
-      incoming = Tensor([units, problem.map.keyDimension, problem.map.valueDimension], pool: pool)
+      incoming = Tensor([units, problem.map.keyDimension, problem.map.valueDimension], pool: pool, kind: .states)
       for slice in slices {
-        let message = Tensor([MessageHeader.floats + slice.count * count], pool: pool)
+        let message = Tensor(
+          [MessageHeader.floats + slice.count * count], pool: pool, kind: .states)
         let request = try group.receive(
           into: UnsafeMutableRawBufferPointer(
             start: message.pointer, count: 4 * message.count), from: source,
@@ -70,7 +71,7 @@ private final class ChainTransfer: StateTransfer {
       incoming = problem.initial
     }
     if destination == nil && problem.wantsFinal {
-      final = Tensor([units, problem.map.keyDimension, problem.map.valueDimension], pool: pool)
+      final = Tensor([units, problem.map.keyDimension, problem.map.valueDimension], pool: pool, kind: .states)
     }
   }
 
@@ -105,33 +106,43 @@ private final class ChainTransfer: StateTransfer {
   /// Takes a slice that has arrived and sends on what follows from it.
   private func pass(_ index: Int) throws {
     let (slice, count) = (slices[index], problem.stateCount)
+    let workspace = problem.pass.context.workspace
     var input: UnsafePointer<Float>?
     if let incoming {
       let target = incoming.pointer + slice.lowerBound * count
-      if let source {
-        let message = inbox[index].message
-        let expected = MessageHeader(problem, slice: index, count: slice.count * count)
-        let received = MessageHeader(reading: message.pointer)
-        guard received == expected else {
-          throw OutOfStepError(
-            rank: group.rank, source: source, expected: expected, received: received)
-        }
-        target.update(from: message.pointer + MessageHeader.floats, count: slice.count * count)
+      if source != nil {
+        try workspace.compute(.recurrence) { try unpack(index, into: target) }
       }
       input = UnsafePointer(target)
     }
     if let destination {
-      let pool = problem.pass.context.workspace.pool
-      let message = Tensor([MessageHeader.floats + slice.count * count], pool: pool)
-      MessageHeader(problem, slice: index, count: slice.count * count).write(to: message.pointer)
-      problem.combine(slice, input, into: message.pointer + MessageHeader.floats)
+      let message = Tensor(
+        [MessageHeader.floats + slice.count * count], pool: workspace.pool, kind: .states)
+      workspace.compute(.recurrence) {
+        MessageHeader(problem, slice: index, count: slice.count * count).write(to: message.pointer)
+        problem.combine(slice, input, into: message.pointer + MessageHeader.floats)
+      }
       try outbox.send(
         message, to: destination, tag: Int(problem.direction.rawValue), through: group)
-      let counters = problem.pass.context.counters
-      counters.stateBytesSent += 4 * slice.count * count
-      counters.haloBytesSent += 4 * MessageHeader.floats
+      workspace.counters.stateBytesSent += 4 * slice.count * count
+      workspace.counters.haloBytesSent += 4 * MessageHeader.floats
     } else if let final {
-      problem.combine(slice, input, into: final.pointer + slice.lowerBound * count)
+      workspace.compute(.recurrence) {
+        problem.combine(slice, input, into: final.pointer + slice.lowerBound * count)
+      }
     }
+  }
+
+  /// Checks that a message is the one that was expected, and copies its states.
+  private func unpack(_ index: Int, into target: UnsafeMutablePointer<Float>) throws {
+    let count = slices[index].count * problem.stateCount
+    let message = inbox[index].message
+    let expected = MessageHeader(problem, slice: index, count: count)
+    let received = MessageHeader(reading: message.pointer)
+    guard received == expected else {
+      throw OutOfStepError(
+        rank: group.rank, source: source ?? -1, expected: expected, received: received)
+    }
+    target.update(from: message.pointer + MessageHeader.floats, count: count)
   }
 }

@@ -55,7 +55,7 @@ struct RecurrenceRun {
   func forward() throws -> (o: Tensor, kept: Tensor) {
     let o = Tensor(
       [pass.layout.rows * pass.layout.length, units.heads * kernel.valueDimension], pool: pool)
-    let kept = Tensor([units.keptOffsets.last!], pool: pool)
+    let kept = Tensor([units.keptOffsets.last!], pool: pool, kind: .states)
     if let incoming = pass.incoming[slot] {
       try known(incoming, o: o, kept: kept)
     } else if isAlone {
@@ -81,10 +81,10 @@ struct RecurrenceRun {
 
   /// Gives the gradients of all inputs, and passes on the state's.
   func backward(dO: Tensor, kept: Tensor, into gradients: RecurrenceGradients) throws {
-    let keptBackward = Tensor([units.keptBackwardOffsets.last!], pool: pool)
+    let keptBackward = Tensor([units.keptBackwardOffsets.last!], pool: pool, kind: .states)
     let final = pass.right.gradients[slot]
     if isAlone {
-      let initial = Tensor(stateShape, pool: pool)
+      let initial = Tensor(stateShape, pool: pool, kind: .states)
       each { unit, scratch in
         kernel.backward(
           units.head(unit), units.gradient(unit, dO: dO, gradients), units.plan(unit),
@@ -132,11 +132,11 @@ struct RecurrenceRun {
     _ direction: ExchangeDirection, initial: Tensor?, wantsFinal: Bool
   ) throws -> (transfer: any StateTransfer, problem: SeamProblem) {
     let mapCount = map.kind.count(kernel.keyDimension)
-    let maps = pass.maps[slot] ?? Tensor([units.count, mapCount], pool: pool)
+    let maps = pass.maps[slot] ?? Tensor([units.count, mapCount], pool: pool, kind: .states)
     pass.maps[slot] = maps
     let problem = SeamProblem(
       direction: direction, slot: slot, pass: pass, map: map, units: units.count, maps: maps,
-      sums: Tensor(stateShape, pool: pool), isMapKnown: kernel.isMapKnown, initial: initial,
+      sums: Tensor(stateShape, pool: pool, kind: .states), isMapKnown: kernel.isMapKnown, initial: initial,
       wantsFinal: wantsFinal)
     return (try pass.context.exchange.begin(problem), problem)
   }
@@ -158,7 +158,7 @@ struct RecurrenceRun {
   /// The forward pass from a state that is there; gives the state after the shard.
   @discardableResult
   private func known(_ initial: Tensor?, o: Tensor, kept: Tensor) throws -> Tensor {
-    let final = Tensor(stateShape, pool: pool)
+    let final = Tensor(stateShape, pool: pool, kind: .states)
     each { unit, scratch in
       kernel.forward(
         units.head(unit), units.plan(unit), kept: kept.pointer + units.keptOffsets[unit],
@@ -186,7 +186,7 @@ struct RecurrenceRun {
   /// Works on every unit, group by group, over all threads.
   private func each(_ body: (_ unit: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void) {
     let each = (kernel.scratchCount + 15) / 16 * 16
-    let scratch = Tensor([each * workspace.team.size], pool: pool)
+    let scratch = Tensor([each * workspace.team.size], pool: pool, kind: .buffers)
     guard !workspace.isRehearsal else { return }
     workspace.team.parallel(units.groups) { thread, groups in
       for unit in units.units(groups) { body(unit, scratch.pointer + thread * each) }

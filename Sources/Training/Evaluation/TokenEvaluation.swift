@@ -22,6 +22,7 @@ public struct TokenEvaluation {
     context = RankContext(workspace: workspace, sequence: world, exchange: ChainExchange())
     store = WholeParameters(
       table: folder.model.table, gradients: gradients, pool: workspace.pool)
+    store.clearGradients()
     try folder.read(into: store)
   }
 

@@ -24,8 +24,8 @@ public final class FlatOptimizer {
       table, factor: section.weightDecay, norms: section.decayNorms,
       embeddings: section.decayEmbeddings)
     clip = section.clip
-    mean = Buffer(count: table.count, pool: workspace.pool)
-    square = Buffer(count: table.count, pool: workspace.pool)
+    mean = Buffer(count: table.count, pool: workspace.pool, kind: .optimizer)
+    square = Buffer(count: table.count, pool: workspace.pool, kind: .optimizer)
     workspace.compute(.optimizer) {
       mean.pointer.update(repeating: 0, count: table.count)
       square.pointer.update(repeating: 0, count: table.count)

@@ -1,0 +1,214 @@
+import Checkpoints
+import Configuration
+import Corpora
+import Foundation
+import MessagePassing
+import Models
+import SequenceParallel
+import Tensors
+
+/// `lasp-train`: trains a model over all ranks. Rank 0 alone writes.
+public enum Trainer {
+  /// Trains as asked, on every rank.
+  public static func run(_ request: TrainRequest) throws {
+    try RankProgram.run(threads: request.configuration.threads) { world, workspace in
+      let session = try TrainingSession(request, world: world, workspace: workspace)
+      try session.run()
+    }
+  }
+}
+
+/// One rank's run from start to end: steps, evaluations, checkpoints, and on rank 0 the log.
+final class TrainingSession {
+  private let configuration: RunConfiguration
+  private let world: any Communicator
+  private let run_: TrainingRun
+  private let evaluationCorpus: (any Corpus)?
+  private let chance: Double?
+  private let desk: Desk?
+  private let extraKeys: JSONValue?
+  private var done: Int
+
+  /// What rank 0 writes with.
+  private struct Desk {
+    let folder: RunFolder
+    let log: RunLog
+    let console: Console
+  }
+
+  init(_ request: TrainRequest, world: World, workspace: Workspace) throws {
+    let configuration = request.configuration
+    let communicator = world.communicator
+    self.configuration = configuration
+    self.world = communicator
+    try Self.agree(configuration, communicator)
+    let setup = try RunSetup(configuration)
+    extraKeys = setup.folder?.configuration
+    evaluationCorpus = setup.evaluation
+    chance = (setup.corpus as? RecallTask)?.chance
+    let run = try TrainingRun(
+      configuration, corpus: setup.corpus, model: setup.model, world: communicator,
+      workspace: workspace)
+    run_ = run
+    let folder =
+      communicator.rank == 0
+      ? try RunFolder.prepare(configuration: configuration, overwrite: request.overwrite) : nil
+    done = 0
+    if let path = try Self.resumePath(configuration, folder: folder, world: communicator) {
+      done = try Self.resume(path, run)
+    } else if let model = setup.folder {
+      try model.read(into: run.store)
+    } else {
+      run.initializeWeights()
+    }
+    let hosts = try communicator.allGather(world.host.name)
+    let share = min(
+      Double(workspace.team.size), Double(world.host.cores) / Double(world.host.ranks))
+    let parallelThreads = try communicator.allReduceSum(share)
+    desk = try folder.map { folder in
+      let console = Console(configuration: configuration)
+      let start = StartEvent(
+        configuration: configuration, folder: folder.path, hosts: hosts,
+        threads: workspace.team.size, parallelThreads: max(1, Int(parallelThreads)),
+        sequenceRanks: run.grid.sequence, dataGroups: run.grid.data,
+        shardLengths: SequenceLayout.evenShards(
+          tokens: configuration.sequence.length, ranks: run.grid.sequence),
+        parameters: run.model.table.count, stepsDone: done, recallChance: setup.chance,
+        tokensAreBytes: setup.corpus.tokensAreBytes, blasCore: BLAS.coreName,
+        sgemmPeak: SgemmPeak.measure(seconds: 0.15))
+      let log = try RunLog(folder: folder, append: folder.continues)
+      try log.start(start)
+      console.banner(start)
+      return Desk(folder: folder, log: log, console: console)
+    }
+    if let warning = setup.warning { try warn(warning) }
+  }
+
+  /// Runs all steps; an error is recorded in the log before it goes on.
+  func run() throws {
+    let started = ProcessInfo.processInfo.systemUptime
+    func seconds() -> Double { ProcessInfo.processInfo.systemUptime - started }
+    do {
+      while done < configuration.training.steps {
+        try step()
+        let last = done == configuration.training.steps
+        if isDue(configuration.evaluation.every) || (last && configuration.evaluation.every > 0) {
+          try evaluate()
+        }
+        if isDue(configuration.checkpoint.every) { try checkpoint() }
+      }
+      try writeModel()
+    } catch {
+      try? desk?.log.end(reason: "\(error)", steps: done, seconds: seconds())
+      throw error
+    }
+    if let desk {
+      try desk.log.end(reason: "finished", steps: done, seconds: seconds())
+      desk.console.end(
+        reason: "finished", steps: done, seconds: seconds(), modelPath: desk.folder.modelPath)
+    }
+  }
+
+  private func isDue(_ every: Int) -> Bool { every > 0 && done % every == 0 }
+
+  private func step() throws {
+    let counters = run_.context.counters
+    counters.reset()
+    let started = ProcessInfo.processInfo.systemUptime
+    let outcome = try run_.step(done)
+    let seconds = ProcessInfo.processInfo.systemUptime - started
+    let ranks = try RankFigures.gather(RankFigures(counters), world: world)
+    done += 1
+    guard let desk else { return }
+    let tokens = configuration.training.batch * configuration.sequence.length
+    let report = StepReport(
+      outcome: outcome, tokens: tokens, seconds: seconds,
+      operations: run_.model.operationsPerToken * Double(tokens), ranks: ranks)
+    try desk.log.step(report, chance: chance)
+    desk.console.step(report)
+  }
+
+  private func evaluate() throws {
+    guard let corpus = evaluationCorpus else { return }
+    let started = ProcessInfo.processInfo.systemUptime
+    let each = corpus.batch * corpus.length
+    let wanted = configuration.evaluation.tokens
+    let some = wanted > 0 ? max(1, wanted / each) : Int.max
+    let sums = try run_.evaluate(corpus, steps: min(some, corpus.steps ?? max(1, some)))
+    guard let desk else { return }
+    let report = EvaluationReport(
+      step: done, sums: sums, seconds: ProcessInfo.processInfo.systemUptime - started,
+      tokensAreBytes: corpus.tokensAreBytes, recallChance: chance)
+    try desk.log.evaluation(report)
+    desk.console.evaluation(report)
+  }
+
+  private func checkpoint() throws {
+    guard let desk else { return }
+    let started = ProcessInfo.processInfo.systemUptime
+    let state = TrainingState(
+      step: done, seed: configuration.training.seed, version: Release.version)
+    let path = try state.write(
+      Self.numbers(run_), table: run_.model.table, below: desk.folder.checkpointsPath,
+      keep: configuration.checkpoint.keep)
+    let seconds = ProcessInfo.processInfo.systemUptime - started
+    try desk.log.checkpoint(step: done, path: path, seconds: seconds)
+    desk.console.checkpoint(step: done, path: path, seconds: seconds)
+  }
+
+  private func writeModel() throws {
+    guard let desk else { return }
+    try ModelFolder.write(run_.model, to: desk.folder.modelPath, keeping: extraKeys) {
+      UnsafePointer(run_.store.value($0))
+    }
+  }
+
+  private func warn(_ message: String) throws {
+    try desk?.log.warning(message)
+    desk?.console.warning(message)
+  }
+
+  /// Finds out, before anything is done, whether all ranks run the same program with the same run file.
+  private static func agree(_ configuration: RunConfiguration, _ world: any Communicator) throws {
+    let mine = "\(Release.version) \(configuration.digest)"
+    let all = try world.allGather(mine)
+    guard let other = all.firstIndex(where: { $0 != all[0] }) else { return }
+    let what =
+      all[other].split(separator: " ").first == all[0].split(separator: " ").first
+      ? "configuration" : "version of the program"
+    throw TrainingError.disagreement(
+      "rank \(other) has another \(what) than rank 0; start every rank with the same program, run file "
+        + "and options")
+  }
+
+  /// The checkpoint to go on from: rank 0 decides, so that all ranks take the same.
+  private static func resumePath(
+    _ configuration: RunConfiguration, folder: RunFolder?, world: any Communicator
+  ) throws -> String? {
+    let mine: String =
+      switch configuration.training.resume {
+      case .none: ""
+      case .path(let path): path
+      case .auto: folder.flatMap { TrainingState.latest(below: $0.checkpointsPath) } ?? ""
+      }
+    let path = try world.broadcast(mine)
+    return path.isEmpty ? nil : path
+  }
+
+  private static func resume(_ path: String, _ run: TrainingRun) throws -> Int {
+    let state = try TrainingState.read(path, table: run.model.table, into: numbers(run))
+    let seed = run.configuration.training.seed
+    guard state.seed == seed else {
+      throw CheckpointError.unsupported(
+        path: path,
+        reason: "its run has the seed \(state.seed), this one \(seed); set training.seed=\(state.seed)")
+    }
+    return state.step
+  }
+
+  private static func numbers(_ run: TrainingRun) -> TrainingState.Numbers {
+    TrainingState.Numbers(
+      weights: run.store.values.pointer, means: run.optimizer.mean.pointer,
+      squares: run.optimizer.square.pointer)
+  }
+}
