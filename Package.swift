@@ -71,7 +71,7 @@ let package = Package(
     module("Corpora", ["Tensors", "Configuration"], numeric: true),
     module("Checkpoints", ["Models", "Optimizers", "DataParallel", "Configuration"]),
     module("Training", ["Checkpoints", "Corpora"]),
-    .executableTarget(name: "lasp-train", dependencies: ["Training", argumentParser]),
+    .executableTarget(name: "lasp-train", dependencies: ["Training", "Tensors", argumentParser]),
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
     tests("ReferenceMath"),

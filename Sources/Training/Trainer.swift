@@ -13,7 +13,7 @@ public enum Trainer {
   public static func run(_ request: TrainRequest) throws {
     try RankProgram.run(threads: request.configuration.threads) { world, workspace in
       let session = try TrainingSession(request, world: world, workspace: workspace)
-      try session.run()
+      try session.train()
     }
   }
 }
@@ -22,7 +22,7 @@ public enum Trainer {
 final class TrainingSession {
   private let configuration: RunConfiguration
   private let world: any Communicator
-  private let run_: TrainingRun
+  private let run: TrainingRun
   private let evaluationCorpus: (any Corpus)?
   private let chance: Double?
   private let desk: Desk?
@@ -49,11 +49,11 @@ final class TrainingSession {
     let run = try TrainingRun(
       configuration, corpus: setup.corpus, model: setup.model, world: communicator,
       workspace: workspace)
-    run_ = run
+    self.run = run
     let folder =
       communicator.rank == 0
       ? try RunFolder.prepare(configuration: configuration, overwrite: request.overwrite) : nil
-    done = 0
+    var done = 0
     if let path = try Self.resumePath(configuration, folder: folder, world: communicator) {
       done = try Self.resume(path, run)
     } else if let model = setup.folder {
@@ -61,6 +61,8 @@ final class TrainingSession {
     } else {
       run.initializeWeights()
     }
+    self.done = done
+    let stepsDone = done
     let hosts = try communicator.allGather(world.host.name)
     let share = min(
       Double(workspace.team.size), Double(world.host.cores) / Double(world.host.ranks))
@@ -73,7 +75,7 @@ final class TrainingSession {
         sequenceRanks: run.grid.sequence, dataGroups: run.grid.data,
         shardLengths: SequenceLayout.evenShards(
           tokens: configuration.sequence.length, ranks: run.grid.sequence),
-        parameters: run.model.table.count, stepsDone: done, recallChance: setup.chance,
+        parameters: run.model.table.count, stepsDone: stepsDone, recallChance: setup.chance,
         tokensAreBytes: setup.corpus.tokensAreBytes, blasCore: BLAS.coreName,
         sgemmPeak: SgemmPeak.measure(seconds: 0.15))
       let log = try RunLog(folder: folder, append: folder.continues)
@@ -85,7 +87,7 @@ final class TrainingSession {
   }
 
   /// Runs all steps; an error is recorded in the log before it goes on.
-  func run() throws {
+  func train() throws {
     let started = ProcessInfo.processInfo.systemUptime
     func seconds() -> Double { ProcessInfo.processInfo.systemUptime - started }
     do {
@@ -112,10 +114,10 @@ final class TrainingSession {
   private func isDue(_ every: Int) -> Bool { every > 0 && done % every == 0 }
 
   private func step() throws {
-    let counters = run_.context.counters
+    let counters = run.context.counters
     counters.reset()
     let started = ProcessInfo.processInfo.systemUptime
-    let outcome = try run_.step(done)
+    let outcome = try run.step(done)
     let seconds = ProcessInfo.processInfo.systemUptime - started
     let ranks = try RankFigures.gather(RankFigures(counters), world: world)
     done += 1
@@ -123,7 +125,7 @@ final class TrainingSession {
     let tokens = configuration.training.batch * configuration.sequence.length
     let report = StepReport(
       outcome: outcome, tokens: tokens, seconds: seconds,
-      operations: run_.model.operationsPerToken * Double(tokens), ranks: ranks)
+      operations: run.model.operationsPerToken * Double(tokens), ranks: ranks)
     try desk.log.step(report, chance: chance)
     desk.console.step(report)
   }
@@ -134,7 +136,7 @@ final class TrainingSession {
     let each = corpus.batch * corpus.length
     let wanted = configuration.evaluation.tokens
     let some = wanted > 0 ? max(1, wanted / each) : Int.max
-    let sums = try run_.evaluate(corpus, steps: min(some, corpus.steps ?? max(1, some)))
+    let sums = try run.evaluate(corpus, steps: min(some, corpus.steps ?? max(1, some)))
     guard let desk else { return }
     let report = EvaluationReport(
       step: done, sums: sums, seconds: ProcessInfo.processInfo.systemUptime - started,
@@ -149,7 +151,7 @@ final class TrainingSession {
     let state = TrainingState(
       step: done, seed: configuration.training.seed, version: Release.version)
     let path = try state.write(
-      Self.numbers(run_), table: run_.model.table, below: desk.folder.checkpointsPath,
+      Self.numbers(run), table: run.model.table, below: desk.folder.checkpointsPath,
       keep: configuration.checkpoint.keep)
     let seconds = ProcessInfo.processInfo.systemUptime - started
     try desk.log.checkpoint(step: done, path: path, seconds: seconds)
@@ -158,8 +160,8 @@ final class TrainingSession {
 
   private func writeModel() throws {
     guard let desk else { return }
-    try ModelFolder.write(run_.model, to: desk.folder.modelPath, keeping: extraKeys) {
-      UnsafePointer(run_.store.value($0))
+    try ModelFolder.write(run.model, to: desk.folder.modelPath, keeping: extraKeys) {
+      UnsafePointer(run.store.value($0))
     }
   }
 
@@ -201,7 +203,8 @@ final class TrainingSession {
     guard state.seed == seed else {
       throw CheckpointError.unsupported(
         path: path,
-        reason: "its run has the seed \(state.seed), this one \(seed); set training.seed=\(state.seed)")
+        reason:
+          "its run has the seed \(state.seed), this one \(seed); set training.seed=\(state.seed)")
     }
     return state.step
   }

@@ -1,11 +1,15 @@
 import ArgumentParser
 import Configuration
 import Foundation
+import Tensors
 import Training
 
 @main
 enum Main {
-  static func main() { exit(run(Array(CommandLine.arguments.dropFirst()))) }
+  static func main() {
+    CoreType.choose()
+    exit(run(Array(CommandLine.arguments.dropFirst())))
+  }
 
   /// Runs a command line and gives the exit code: 0, 1 where a run failed, 2 where it was asked
   /// wrongly.
@@ -46,7 +50,7 @@ struct LaspTrain: ParsableCommand {
       """,
     version: Release.version,
     subcommands: [
-      TrainCommand.self, EvaluateCommand.self, ConfigCommand.self,
+      TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, ConfigCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }

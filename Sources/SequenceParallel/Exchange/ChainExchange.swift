@@ -57,7 +57,8 @@ private final class ChainTransfer: StateTransfer {
     slices = (0..<parts).map { units * $0 / parts..<units * ($0 + 1) / parts }
     if let source {
       // One buffer holds every slice's header and states, so that the states are one tensor in the end.
-      incoming = Tensor([units, problem.map.keyDimension, problem.map.valueDimension], pool: pool, kind: .states)
+      incoming = Tensor(
+        [units, problem.map.keyDimension, problem.map.valueDimension], pool: pool, kind: .states)
       for slice in slices {
         let message = Tensor(
           [MessageHeader.floats + slice.count * count], pool: pool, kind: .states)
@@ -71,7 +72,8 @@ private final class ChainTransfer: StateTransfer {
       incoming = problem.initial
     }
     if destination == nil && problem.wantsFinal {
-      final = Tensor([units, problem.map.keyDimension, problem.map.valueDimension], pool: pool, kind: .states)
+      final = Tensor(
+        [units, problem.map.keyDimension, problem.map.valueDimension], pool: pool, kind: .states)
     }
   }
 

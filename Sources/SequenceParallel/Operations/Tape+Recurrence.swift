@@ -136,7 +136,8 @@ struct RecurrenceRun {
     pass.maps[slot] = maps
     let problem = SeamProblem(
       direction: direction, slot: slot, pass: pass, map: map, units: units.count, maps: maps,
-      sums: Tensor(stateShape, pool: pool, kind: .states), isMapKnown: kernel.isMapKnown, initial: initial,
+      sums: Tensor(stateShape, pool: pool, kind: .states), isMapKnown: kernel.isMapKnown,
+      initial: initial,
       wantsFinal: wantsFinal)
     return (try pass.context.exchange.begin(problem), problem)
   }

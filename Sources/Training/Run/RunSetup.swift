@@ -33,7 +33,8 @@ struct RunSetup {
       throw configuration.error([
         KeyProblem(
           folder == nil ? "model.vocabulary" : "model.from",
-          message: "the data has \(corpus.vocabulary) different tokens but the model knows \(asked); "
+          message:
+            "the data has \(corpus.vocabulary) different tokens but the model knows \(asked); "
             + "use a model of at least \(corpus.vocabulary)")
       ])
     }

@@ -1,0 +1,131 @@
+import Corpora
+import DataParallel
+import Foundation
+import Measurement
+import MessagePassing
+import Models
+import SequenceParallel
+import Tensors
+
+/// `lasp-train --dry-run`: checks a run and says what it will need, in one process without MPI.
+public struct Plan {
+  /// Ranks planned for.
+  public let ranks: Int
+  /// Where rank 0 stands.
+  public let grid: GridPlace
+  /// Tokens of a sequence that each rank of a group holds.
+  public let shards: [Int]
+  /// The model.
+  public let model: LanguageModel
+  /// The rehearsed ranks of the first sequence group: its ends and one between.
+  let rehearsals: [Rehearsal]
+  /// Memory of a process before it holds anything of the run, in bytes.
+  let processBytes: Int
+  private let configuration: RunConfiguration
+
+  /// Prints the plan of a run.
+  public static func run(_ request: DryRunRequest) throws {
+    let threads = request.configuration.threads
+    BLAS.setThreads(1)
+    let plan = try Plan(
+      request.configuration, ranks: request.ranks,
+      threads: threads > 0 ? threads : max(1, Host(ranks: request.ranks, index: 0).defaultThreads))
+    print(plan.description(sgemm: SgemmPeak.measure(seconds: 1)), terminator: "")
+  }
+
+  /// Checks everything and rehearses a step.
+  public init(_ configuration: RunConfiguration, ranks: Int, threads: Int) throws {
+    let setup = try RunSetup(configuration)
+    let model = setup.model
+    processBytes = ProcessMemory.residentBytes + (ranks > 1 ? Plan.messagePassingBytes : 0)
+    self.configuration = configuration
+    self.ranks = ranks
+    self.model = model
+    let grid = try GridPlace(configuration, rank: 0, ranks: ranks)
+    self.grid = grid
+    shards = SequenceLayout.evenShards(
+      tokens: configuration.sequence.length, ranks: grid.sequence)
+    let chosen = Set([0, grid.sequence / 2, grid.sequence - 1]).sorted()
+    rehearsals = try chosen.map {
+      try Rehearsal(
+        configuration, corpus: setup.corpus, model: model, rank: $0, ranks: ranks,
+        threads: threads)
+    }
+  }
+
+  /// What Open MPI adds to a process on a machine's shared memory, in bytes, as measured.
+  private static let messagePassingBytes = 20 << 20
+
+  /// Bytes of the largest rank.
+  public var memoryBytes: Int { rehearsals.map { total($0) }.max() ?? 0 }
+
+  private func total(_ rehearsal: Rehearsal) -> Int {
+    processBytes + rehearsal.poolBytes + rehearsal.tokenBytes
+  }
+
+  /// The plan as text.
+  ///
+  /// - Parameter sgemm: Speed of matrix products on one thread, in GFLOP/s.
+  func description(sgemm: Double) -> String {
+    let tokens = configuration.training.batch * configuration.sequence.length
+    let operations = model.operationsPerToken * Double(tokens) * 1e-9
+    let cores = Double(min(Host(ranks: 1, index: 0).cores, ranks))
+    let seconds = operations / (sgemm * cores) / Plan.efficiency
+    let shortest = shards.min() ?? 0
+    let longest = shards.max() ?? 0
+    var lines = [
+      row("ranks", "\(ranks) = \(grid.data) data × \(grid.sequence) sequence"),
+      row(
+        "shards",
+        shortest == longest
+          ? "\(Human.grouped(longest)) tokens of each sequence a rank"
+          : "\(Human.grouped(shortest)) to \(Human.grouped(longest)) tokens of each sequence a rank"
+      ),
+      row(
+        "model",
+        "\(Human.grouped(model.table.count)) parameters, \(model.blocks.count) blocks, vocabulary "
+          + "\(model.vocabulary)"),
+      row(
+        "step",
+        "\(configuration.training.batch) × \(Human.grouped(configuration.sequence.length)) = "
+          + "\(Human.grouped(tokens)) tokens, \(String(format: "%.1f", operations)) GFLOP"),
+      row(
+        "time",
+        "about \(Human.seconds(seconds)) a step with \(Int(cores)) of this machine's cores "
+          + "(sgemm \(Human.digits(sgemm)) GFLOP/s a core, \(Int(Plan.efficiency * 100))% of it)"),
+      "",
+    ]
+    lines.append(heading("", rehearsals.map { "rank \($0.rank)" }))
+    lines.append(heading("tokens of a sequence", rehearsals.map { Human.grouped($0.shard) }))
+    for kind in BufferKind.allCases {
+      lines.append(heading(kind.name, rehearsals.map { Human.bytes(bytes($0, kind)) }))
+    }
+    lines.append(heading("tokens", rehearsals.map { Human.bytes($0.tokenBytes) }))
+    lines.append(heading("program", rehearsals.map { _ in Human.bytes(processBytes) }))
+    lines.append(heading("memory in all", rehearsals.map { Human.bytes(total($0)) }))
+    lines.append("")
+    lines.append(heading("bytes sent a step", []))
+    lines.append(heading("states", rehearsals.map { Human.grouped($0.stateBytes) }))
+    lines.append(heading("headers and halos", rehearsals.map { Human.grouped($0.haloBytes) }))
+    lines.append(heading("gradients", rehearsals.map { Human.grouped($0.gradientBytes) }))
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// Bytes of one kind at the peak; what the pool caches beyond the peak counts as buffers.
+  private func bytes(_ rehearsal: Rehearsal, _ kind: BufferKind) -> Int {
+    let own = rehearsal.peakByKind[kind.rawValue]
+    guard kind == .buffers else { return own }
+    return own + rehearsal.poolBytes - rehearsal.peakByKind.reduce(0, +)
+  }
+
+  /// The share of the sgemm speed that a step reaches, for the estimate of its time.
+  private static let efficiency = 0.75
+
+  private func row(_ name: String, _ text: String) -> String {
+    Human.left(name, 8) + text
+  }
+
+  private func heading(_ name: String, _ cells: [String]) -> String {
+    Human.left(name, 22) + cells.map { Human.right($0, 16) }.joined()
+  }
+}

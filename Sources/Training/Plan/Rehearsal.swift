@@ -1,0 +1,57 @@
+import Corpora
+import Measurement
+import MessagePassing
+import Models
+import SequenceParallel
+import Tensors
+
+/// A step of one rank in which nothing is computed: what it allocates and sends is what a real one does.
+///
+/// The very code of training runs, over memory that is reserved but never touched and messages that go
+/// nowhere. So the figures of the dry run cannot drift away from the program.
+struct Rehearsal {
+  /// The rank.
+  let rank: Int
+  /// Tokens of a sequence that it holds.
+  let shard: Int
+  /// Bytes of its memory by kind when it needs the most.
+  let peakByKind: [Int]
+  /// Bytes that its pool holds in the steady state, cached blocks included.
+  let poolBytes: Int
+  /// Bytes of tokens, targets and per-token results outside the pool.
+  let tokenBytes: Int
+  /// Bytes of states that it sends a step.
+  let stateBytes: Int
+  /// Bytes of headers and halos that it sends a step.
+  let haloBytes: Int
+  /// Bytes of gradients that it sends a step.
+  let gradientBytes: Int
+
+  /// Rehearses two steps: the second one is a steady state's.
+  init(
+    _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel, rank: Int,
+    ranks: Int, threads: Int
+  ) throws {
+    let workspace = Workspace(threads: threads, rehearsal: true)
+    let run = try TrainingRun(
+      configuration, corpus: corpus, model: model,
+      world: RehearsalCommunicator(rank: rank, size: ranks), workspace: workspace)
+    for step in 0..<2 {
+      workspace.counters.reset()
+      _ = try run.step(step)
+    }
+    self.rank = rank
+    let shards = SequenceLayout.evenShards(
+      tokens: configuration.sequence.length, ranks: run.grid.sequence)
+    shard = shards[run.grid.sequenceIndex]
+    let statistics = workspace.pool.statistics
+    peakByKind = statistics.peakByKind
+    poolBytes = statistics.held
+    // Inputs, targets and origins of all portions; the results and copies of the one at work.
+    let rows = configuration.training.batch / run.grid.data
+    tokenBytes = 4 * shard * (3 * rows + 5 * rows / configuration.training.accumulation)
+    stateBytes = workspace.counters.stateBytesSent
+    haloBytes = workspace.counters.haloBytesSent
+    gradientBytes = workspace.counters.gradientBytesSent
+  }
+}
