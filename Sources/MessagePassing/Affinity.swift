@@ -20,13 +20,13 @@ enum Affinity {
     _ = lasp_set_affinity(0, &mask, UInt(maskBytes))
   }
 
-  /// How many cores have one of these processors.
-  static func cores(of processors: Set<Int>) -> Int {
-    let siblings = processors.map { processor in
-      read("/sys/devices/system/cpu/cpu\(processor)/topology/thread_siblings_list")
-        ?? "\(processor)"
-    }
-    return Set(siblings).count
+  /// The cores that these processors belong to, each named by the first processor of it.
+  static func cores(of processors: Set<Int>) -> Set<Int> {
+    Set(
+      processors.map { processor in
+        let siblings = read("/sys/devices/system/cpu/cpu\(processor)/topology/thread_siblings_list")
+        return siblings.flatMap { Int($0.prefix { $0.isNumber }) } ?? processor
+      })
   }
 
   /// Undoes the binding to a single core that Open MPI's mpirun gives to one or two ranks when nobody

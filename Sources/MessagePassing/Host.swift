@@ -8,22 +8,41 @@ public struct Host: Sendable {
   public let ranks: Int
   /// This rank's number among them.
   public let index: Int
-  /// How many cores this rank and its neighbours may use.
+  /// How many cores the ranks of this machine have together.
   ///
-  /// They are those that the affinity allows, and no more than the CPU quota of the control group. Two
+  /// They are those that their affinities allow, and no more than the CPU quota of the control group. Two
   /// hardware threads of a core count as one.
   public let cores: Int
+  /// Threads that a rank should use: its share of the cores, and at least one.
+  public let defaultThreads: Int
 
-  /// Looks at this machine.
-  public init(ranks: Int, index: Int) {
-    (self.ranks, self.index) = (ranks, index)
-    let allowed = Affinity.cores(of: Affinity.allowed())
-    let quota = CPUQuota.current().map { max(1, Int($0)) } ?? allowed
-    cores = max(1, min(allowed, quota))
+  /// Looks at this machine together with the other ranks on it; collective.
+  ///
+  /// - Parameter neighbours: The ranks on this machine.
+  init(neighbours: any Communicator) throws(MessagePassingError) {
+    let cores = try neighbours.allGather(Affinity.cores(of: Affinity.allowed()).sorted())
+    self.init(
+      index: neighbours.rank, cores: cores.map { Set($0) }, quota: CPUQuota.current())
   }
 
-  /// Threads a rank should use: its share of the cores, and at least one.
-  public var defaultThreads: Int { max(1, cores / ranks) }
+  /// The share of one of several ranks.
+  ///
+  /// Concretely: a core that n ranks may use counts 1/n for each, and a quota is divided equally.
+  ///
+  /// - Parameters:
+  ///   - cores: The cores that each rank may use.
+  ///   - quota: Processors' worth of time that all ranks have together.
+  init(index: Int, cores: [Set<Int>], quota: Double?) {
+    (ranks, self.index) = (cores.count, index)
+    let users = cores.reduce(into: [Int: Int]()) { users, set in
+      for core in set { users[core, default: 0] += 1 }
+    }
+    let limit = quota ?? .infinity
+    let share = cores[index].reduce(0) { $0 + 1 / Double(users[$1]!) }
+    self.cores = max(1, Int(min(Double(users.count), limit)))
+    // A sum of thirds may fall short of the whole by a rounding error.
+    defaultThreads = max(1, Int(min(share + 1e-6, limit / Double(ranks))))
+  }
 
   static var name: String {
     var buffer = [CChar](repeating: 0, count: 256)

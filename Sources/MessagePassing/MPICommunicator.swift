@@ -22,9 +22,9 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   /// The communicator of all ranks that the launcher started.
   ///
   /// - Parameters:
-  ///   - deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
+  ///   - deadline: Seconds that a wait may last.
   ///   - library: MPI, started.
-  init(library: MPILibrary, deadline: Double? = nil) throws(MessagePassingError) {
+  init(library: MPILibrary, deadline: Double = Watch.usualDeadline) throws(MessagePassingError) {
     self.library = library
     handle = lasp_comm_world()
     (rank, size) = try library.place(in: handle)

@@ -2,8 +2,8 @@
 public final class SoloCommunicator: ThreadCommunicator, @unchecked Sendable {
   /// Makes a world of one rank.
   ///
-  /// - Parameter deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
-  public init(deadline: Double? = nil) {
+  /// - Parameter deadline: Seconds that a wait may last.
+  public init(deadline: Double = Watch.usualDeadline) {
     super.init(
       world: ThreadWorld(size: 1), context: 0, rank: 0, size: 1,
       watch: Watch(worldRank: 0, deadline: deadline))

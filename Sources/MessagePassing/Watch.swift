@@ -1,4 +1,3 @@
-import Glibc
 import Measurement
 import Synchronization
 
@@ -24,12 +23,24 @@ public final class Watch: Sendable {
 
   /// Makes the watch of a rank.
   ///
-  /// - Parameter deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
-  public init(worldRank: Int, deadline: Double? = nil) {
+  /// - Parameter deadline: Seconds that a wait may last.
+  public init(worldRank: Int, deadline: Double = Watch.usualDeadline) {
     self.worldRank = worldRank
-    let seconds =
-      deadline ?? getenv("LASP_DEADLINE").flatMap { Double(String(cString: $0)) } ?? 300
-    deadlineNanoseconds = Atomic(nanoseconds(max(seconds, 0)))
+    deadlineNanoseconds = Atomic(nanoseconds(max(deadline, 0)))
+  }
+
+  /// Seconds that a wait may last where nothing else is said.
+  public static let usualDeadline = 300.0
+
+  /// Seconds that a wait may last by `LASP_DEADLINE`.
+  static func deadline(environment: [String: String]) throws(MessagePassingError) -> Double {
+    guard let text = environment["LASP_DEADLINE"] else { return usualDeadline }
+    guard let seconds = Double(text), seconds > 0 else {
+      throw .launcher(
+        "LASP_DEADLINE=\(text) in the environment is not a number of seconds above 0; "
+          + "set it to one, such as 60, or leave it out")
+    }
+    return seconds
   }
 
   /// Seconds that this rank has spent waiting, since the start.

@@ -16,14 +16,16 @@ public struct World: Sendable {
   ///   - environment: The process's variables.
   ///   - deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
   /// - Throws: `MessagePassingError.launcher` if processes were started together and yet do not form one
-  ///   world.
+  ///   world, or if `LASP_DEADLINE` is no number of seconds.
   public static func start(
     environment: [String: String] = ProcessInfo.processInfo.environment, deadline: Double? = nil
   ) throws(MessagePassingError) -> World {
     let launcher = Launcher(environment: environment)
+    let deadline =
+      if let deadline { deadline } else { try Watch.deadline(environment: environment) }
     guard launcher.isPresent else {
-      return World(
-        communicator: SoloCommunicator(deadline: deadline), host: Host(ranks: 1, index: 0))
+      let communicator = SoloCommunicator(deadline: deadline)
+      return World(communicator: communicator, host: try Host(neighbours: communicator))
     }
     Affinity.widenIfBoundByDefault(environment: environment)
     let library = try MPILibrary()
@@ -31,8 +33,7 @@ public struct World: Sendable {
     if let complaint = launcher.complaint(worldSize: communicator.size) {
       throw .launcher(complaint)
     }
-    let neighbours = try communicator.splitByHost()
-    let host = Host(ranks: neighbours.size, index: neighbours.rank)
+    let host = try Host(neighbours: communicator.splitByHost())
     library.share(cores: host.cores, ranks: host.ranks)
     return World(communicator: communicator, host: host)
   }

@@ -13,6 +13,30 @@ import Testing
   }
 
   @Test(
+    "A rank's threads are its share of the cores that it may use",
+    arguments: [
+      ([[0, 1, 2, 3]], nil, 4, 4), ([[0, 1], [0, 1]], nil, 2, 1), ([[0], [1]], nil, 2, 1),
+      ([[0, 1, 2, 3], [4, 5, 6, 7]], nil, 8, 4), ([[0, 1, 2], [0, 1, 2], [0, 1, 2]], nil, 3, 1),
+      ([[0, 1, 2, 3], [0, 1, 2, 3]], 3, 3, 1), ([[0, 1, 2, 3]], 2.5, 2, 2),
+      ([[0, 1, 2, 3]], 0.5, 1, 1), ([[0, 1], [0, 1], [0, 1], [0, 1]], nil, 2, 1),
+      ([[0, 1, 2, 3], [0, 1]], nil, 4, 3),
+    ] as [([[Int]], Double?, Int, Int)])
+  func share(affinities: [[Int]], quota: Double?, cores: Int, threads: Int) {
+    let host = Host(index: 0, cores: affinities.map { Set($0) }, quota: quota)
+    #expect((host.cores, host.defaultThreads, host.ranks) == (cores, threads, affinities.count))
+  }
+
+  @Test("A deadline that is no number is refused in words", arguments: ["soon", "-3", "0", ""])
+  func deadline(text: String) throws {
+    let error = #expect(throws: MessagePassingError.self) {
+      try World.start(environment: ["LASP_DEADLINE": text])
+    }
+    #expect("\(error!)".hasPrefix("LASP_DEADLINE=\(text) in the environment is not"))
+    let world = try World.start(environment: ["LASP_DEADLINE": "12.5"])
+    #expect(world.communicator.watch.deadline == 12.5)
+  }
+
+  @Test(
     "A launcher is recognised by its variables",
     arguments: [
       (["OMPI_COMM_WORLD_SIZE": "4"], true, 4), (["PMIX_RANK": "0"], true, nil),
@@ -72,6 +96,6 @@ import Testing
   @Test("The affinity is at least one processor, and cores are no more than processors")
   func affinity() {
     let allowed = Affinity.allowed()
-    #expect(!allowed.isEmpty && (1...allowed.count).contains(Affinity.cores(of: allowed)))
+    #expect(!allowed.isEmpty && (1...allowed.count).contains(Affinity.cores(of: allowed).count))
   }
 }
