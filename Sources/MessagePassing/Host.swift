@@ -25,6 +25,13 @@ public struct Host: Sendable {
       index: neighbours.rank, cores: cores.map { Set($0) }, quota: CPUQuota.current())
   }
 
+  /// Looks at this machine as if `ranks` ranks shared what this process may use.
+  public init(ranks: Int, index: Int) {
+    let cores = Affinity.cores(of: Affinity.allowed())
+    self.init(
+      index: index, cores: Array(repeating: cores, count: ranks), quota: CPUQuota.current())
+  }
+
   /// The share of one of several ranks.
   ///
   /// Concretely: a core that n ranks may use counts 1/n for each, and a quota is divided equally.
