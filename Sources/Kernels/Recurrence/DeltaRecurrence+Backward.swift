@@ -22,6 +22,7 @@ extension DeltaRecurrence {
     pad(nil, into: work.dState)
     for chunk in plan.chunks.indices.reversed() {
       let shape = load(head, plan.chunks[chunk], work)
+      touch(gradient.dO, plan.chunks[chunk], valueDimension, work)
       copy(gradient.dO, shape, valueDimension, into: work.dO, valueStride)
       let here = Kept(self, plan, chunk: chunk, kept)
       solve(shape, here, dState: work.dState, work)
@@ -52,9 +53,12 @@ extension DeltaRecurrence {
   ) {
     let work = DeltaWorkspace(self, at: scratch)
     let shape = load(head, plan.chunks[chunk], work)
+    touch(gradient.dO, plan.chunks[chunk], valueDimension, work)
     copy(gradient.dO, shape, valueDimension, into: work.dO, valueStride)
     let here = Kept(self, plan, chunk: chunk, kept)
     let dState = keptBackward
+    touch(here.state, paddedKeys * valueStride, work)
+    touch(here.errors, shape.rows * (valueStride + 3 * chunkLength), work)
     solve(shape, here, dState: dState, work)
     multiplyStates(shape, here, dState: dState, work)
     if gate == .channel {

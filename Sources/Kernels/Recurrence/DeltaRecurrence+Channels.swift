@@ -7,6 +7,7 @@ extension DeltaRecurrence {
   /// `e^g`, `e^b`, `e^{b_C−b}`, `e^{b_C}`, and the queries and keys times them.
   func loadChannelGates(_ head: RecurrenceHead, _ chunk: DeltaChunk, _ work: DeltaWorkspace) {
     guard let g = head.g else { preconditionFailure("a gated delta rule reads g") }
+    touch(g, chunk.tokens, keyDimension, work)
     copy(g, chunk, keyDimension, into: work.alpha, keyStride)
     for d in stride(from: 0, to: paddedKeys, by: 8) {
       var total = SIMD8<Double>()

@@ -25,6 +25,9 @@ struct DeltaWorkspace {
   /// `Kᵀ` or `Eᵀ`, rows `chunkLength` apart.
   let transposed: UnsafeMutablePointer<Float>
 
+  /// Where `touch` leaves what it read, so that it reads.
+  let touched: UnsafeMutablePointer<Float>
+
   /// `[M | B]`, and rows of the same width.
   let wideState, wideRows, wideErrors: UnsafeMutablePointer<Float>
   let wideStride: Int
@@ -73,6 +76,7 @@ struct DeltaWorkspace {
     gamma = take(C, C)
     square = take(C, C)
     transposed = take(max(K, V), C)
+    touched = take(1, 16)
     let shared = next
     wideState = take(K, wideStride)
     wideRows = take(C, wideStride)
