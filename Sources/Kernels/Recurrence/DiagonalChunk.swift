@@ -64,6 +64,8 @@ struct DiagonalBuffers {
   let p, dP: UnsafeMutablePointer<Float>
   /// Results; `dg` is `[C, G]` with `G` 1 or `K`.
   let o, dq, dk, dv, dg: UnsafeMutablePointer<Float>
+  /// The state that a pass carries from chunk to chunk, `[K, V]`.
+  let state: UnsafeMutablePointer<Float>
   /// A gradient's term by itself, `[C, K]`.
   let term: UnsafeMutablePointer<Float>
   private var next: UnsafeMutablePointer<Float>
@@ -88,6 +90,7 @@ struct DiagonalBuffers {
     (p, dP) = (take(C * ldC, &next), take(C * ldC, &next))
     o = take(C * ldV, &next)
     (dq, dk, dv) = (take(C * ldK, &next), take(C * ldK, &next), take(C * ldV, &next))
+    state = take(K * V, &next)
     (dg, term) = (take(C * ldK, &next), take(C * ldK, &next))
   }
 
@@ -134,7 +137,7 @@ struct DiagonalBuffers {
 
   /// Writes `o`.
   func storeO(_ rows: MutableTokenRows, _ range: Range<Int>) {
-    Rows.copy(
+    Rows.stream(
       o, stride: ldV, rows: tokens, columns: V, into: rows[range.lowerBound], ld: rows.stride)
   }
 
@@ -163,7 +166,7 @@ struct DiagonalBuffers {
   /// Writes `dq`, `dk` and `dv`.
   func store(_ gradient: RecurrenceGradient, _ range: Range<Int>) {
     forEachGradient(gradient) { own, rows, columns, ld in
-      Rows.copy(
+      Rows.stream(
         own, stride: ld, rows: tokens, columns: columns, into: rows[range.lowerBound],
         ld: rows.stride)
     }

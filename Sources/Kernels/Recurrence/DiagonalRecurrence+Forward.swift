@@ -91,10 +91,13 @@ extension DiagonalRecurrence {
   ) {
     func run(_ chunk: some DiagonalChunk) {
       var chunk = chunk
-      begin(initial, plan, kept: kept)
-      if plan.chunks.isEmpty { Rows.copy(initial, count: stateCount, into: final) }
+      let state = chunk.buffers.state
+      Rows.copy(initial, count: stateCount, into: state)
       for (c, range) in plan.chunks.enumerated() {
-        let state = kept + c * stateCount
+        if plan.resets[c] { state.update(repeating: 0, count: stateCount) }
+        Rows.stream(
+          state, stride: stateCount, rows: 1, columns: stateCount, into: kept + c * stateCount,
+          ld: stateCount)
         chunk.setDecays(head, range)
         chunk.buffers.loadQ(head, range)
         chunk.buffers.loadK(head, range)
@@ -104,14 +107,9 @@ extension DiagonalRecurrence {
         chunk.outputIntra()
         chunk.outputInter(state)
         chunk.buffers.storeO(o, range)
-        if c + 1 == plan.chunks.count {
-          chunk.addToState(from: state, into: final)
-        } else if plan.resets[c + 1] {
-          (state + stateCount).update(repeating: 0, count: stateCount)
-        } else {
-          chunk.addToState(from: state, into: state + stateCount)
-        }
+        chunk.addToState(from: state, into: state)
       }
+      Rows.copy(state, count: stateCount, into: final)
     }
     decay == .vector
       ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))

@@ -9,6 +9,25 @@ enum Rows {
     map(source, stride, rows, columns, target, ld) { _, x in x }
   }
 
+  /// `target_i ← source_i`, written past the caches: a line that is overwritten whole is not read first.
+  @inline(__always)
+  static func stream(
+    _ source: UnsafePointer<Float>, stride: Int, rows: Int, columns: Int,
+    into target: UnsafeMutablePointer<Float>, ld: Int
+  ) {
+    for i in 0..<rows {
+      let (from, to) = (source + i &* stride, target + i &* ld)
+      var j = 0
+      while j &+ Lanes.width <= columns {
+        Lanes.load(from + j).stream(to + j)
+        j &+= Lanes.width
+      }
+      if j < columns {
+        Lanes.load(from + j, count: columns &- j).store(to + j, count: columns &- j)
+      }
+    }
+  }
+
   /// `target_i ← f_i · source_i`.
   @inline(__always)
   static func scale(

@@ -70,6 +70,15 @@ extension Lanes {
     }
   #endif
 
+  /// Writes a whole register past the caches where the place allows it: 64-byte aligned, and not read again soon.
+  @inline(__always)
+  func stream(_ target: UnsafeMutablePointer<Float>) {
+    #if LASP_AVX512
+      if UInt(bitPattern: target) & 63 == 0 { return _mm512_stream_ps(target, self) }
+    #endif
+    store(target)
+  }
+
   /// `e^x` of each lane: as `VectorMath.exp` for `x ≤ 88`, without its infinity.
   @inline(__always)
   static func exp(_ x: Lanes) -> Lanes {
