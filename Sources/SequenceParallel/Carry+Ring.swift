@@ -80,6 +80,7 @@ extension CarrySlot.Kind {
     case .state(let index): index << 2
     case .halo(let index): index << 2 | 1
     case .window: 2
+    case .windowLengths: 3
     }
   }
 
@@ -87,7 +88,8 @@ extension CarrySlot.Kind {
     switch code & 3 {
     case 0: self = .state(code >> 2)
     case 1: self = .halo(code >> 2)
-    default: self = .window
+    case 2: self = .window
+    default: self = .windowLengths
     }
   }
 }

@@ -8,8 +8,10 @@ public struct CarrySlot: Hashable, Sendable {
     case state(Int)
     /// The last inputs of a short convolution or token shift.
     case halo(Int)
-    /// The last keys and values of an attention window, or all of them.
+    /// The last keys and values of an attention window, or all of them: `[rows, tokens, keys + values]`.
     case window
+    /// How many of the window's tokens, counted from its end, each row sees: `[rows]`.
+    case windowLengths
   }
 
   /// The block it belongs to.

@@ -12,15 +12,32 @@ public final class RankContext {
   public let sequence: any Communicator
   /// How states cross the ranks of the sequence group.
   public let exchange: any StateExchange
+  /// Halos, keys and values that are leaving this rank.
+  let outbox = Outbox()
 
-  /// Puts a rank's things together; from now on the workspace's poll drives `exchange`.
+  /// Puts a rank's things together; from now on the workspace's poll drives this context's.
   public init(
     workspace: Workspace, sequence: any Communicator, exchange: any StateExchange
   ) {
     self.workspace = workspace
     self.sequence = sequence
     self.exchange = exchange
-    workspace.poll = { try exchange.poll() }
+    workspace.poll = { [outbox] in
+      try exchange.poll()
+      try outbox.poll()
+    }
+  }
+
+  /// Lets every message under way progress.
+  public func poll() throws {
+    try exchange.poll()
+    try outbox.poll()
+  }
+
+  /// Waits until everything sent has left, at the end of a pass.
+  public func drain() throws {
+    try exchange.drain()
+    try outbox.drain()
   }
 
   /// The rank's figures.

@@ -43,9 +43,12 @@ public struct SequenceLayout: Sendable {
   public var length: Int { shardLengths[rank] }
 
   /// Where this rank's shard lies, counted from `start`.
-  public var shard: Range<Int> {
+  public var shard: Range<Int> { shard(of: rank) }
+
+  /// Where a rank's shard lies, counted from `start`.
+  public func shard(of rank: Int) -> Range<Int> {
     let first = shardLengths[..<rank].reduce(0, +)
-    return first..<first + length
+    return first..<first + shardLengths[rank]
   }
 
   /// Tokens of all shards, a row.
@@ -53,6 +56,10 @@ public struct SequenceLayout: Sendable {
 
   /// Global position of this shard's first token.
   public var offset: Int { start + shard.lowerBound }
+
+  /// Where the document that goes on after the whole sequence started, counted from `start`; `Int.min`
+  /// if that is before all of it.
+  func lastDocumentStart(row: Int) -> Int { documentStarts[row].last ?? .min }
 
   /// Where documents start in this shard, counted from the shard's first token.
   public func startsInShard(row: Int) -> [Int] {

@@ -25,6 +25,8 @@ public final class SequencePass {
   /// What entered this rank's shard, once it is known (nil inside: zero): kept so that a region that runs
   /// again communicates nothing.
   var incoming: [CarrySlot: Tensor?] = [:]
+  /// The rows before this rank's shard, once they are known: kept for the same reason.
+  var halos: [CarrySlot: Halo] = [:]
   /// This shard's maps `M` of each state, for the backward exchange.
   var maps: [CarrySlot: Tensor] = [:]
 

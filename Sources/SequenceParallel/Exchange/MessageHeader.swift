@@ -1,4 +1,4 @@
-/// What every state message begins with, so that ranks that have lost step with each other find out at once.
+/// What every message of a layer begins with, so that ranks that have lost step find out at once.
 struct MessageHeader: Equatable {
   /// Floats that a header fills: one cache line.
   static let floats = 16
@@ -6,24 +6,38 @@ struct MessageHeader: Equatable {
   var step: Int32
   var segment: Int32
   var layer: Int32
-  var state: Int32
+  var kind: Int32
   var direction: Int32
   var slice: Int32
   var count: Int64
 
-  init(_ problem: SeamProblem, slice: Int, count: Int) {
-    step = Int32(truncatingIfNeeded: problem.pass.step)
-    segment = Int32(problem.pass.segment)
-    layer = Int32(problem.slot.layer)
-    state = if case .state(let index) = problem.slot.kind { Int32(index) } else { -1 }
-    direction = problem.direction.rawValue
+  init(
+    _ slot: CarrySlot, _ pass: SequencePass, _ direction: ExchangeDirection, slice: Int, count: Int
+  ) {
+    step = Int32(truncatingIfNeeded: pass.step)
+    segment = Int32(pass.segment)
+    layer = Int32(slot.layer)
+    kind = Int32(slot.kind.code)
+    self.direction = direction.rawValue
     self.slice = Int32(slice)
     self.count = Int64(count)
+  }
+
+  init(_ problem: SeamProblem, slice: Int, count: Int) {
+    self.init(problem.slot, problem.pass, problem.direction, slice: slice, count: count)
   }
 
   /// Reads the header at the start of a message.
   init(reading message: UnsafePointer<Float>) {
     self = UnsafeRawPointer(message).loadUnaligned(as: MessageHeader.self)
+  }
+
+  /// Reads the header of a message from `source`, which must be this one.
+  func check(_ message: UnsafePointer<Float>, rank: Int, source: Int) throws(OutOfStepError) {
+    let received = MessageHeader(reading: message)
+    guard received == self else {
+      throw OutOfStepError(rank: rank, source: source, expected: self, received: received)
+    }
   }
 
   /// Writes the header at the start of a message.
@@ -36,7 +50,8 @@ struct MessageHeader: Equatable {
 extension MessageHeader: CustomStringConvertible {
   var description: String {
     let way = direction == ExchangeDirection.forward.rawValue ? "forward" : "backward"
-    return "step \(step), segment \(segment), layer \(layer), state \(state), \(way), "
+    let kind = CarrySlot.Kind(code: Int(kind))
+    return "step \(step), segment \(segment), layer \(layer), \(kind), \(way), "
       + "slice \(slice), \(count) numbers"
   }
 }

@@ -82,7 +82,7 @@ struct StreamEvaluation {
         sums += LossSums(loss: result.sum, targets: result.targets)
         left = try Carry.close(right, over: context)
       }
-      try context.exchange.drain()
+      try context.drain()
     }
     return Result(
       sums: LossSums(try world.allReduce(sums.numbers, .sum)),

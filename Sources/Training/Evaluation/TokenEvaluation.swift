@@ -53,7 +53,7 @@ public struct TokenEvaluation {
         try tape.backward(
           from: loss, gradient: Tensor([1], [1], pool: context.workspace.pool))
       }
-      try context.exchange.drain()
+      try context.drain()
       sums += LossSums(loss: result.sum, targets: result.targets)
       try collect(logits, layout: layout, row: row, length: length, writer: writer)
     }

@@ -59,8 +59,9 @@ public final class TrainingRun {
       store: store, group: try world.duplicate(), counters: workspace.counters,
       bucketBytes: 4 << 20)
     self.reducer = reducer
+    let progress = workspace.poll
     workspace.poll = {
-      try exchange.poll()
+      try progress()
       try reducer.poll()
     }
     let shards = SequenceLayout.evenShards(
@@ -97,7 +98,7 @@ public final class TrainingRun {
       let last = portion == batches.count - 1
       sums += try self.portion(portion, step: step, last: last)
     }
-    try context.exchange.drain()
+    try context.drain()
     // Summed gradients first, then the few numbers that scale them: both in the same order on every rank.
     try reducer.finish(polling: workspace.poll)
     let total = try counters.measure(.reduce) {
@@ -155,7 +156,7 @@ public final class TrainingRun {
         sums += LossSums(result, batch: batch)
       }
     }
-    try context.exchange.drain()
+    try context.drain()
     return LossSums(try world.allReduce(sums.numbers, .sum))
   }
 

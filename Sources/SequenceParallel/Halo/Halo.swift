@@ -1,0 +1,19 @@
+import Tensors
+
+/// The rows of the tokens before a shard.
+struct Halo {
+  /// Shape `[rows, tokens, columns]`; the token next to the shard is the last.
+  let values: Tensor
+  /// For each row, how many of the tokens, counted from the last, there are; those before are zero.
+  let known: [Int]
+
+  /// Tokens of a row.
+  var tokens: Int { values.shape[1] }
+  /// Numbers of a token.
+  var columns: Int { values.shape[2] }
+
+  /// A token of a row; 0 is the first of the halo.
+  func pointer(row: Int, token: Int) -> UnsafeMutablePointer<Float> {
+    values.pointer + (row * tokens + token) * columns
+  }
+}

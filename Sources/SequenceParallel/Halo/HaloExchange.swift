@@ -1,0 +1,335 @@
+import Measurement
+import MessagePassing
+import Tensors
+
+/// Brings the last tokens' rows before each shard to it, and their gradients back: for one slot of one pass.
+///
+/// Forward, rank r receives from the ranks q < r that hold tokens of its halo, and sends to those after it
+/// whose halos reach into its shard; what came before the sequence comes from the first rank's `left`
+/// carry. Backward, every message goes the other way. All messages are point to point and non-blocking.
+///
+/// Nothing can deadlock: in each direction a rank posts its receives, then its sends, whose contents it has,
+/// and only then waits, and only for receives: forward for ranks before it, backward for ranks after it. So
+/// the first rank (backward: the last) waits for nobody, and by induction no wait lasts for ever. Messages of
+/// two ranks and one direction are met in the order of the layers, which is the same on all ranks.
+final class HaloExchange {
+  private let plan: HaloPlan
+  private let slot: CarrySlot
+  private let pass: SequencePass
+  private let columns: [Int]
+  private let part: Part
+  private var inbox: [(piece: HaloPlan.Piece, incoming: Incoming)] = []
+  private var receipt: (tensors: [Tensor], halo: Tensor)?
+
+  /// Plans the exchange.
+  ///
+  /// - Parameters:
+  ///   - width: Tokens of a halo.
+  ///   - columns: Numbers a token of each tensor; a halo has them side by side.
+  ///   - carried: The most tokens that may have come before the sequence.
+  ///   - part: On whose account copying goes.
+  init(
+    width: Int, columns: [Int], carried: Int, slot: CarrySlot, pass: SequencePass, part: Part
+  ) {
+    plan = HaloPlan(
+      layout: pass.layout, width: width, carried: carried, keepsRight: pass.keepsRight)
+    (self.slot, self.pass, self.columns, self.part) = (slot, pass, columns, part)
+  }
+
+  private var layout: SequenceLayout { plan.layout }
+  private var workspace: Workspace { pass.context.workspace }
+  private var total: Int { columns.reduce(0, +) }
+  private var own: Range<Int> { plan.halo(of: layout.rank) }
+  private var haloShape: Shape { [layout.rows, own.count, total] }
+
+  // MARK: Forward
+
+  /// Posts the receives of this rank's halo and sends what other ranks need of these tensors.
+  ///
+  /// - Parameter tensors: Each `[rows × length, columns]`.
+  func begin(_ tensors: [Tensor]) throws {
+    try post(plan.sources, .forward)
+    receipt = (tensors, Tensor(haloShape, pool: workspace.pool))
+    for piece in plan.destinations {
+      try send(piece, .forward) { message in
+        let lengths = self.leftLengths
+        for row in 0..<self.layout.rows {
+          message[row] = Float(lengths[row])
+          self.copy(
+            piece.tokens, row: row, of: tensors, lengths, into: self.place(message, piece, row))
+        }
+      }
+    }
+  }
+
+  /// Waits for the halo; on the last rank also hands the sequence's last tokens to `pass.right`.
+  func finish() throws -> Halo {
+    guard let (tensors, values) = receipt else { preconditionFailure("no halo was begun") }
+    let rows = layout.rows
+    var lengths = layout.rank == 0 ? leftLengths : [Int](repeating: plan.carried, count: rows)
+    try wait(.forward)
+    try workspace.compute(part) {
+      if layout.rank == 0 {
+        for row in 0..<rows {
+          copy(
+            own, row: row, of: tensors, lengths,
+            into: values.pointer + row * own.count * total)
+        }
+      }
+      for (piece, incoming) in inbox {
+        let message = try checked(incoming, piece, .forward)
+        for row in 0..<rows {
+          if piece.tokens.lowerBound < 0 { lengths[row] = Int(message[row]) }
+          let target = row * own.count + piece.tokens.lowerBound - own.lowerBound
+          (values.pointer + target * total).update(
+            from: place(message, piece, row), count: piece.tokens.count * total)
+        }
+      }
+    }
+    inbox = []
+    receipt = nil
+    let halo = Halo(
+      values: values, known: lengths.map { min(own.count, max(own.upperBound, 0) + $0) })
+    if pass.keepsRight && layout.rank == layout.shardLengths.count - 1 {
+      keepRight(halo, tensors)
+    }
+    return halo
+  }
+
+  // MARK: Backward
+
+  /// Posts the receives of the gradients that other ranks' halos have for this rank's tokens.
+  func beginBackward() throws { try post(plan.destinations, .backward) }
+
+  /// Adds what `pass.right` has as gradients of the sequence's last tokens, on the last rank.
+  func addRight(to gradients: [Tensor], halo: Tensor) {
+    guard let right = pass.right.gradients[slot] else { return }
+    let tokens = right.shape[1]
+    let first = layout.total - tokens
+    workspace.compute(part) {
+      for row in 0..<layout.rows {
+        let from = max(first, layout.lastDocumentStart(row: row), own.lowerBound)
+        for position in from..<max(from, layout.total) {
+          add(
+            UnsafePointer(right.pointer + (row * tokens + position - first) * total), row: row,
+            position: position, to: gradients, halo: halo)
+        }
+      }
+    }
+  }
+
+  /// Sends the gradients of this rank's halo to the ranks that hold its tokens.
+  ///
+  /// - Parameter halo: Shape `[rows, tokens, columns]`, of the shape of the halo's values.
+  func send(_ halo: Tensor) throws {
+    for piece in plan.sources {
+      try send(piece, .backward) { message in
+        for row in 0..<self.layout.rows {
+          let source = row * self.own.count + piece.tokens.lowerBound - self.own.lowerBound
+          self.place(message, piece, row).update(
+            from: halo.pointer + source * self.total, count: piece.tokens.count * self.total)
+        }
+      }
+    }
+  }
+
+  /// Waits for other ranks' gradients and adds them to this rank's, in rank order; on the first rank, those of
+  /// what came before the sequence go to `pass.left`.
+  func finishBackward(_ gradients: [Tensor], halo: Tensor) throws {
+    try wait(.backward)
+    let before: Tensor? =
+      layout.rank == 0 && pass.wantsLeftGradients && plan.carried > 0
+      ? Tensor([layout.rows, plan.carried, total], pool: workspace.pool) : nil
+    try workspace.compute(part) {
+      if let before {
+        before.clear()
+        for row in 0..<layout.rows {
+          let target = row * plan.carried + own.lowerBound + plan.carried
+          (before.pointer + target * total).update(
+            from: halo.pointer + row * own.count * total, count: own.count * total)
+        }
+      }
+      for (piece, incoming) in inbox {
+        let message = try checked(incoming, piece, .backward)
+        for row in 0..<layout.rows {
+          for (index, position) in piece.tokens.enumerated() {
+            let source = UnsafePointer(place(message, piece, row) + index * total)
+            if position >= 0 {
+              add(source, row: row, position: position, to: gradients, halo: halo)
+            } else if let before {
+              let sum = before.pointer + (row * plan.carried + position + plan.carried) * total
+              for column in 0..<total { sum[column] += source[column] }
+            }
+          }
+        }
+      }
+    }
+    inbox = []
+    if let before { pass.left.gradients[slot] = before }
+  }
+
+  // MARK: Messages
+
+  private var group: any Communicator { pass.context.sequence }
+
+  /// Tags apart from those of states: 3 forward, 4 backward.
+  private func tag(_ direction: ExchangeDirection) -> Int { Int(direction.rawValue) + 2 }
+
+  /// Floats of a message: the header, for each row how much came before the sequence, and the tokens.
+  private func count(_ piece: HaloPlan.Piece) -> Int {
+    MessageHeader.floats + layout.rows * (1 + piece.tokens.count * total)
+  }
+
+  private func place(
+    _ body: UnsafeMutablePointer<Float>, _ piece: HaloPlan.Piece, _ row: Int
+  ) -> UnsafeMutablePointer<Float> {
+    body + layout.rows + row * piece.tokens.count * total
+  }
+
+  private func header(_ piece: HaloPlan.Piece, _ direction: ExchangeDirection) -> MessageHeader {
+    MessageHeader(slot, pass, direction, slice: piece.tokens.lowerBound, count: count(piece))
+  }
+
+  private func post(_ pieces: [HaloPlan.Piece], _ direction: ExchangeDirection) throws {
+    for piece in pieces {
+      let message = Tensor([count(piece)], pool: workspace.pool)
+      let request = try group.receive(
+        into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count),
+        from: piece.rank, tag: tag(direction))
+      inbox.append((piece, Incoming(message: message, request: request)))
+    }
+  }
+
+  private func send(
+    _ piece: HaloPlan.Piece, _ direction: ExchangeDirection,
+    _ fill: (_ body: UnsafeMutablePointer<Float>) -> Void
+  ) throws {
+    let message = Tensor([count(piece)], pool: workspace.pool)
+    workspace.compute(part) {
+      header(piece, direction).write(to: message.pointer)
+      fill(message.pointer + MessageHeader.floats)
+    }
+    try pass.context.outbox.send(
+      message, to: piece.rank, tag: tag(direction), through: group)
+    workspace.counters.haloBytesSent += 4 * message.count
+  }
+
+  private func wait(_ direction: ExchangeDirection) throws {
+    try workspace.counters.measure(.stateWait) {
+      for (piece, incoming) in inbox {
+        try incoming.wait(
+          for: "the \(direction) halo of layer \(slot.layer) from rank \(piece.rank)",
+          polling: workspace.poll)
+      }
+    }
+  }
+
+  private func checked(
+    _ incoming: Incoming, _ piece: HaloPlan.Piece, _ direction: ExchangeDirection
+  ) throws -> UnsafeMutablePointer<Float> {
+    let message = incoming.message.pointer
+    try header(piece, direction).check(message, rank: layout.rank, source: piece.rank)
+    return message + MessageHeader.floats
+  }
+
+  // MARK: Rows
+
+  /// How many tokens came before the sequence in each row; the first rank knows.
+  private var leftLengths: [Int] {
+    guard layout.rank == 0, let left = pass.left.values[slot] else {
+      return [Int](repeating: 0, count: layout.rows)
+    }
+    let tokens = left.shape[1]
+    precondition(
+      tokens <= plan.carried && left.shape == [layout.rows, tokens, total],
+      "a carry \(left.shape) before position \(layout.start), where \(layout.rows) rows of at most "
+        + "\(plan.carried) tokens of \(total) numbers can come")
+    guard slot.kind == .window, let lengths = pass.left.values[.windowLengths(slot.layer)],
+      !workspace.isRehearsal
+    else { return [Int](repeating: tokens, count: layout.rows) }
+    return (0..<layout.rows).map { Int(lengths.pointer[$0]) }
+  }
+
+  /// Copies a row's tokens, those before the sequence from the left carry, or zeros where there are none.
+  private func copy(
+    _ tokens: Range<Int>, row: Int, of tensors: [Tensor], _ lengths: [Int],
+    into target: UnsafeMutablePointer<Float>
+  ) {
+    let (left, first) = (pass.left.values[slot], layout.shard.lowerBound)
+    for (index, position) in tokens.enumerated() {
+      let target = target + index * total
+      if position < 0 {
+        if let left, -position <= lengths[row] {
+          let token = (row + 1) * left.shape[1] + position
+          target.update(from: left.pointer + token * total, count: total)
+        } else {
+          target.update(repeating: 0, count: total)
+        }
+        continue
+      }
+      var place = 0
+      for (tensor, width) in zip(tensors, columns) {
+        let token = row * layout.length + position - first
+        (target + place).update(from: tensor.pointer + token * width, count: width)
+        place += width
+      }
+    }
+  }
+
+  /// Adds a token's gradients where it lies: in the shard, or in the halo.
+  private func add(
+    _ source: UnsafePointer<Float>, row: Int, position: Int, to gradients: [Tensor], halo: Tensor
+  ) {
+    let token = position - layout.shard.lowerBound
+    if token < 0 {
+      let sum = halo.pointer + (row * own.count + position - own.lowerBound) * total
+      for column in 0..<total { sum[column] += source[column] }
+      return
+    }
+    var place = 0
+    for (tensor, width) in zip(gradients, columns) {
+      let sum = tensor.pointer + (row * layout.length + token) * width
+      for column in 0..<width { sum[column] += source[place + column] }
+      place += width
+    }
+  }
+
+  /// Hands the last tokens of the halo and the shard to `pass.right`; what belongs to documents that have
+  /// ended is zero, and not counted.
+  private func keepRight(_ halo: Halo, _ tensors: [Tensor]) {
+    let (rows, end) = (layout.rows, layout.total)
+    let lengths = (0..<rows).map { row in
+      min(
+        plan.width, halo.known[row] + layout.length,
+        end - max(layout.lastDocumentStart(row: row), -plan.carried - end))
+    }
+    let tokens = slot.kind == .window ? lengths.max() ?? 0 : plan.width
+    let right = Tensor([rows, tokens, total], pool: workspace.pool)
+    workspace.compute(part) {
+      right.clear()
+      for row in 0..<rows {
+        for position in end - lengths[row]..<end {
+          let target = right.pointer + (row * tokens + position - (end - tokens)) * total
+          let token = position - own.lowerBound
+          if token < own.count {
+            target.update(from: halo.pointer(row: row, token: token), count: total)
+          } else {
+            copy(position..<position + 1, row: row, of: tensors, [], into: target)
+          }
+        }
+      }
+    }
+    pass.right.values[slot] = right
+    guard slot.kind == .window else { return }
+    let counts = Tensor([rows], pool: workspace.pool)
+    workspace.compute(part) {
+      for row in 0..<rows { counts.pointer[row] = Float(lengths[row]) }
+    }
+    pass.right.values[.windowLengths(slot.layer)] = counts
+  }
+}
+
+extension CarrySlot {
+  /// The slot of a layer's window lengths.
+  static func windowLengths(_ layer: Int) -> CarrySlot { CarrySlot(layer: layer, .windowLengths) }
+}

@@ -1,0 +1,179 @@
+import Autodiff
+import Kernels
+import Tensors
+
+extension Tape {
+  /// A short causal convolution of every channel along the whole sequence, of which this rank holds a shard.
+  ///
+  /// Concretely: `y[t] = act(b + Σ_j w[c, 0, j] x[t−W+1+j])`, `W ≤ 8`; tokens before the start of a document
+  /// count as zero. The `W − 1` tokens before the shard come as a halo from the ranks that hold them, or
+  /// before the sequence from `pass.left`.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[N, C]`, `N = rows × length`.
+  ///   - weight: Shape `[C, 1, W]`.
+  ///   - bias: Shape `[C]`, or nil.
+  ///   - slot: The layer and a halo of its own, for carries and messages.
+  /// - Returns: Shape `[N, C]`.
+  public func shortConvolution(
+    _ x: Variable, weight: Parameter, bias: Parameter? = nil,
+    activation: ShortConvolution.Activation, slot: CarrySlot, pass: SequencePass
+  ) throws -> Variable {
+    let shape = parameters.table[weight].shape
+    let (channels, width) = (shape[0], shape[2])
+    precondition(x.shape.columns == channels, "x \(x.shape) for a convolution of \(shape)")
+    let run = ConvolutionRun(
+      kernel: ShortConvolution(channels: channels, width: width, activation: activation),
+      slot: slot, pass: pass)
+    // The taps as the kernel reads them: [W, C].
+    func taps() -> Tensor {
+      let taps = Tensor([width, channels], pool: pool)
+      let w = parameters.value(weight)
+      workspace.compute(.normsAndGates) {
+        for c in 0..<channels {
+          for j in 0..<width { taps.pointer[j * channels + c] = w[c * width + j] }
+        }
+      }
+      return taps
+    }
+    let (y, halo) = try run.forward(x.value, taps: taps(), bias: bias.map(parameters.value))
+    return record(y, inputs: [x], always: true) { [unowned self] dy in
+      let (dx, accumulate) =
+        x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+      let dTaps = Tensor([width, channels], pool: pool)
+      try run.backward(
+        x.value, dy, halo, taps: taps(), bias: bias.map(parameters.value), into: dx,
+        accumulate: accumulate, dTaps: dTaps, dBias: bias.map(parameters.gradient))
+      let dw = parameters.gradient(weight)
+      workspace.compute(.normsAndGates) {
+        for c in 0..<channels {
+          for j in 0..<width { dw[c * width + j] += dTaps.pointer[j * channels + c] }
+        }
+      }
+    }
+  }
+
+  /// The row of the token before each: `y[t] = x[t−1]`, zero at the start of a document.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[N, C]`, `N = rows × length`.
+  ///   - slot: The layer and a halo of its own, for carries and messages.
+  /// - Returns: Shape `[N, C]`.
+  public func tokenShift(_ x: Variable, slot: CarrySlot, pass: SequencePass) throws -> Variable {
+    let channels = x.shape.columns
+    let run = ConvolutionRun(
+      kernel: ShortConvolution(channels: channels, width: 2, activation: .none), slot: slot,
+      pass: pass)
+    let taps = Tensor([2, channels], pool: pool)
+    workspace.compute(.normsAndGates) {
+      taps.pointer.update(repeating: 1, count: channels)
+      (taps.pointer + channels).update(repeating: 0, count: channels)
+    }
+    let (y, halo) = try run.forward(x.value, taps: taps, bias: nil)
+    return record(y, inputs: [x], always: true) { [unowned self] dy in
+      let (dx, accumulate) =
+        x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+      try run.backward(
+        x.value, dy, halo, taps: taps, bias: nil, into: dx, accumulate: accumulate, dTaps: nil,
+        dBias: nil)
+    }
+  }
+}
+
+/// Drives the convolution kernel and the exchange of its halo, for one slot of one pass.
+private struct ConvolutionRun {
+  let kernel: ShortConvolution
+  let slot: CarrySlot
+  let pass: SequencePass
+
+  private var workspace: Workspace { pass.context.workspace }
+  private var layout: SequenceLayout { pass.layout }
+  private var before: Int { kernel.width - 1 }
+
+  private func makeExchange() -> HaloExchange {
+    HaloExchange(
+      width: before, columns: [kernel.channels], carried: before, slot: slot, pass: pass,
+      part: .normsAndGates)
+  }
+
+  /// Gives the output, and the halo for the backward pass.
+  func forward(_ x: Tensor, taps: Tensor, bias: UnsafePointer<Float>?) throws -> (Tensor, Halo) {
+    let y = Tensor(x.shape, pool: workspace.pool)
+    let weights = ShortConvolution.Weights(taps: taps.pointer, bias: bias)
+    if let halo = pass.halos[slot] {
+      compute(x, halo, weights, y, tokens: 0..<layout.length)
+      return (y, halo)
+    }
+    let exchange = makeExchange()
+    try exchange.begin([x])
+    // What needs no halo is computed while it comes.
+    let inner = min(before, layout.length)
+    compute(x, nil, weights, y, tokens: inner..<layout.length)
+    let halo = try exchange.finish()
+    compute(x, halo, weights, y, tokens: 0..<inner)
+    pass.halos[slot] = halo
+    return (y, halo)
+  }
+
+  /// Writes or adds to `dx`; writes `dTaps`, `[W, C]`; adds to `dBias`.
+  func backward(
+    _ x: Tensor, _ dy: Tensor, _ halo: Halo, taps: Tensor, bias: UnsafePointer<Float>?,
+    into dx: Tensor, accumulate: Bool, dTaps: Tensor?, dBias: UnsafeMutablePointer<Float>?
+  ) throws {
+    let exchange = makeExchange()
+    try exchange.beginBackward()
+    let (C, n) = (kernel.channels, layout.length)
+    let dHalo = Tensor(halo.values.shape, pool: workspace.pool)
+    let scratch = Tensor([2 * kernel.scratchCount], pool: workspace.pool)
+    let weights = ShortConvolution.Weights(taps: taps.pointer, bias: bias)
+    workspace.compute(.normsAndGates) {
+      dTaps?.clear()
+      dHalo.clear()
+      guard n > 0 else { return }
+      workspace.team.parallel((C + 63) / 64) { blocks in
+        let channels = 64 * blocks.lowerBound..<min(64 * blocks.upperBound, C)
+        for row in 0..<layout.rows {
+          kernel.backward(
+            self.row(row, x, halo), weights, dy.pointer + row * n * C,
+            into: dx.pointer + row * n * C,
+            accumulate: accumulate, dHalo: dHalo.pointer + row * before * C,
+            dTaps: dTaps?.pointer, dBias: dBias, channels: channels, scratch: scratch.pointer)
+        }
+      }
+    }
+    exchange.addRight(to: [dx], halo: dHalo)
+    try exchange.send(dHalo)
+    try exchange.finishBackward([dx], halo: dHalo)
+  }
+
+  private func row(_ row: Int, _ x: Tensor, _ halo: Halo?) -> ShortConvolution.Row {
+    let first = layout.shard.lowerBound
+    let starts = layout.documentStarts[row].map { $0 - first }
+      .filter { $0 > -kernel.width && $0 < layout.length }
+    let x = x.pointer + row * layout.length * kernel.channels
+    return ShortConvolution.Row(
+      x: x, halo: halo.map { $0.pointer(row: row, token: 0) } ?? x, tokens: layout.length,
+      starts: starts)
+  }
+
+  /// Computes some tokens of every row, over all threads.
+  private func compute(
+    _ x: Tensor, _ halo: Halo?, _ weights: ShortConvolution.Weights, _ y: Tensor,
+    tokens: Range<Int>
+  ) {
+    let C = kernel.channels
+    let scratch = Tensor([kernel.scratchCount * workspace.team.size], pool: workspace.pool)
+    guard !tokens.isEmpty else { return }
+    workspace.compute(.normsAndGates) {
+      for row in 0..<layout.rows {
+        let input = self.row(row, x, halo)
+        workspace.team.parallel(tokens.count, grain: max(1, (1 << 14) / C)) { thread, range in
+          kernel.forward(
+            input, weights, into: y.pointer + row * layout.length * C,
+            tokens: tokens.lowerBound + range.lowerBound..<tokens.lowerBound + range.upperBound,
+            scratch: scratch.pointer + thread * kernel.scratchCount)
+        }
+      }
+    }
+  }
+}
