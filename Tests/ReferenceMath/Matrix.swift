@@ -53,8 +53,13 @@ public struct Matrix: Equatable, Sendable {
 
 /// How far single-precision numbers are from the right ones: `‖actual − expected‖ / ‖expected‖` (L2).
 ///
-/// Where all expected numbers are 0, it is 0 if all actual ones are, else infinite. NaN counts as infinite.
-public func relativeError(_ actual: some Collection<Float>, _ expected: [Double]) -> Double {
+/// Expected numbers below 10⁻²⁰ altogether count as 10⁻²⁰: their products leave the range of single precision.
+/// A number that is not finite makes it infinite.
+///
+/// - Parameter least: The norm that the error is relative to where `expected` has less.
+public func relativeError(
+  _ actual: some Collection<Float>, _ expected: [Double], normAtLeast least: Double = 0
+) -> Double {
   precondition(
     actual.count == expected.count, "\(actual.count) numbers compared with \(expected.count)")
   var (difference, norm) = (0.0, 0.0)
@@ -62,6 +67,6 @@ public func relativeError(_ actual: some Collection<Float>, _ expected: [Double]
     difference += (Double(a) - e) * (Double(a) - e)
     norm += e * e
   }
-  if difference == 0 { return 0 }
-  return difference.isFinite ? (difference / norm).squareRoot() : .infinity
+  let error = difference.squareRoot() / max(norm.squareRoot(), least, 1e-20)
+  return error.isFinite ? error : .infinity
 }

@@ -203,9 +203,9 @@ struct RecurrenceRun {
     let batch = max(1, (most + 7) / 8)
     for start in stride(from: 0, to: most, by: batch) {
       each { unit, scratch in
-        for chunk in start..<min(start + batch, units.plan(unit).chunks.count) {
-          body(unit, chunk, scratch)
-        }
+        // Rows differ in their number of chunks: each document's last one may be short.
+        let count = units.plan(unit).chunks.count
+        for chunk in min(start, count)..<min(start + batch, count) { body(unit, chunk, scratch) }
       }
       try transfer.advance()
       try workspace.poll()

@@ -1,0 +1,109 @@
+import Autodiff
+import MessagePassing
+import ReferenceMath
+import SequenceParallel
+import Tensors
+
+/// What one rank computed: its shard's part of each tensor of `ExpectedRecurrence`, by the same names.
+struct RecurrenceResult: Sendable, Equatable {
+  /// Shape `[rows · shard, columns]` each.
+  var ofTokens: [String: [Float]] = [:]
+  /// `final` on the last rank, `dInitial` on the first.
+  var ofStates: [String: [Float]] = [:]
+  var stateBytes = 0
+  var haloBytes = 0
+}
+
+extension RecurrenceCase {
+  static let slot = CarrySlot(layer: 3, .state(0))
+
+  /// Runs forward and backward on ranks that are threads.
+  func run() throws -> [RecurrenceResult] {
+    try ThreadCommunicator.run(ranks: shards.count, deadline: 60) { try run(on: $0) }
+  }
+
+  /// This rank's part, forward and backward.
+  func run(on world: any Communicator) throws -> RecurrenceResult {
+    let workspace = Workspace()
+    let pool = workspace.pool
+    let context = RankContext(workspace: workspace, sequence: world, exchange: ChainExchange())
+    let layout = SequenceLayout(
+      shardLengths: shards, rank: world.rank, rows: rows, documentStarts: documentStarts)
+    let store = WholeParameters(table: ParameterTable(), gradients: false, pool: pool)
+    let tape = Tape(workspace: workspace, parameters: store, recording: true)
+    func tensor(_ matrices: [Matrix]) -> Tensor {
+      let numbers = matrices.flatMap { $0.rows(layout.shard).numbers.map { Float($0) } }
+      return Tensor([rows * layout.length, matrices[0].columns], numbers, pool: pool)
+    }
+    func variable(_ matrices: [Matrix]) -> Variable? {
+      matrices[0].columns == 0 ? nil : Variable(tensor(matrices), needsGradient: true)
+    }
+    let stateShape: Shape = [rows * heads.state, keyDimension, valueDimension]
+    let (left, right) = (Carry(), Carry())
+    if let initial, world.rank == 0 {
+      left.values[Self.slot] = Tensor(stateShape, initial, pool: pool)
+    }
+    if let dFinal, world.rank == world.size - 1 {
+      right.gradients[Self.slot] = Tensor(stateShape, dFinal, pool: pool)
+    }
+    let pass = SequencePass(
+      context: context, layout: layout, left: left, right: right, step: 7, keepsRight: true,
+      wantsLeftGradients: true)
+    let inputs = RecurrenceInputs(
+      q: variable(q)!, k: variable(k)!, v: variable(v)!, g: variable(g), beta: variable(beta),
+      logDecay: logDecay)
+    let o = try tape.recurrence(
+      kind.kernel(keyDimension: keyDimension, valueDimension: valueDimension, scale: scale),
+      inputs, slot: Self.slot, pass: pass)
+    try tape.backward(from: o, gradient: tensor(dO))
+    try context.exchange.drain()
+    var result = RecurrenceResult(
+      stateBytes: context.counters.stateBytesSent, haloBytes: context.counters.haloBytesSent)
+    result.ofTokens["o"] = o.value.numbers
+    let variables = [
+      ("dq", inputs.q), ("dk", inputs.k), ("dv", inputs.v), ("dg", inputs.g),
+      ("dbeta", inputs.beta),
+    ]
+    for (name, variable) in variables { result.ofTokens[name] = variable?.gradient?.numbers }
+    result.ofStates["final"] = right.values[Self.slot]?.numbers
+    result.ofStates["dInitial"] = left.gradients[Self.slot]?.numbers
+    return result
+  }
+
+  /// Where a rank's results are further from the right ones than allowed, or are not there.
+  ///
+  /// Errors are relative to the L2 norm of the rank's part, or to what would be its share of the whole
+  /// tensor's norm where that is more: of a shard of one token all terms may cancel.
+  func problems(
+    _ results: [RecurrenceResult], _ expected: ExpectedRecurrence, tolerance: Double
+  ) -> [String] {
+    var problems: [String] = []
+    func compare(
+      _ name: String, rank: Int, _ actual: [Float]?, _ right: [Double], whole: [Double]
+    ) {
+      guard let actual, actual.count == right.count else {
+        problems.append("\(name) of rank \(rank) has \(actual?.count ?? 0) of \(right.count)")
+        return
+      }
+      let meanSquare = whole.reduce(0) { $0 + $1 * $1 } / Double(max(whole.count, 1))
+      let share = (meanSquare * Double(right.count)).squareRoot()
+      let error = relativeError(actual, right, normAtLeast: share)
+      if !(error <= tolerance) { problems.append("\(name) of rank \(rank) is off by \(error)") }
+    }
+    var first = 0
+    for (rank, result) in results.enumerated() {
+      let shard = first..<first + shards[rank]
+      first = shard.upperBound
+      for (name, matrices) in expected.ofTokens where matrices[0].columns > 0 {
+        compare(
+          name, rank: rank, result.ofTokens[name], matrices.flatMap { $0.rows(shard).numbers },
+          whole: matrices.flatMap(\.numbers))
+      }
+      for (name, holder) in [("dInitial", 0), ("final", results.count - 1)] where rank == holder {
+        let states = expected.ofStates[name]!
+        compare(name, rank: rank, result.ofStates[name], states, whole: states)
+      }
+    }
+    return problems
+  }
+}

@@ -1,0 +1,175 @@
+import Kernels
+import ReferenceMath
+import SequenceParallel
+import Testing
+
+/// A random recurrence over a random partition, all of it decided by a seed.
+struct RecurrenceCase: CustomStringConvertible, Sendable {
+  /// Every recurrence that there is.
+  enum Kind: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case noDecay, fixedDecay, scalarDecay, vectorDecay
+    case deltaRule, gatedDeltaRule, deltaRuleWithChannelGates
+
+    var testDescription: String { rawValue }
+
+    /// Log decays from data of a head, for a key dimension; 0 without.
+    func gates(_ keyDimension: Int) -> Int {
+      switch self {
+      case .noDecay, .fixedDecay, .deltaRule: 0
+      case .scalarDecay, .gatedDeltaRule: 1
+      case .vectorDecay, .deltaRuleWithChannelGates: keyDimension
+      }
+    }
+
+    var isDelta: Bool {
+      switch self {
+      case .noDecay, .fixedDecay, .scalarDecay, .vectorDecay: false
+      case .deltaRule, .gatedDeltaRule, .deltaRuleWithChannelGates: true
+      }
+    }
+
+    /// The program's kernel.
+    func kernel(keyDimension: Int, valueDimension: Int, scale: Float) -> any RecurrenceKernel {
+      func diagonal(_ decay: DiagonalRecurrence.Decay) -> any RecurrenceKernel {
+        DiagonalRecurrence(
+          decay, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale)
+      }
+      func delta(_ gate: DeltaRecurrence.Gate) -> any RecurrenceKernel {
+        DeltaRecurrence(
+          gate, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale)
+      }
+      return switch self {
+      case .noDecay: diagonal(.none)
+      case .fixedDecay: diagonal(.fixed)
+      case .scalarDecay: diagonal(.scalar)
+      case .vectorDecay: diagonal(.vector)
+      case .deltaRule: delta(.none)
+      case .gatedDeltaRule: delta(.scalar)
+      case .deltaRuleWithChannelGates: delta(.channel)
+      }
+    }
+  }
+
+  let kind: Kind
+  let seed: UInt64
+  /// Tokens of each rank.
+  let shards: [Int]
+  let rows: Int
+  /// Heads of each input; `state` is the most of them.
+  let heads: (query: Int, key: Int, value: Int, gate: Int, state: Int)
+  let keyDimension: Int, valueDimension: Int
+  let scale: Float
+  /// Of each row, ascending.
+  let documentStarts: [[Int]]
+  /// Of each row, `[T, heads · width]`; `g` and `beta` of no columns where the kind has none.
+  let q: [Matrix], k: [Matrix], v: [Matrix], g: [Matrix], beta: [Matrix]
+  /// Of each head of the state; empty but for fixed decay.
+  let logDecay: [Float]
+  /// State before the first token, `[rows, heads, K, V]`; nil for zero.
+  let initial: [Float]?
+  /// Gradient of the outputs, of each row `[T, heads · V]`.
+  let dO: [Matrix]
+  /// Gradient of the state after the last token, `[rows, heads, K, V]`; nil for zero.
+  let dFinal: [Float]?
+  private let regime: String
+
+  /// Tokens of a row.
+  var tokens: Int { shards.reduce(0, +) }
+  /// Numbers of all states.
+  var stateCount: Int { rows * heads.state * keyDimension * valueDimension }
+
+  var description: String {
+    "seed \(seed) of \(kind): shards \(shards), \(rows) rows, documents at \(documentStarts), heads "
+      + "\(heads), K \(keyDimension), V \(valueDimension), scale \(scale), gates \(regime), "
+      + "initial state \(initial != nil), gradient of the final state \(dFinal != nil)"
+  }
+
+  /// Draws a case.
+  ///
+  /// - Parameter evenly: Tokens of a row, cut evenly over ranks; nil to draw the partition too.
+  init(_ kind: Kind, seed: UInt64, evenly: (tokens: Int, ranks: Int)? = nil) {
+    (self.kind, self.seed) = (kind, seed)
+    var draws = Draws(seed: seed)
+    let sizes = [1, 2, 3, 4, 7, 8, 16, 17, 33]
+    let K = draws.one(of: sizes)
+    // A state of one number may have a gradient that cancels to nothing.
+    let V = draws.one(of: sizes.filter { $0 * K >= 6 && $0 * K <= 300 })
+    shards =
+      evenly.map { SequenceLayout.evenShards(tokens: $0.tokens, ranks: $0.ranks) }
+      ?? Self.partition(&draws)
+    let T = shards.reduce(0, +)
+    rows = draws.integer(1...3)
+    let state = draws.one(of: [1, 2, 4])
+    let share = draws.one(of: [1, 2, state].filter { state % $0 == 0 })
+    let few = state / share
+    // Fewer keys and values than queries, or fewer queries and keys than values.
+    let (query, key, value) = draws.uniform() < 0.5 ? (state, few, few) : (few, few, state)
+    let gate = draws.one(of: [key, state])
+    heads = (query, key, value, gate, state)
+    (keyDimension, valueDimension) = (K, V)
+    scale = draws.one(of: [1, 1 / Float(K).squareRoot()])
+    let packs = draws.uniform() < 0.5
+    let rows = rows
+    documentStarts = (0..<rows).map { _ in
+      packs && T > 0
+        ? Set((0..<draws.integer(0...5)).map { _ in draws.integer(0...T - 1) }).sorted() : []
+    }
+    func matrices(_ columns: Int) -> [Matrix] {
+      (0..<rows).map { _ in Matrix(T, columns, draws.normals(T * columns)) }
+    }
+    q = matrices(query * K)
+    k = matrices(key * K).map { kind.isDelta ? Self.unitKeys($0, width: K) : $0 }
+    v = matrices(value * V)
+    dO = matrices(state * V)
+    let regimes = ["slow", "middling", "0", "fast", "resets", "−∞", "−8", "mixed"]
+    let regime = kind.gates(K) > 0 ? draws.one(of: regimes) : "absent"
+    self.regime = regime
+    let gates = kind.gates(K) * gate
+    g = (0..<rows).map { _ in
+      Matrix(T, gates, (0..<T * gates).map { _ in Self.logDecay(regime, &draws) })
+    }
+    let most: Float = draws.one(of: [1, 2])
+    beta = (0..<rows).map { _ in
+      let columns = kind.isDelta ? state : 0
+      return Matrix(T, columns, (0..<T * columns).map { _ in most * Float(draws.uniform()) })
+    }
+    logDecay = kind == .fixedDecay ? (0..<state).map { _ in -Float(draws.uniform()) } : []
+    let count = rows * state * K * V
+    initial = draws.uniform() < 0.6 ? draws.normals(count) : nil
+    dFinal = draws.uniform() < 0.6 ? draws.normals(count) : nil
+  }
+
+  /// Up to 8 shards: all alike, anything, or mostly of none and one token.
+  private static func partition(_ draws: inout Draws) -> [Int] {
+    let ranks = draws.integer(1...8)
+    switch draws.integer(0...3) {
+    case 0: return SequenceLayout.evenShards(tokens: draws.integer(0...200), ranks: ranks)
+    case 1: return (0..<ranks).map { _ in draws.one(of: [0, 0, 1, 1, 2, 40]) }
+    default: return (0..<ranks).map { _ in draws.integer(0...60) }
+    }
+  }
+
+  /// Keys of length 1, for which no step up to 2 lets the state grow. A single channel's are shorter: a step
+  /// near β k² = 1 erases all of the state, and what is left is rounding.
+  private static func unitKeys(_ keys: Matrix, width: Int) -> Matrix {
+    Matrix(keys.rows, keys.columns) { t, c in
+      let head = c / width * width..<(c / width + 1) * width
+      let norm = head.reduce(0) { $0 + keys[t, $1] * keys[t, $1] }.squareRoot()
+      return Double(Float((width == 1 ? 0.6 : 1) * keys[t, c] / norm))
+    }
+  }
+
+  private static func logDecay(_ regime: String, _ draws: inout Draws) -> Float {
+    let u = Float(draws.uniform())
+    return switch regime {
+    case "0": 0
+    case "slow": -0.02 * u
+    case "middling": -0.5 * u
+    case "fast": -2 * u
+    case "resets": draws.uniform() < 0.05 ? -30 : -0.1 * u
+    case "−∞": draws.uniform() < 0.05 ? -.infinity : -0.1 * u
+    case "−8": -8 - u
+    default: draws.one(of: [0, -0.001, -0.5, -5, -50, -1000])
+    }
+  }
+}
