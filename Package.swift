@@ -2,9 +2,11 @@
 import Foundation
 import PackageDescription
 
-/// The instruction set that numeric code is compiled for: `LASP_ARCHITECTURE` (any value that clang's
-/// `-march` takes, such as `native` or `x86-64-v3`), else the best x86-64 level of the building host.
-/// Build for the weakest node of a mixed cluster by setting it.
+/// The instruction set that numeric code is compiled for.
+///
+/// `LASP_ARCHITECTURE` (any value that clang's `-march` takes, such as `native` or `x86-64-v3`),
+/// else the best x86-64 level of the building host. Build for the weakest node of a mixed cluster
+/// by setting it.
 let architecture: String = {
   if let asked = Context.environment["LASP_ARCHITECTURE"], !asked.isEmpty { return asked }
   let cpu = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""

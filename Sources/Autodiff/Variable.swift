@@ -18,7 +18,9 @@ public final class Variable {
   /// Extents of the value.
   public var shape: Shape { value.shape }
 
-  /// Adds a finished gradient. The first is taken as it is; it may be shared with other variables.
+  /// Adds a finished gradient.
+  ///
+  /// The first is taken as it is; it may be shared with other variables.
   public func add(gradient new: Tensor, in workspace: Workspace) {
     guard needsGradient else { return }
     precondition(new.count == value.count, "a gradient \(new.shape) for a value \(value.shape)")

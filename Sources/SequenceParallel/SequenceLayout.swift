@@ -10,8 +10,10 @@ public struct SequenceLayout: Sendable {
   public let rows: Int
   /// Global position of the first token of rank 0's shard: where this segment or window begins.
   public let start: Int
-  /// For each row, the positions (counted from `start`, ascending) at which a document starts and every
-  /// state, convolution and window begins anew. Position 0 is in it only if a document starts there.
+  /// For each row, the positions (counted from `start`, ascending) at which a document starts and
+  /// every state, convolution and window begins anew.
+  ///
+  /// Position 0 is in it only if a document starts there.
   public let documentStarts: [[Int]]
 
   /// Makes a layout.

@@ -7,7 +7,8 @@ public enum VectorMath {
   /// `e^x`; 0 below −87.33, +∞ above 88.72.
   @inlinable @inline(__always)
   public static func exp(_ x: Float) -> Float {
-    let magic: Float = 12_582_912  // 1.5 · 2^23: adding it leaves the nearest integer in the low bits
+    // 1.5 · 2^23: adding it leaves the nearest integer in the low bits.
+    let magic: Float = 12_582_912
     let shifted = magic.addingProduct(x, 1.442_695_04)
     let n = shifted - magic
     let r = x.addingProduct(n, -0.693_145_752).addingProduct(n, -1.428_606_77e-6)

@@ -10,12 +10,16 @@ public final class Workspace: @unchecked Sendable {
   public let team: ThreadTeam
   /// The rank's figures.
   public let counters = Counters()
-  /// Called now and then by long operations, so that messages under way move on: Open MPI progresses only
-  /// when it is called. What it does never changes the order of arithmetic.
+  /// Called now and then by long operations, so that messages under way move on.
+  ///
+  /// Open MPI progresses only when it is called. What it does never changes the order of
+  /// arithmetic.
   public var poll: () throws -> Void = {}
 
-  /// Whether this workspace only rehearses: memory is reserved and messages are counted as in a real step,
-  /// but nothing is computed. It is what the dry run's figures come from.
+  /// Whether this workspace only rehearses: memory is reserved and messages are counted as in a
+  /// real step, but nothing is computed.
+  ///
+  /// It is what the dry run's figures come from.
   public let isRehearsal: Bool
 
   /// Makes a workspace with threads of its own.

@@ -7,7 +7,9 @@ import Models
 import SequenceParallel
 import Tensors
 
-/// `lasp-train`: trains a model over all ranks. Rank 0 alone writes.
+/// `lasp-train`: trains a model over all ranks.
+///
+/// Rank 0 alone writes.
 public enum Trainer {
   /// Trains as asked, on every rank.
   public static func run(_ request: TrainRequest) throws {

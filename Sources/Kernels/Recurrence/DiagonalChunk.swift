@@ -43,8 +43,9 @@ extension DiagonalChunk {
   }
 }
 
-/// The scratch of a chunk, divided. Leading dimensions are whole registers; rows beyond the chunk's tokens
-/// hold anything.
+/// The scratch of a chunk, divided.
+///
+/// Leading dimensions are whole registers; rows beyond the chunk's tokens hold anything.
 struct DiagonalBuffers {
   /// Dimensions, and the most tokens.
   let K, V, C: Int

@@ -1,4 +1,5 @@
 extension DiagonalRecurrence {
+  /// This shard's share of the gradient of its incoming state.
   public func summarizeBackward(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
@@ -26,6 +27,7 @@ extension DiagonalRecurrence {
       ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
   }
 
+  /// What a chunk's gradients owe to the chunk alone.
   public func backwardIntra(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk c: Int,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
@@ -45,6 +47,7 @@ extension DiagonalRecurrence {
       ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
   }
 
+  /// Takes the gradient of the final state.
   public func beginBackward(
     _ final: UnsafePointer<Float>?, _ plan: ChunkPlan, keptBackward: UnsafeMutablePointer<Float>
   ) {
@@ -52,6 +55,7 @@ extension DiagonalRecurrence {
     Rows.copy(final, count: stateCount, into: keptBackward + last * stateCount)
   }
 
+  /// The rest of a chunk's gradients.
   public func backwardInter(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk c: Int,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
@@ -80,6 +84,7 @@ extension DiagonalRecurrence {
       ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
   }
 
+  /// All backward calls for a gradient that is known.
   public func backward(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,

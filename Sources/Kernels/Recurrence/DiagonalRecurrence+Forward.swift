@@ -1,4 +1,5 @@
 extension DiagonalRecurrence {
+  /// The shard's map, and its state from a zero start.
   public func summarize(
     _ head: RecurrenceHead, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>,
     map: UnsafeMutablePointer<Float>, state: UnsafeMutablePointer<Float>,
@@ -32,6 +33,7 @@ extension DiagonalRecurrence {
       ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
   }
 
+  /// What a chunk's output owes to the chunk alone.
   public func outputIntra(
     _ head: RecurrenceHead, _ plan: ChunkPlan, chunk c: Int, kept: UnsafeMutablePointer<Float>,
     o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
@@ -51,6 +53,7 @@ extension DiagonalRecurrence {
       ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
   }
 
+  /// Takes the state before the shard.
   public func begin(
     _ initial: UnsafePointer<Float>?, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>
   ) {
@@ -58,6 +61,7 @@ extension DiagonalRecurrence {
     Rows.copy(resets ? nil : initial, count: stateCount, into: kept)
   }
 
+  /// What a chunk's output owes to what came before it.
   public func outputInter(
     _ head: RecurrenceHead, _ plan: ChunkPlan, chunk c: Int, kept: UnsafeMutablePointer<Float>,
     o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
@@ -84,6 +88,7 @@ extension DiagonalRecurrence {
       ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
   }
 
+  /// All forward calls for a state that is known.
   public func forward(
     _ head: RecurrenceHead, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>,
     initial: UnsafePointer<Float>?, o: MutableTokenRows, final: UnsafeMutablePointer<Float>,

@@ -28,6 +28,7 @@ public struct DiagonalRecurrence: RecurrenceKernel {
   public let decay: Decay
   /// What multiplies `q`.
   public let scale: Float
+  /// Tokens in a full chunk.
   public let chunkLength: Int
 
   /// The recurrence for states of shape `[K, V]`.
@@ -45,8 +46,11 @@ public struct DiagonalRecurrence: RecurrenceKernel {
     (self.decay, self.scale, self.chunkLength) = (decay, scale, chunkLength)
   }
 
+  /// A number a key channel where the decay is a vector, else one number.
   public var mapKind: StateMapKind { decay == .vector ? .vector : .scalar }
+  /// True without decay and with a fixed one.
   public var isMapKnown: Bool { decay == .none || decay == .fixed }
+  /// Floats of scratch that a call needs.
   public var scratchCount: Int {
     decay == .vector ? VectorDecayChunk.scratchCount(self) : ScalarDecayChunk.scratchCount(self)
   }

@@ -22,7 +22,9 @@ public struct MutableTokenRows: @unchecked Sendable {
   /// Floats from one token to the next.
   public let stride: Int
   /// Whether the first write adds to what is there instead of replacing it: a gradient that heads
-  /// share. Such heads must run one after another.
+  /// share.
+  ///
+  /// Such heads must run one after another.
   public let accumulates: Bool
 
   /// Rows that begin at `base`, `stride` floats apart.
@@ -40,7 +42,9 @@ public struct MutableTokenRows: @unchecked Sendable {
 public struct RecurrenceHead: Sendable {
   /// Queries, keys (`K` floats a token) and values (`V` floats a token).
   public var q, k, v: TokenRows
-  /// Log decay from data, ≤ 0, in nats: 1 or `K` floats a token. Values below −80 count as −80.
+  /// Log decay from data, ≤ 0, in nats: 1 or `K` floats a token.
+  ///
+  /// Values below −80 count as −80.
   public var g: TokenRows?
   /// The delta rule's step: 1 float a token.
   public var beta: TokenRows?

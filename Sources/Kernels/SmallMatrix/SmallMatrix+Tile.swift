@@ -52,7 +52,9 @@ extension SmallMatrix {
       }
     }
 
-    /// `R` rows by `N` registers, summed in registers. The last register has `count` lanes.
+    /// `R` rows by `N` registers, summed in registers.
+    ///
+    /// The last register has `count` lanes.
     @inline(__always)
     private func tile<let R: Int, let N: Int, let RN: Int>(
       _ i: Int, _ j: Int, _ count: Int, _ width: TileColumns<N>, _ size: TileRows<R, RN>,

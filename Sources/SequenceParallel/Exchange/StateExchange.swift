@@ -58,8 +58,10 @@ public struct SeamProblem {
   }
 }
 
-/// A transfer under way. The op that owns it calls, in this order: `advance` as often as it likes once its
-/// summary is ready, and `finish`. Results do not depend on when anything arrives.
+/// A transfer under way.
+///
+/// The op that owns it calls, in this order: `advance` as often as it likes once its summary is
+/// ready, and `finish`. Results do not depend on when anything arrives.
 public protocol StateTransfer: AnyObject {
   /// Tells that `maps` and `sums` are there, and moves on what can move without waiting.
   func summaryReady() throws
