@@ -149,8 +149,10 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     }
   }
 
-  /// Keys of length 1, for which no step up to 2 lets the state grow. A single channel's are shorter: a step
-  /// near β k² = 1 erases all of the state, and what is left is rounding.
+  /// Keys of length 1, for which no step up to 2 lets the state grow.
+  ///
+  /// A single channel's are shorter: a step near β k² = 1 erases all of the state, and what is left
+  /// is rounding.
   private static func unitKeys(_ keys: Matrix, width: Int) -> Matrix {
     Matrix(keys.rows, keys.columns) { t, c in
       let head = c / width * width..<(c / width + 1) * width
