@@ -32,7 +32,9 @@ public final class RecurrenceWorkload {
       }
       return buffer
     }
-    inputs = random(tokens * heads * (2 * K + V), -0.3...0.3)
+    // Keys of length about 1, so that states of the delta rules stay bounded.
+    let bound = 1.7 / Float(K).squareRoot()
+    inputs = random(tokens * heads * (2 * K + V), -bound...bound)
     decays = random(tokens * heads * max(decayWidth, 1), -0.1...0)
     betas = random(tokens * heads, 0...1)
     dO = random(tokens * heads * V, -1...1)
