@@ -3,10 +3,10 @@ import Tensors
 /// Associative recall: pairs early in the sequence, questions about them later.
 ///
 /// Concretely: each key gets a random value. The first part of the sequence holds one token for each
-/// (key, value) pair, at random places; every place after it is, with the query density's probability,
-/// a key, whose target is the value of its pair. All else is filler without a target. A model answers
-/// better than one in `values` only if its state carries the pairs across the filler, and across
-/// every rank in between.
+/// (key, value) pair, at random places. Every other place is a question with the query density's
+/// probability: a key whose pair has been read, and the target is its value. All else is filler without
+/// a target. A model answers better than one in `values` only if its state carries the pairs across the
+/// filler, and across every rank in between.
 ///
 /// | tokens | are |
 /// |---|---|
@@ -91,8 +91,8 @@ public struct RecallTask: TrainingCorpus {
       for (index, position) in batch.positions.enumerated() {
         var input = keys * values + keys + values
         var (target, origin) = (-1, -1)
-        if position >= pairPlaces, let key = query(at: position, random) {
-          let pair = pair(key)
+        // A question may come as soon as its pair has been read; later ones cross every shard between.
+        if let key = query(at: position, random), case let pair = pair(key), pair.place < position {
           input = keys * values + key
           (target, origin) = (keys * values + keys + pair.value, pair.place)
         }
@@ -103,8 +103,9 @@ public struct RecallTask: TrainingCorpus {
       for key in 0..<keys {
         let pair = pair(key)
         if batch.positions.contains(pair.place) {
-          batch.inputs[first + pair.place - batch.positions.lowerBound] =
-            Int32(key * values + pair.value)
+          let index = first + pair.place - batch.positions.lowerBound
+          batch.inputs[index] = Int32(key * values + pair.value)
+          (batch.targets[index], batch.origins[index]) = (-1, -1)
         }
       }
     }

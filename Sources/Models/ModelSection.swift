@@ -58,7 +58,7 @@ public struct ModelSection: ConfigurationSection, Equatable {
       .integers("lrpe_layers", "Blocks, from 0, with TNL's learned rotary positions."),
       .boolean("bias", false, "Whether linear layers have biases."),
       .boolean("scale_embedding", true, "Whether embeddings are multiplied by √dimension."),
-      .number("init_std", 0.02, above: 0, "Standard deviation of the initial weights."),
+      .number("init_std", 0.1, above: 0, "Standard deviation of the initial weights."),
       .boolean("tie_embeddings", false, "Whether the head uses the embedding's weights."),
       .string("from", nil, "Model folder to start from: its shape and weights replace these keys."),
     ])

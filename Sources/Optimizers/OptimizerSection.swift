@@ -26,7 +26,7 @@ public struct OptimizerSection: ConfigurationSection, Equatable {
     "optimizer", "How gradients become new weights.",
     [
       .choice("name", "adamw", of: ["adamw"], "Update rule."),
-      .number("learning_rate", 5e-3, above: 0, "Learning rate after the warmup, its peak."),
+      .number("learning_rate", 2e-3, above: 0, "Learning rate after the warmup, its peak."),
       .number("beta1", 0.9, from: 0, below: 1, "Decay of the mean of gradients."),
       .number("beta2", 0.95, from: 0, below: 1, "Decay of the mean of squared gradients."),
       .number("epsilon", 1e-8, above: 0, "Added to the root of the mean square."),

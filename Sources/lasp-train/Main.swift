@@ -50,7 +50,8 @@ struct LaspTrain: ParsableCommand {
       """,
     version: Release.version,
     subcommands: [
-      TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, ConfigCommand.self,
+      TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, BenchmarkCommand.self,
+      ConfigCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }

@@ -32,7 +32,7 @@ public struct TrainingSection: ConfigurationSection, Equatable {
     "training", "How much is trained, in what portions.",
     [
       .integer("steps", 300, from: 1, unit: "steps", "Optimizer steps to run."),
-      .integer("batch", 16, from: 1, unit: "sequences", "Batch of a step over the whole world."),
+      .integer("batch", 32, from: 1, unit: "sequences", "Batch of a step over the whole world."),
       .integer("accumulation", 1, from: 1, "Portions in which a step's batch is computed."),
       .integer("seed", 1, "Seed of initial weights, data order and tasks."),
       .boolean("recompute", false, "Keep no activations inside blocks; compute them again."),
