@@ -278,18 +278,4 @@ extension DeltaRecurrence {
     }
     emit(work.db, gates, chunk, columns, into: dg)
   }
-
-  private func emit(
-    _ source: UnsafePointer<Float>, _ stride: Int, _ chunk: DeltaChunk, _ columns: Int,
-    scale: Float = 1, into target: MutableTokenRows
-  ) {
-    for i in 0..<chunk.tokens.count {
-      let (from, to) = (source + i * stride, target[chunk.tokens.lowerBound + i])
-      if target.accumulates {
-        for x in 0..<columns { to[x] = to[x].addingProduct(scale, from[x]) }
-      } else {
-        for x in 0..<columns { to[x] = scale * from[x] }
-      }
-    }
-  }
 }

@@ -80,6 +80,30 @@ extension DeltaRecurrence {
     }
   }
 
+  /// Writes a chunk's rows out without their padding, past the caches where they are not added to what is there.
+  func emit(
+    _ source: UnsafePointer<Float>, _ stride: Int, _ chunk: DeltaChunk, _ columns: Int,
+    scale: Float = 1, into target: MutableTokenRows
+  ) {
+    let factor = Lanes(repeating: scale)
+    for i in 0..<chunk.tokens.count {
+      let (from, to) = (source + i * stride, target[chunk.tokens.lowerBound + i])
+      if target.accumulates {
+        for x in 0..<columns { to[x] = to[x].addingProduct(scale, from[x]) }
+      } else {
+        var x = 0
+        while x &+ Lanes.width <= columns {
+          (factor * Lanes.load(from + x)).stream(to + x)
+          x &+= Lanes.width
+        }
+        while x < columns {
+          to[x] = scale * from[x]
+          x &+= 1
+        }
+      }
+    }
+  }
+
   /// `e^g`, `e^b`, `e^{b_C−b}` and `e^{b_C}` of a gate per head, or of none.
   private func loadGates(_ head: RecurrenceHead, _ chunk: DeltaChunk, _ work: DeltaWorkspace) {
     guard gate == .scalar else {

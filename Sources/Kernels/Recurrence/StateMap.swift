@@ -69,9 +69,8 @@ public struct StateMap: Sendable {
     case .scalar: output[0] = later[0] * earlier[0]
     case .vector: for d in 0..<K { output[d] = later[d] * earlier[d] }
     case .matrix:
-      output.update(repeating: 0, count: K * K)
-      StateMap(.matrix, keyDimension: K, valueDimension: K)
-        .apply(later, transposed: false, earlier, adding: output, into: output)
+      SmallMatrix.multiply(
+        later, lda: K, earlier, ldb: K, into: output, ldc: K, rows: K, columns: K, inner: K)
     }
   }
 
@@ -80,22 +79,16 @@ public struct StateMap: Sendable {
     adding sum: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>
   ) {
     let (K, V) = (keyDimension, valueDimension)
+    if kind == .matrix {
+      if output != UnsafeMutablePointer(mutating: sum) { output.update(from: sum, count: K * V) }
+      return SmallMatrix.multiply(
+        map, lda: K, transposed: transposed, input, ldb: V, into: output, ldc: V, rows: K,
+        columns: V, inner: K, store: .add)
+    }
     for d in 0..<K {
-      let target = output + d * V
-      let addend = sum + d * V
-      switch kind {
-      case .scalar, .vector:
-        let factor = map[kind == .scalar ? 0 : d]
-        let source = input + d * V
-        for x in 0..<V { target[x] = addend[x].addingProduct(factor, source[x]) }
-      case .matrix:
-        for x in 0..<V { target[x] = addend[x] }
-        for e in 0..<K {
-          let factor = transposed ? map[e * K + d] : map[d * K + e]
-          let source = input + e * V
-          for x in 0..<V { target[x] = target[x].addingProduct(factor, source[x]) }
-        }
-      }
+      let (target, addend, source) = (output + d * V, sum + d * V, input + d * V)
+      let factor = map[kind == .scalar ? 0 : d]
+      for x in 0..<V { target[x] = addend[x].addingProduct(factor, source[x]) }
     }
   }
 }
