@@ -24,15 +24,15 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   /// - Parameters:
   ///   - deadline: Seconds that a wait may last.
   ///   - library: MPI, started.
-  init(library: MPILibrary, deadline: Double = Watch.usualDeadline) throws(MessagePassingError) {
+  ///   - handle: MPI's communicator of all ranks.
+  init(
+    library: MPILibrary, over handle: MPI_Comm? = lasp_comm_world(),
+    deadline: Double = Watch.usualDeadline
+  ) throws(MessagePassingError) {
     self.library = library
-    handle = lasp_comm_world()
+    self.handle = handle
     (rank, size) = try library.place(in: handle)
     watch = Watch(worldRank: rank, deadline: deadline)
-    guard library.hasStarted else { return }
-    var twin: MPI_Comm?
-    try library.check(MPI_Comm_dup(handle, &twin), "MPI_Comm_dup")
-    library.finalizeAtExit(try MPICommunicator(twin, from: self))
   }
 
   private init(_ handle: MPI_Comm?, from other: MPICommunicator) throws(MessagePassingError) {
@@ -115,14 +115,15 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Prints `rank 3 (host): message` and ends every rank of the job within seconds.
+  ///
+  /// Where several ranks end the job at the same moment, the first of them prints.
   public func abort(_ message: String, code: Int32) -> Never {
-    printFailure("\(name): \(message)")
-    endAllRanks(code: code)
-  }
-
-  /// Ends every rank of the job within seconds, without a word.
-  func endAllRanks(code: Int32) -> Never {
-    alarm(5)  // should MPI itself hang
+    alarm(15)  // should MPI itself hang
+    if library.isFirstToEnd(patience: watch.worldRank == 0 ? 0.05 : 0.5) {
+      printFailure("\(name): \(message)")
+    } else {
+      sleep(10)  // the other rank ends this one
+    }
     MPI_Abort(lasp_comm_world(), code)
     _exit(code)
   }

@@ -1,30 +1,35 @@
 import COpenMPI
 import Glibc
+import Measurement
 import Synchronization
 
 /// Open MPI in this process: how it starts and ends, how it reports errors, and how a wait gives way.
-final class MPILibrary: Sendable {
+final class MPILibrary: @unchecked Sendable {
   /// The most bytes of one call to MPI, whose counts are 32-bit: longer ones are sent in pieces.
   let largestPiece: Int
-  /// Whether MPI was started by this object, and not before.
-  let hasStarted: Bool
+  /// A communicator of all ranks on which they speak about the end, and nothing else.
+  private(set) var ending: MPI_Comm?
   /// Whether this machine has fewer cores than ranks, so that a waiting rank takes time from others.
   private let isCrowded = Atomic<Bool>(false)
   private let dropped = Mutex<MessagePassingError?>(nil)
 
   /// Starts MPI, unless it has been started.
   ///
-  /// - Parameter largestPiece: The most bytes of one call.
-  init(largestPiece: Int = 1 << 30) throws(MessagePassingError) {
+  /// - Parameters:
+  ///   - largestPiece: The most bytes of one call.
+  ///   - deadline: Seconds that a rank waits for the others at the end.
+  init(largestPiece: Int = 1 << 30, deadline: Double = Watch.usualDeadline)
+    throws(MessagePassingError)
+  {
     self.largestPiece = largestPiece
     var isInitialized: Int32 = 0
     MPI_Initialized(&isInitialized)
-    guard isInitialized == 0 else {
-      hasStarted = false
-      return
-    }
-    hasStarted = true
+    if isInitialized == 0 { try start() }
+    try check(MPI_Comm_dup(lasp_comm_world(), &ending), "MPI_Comm_dup")
+    if isInitialized == 0 { try finalizeAtExit(deadline: deadline) }
+  }
 
+  private func start() throws(MessagePassingError) {
     // Without this a waiting rank spins where the computing ones need the core.
     setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0)
     // Where a container forbids it, Open MPI would copy from other ranks' memory in vain.
@@ -82,20 +87,52 @@ final class MPILibrary: Sendable {
   }
 
   /// Ends MPI when the program ends well; if it ends with an error, the launcher shall end all ranks.
-  ///
-  /// - Parameter ending: A communicator of all ranks that nothing else uses.
-  func finalizeAtExit(_ ending: MPICommunicator) {
+  private func finalizeAtExit(deadline: Double) throws(MessagePassingError) {
+    let all = try MPICommunicator(library: self, over: ending, deadline: deadline)
     on_exit(
       { status, raw in
         guard status == 0 else { return }
         // MPI waits for all ranks without a deadline: so they meet before.
-        let ending = Unmanaged<MPICommunicator>.fromOpaque(raw!).takeRetainedValue()
+        let all = Unmanaged<MPICommunicator>.fromOpaque(raw!).takeRetainedValue()
         do {
-          try ending.synchronize(for: "all ranks to end")
-          try ending.library.check(MPI_Finalize(), "MPI_Finalize")
+          try all.synchronize(for: "all ranks to end")
+          try all.library.check(MPI_Finalize(), "MPI_Finalize")
         } catch {
-          ending.fail(error)
+          all.fail(error)
         }
-      }, Unmanaged.passRetained(ending).toOpaque())
+      }, Unmanaged.passRetained(all).toOpaque())
+  }
+
+  /// Tells all ranks that this one ends the job, and says whether it is the one to say why.
+  ///
+  /// Ranks that meet the same mistake end the job together. The one that speaks is the first, and of those
+  /// that come to it at the same moment the one of the lowest number.
+  ///
+  /// - Parameter patience: Seconds to listen to ranks of lower numbers.
+  func isFirstToEnd(patience: Double) -> Bool {
+    guard let (rank, size) = try? place(in: ending) else { return true }
+    if hasWord(from: 0..<size) { return false }
+    let word = UnsafeMutablePointer<Int32>.allocate(capacity: 1)  // MPI may read it until the end
+    word.initialize(to: Int32(rank))
+    for other in 0..<size where other != rank {
+      var request: MPI_Request?
+      _ = MPI_Isend(word, 4, lasp_byte(), Int32(other), endTag, ending, &request)
+    }
+    let end = Clock.seconds + patience
+    repeat {
+      if hasWord(from: 0..<rank) { return false }
+      usleep(1000)
+    } while Clock.seconds < end
+    return true
+  }
+
+  private var endTag: Int32 { 1 }
+
+  /// Whether one of these ranks has said that it ends the job.
+  private func hasWord(from ranks: Range<Int>) -> Bool {
+    ranks.contains { rank in
+      var isThere: Int32 = 0
+      return MPI_Iprobe(Int32(rank), endTag, ending, &isThere, nil) == MPI_SUCCESS && isThere != 0
+    }
   }
 }

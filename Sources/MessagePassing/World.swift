@@ -28,7 +28,7 @@ public struct World: Sendable {
       return World(communicator: communicator, host: try Host(neighbours: communicator))
     }
     Affinity.widenIfBoundByDefault(environment: environment)
-    let library = try MPILibrary()
+    let library = try MPILibrary(deadline: deadline)
     let communicator = try MPICommunicator(library: library, deadline: deadline)
     if let complaint = launcher.complaint(worldSize: communicator.size) {
       throw .launcher(complaint)
@@ -57,7 +57,7 @@ extension Communicator {
   public func fail(_ error: any Error, code: Int32 = 1) -> Never {
     if case .peerFailed(let rank, let reason)? = error as? MessagePassingError {
       // The rank that failed ends the job; should it be unable to, this one does.
-      sleep(3)
+      sleep(10)
       abort("rank \(rank) failed: \(reason)", code: code)
     }
     abort("\(error)", code: code)

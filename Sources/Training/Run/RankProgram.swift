@@ -1,5 +1,4 @@
 import Configuration
-import Foundation
 import MessagePassing
 import Tensors
 
@@ -16,10 +15,6 @@ enum RankProgram {
       try body(world, Workspace(threads: threads))
     } catch {
       guard world.communicator.size > 1 else { throw error }
-      // Where every rank finds the same mistake, the first one says so and ends the others.
-      if world.communicator.rank > 0, !(error is MessagePassingError) {
-        Thread.sleep(forTimeInterval: 1.5)
-      }
       world.fail(error, code: error is ConfigurationError ? 2 : 1)
     }
   }
