@@ -122,7 +122,7 @@ private func selfMessage(_ world: any Communicator) throws {
 }
 
 private func reduce(_ world: any Communicator) throws {
-  for count in [1, 7, 10_001] {
+  for count in [1, 7, 10_001, 300_001] {
     for operation in [ReduceOperation.sum, .minimum, .maximum] {
       let memory = Memory<Float>(count) { number(world.rank, $0) }
       try world.allReduce(memory.buffer, operation).wait(for: "a reduction")
@@ -140,7 +140,7 @@ private func reduce(_ world: any Communicator) throws {
 }
 
 private func reduceDoubles(_ world: any Communicator) throws {
-  let memory = Memory<Double>(333) { Double($0) / 3 + Double(world.rank) }
+  let memory = Memory<Double>(50_003) { Double($0) / 3 + Double(world.rank) }
   try world.allReduce(memory.buffer, .sum).wait(for: "a reduction")
   for (index, value) in memory.array.enumerated() {
     let ranks = Double(world.size)
