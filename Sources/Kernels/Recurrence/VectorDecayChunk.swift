@@ -56,7 +56,9 @@ struct VectorDecayChunk: DiagonalChunk {
     let (n, K, ldK) = (range.count, buffers.K, buffers.ldK)
     buffers.tokens = n
     let g = decays(head)
-    let base = g[range.lowerBound]
+    // Row by row first: walking up a channel would wait for each row's memory.
+    let own = buffers.term
+    buffers.load(g, range, K, into: own, ld: ldK)
     isMild = true
     for d in stride(from: 0, to: K, by: Lanes.width) {
       let count = min(Lanes.width, K - d)
@@ -67,7 +69,7 @@ struct VectorDecayChunk: DiagonalChunk {
         sum.high.store(after + x)
         sum.low.store(afterLow + x)
         sum.exponential.store(outward + x)
-        sum.add(clamped(Lanes.load(base + (i &* g.stride &+ d), count: count)))
+        sum.add(clamped(Lanes.load(own + x, count: count)))
         i &-= 1
       }
       sum.exponential.store(buffers.totals + d)
@@ -85,7 +87,7 @@ struct VectorDecayChunk: DiagonalChunk {
       let count = min(Lanes.width, K - d)
       var sum = CompensatedSum()
       for i in 0..<n {
-        sum.add(clamped(Lanes.load(base + (i &* g.stride &+ d), count: count)))
+        sum.add(clamped(Lanes.load(own + (i &* ldK &+ d), count: count)))
         sum.exponential.store(inward + (i &* ldK &+ d))
       }
     }
