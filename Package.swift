@@ -29,6 +29,7 @@ let numeric: [SwiftSetting] =
     .unsafeFlags(["-O"], .when(configuration: .debug)),
     .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
   ] + (wide ? [.define("LASP_AVX512"), .unsafeFlags(wideLoops)] : [])
+  + (["x86-64", "x86-64-v2"].contains(architecture) ? [] : [.define("LASP_AVX2")])
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let argumentParser = Target.Dependency.product(

@@ -1,4 +1,4 @@
-// OpenBLAS as Swift sees it: its own C interface, and what this CPU and this build can do.
+// OpenBLAS as Swift sees it: its own C interface, and what this CPU can do.
 #ifndef LASP_COPENBLAS_SHIM_H
 #define LASP_COPENBLAS_SHIM_H
 #include <cblas.h>
@@ -16,17 +16,6 @@ static inline int lasp_cpu_vectors(void) {
       !__builtin_cpu_supports("avx512vl"))
     return lasp_vectors_avx2;
   return lasp_vectors_avx512;
-#else
-  return lasp_vectors_none;
-#endif
-}
-
-/// What the including code is compiled for.
-static inline int lasp_build_vectors(void) {
-#if defined(__AVX512F__)
-  return lasp_vectors_avx512;
-#elif defined(__AVX2__)
-  return lasp_vectors_avx2;
 #else
   return lasp_vectors_none;
 #endif

@@ -15,11 +15,11 @@ public enum CoreType {
   /// exits with code 1.
   public static func choose() {
     // No vector code may run before this check.
-    if lasp_cpu_vectors() < lasp_build_vectors() {
+    if lasp_cpu_vectors() < buildVectors {
       refuse()
     }
     guard getenv("OPENBLAS_CORETYPE") == nil, getenv(guardVariable) == nil,
-      let better = better(than: BLAS.coreName, vectors: lasp_build_vectors())
+      let better = better(than: BLAS.coreName, vectors: buildVectors)
     else { return }
     setenv("OPENBLAS_CORETYPE", better, 1)
     setenv(guardVariable, "1", 1)
@@ -29,7 +29,7 @@ public enum CoreType {
 
   /// A sentence for the log where the user has chosen slower kernels than this program would have.
   public static var advice: String? {
-    guard let better = better(than: BLAS.coreName, vectors: lasp_build_vectors()) else {
+    guard let better = better(than: BLAS.coreName, vectors: buildVectors) else {
       return nil
     }
     return "OpenBLAS runs with its \(BLAS.coreName) kernels; without OPENBLAS_CORETYPE in the "
@@ -45,6 +45,18 @@ public enum CoreType {
       return wide.union(["Haswell", "Zen", "Excavator"]).contains(core) ? nil : "Haswell"
     default: return nil
     }
+  }
+
+  /// What this module is compiled for. A C function would tell what its caller is compiled for, which may
+  /// be another module once it is inlined.
+  static var buildVectors: Int32 {
+    #if LASP_AVX512
+      Int32(lasp_vectors_avx512)
+    #elseif LASP_AVX2
+      Int32(lasp_vectors_avx2)
+    #else
+      Int32(lasp_vectors_none)
+    #endif
   }
 
   /// Set for the program that was started again, so that this happens once.

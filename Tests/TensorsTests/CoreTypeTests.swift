@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test("This CPU has the instructions that the tests are built for")
-  func builds() { #expect(lasp_cpu_vectors() >= lasp_build_vectors()) }
+  func builds() { #expect(lasp_cpu_vectors() >= CoreType.buildVectors) }
 
   @Test("Choosing comes back in a program that has the kernels it should have")
   func choose() async {
