@@ -82,6 +82,7 @@ struct ModelRun: Sendable {
       workspace: workspace, sequence: counting, exchange: ChainExchange())
     let store = WholeParameters(table: model.table, gradients: true, pool: workspace.pool)
     store.values.pointer.update(from: weights, count: weights.count)
+    store.clearGradients()
     let layout = layout(rank: world.rank, ranks: world.size)
     let pass = SequencePass(context: context, layout: layout)
     let tape = Tape(workspace: workspace, parameters: store, recording: true)
