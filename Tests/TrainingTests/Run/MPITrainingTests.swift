@@ -1,0 +1,45 @@
+import Foundation
+import MessagePassing
+import Tensors
+import Testing
+
+@testable import Training
+
+/// What is run by every rank of `mpirun -n P <test bundle> --filter MPI`; alone it is skipped.
+@Suite(
+  "Training on ranks that are processes", .serialized,
+  .enabled(
+    if: ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_SIZE"] != nil,
+    "runs under mpirun"))
+struct MPITrainingTests {
+  private static let world = Result { try World.start(deadline: 60).communicator }
+
+  init() { BLAS.setThreads(1) }
+
+  @Test("A run has the loss of one rank at every step")
+  func ranks() throws {
+    let world = try Self.world.get()
+    let run = try SmallRun("training.steps=20")
+    let alone = try run.train(on: SoloCommunicator())
+    let result = try run.train(on: world)
+    #expect(greatestDifference(result.losses, alone.losses) < 1e-5)
+    #expect(greatestDifference(result.norms, alone.norms) < 1e-5)
+  }
+
+  @Test("A run has the loss of one rank when every process has sequences of its own")
+  func data() throws {
+    let world = try Self.world.get()
+    let batch = "training.batch=\(2 * world.size)"
+    let alone = try SmallRun("training.steps=20", batch).train(on: SoloCommunicator())
+    let result = try SmallRun("training.steps=20", batch, "parallel.data=\(world.size)")
+      .train(on: world)
+    #expect(greatestDifference(result.losses, alone.losses) < 1e-5)
+  }
+
+  @Test("The same run twice is bitwise equal")
+  func repeats() throws {
+    let world = try Self.world.get()
+    let run = try SmallRun("training.steps=10")
+    #expect(try run.train(on: world) == run.train(on: world))
+  }
+}

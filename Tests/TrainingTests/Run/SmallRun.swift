@@ -1,0 +1,76 @@
+import Configuration
+import MessagePassing
+import Tensors
+
+@testable import Training
+
+/// A run on the recall task that is so small that many of them take a second.
+struct SmallRun: Sendable {
+  let configuration: RunConfiguration
+
+  /// The run, with keys changed.
+  init(_ overrides: String...) throws {
+    let small = [
+      "threads=1", "model.dimension=16", "model.depth=2", "model.heads=2", "model.glu=24",
+      "model.init_std=0.1", "sequence.length=61", "training.batch=4", "training.steps=50",
+      "optimizer.learning_rate=1e-3", "schedule.warmup=5", "log.every=1000000",
+    ]
+    configuration = try RunConfiguration.load(overrides: (small + overrides).map { Override($0) })
+  }
+
+  /// What a rank ends with.
+  struct Result: Sendable, Equatable {
+    var losses: [Double] = []
+    var norms: [Double] = []
+    var weights: [Float] = []
+    /// Bytes sent in the last step.
+    var gradientBytes = 0
+    var stateBytes = 0
+    /// Numbers of all parameters.
+    var parameters = 0
+  }
+
+  /// A rank's part, with the weights that the seed gives.
+  func make(on world: any Communicator) throws -> TrainingRun {
+    let setup = try RunSetup(configuration)
+    let run = try TrainingRun(
+      configuration, corpus: setup.corpus, model: setup.model, world: world,
+      workspace: Workspace())
+    run.initializeWeights()
+    return run
+  }
+
+  /// Trains all steps on this rank.
+  func train(on world: any Communicator) throws -> Result {
+    let run = try make(on: world)
+    var result = Result(parameters: run.model.table.count)
+    for step in 0..<configuration.training.steps {
+      run.context.counters.reset()
+      let outcome = try run.step(step)
+      result.losses.append(outcome.loss)
+      result.norms.append(outcome.gradientNorm)
+    }
+    result.gradientBytes = run.context.counters.gradientBytesSent
+    result.stateBytes = run.context.counters.stateBytesSent
+    result.weights = run.weights
+    return result
+  }
+
+  /// Trains all steps on ranks that are threads.
+  func train(ranks: Int) throws -> [Result] {
+    try ThreadCommunicator.run(ranks: ranks, deadline: 60) { try train(on: $0) }
+  }
+}
+
+extension TrainingRun {
+  /// A copy of all weights.
+  var weights: [Float] {
+    Array(UnsafeBufferPointer(start: store.values.pointer, count: model.table.count))
+  }
+}
+
+/// The greatest difference of two curves at any step, relative to the second.
+func greatestDifference(_ a: [Double], _ b: [Double]) -> Double {
+  precondition(a.count == b.count, "\(a.count) and \(b.count) steps")
+  return zip(a, b).map { abs($0 - $1) / abs($1) }.max() ?? 0
+}
