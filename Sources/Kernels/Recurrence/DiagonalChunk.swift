@@ -19,6 +19,8 @@ protocol DiagonalChunk {
   func addToState(from state: UnsafePointer<Float>?, into next: UnsafeMutablePointer<Float>)
   /// After `q`: what `outputInter` multiplies.
   func prepareInter()
+  /// After `k`: what `outputIntra` and `gradientsIntra` multiply beside the rows themselves.
+  func prepareIntra()
   /// After `q`, `k` and `v`: `o ← P V`.
   func outputIntra()
 
@@ -29,7 +31,7 @@ protocol DiagonalChunk {
     from dState: UnsafePointer<Float>?, into next: UnsafeMutablePointer<Float>)
   /// After `q`, `k`, `v` and `dO`: `dq`, `dk`, `dv` and `dg` of the chunk's own tokens.
   func gradientsIntra()
-  /// After `q`, `k`, `v`, `dO` and both prepared: adds what crosses the chunk to `dq`, `dk`, `dv`; sets `dg` to that.
+  /// After `q`, `k`, `v`, `dO` and all prepared: adds what crosses the chunk to `dq`, `dk`, `dv`; sets `dg` to that.
   func gradientsInter(_ state: UnsafePointer<Float>, _ dState: UnsafePointer<Float>)
 }
 
@@ -136,10 +138,9 @@ struct DiagonalBuffers {
     load(gradient.dO, range, V, into: dO, ld: ldV)
   }
 
-  /// Writes `o`.
-  func storeO(_ rows: MutableTokenRows, _ range: Range<Int>) {
-    Rows.stream(
-      o, stride: ldV, rows: tokens, columns: V, into: rows[range.lowerBound], ld: rows.stride)
+  /// Writes `o`: past the caches, unless it will be read again soon.
+  func storeO(_ rows: MutableTokenRows, _ range: Range<Int>, isReadAgain: Bool = false) {
+    write(o, ldV, V, rows, range, isReadAgain)
   }
 
   /// `o ← stored o`.
@@ -164,12 +165,23 @@ struct DiagonalBuffers {
     }
   }
 
-  /// Writes `dq`, `dk` and `dv`.
-  func store(_ gradient: RecurrenceGradient, _ range: Range<Int>) {
+  /// Writes `dq`, `dk` and `dv`, likewise.
+  func store(_ gradient: RecurrenceGradient, _ range: Range<Int>, isReadAgain: Bool = false) {
     forEachGradient(gradient) { own, rows, columns, ld in
-      Rows.stream(
-        own, stride: ld, rows: tokens, columns: columns, into: rows[range.lowerBound],
-        ld: rows.stride)
+      write(own, ld, columns, rows, range, isReadAgain)
+    }
+  }
+
+  @inline(__always)
+  private func write(
+    _ own: UnsafePointer<Float>, _ ld: Int, _ columns: Int, _ rows: MutableTokenRows,
+    _ range: Range<Int>, _ isReadAgain: Bool
+  ) {
+    let target = rows[range.lowerBound]
+    if isReadAgain {
+      Rows.copy(own, stride: ld, rows: tokens, columns: columns, into: target, ld: rows.stride)
+    } else {
+      Rows.stream(own, stride: ld, rows: tokens, columns: columns, into: target, ld: rows.stride)
     }
   }
 

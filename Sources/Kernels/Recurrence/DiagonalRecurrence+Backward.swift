@@ -37,10 +37,10 @@ extension DiagonalRecurrence {
       var chunk = chunk
       let range = plan.chunks[c]
       load(&chunk, head, gradient, range)
-      chunk.prepareState()
+      chunk.prepareIntra()
       chunk.gradientsIntra()
       chunk.buffers.addStored(gradient, range)
-      chunk.buffers.store(gradient, range)
+      chunk.buffers.store(gradient, range, isReadAgain: true)
       storeDG(chunk, gradient, range, adds: gradient.dg?.accumulates ?? false)
     }
     decay == .vector

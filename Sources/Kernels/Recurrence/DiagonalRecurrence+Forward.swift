@@ -45,9 +45,9 @@ extension DiagonalRecurrence {
       chunk.buffers.loadQ(head, range)
       chunk.buffers.loadK(head, range)
       chunk.buffers.loadV(head, range)
-      chunk.prepareState()
+      chunk.prepareIntra()
       chunk.outputIntra()
-      chunk.buffers.storeO(o, range)
+      chunk.buffers.storeO(o, range, isReadAgain: true)
     }
     decay == .vector
       ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))

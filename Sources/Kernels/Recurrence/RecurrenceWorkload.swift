@@ -11,7 +11,8 @@ public final class RecurrenceWorkload {
   private let plan: ChunkPlan
   private let inputs, decays, betas, o, dO, dq, dk, dv, dDecays,
     dBetas: UnsafeMutableBufferPointer<Float>
-  private let kept, keptBackward, scratch, state: UnsafeMutableBufferPointer<Float>
+  private let kept, keptBackward, scratch, state,
+    map: UnsafeMutableBufferPointer<Float>
   private let decayWidth: Int
 
   /// Makes the data: `q`, `k`, `v` in rows of `H · (2K + V)` floats, log decays in [−0.1, 0].
@@ -45,36 +46,102 @@ public final class RecurrenceWorkload {
     dDecays = RecurrenceWorkload.allocate(tokens * heads * max(decayWidth, 1))
     dBetas = RecurrenceWorkload.allocate(tokens * heads)
     kept = RecurrenceWorkload.allocate(heads * kernel.keptCount(plan))
-    keptBackward = RecurrenceWorkload.allocate(kernel.keptBackwardCount(plan))
+    keptBackward = RecurrenceWorkload.allocate(heads * kernel.keptBackwardCount(plan))
     scratch = RecurrenceWorkload.allocate(kernel.scratchCount)
     state = RecurrenceWorkload.allocate(K * V)
+    map = RecurrenceWorkload.allocate(kernel.mapKind.count(K))
   }
 
   deinit {
     for buffer in [
       inputs, decays, betas, o, dO, dq, dk, dv, dDecays, dBetas, kept, keptBackward, scratch, state,
+      map,
     ] { free(buffer.baseAddress) }
   }
 
   /// Runs all heads forward and backward once, and gives the seconds of processor time of each.
-  public func run() -> (forward: Double, backward: Double) {
+  ///
+  /// - Parameters:
+  ///   - arriving: Whether the state comes from another rank, so that the work is in the parts that go on
+  ///     before it is there and after; otherwise it is known from the start.
+  public func run(arriving: Bool = false) -> (forward: Double, backward: Double) {
     let start = processorTime()
-    for h in 0..<heads {
-      let o = MutableTokenRows(
-        rows(o, h, kernel.valueDimension), stride: heads * kernel.valueDimension)
-      kernel.forward(
-        head(h), plan, kept: kept.baseAddress! + h * kernel.keptCount(plan), initial: nil, o: o,
-        final: state.baseAddress!, scratch: scratch.baseAddress!)
-    }
+    arriving ? forwardArriving() : forward()
     let middle = processorTime()
+    arriving ? backwardArriving() : backward()
+    return (middle - start, processorTime() - middle)
+  }
+
+  private func forward() {
     for h in 0..<heads {
-      kernel.backward(
-        head(h), gradient(h), plan, kept: kept.baseAddress! + h * kernel.keptCount(plan),
-        keptBackward: keptBackward.baseAddress!, final: nil, initial: state.baseAddress!,
+      kernel.forward(
+        head(h), plan, kept: kept(h), initial: nil, o: output(h), final: state.baseAddress!,
         scratch: scratch.baseAddress!)
     }
-    let end = processorTime()
-    return (middle - start, end - middle)
+  }
+
+  private func backward() {
+    for h in 0..<heads {
+      kernel.backward(
+        head(h), gradient(h), plan, kept: kept(h), keptBackward: keptBackward(h), final: nil,
+        initial: state.baseAddress!, scratch: scratch.baseAddress!)
+    }
+  }
+
+  private func forwardArriving() {
+    let scratch = scratch.baseAddress!
+    for h in 0..<heads {
+      kernel.summarize(
+        head(h), plan, kept: kept(h), map: map.baseAddress!, state: state.baseAddress!,
+        scratch: scratch)
+    }
+    for h in 0..<heads {
+      for c in plan.chunks.indices {
+        kernel.outputIntra(head(h), plan, chunk: c, kept: kept(h), o: output(h), scratch: scratch)
+      }
+    }
+    for h in 0..<heads {
+      kernel.begin(nil, plan, kept: kept(h))
+      for c in plan.chunks.indices {
+        kernel.outputInter(head(h), plan, chunk: c, kept: kept(h), o: output(h), scratch: scratch)
+      }
+    }
+  }
+
+  private func backwardArriving() {
+    let scratch = scratch.baseAddress!
+    for h in 0..<heads {
+      kernel.summarizeBackward(
+        head(h), gradient(h), plan, kept: kept(h), keptBackward: keptBackward(h),
+        state: state.baseAddress!, scratch: scratch)
+    }
+    for h in 0..<heads {
+      for c in plan.chunks.indices {
+        kernel.backwardIntra(
+          head(h), gradient(h), plan, chunk: c, kept: kept(h), keptBackward: keptBackward(h),
+          scratch: scratch)
+      }
+    }
+    for h in 0..<heads {
+      kernel.beginBackward(nil, plan, keptBackward: keptBackward(h))
+      for c in plan.chunks.indices.reversed() {
+        kernel.backwardInter(
+          head(h), gradient(h), plan, chunk: c, kept: kept(h), keptBackward: keptBackward(h),
+          scratch: scratch)
+      }
+    }
+  }
+
+  private func kept(_ h: Int) -> UnsafeMutablePointer<Float> {
+    kept.baseAddress! + h * kernel.keptCount(plan)
+  }
+
+  private func keptBackward(_ h: Int) -> UnsafeMutablePointer<Float> {
+    keptBackward.baseAddress! + h * kernel.keptBackwardCount(plan)
+  }
+
+  private func output(_ h: Int) -> MutableTokenRows {
+    MutableTokenRows(rows(o, h, kernel.valueDimension), stride: heads * kernel.valueDimension)
   }
 
   /// Seconds that this thread has computed: other programs on the machine do not count.

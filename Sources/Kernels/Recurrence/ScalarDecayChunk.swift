@@ -58,6 +58,7 @@ struct ScalarDecayChunk: DiagonalChunk {
 
   mutating func setDecays(_ head: RecurrenceHead, _ range: Range<Int>) {
     let n = range.count
+    precondition(n <= buffers.C, "\(n) tokens in a chunk of \(buffers.C)")
     buffers.tokens = n
     if kernel.decay == .scalar {
       setDecaysFromData(decays(head), range)
@@ -115,6 +116,8 @@ struct ScalarDecayChunk: DiagonalChunk {
     let x = buffers
     Rows.scale(x.q, stride: x.ldK, rows: x.tokens, columns: x.K, by: inward, into: x.qIn, ld: x.ldK)
   }
+
+  func prepareIntra() {}
 
   func outputIntra() {
     let x = buffers

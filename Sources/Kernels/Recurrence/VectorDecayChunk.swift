@@ -54,6 +54,7 @@ struct VectorDecayChunk: DiagonalChunk {
 
   mutating func setDecays(_ head: RecurrenceHead, _ range: Range<Int>) {
     let (n, K, ldK) = (range.count, buffers.K, buffers.ldK)
+    precondition(n <= buffers.C, "\(n) tokens in a chunk of \(buffers.C)")
     buffers.tokens = n
     let g = decays(head)
     // Row by row first: walking up a channel would wait for each row's memory.
@@ -137,6 +138,8 @@ struct VectorDecayChunk: DiagonalChunk {
         .store(buffers.qIn + x)
     }
   }
+
+  func prepareIntra() { prepareState() }
 
   func outputIntra() {
     let x = buffers
