@@ -27,6 +27,10 @@ public final class SequencePass {
   var incoming: [CarrySlot: Tensor?] = [:]
   /// The rows before this rank's shard, once they are known: kept for the same reason.
   var halos: [CarrySlot: Halo] = [:]
+  /// What full attention gave where its keys came from other ranks: kept for the same reason.
+  var attended: [CarrySlot: AttentionHeads.Output] = [:]
+  /// Cosines and sines of this shard's positions, shared by layers.
+  var rotations: [Rotation: Tensor] = [:]
   /// This shard's maps `M` of each state, for the backward exchange.
   var maps: [CarrySlot: Tensor] = [:]
 

@@ -17,6 +17,7 @@ final class HaloExchange {
   private let slot: CarrySlot
   private let pass: SequencePass
   private let columns: [Int]
+  private let keeps: Int
   private let part: Part
   private var inbox: [(piece: HaloPlan.Piece, incoming: Incoming)] = []
   private var receipt: (tensors: [Tensor], halo: Tensor)?
@@ -27,13 +28,17 @@ final class HaloExchange {
   ///   - width: Tokens of a halo.
   ///   - columns: Numbers a token of each tensor; a halo has them side by side.
   ///   - carried: The most tokens that may have come before the sequence.
+  ///   - keeps: The most tokens that go on to `pass.right`; the width of a halo where nil.
   ///   - part: On whose account copying goes.
   init(
-    width: Int, columns: [Int], carried: Int, slot: CarrySlot, pass: SequencePass, part: Part
+    width: Int, columns: [Int], carried: Int, keeps: Int? = nil, slot: CarrySlot,
+    pass: SequencePass,
+    part: Part
   ) {
     plan = HaloPlan(
       layout: pass.layout, width: width, carried: carried, keepsRight: pass.keepsRight)
     (self.slot, self.pass, self.columns, self.part) = (slot, pass, columns, part)
+    self.keeps = keeps ?? width
   }
 
   private var layout: SequenceLayout { plan.layout }
@@ -236,18 +241,7 @@ final class HaloExchange {
 
   /// How many tokens came before the sequence in each row; the first rank knows.
   private var leftLengths: [Int] {
-    guard layout.rank == 0, let left = pass.left.values[slot] else {
-      return [Int](repeating: 0, count: layout.rows)
-    }
-    let tokens = left.shape[1]
-    precondition(
-      tokens <= plan.carried && left.shape == [layout.rows, tokens, total],
-      "a carry \(left.shape) before position \(layout.start), where \(layout.rows) rows of at most "
-        + "\(plan.carried) tokens of \(total) numbers can come")
-    guard slot.kind == .window, let lengths = pass.left.values[.windowLengths(slot.layer)],
-      !workspace.isRehearsal
-    else { return [Int](repeating: tokens, count: layout.rows) }
-    return (0..<layout.rows).map { Int(lengths.pointer[$0]) }
+    pass.leftLengths(slot, columns: total, atMost: plan.carried)
   }
 
   /// Copies a row's tokens, those before the sequence from the left carry, or zeros where there are none.
@@ -300,10 +294,10 @@ final class HaloExchange {
     let (rows, end) = (layout.rows, layout.total)
     let lengths = (0..<rows).map { row in
       min(
-        plan.width, halo.known[row] + layout.length,
+        keeps, halo.known[row] + layout.length,
         end - max(layout.lastDocumentStart(row: row), -plan.carried - end))
     }
-    let tokens = slot.kind == .window ? lengths.max() ?? 0 : plan.width
+    let tokens = slot.kind == .window ? lengths.max() ?? 0 : keeps
     let right = Tensor([rows, tokens, total], pool: workspace.pool)
     workspace.compute(part) {
       right.clear()
@@ -320,16 +314,6 @@ final class HaloExchange {
       }
     }
     pass.right.values[slot] = right
-    guard slot.kind == .window else { return }
-    let counts = Tensor([rows], pool: workspace.pool)
-    workspace.compute(part) {
-      for row in 0..<rows { counts.pointer[row] = Float(lengths[row]) }
-    }
-    pass.right.values[.windowLengths(slot.layer)] = counts
+    if slot.kind == .window { pass.setRightLengths(lengths, layer: slot.layer) }
   }
-}
-
-extension CarrySlot {
-  /// The slot of a layer's window lengths.
-  static func windowLengths(_ layer: Int) -> CarrySlot { CarrySlot(layer: layer, .windowLengths) }
 }

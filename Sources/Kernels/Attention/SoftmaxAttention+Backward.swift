@@ -1,0 +1,100 @@
+extension SoftmaxAttention {
+  /// What one (row, head) of the backward pass reads and adds to.
+  public struct Gradients: @unchecked Sendable {
+    let dO: TokenRows
+    let dq: MutableTokenRows
+    let logSum, delta: UnsafePointer<Float>
+
+    /// Describes the gradients of the queries.
+    ///
+    /// - Parameters:
+    ///   - dO: The output's gradient.
+    ///   - dq: The queries' gradient, added to.
+    ///   - logSum: The log of each query's sum, from the forward pass.
+    ///   - delta: `Σ dO ⊙ O` of each query.
+    public init(
+      dO: TokenRows, dq: MutableTokenRows, logSum: UnsafePointer<Float>,
+      delta: UnsafePointer<Float>
+    ) {
+      (self.dO, self.dq, self.logSum, self.delta) = (dO, dq, logSum, delta)
+    }
+  }
+
+  /// `delta_t = Σ dO_t ⊙ O_t` of some tokens.
+  public func deltas(
+    _ o: TokenRows, _ dO: TokenRows, into delta: UnsafeMutablePointer<Float>, tokens: Range<Int>
+  ) {
+    for token in tokens { delta[token] = Rows.dot(o[token], dO[token], count: dimension) }
+  }
+
+  /// The gradients that a block of keys and values gets from all queries, and gives to them.
+  ///
+  /// Concretely, with `P = e^(scale Q Kᵀ − logSum)`: `dV += Pᵀ dO`; `dS = scale P ⊙ (dO Vᵀ − delta)`;
+  /// `dK += dSᵀ Q`; `dQ += dS K`.
+  ///
+  /// - Parameters:
+  ///   - dk: The block's gradients, added to; heads that share it must run one after another. `dv` likewise.
+  ///   - scratch: `scratchCount` floats.
+  public func backward(
+    _ keys: Keys, _ queries: Queries, _ gradients: Gradients, dk: MutableTokenRows,
+    dv: MutableTokenRows, tiles: Range<Int>, scratch: UnsafeMutablePointer<Float>
+  ) {
+    let x = Scratch(scratch, dimension)
+    let (d, ld) = (dimension, Self.tile)
+    for tile in tiles {
+      let view = TileView(queries, keys, tile: tile)
+      guard !view.keys.isEmpty else { continue }
+      let n = view.count
+      let (q, dO) = (queries.q[view.start], gradients.dO[view.start])
+      packQueries(queries.q, view, into: x.qT)
+      SmallMatrix.transpose(
+        dO, ld: gradients.dO.stride, rows: n, columns: d, into: x.dOT, ld: ld)
+      for start in stride(from: view.keys.lowerBound, to: view.keys.upperBound, by: Self.keyTile) {
+        let count = min(Self.keyTile, view.keys.upperBound - start)
+        let (k, v) = (keys.k[start], keys.v[start])
+        SmallMatrix.multiply(
+          k, lda: keys.k.stride, x.qT, ldb: ld, into: x.p, ldc: ld, rows: count, columns: n,
+          inner: d)
+        view.mask(x.p, from: start, count: count)
+        SmallMatrix.multiply(
+          v, lda: keys.v.stride, x.dOT, ldb: ld, into: x.dP, ldc: ld, rows: count, columns: n,
+          inner: d)
+        scoreGradients(
+          x.p, x.dP, keys: count, queries: n, logSum: gradients.logSum + view.start,
+          delta: gradients.delta + view.start)
+        SmallMatrix.multiply(
+          x.p, lda: ld, dO, ldb: gradients.dO.stride, into: dv[start], ldc: dv.stride, rows: count,
+          columns: d, inner: n, store: .add)
+        SmallMatrix.multiply(
+          x.dP, lda: ld, q, ldb: queries.q.stride, into: dk[start], ldc: dk.stride, rows: count,
+          columns: d, inner: n, store: .add)
+        SmallMatrix.multiply(
+          x.dP, lda: ld, transposed: true, k, ldb: keys.k.stride, into: x.o, ldc: x.ldD, rows: n,
+          columns: d, inner: count, store: start == view.keys.lowerBound ? .replace : .add)
+      }
+      Rows.add(
+        x.o, stride: x.ldD, rows: n, columns: d, into: gradients.dq[view.start],
+        ld: gradients.dq.stride)
+    }
+  }
+
+  /// `p ← e^(p − logSum)` and `dP ← scale p ⊙ (dP − delta)`.
+  private func scoreGradients(
+    _ p: UnsafeMutablePointer<Float>, _ dP: UnsafeMutablePointer<Float>, keys: Int, queries: Int,
+    logSum: UnsafePointer<Float>, delta: UnsafePointer<Float>
+  ) {
+    let factor = Lanes(repeating: scale)
+    var j = 0
+    while j < queries {
+      let n = min(Lanes.width, queries &- j)
+      let (sum, mean) = (Lanes.load(logSum + j, count: n), Lanes.load(delta + j, count: n))
+      for i in 0..<keys {
+        let (place, gradient) = (p + (i &* Self.tile &+ j), dP + (i &* Self.tile &+ j))
+        let e = Lanes.exp(Lanes.load(place) - sum)
+        e.store(place)
+        (factor * e * (Lanes.load(gradient) - mean)).store(gradient)
+      }
+      j &+= Lanes.width
+    }
+  }
+}

@@ -1,0 +1,254 @@
+import Tensors
+
+/// Causal softmax attention of one head, in tiles: no array of all scores ever exists.
+///
+/// Concretely: `o_t = Σ_j softmax_j(scale · q_t k_j) v_j` over the keys `j` from `lowest_t` to `t`. Keys may
+/// come in blocks, in any order: the sums of those absorbed so far are kept unnormalised, relative to the
+/// largest score so far (online softmax), and divided once at the end. The backward twin computes the
+/// probabilities of a tile again from the stored log of the sum.
+///
+/// Scores of a tile are kept as `[keys, queries]`, so that maxima and sums run along whole registers.
+///
+/// - Source: "FlashAttention-2" (arXiv 2307.08691), Algorithms 1 and 2.
+public struct SoftmaxAttention: Sendable {
+  /// Numbers of a query, key or value.
+  public let dimension: Int
+  /// What scores are multiplied by.
+  public let scale: Float
+
+  /// Describes an attention head.
+  public init(dimension: Int, scale: Float) {
+    precondition(dimension > 0, "attention heads of \(dimension) numbers")
+    (self.dimension, self.scale) = (dimension, scale)
+  }
+
+  /// Queries of one (row, head) and what they may see.
+  public struct Queries: @unchecked Sendable {
+    let q: TokenRows
+    let tokens, first: Int
+    let lowest: UnsafePointer<Int32>
+
+    /// Describes the queries of a shard.
+    ///
+    /// - Parameters:
+    ///   - q: `dimension` floats a token.
+    ///   - first: The position of the first.
+    ///   - lowest: For each token, the lowest position that it sees; never falls from one to the next.
+    public init(_ q: TokenRows, tokens: Int, first: Int, lowest: UnsafePointer<Int32>) {
+      (self.q, self.tokens, self.first, self.lowest) = (q, tokens, first, lowest)
+    }
+  }
+
+  /// A block of keys and values at consecutive positions.
+  public struct Keys: Sendable {
+    let k, v: TokenRows
+    let tokens, first: Int
+
+    /// Describes a block whose first key stands at the position `first`.
+    public init(_ k: TokenRows, _ v: TokenRows, tokens: Int, first: Int) {
+      (self.k, self.v, self.tokens, self.first) = (k, v, tokens, first)
+    }
+  }
+
+  /// What the queries have absorbed so far.
+  public struct Sums: @unchecked Sendable {
+    let o: MutableTokenRows
+    let maximum, sum: UnsafeMutablePointer<Float>
+
+    /// Outputs, `dimension` floats a token; and two floats a token, of which the first is the log of the sum
+    /// in the end.
+    public init(
+      o: MutableTokenRows, maximum: UnsafeMutablePointer<Float>, sum: UnsafeMutablePointer<Float>
+    ) {
+      (self.o, self.maximum, self.sum) = (o, maximum, sum)
+    }
+  }
+
+  /// Queries of a tile.
+  public static let tile = 64
+  /// Keys of a tile.
+  static let keyTile = 64
+
+  /// Tiles that so many queries fill.
+  public static func tiles(_ tokens: Int) -> Int { (tokens + tile - 1) / tile }
+
+  /// Floats of scratch of a thread, for either pass.
+  public var scratchCount: Int { Scratch.count(dimension) }
+
+  /// Starts the sums of all queries.
+  public func begin(_ sums: Sums, tokens: Range<Int>) {
+    for token in tokens {
+      sums.o[token].update(repeating: 0, count: dimension)
+      sums.maximum[token] = -1e30
+      sums.sum[token] = 0
+    }
+  }
+
+  /// Adds a block of keys and values to the sums of some tiles of queries.
+  ///
+  /// - Parameter scratch: `scratchCount` floats.
+  public func absorb(
+    _ keys: Keys, _ queries: Queries, into sums: Sums, tiles: Range<Int>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    let x = Scratch(scratch, dimension)
+    let (d, ld) = (dimension, Self.tile)
+    for tile in tiles {
+      let view = TileView(queries, keys, tile: tile)
+      guard !view.keys.isEmpty else { continue }
+      let n = view.count
+      packQueries(queries.q, view, into: x.qT)
+      Rows.copy(
+        sums.o[view.start], stride: sums.o.stride, rows: n, columns: d, into: x.o, ld: x.ldD)
+      for start in stride(from: view.keys.lowerBound, to: view.keys.upperBound, by: Self.keyTile) {
+        let count = min(Self.keyTile, view.keys.upperBound - start)
+        SmallMatrix.multiply(
+          keys.k[start], lda: keys.k.stride, x.qT, ldb: ld, into: x.p, ldc: ld, rows: count,
+          columns: n, inner: d)
+        view.mask(x.p, from: start, count: count)
+        renormalize(
+          x.p, keys: count, queries: n, maximum: sums.maximum + view.start,
+          sum: sums.sum + view.start, factors: x.factors)
+        SmallMatrix.multiply(
+          x.p, lda: ld, transposed: true, keys.v[start], ldb: keys.v.stride, into: x.o, ldc: x.ldD,
+          rows: n, columns: d, inner: count, store: .addScaled(x.o, ld: x.ldD, by: x.factors))
+      }
+      Rows.copy(
+        x.o, stride: x.ldD, rows: n, columns: d, into: sums.o[view.start], ld: sums.o.stride)
+    }
+  }
+
+  /// Divides the sums: `o` is the output, `maximum` the log of the sum of `e^score`.
+  public func finish(_ sums: Sums, tokens: Range<Int>) {
+    for token in tokens {
+      let (o, inverse) = (sums.o[token], 1 / sums.sum[token])
+      for i in 0..<dimension { o[i] *= inverse }
+      sums.maximum[token] += VectorMath.log(sums.sum[token])
+    }
+  }
+
+  /// `scale · Qᵀ` of a tile, `[dimension, tile]`.
+  func packQueries(_ q: TokenRows, _ view: TileView, into qT: UnsafeMutablePointer<Float>) {
+    SmallMatrix.transpose(
+      q[view.start], ld: q.stride, rows: view.count, columns: dimension, into: qT, ld: Self.tile)
+    for i in 0..<dimension {
+      let row = qT + i * Self.tile
+      for j in 0..<view.count { row[j] *= scale }
+    }
+  }
+
+  /// Turns a tile's scores into `e^(score − maximum)` with the new maxima, and brings the sums up to date.
+  ///
+  /// - Parameter factors: Receives what the queries' earlier sums are to be multiplied by.
+  private func renormalize(
+    _ p: UnsafeMutablePointer<Float>, keys: Int, queries: Int,
+    maximum: UnsafeMutablePointer<Float>, sum: UnsafeMutablePointer<Float>,
+    factors: UnsafeMutablePointer<Float>
+  ) {
+    var j = 0
+    while j < queries {
+      let n = min(Lanes.width, queries &- j)
+      let old = Lanes.load(maximum + j, count: n)
+      var (a, b) = (old, old)
+      var i = 0
+      while i &+ 2 <= keys {
+        let (x, y) = (
+          Lanes.load(p + (i &* Self.tile &+ j)), Lanes.load(p + ((i &+ 1) &* Self.tile &+ j))
+        )
+        a = a.replacing(with: x, where: x .> a)
+        b = b.replacing(with: y, where: y .> b)
+        i &+= 2
+      }
+      if i < keys {
+        let x = Lanes.load(p + (i &* Self.tile &+ j))
+        a = a.replacing(with: x, where: x .> a)
+      }
+      let new = a.replacing(with: b, where: b .> a)
+      let factor = Lanes.exp(old - new)
+      var total = Lanes()
+      i = 0
+      while i < keys {
+        let place = p + (i &* Self.tile &+ j)
+        let e = Lanes.exp(Lanes.load(place) - new)
+        e.store(place)
+        total = total + e
+        i &+= 1
+      }
+      factor.store(factors + j, count: n)
+      new.store(maximum + j, count: n)
+      total.addingProduct(factor, Lanes.load(sum + j, count: n)).store(sum + j, count: n)
+      j &+= Lanes.width
+    }
+  }
+}
+
+/// A tile of queries against a block of keys: which keys count, and where their edge runs.
+struct TileView {
+  /// The tile's first query in the shard, and how many it has.
+  let start, count: Int
+  /// Keys of the block that some query of the tile sees.
+  let keys: Range<Int>
+  /// The position of the tile's first query, relative to the block's first key.
+  private let diagonal: Int
+  /// The lowest key of each query of the tile, as a position, and the block's first position.
+  private let lowest: UnsafePointer<Int32>
+  private let first: Int
+
+  init(_ queries: SoftmaxAttention.Queries, _ block: SoftmaxAttention.Keys, tile: Int) {
+    start = tile * SoftmaxAttention.tile
+    count = min(SoftmaxAttention.tile, queries.tokens - start)
+    diagonal = queries.first + start - block.first
+    lowest = queries.lowest + start
+    first = block.first
+    let from = max(Int(lowest[0]) - first, 0)
+    let end = min(diagonal + count, block.tokens)
+    keys = from..<max(from, end)
+  }
+
+  /// Sets the scores of keys that queries do not see to −∞; `p` is `[keys, tile]` from the key `start` on.
+  func mask(_ p: UnsafeMutablePointer<Float>, from start: Int, count keys: Int) {
+    if start + keys - 1 <= diagonal && first + start >= Int(lowest[count - 1]) { return }
+    var end = 0
+    for i in 0..<keys {
+      let (row, key) = (p + i * SoftmaxAttention.tile, start + i)
+      // Queries from the key's own position on see it, until a document or the window has moved past it.
+      while end < count, Int(lowest[end]) <= first + key { end += 1 }
+      let begin = min(max(key - diagonal, 0), count)
+      for j in 0..<begin { row[j] = -.infinity }
+      for j in min(max(end, begin), count)..<count { row[j] = -.infinity }
+    }
+  }
+}
+
+/// A thread's scratch, divided.
+struct AttentionScratch {
+  let ldD: Int
+  /// Transposed tiles of queries and output gradients, `[dimension, tile]`.
+  let qT, dOT: UnsafeMutablePointer<Float>
+  /// Scores, probabilities and their gradients, `[keyTile, tile]`.
+  let p, dP: UnsafeMutablePointer<Float>
+  /// Sums of outputs, or gradients of queries, `[tile, ldD]`.
+  let o: UnsafeMutablePointer<Float>
+  /// A number a query.
+  let factors: UnsafeMutablePointer<Float>
+
+  init(_ scratch: UnsafeMutablePointer<Float>, _ dimension: Int) {
+    let tile = SoftmaxAttention.tile
+    ldD = Lanes.padded(dimension)
+    qT = UnsafeMutablePointer(bitPattern: (UInt(bitPattern: scratch) + 63) & ~63)!
+    dOT = qT + dimension * tile
+    p = dOT + dimension * tile
+    dP = p + SoftmaxAttention.keyTile * tile
+    o = dP + SoftmaxAttention.keyTile * tile
+    factors = o + tile * ldD
+  }
+
+  static func count(_ dimension: Int) -> Int {
+    let tile = SoftmaxAttention.tile
+    return 16 + tile * (2 * dimension + 2 * SoftmaxAttention.keyTile + Lanes.padded(dimension) + 1)
+  }
+}
+
+extension SoftmaxAttention {
+  typealias Scratch = AttentionScratch
+}

@@ -1,0 +1,73 @@
+import Foundation
+
+/// Rotary position embedding by halves, and its twin.
+///
+/// Concretely, for a head of `d` numbers, `j < d/2` and the angle `a = t · base^(−2j/d)` of position t:
+/// `y_j = x_j cos a − x_{j+d/2} sin a`, `y_{j+d/2} = x_{j+d/2} cos a + x_j sin a`.
+///
+/// - Source: "RoFormer" (arXiv 2104.09864).
+public enum RotaryEmbedding {
+  /// Cosines and sines of some tokens' positions; angles in Double, reduced modulo 2π.
+  ///
+  /// - Parameters:
+  ///   - table: Shape `[T, d]`: the cosines of a token, then its sines. Rows of `tokens` are written.
+  ///   - offset: The global position of token 0.
+  public static func fillTable(
+    _ table: UnsafeMutablePointer<Float>, tokens: Range<Int>, offset: Int, dimension d: Int,
+    base: Double
+  ) {
+    let half = d / 2
+    let frequencies = (0..<half).map { pow(base, -2 * Double($0) / Double(d)) }
+    for token in tokens {
+      let (row, t) = (table + token * d, Double(offset + token))
+      for j in 0..<half {
+        let angle = (t * frequencies[j]).remainder(dividingBy: 2 * .pi)
+        row[j] = Float(cos(angle))
+        row[half + j] = Float(sin(angle))
+      }
+    }
+  }
+
+  /// Rotates some tokens of one row of the shard.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[T, H·d]`.
+  ///   - y: Shape `[T, H·d]`, of which `tokens` are written.
+  public static func forward(
+    _ x: UnsafePointer<Float>, table: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    tokens: Range<Int>, heads: Int, dimension d: Int
+  ) {
+    let half = d / 2
+    for token in tokens {
+      let (cosine, sine) = (table + token * d, table + token * d + half)
+      for head in 0..<heads {
+        let (x, y) = (x + (token * heads + head) * d, y + (token * heads + head) * d)
+        for j in 0..<half {
+          let (a, b) = (x[j], x[half + j])
+          y[j] = (a * cosine[j]).addingProduct(-b, sine[j])
+          y[half + j] = (b * cosine[j]).addingProduct(a, sine[j])
+        }
+      }
+    }
+  }
+
+  /// `dx (+)= dy` rotated back.
+  public static func backward(
+    _ dy: UnsafePointer<Float>, table: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>,
+    tokens: Range<Int>, heads: Int, dimension d: Int, accumulate: Bool
+  ) {
+    let half = d / 2
+    for token in tokens {
+      let (cosine, sine) = (table + token * d, table + token * d + half)
+      for head in 0..<heads {
+        let (dy, dx) = (dy + (token * heads + head) * d, dx + (token * heads + head) * d)
+        for j in 0..<half {
+          let (a, b) = (dy[j], dy[half + j])
+          let (c, e) = accumulate ? (dx[j], dx[half + j]) : (0, 0)
+          dx[j] = c + (a * cosine[j]).addingProduct(b, sine[j])
+          dx[half + j] = e + (b * cosine[j]).addingProduct(-a, sine[j])
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,206 @@
+import Kernels
+import Tensors
+
+/// The heads of one attention layer on one shard: drives the kernel over blocks of keys.
+final class AttentionHeads {
+  let kernel: SoftmaxAttention
+  let pass: SequencePass
+  let q, k, v: Tensor
+  /// The most keys that a query sees, itself included; nil for all.
+  let window: Int?
+  /// Query heads, and the heads that share keys.
+  let heads, keyHeads: Int
+  /// Output, `[rows × length, heads · d]`; the log of each query's sum and scratch, `[rows, heads, length]`.
+  let o, logSum: Tensor
+  private let sum: Tensor
+  /// The lowest position that each query sees, `[rows, length]`, as 32-bit integers.
+  private let lowest: Tensor
+
+  /// What is kept of a forward pass that shall not run again.
+  struct Output {
+    let o, logSum: Tensor
+    fileprivate let lowest: Tensor
+  }
+
+  /// Prepares a forward pass, or goes on from the output of an earlier one.
+  init(
+    _ kernel: SoftmaxAttention, q: Tensor, k: Tensor, v: Tensor, window: Int?, pass: SequencePass,
+    output: Output?
+  ) {
+    (self.kernel, self.q, self.k, self.v) = (kernel, q, k, v)
+    (self.window, self.pass) = (window, pass)
+    let d = kernel.dimension
+    (heads, keyHeads) = (q.shape.columns / d, k.shape.columns / d)
+    precondition(
+      k.shape == v.shape && heads * d == q.shape.columns && keyHeads * d == k.shape.columns
+        && keyHeads > 0 && heads % keyHeads == 0,
+      "attention of q \(q.shape), k \(k.shape) and v \(v.shape) in heads of \(d)")
+    let (pool, layout) = (pass.context.workspace.pool, pass.layout)
+    o = output?.o ?? Tensor(q.shape, pool: pool)
+    logSum = output?.logSum ?? Tensor([layout.rows, heads, layout.length], pool: pool)
+    sum = Tensor(logSum.shape, pool: pool)
+    lowest = output?.lowest ?? Tensor([layout.rows, layout.length], pool: pool)
+    if output == nil { see(before: [Int](repeating: .max, count: layout.rows)) }
+  }
+
+  /// What a backward pass needs.
+  var output: Output { Output(o: o, logSum: logSum, lowest: lowest) }
+
+  private var workspace: Workspace { pass.context.workspace }
+  private var layout: SequenceLayout { pass.layout }
+  private var length: Int { layout.length }
+  private var dimension: Int { kernel.dimension }
+  /// Numbers of a token's keys.
+  var width: Int { k.shape.columns }
+
+  /// The shard's own keys and values.
+  var own: KeyBlock {
+    KeyBlock(k: k, v: v, first: layout.shard.lowerBound, tokens: length)
+  }
+
+  /// Sets what queries see: their document, their window, and in each row so many tokens before the shard.
+  func see(before known: [Int]) {
+    workspace.compute(.attention) {
+      let first = layout.shard.lowerBound
+      for row in 0..<layout.rows {
+        let target = lowestOf(row)
+        var start = known[row] == .max ? Int(Int32.min) : first - known[row]
+        var starts = layout.documentStarts[row][...]
+        for token in 0..<length {
+          let position = first + token
+          while let next = starts.first, next <= position {
+            start = max(start, next)
+            starts.removeFirst()
+          }
+          target[token] = Int32(window.map { max(start, position - $0 + 1) } ?? start)
+        }
+      }
+    }
+  }
+
+  private func lowestOf(_ row: Int) -> UnsafeMutablePointer<Int32> {
+    UnsafeMutableRawPointer(lowest.pointer + row * length).assumingMemoryBound(to: Int32.self)
+  }
+
+  // MARK: Forward
+
+  /// Starts the sums.
+  func begin() {
+    each(layout.rows * heads) { unit, _ in
+      self.kernel.begin(self.sums(unit), tokens: 0..<self.length)
+    }
+  }
+
+  /// Adds a block to the sums; lets messages move on now and then.
+  func absorb(_ block: KeyBlock) throws {
+    try inBatches(block) { tiles in
+      each(layout.rows * heads * tiles.count) { item, scratch in
+        let (unit, tile) = (item / tiles.count, tiles.lowerBound + item % tiles.count)
+        self.kernel.absorb(
+          self.keys(block, unit), self.queries(unit), into: self.sums(unit), tiles: tile..<tile + 1,
+          scratch: scratch)
+      }
+    }
+  }
+
+  /// Divides the sums.
+  func finish() {
+    each(layout.rows * heads) { unit, _ in
+      self.kernel.finish(self.sums(unit), tokens: 0..<self.length)
+    }
+  }
+
+  // MARK: Backward
+
+  /// Works out `Σ dO ⊙ O` of every query, `[rows, heads, length]`, in the room of the sums.
+  func beginBackward(dO: Tensor, dq: Tensor) {
+    workspace.compute(.attention) { dq.clear() }
+    each(layout.rows * heads) { unit, _ in
+      self.kernel.deltas(
+        self.rows(self.o, unit), self.rows(dO, unit), into: self.sum.pointer + unit * self.length,
+        tokens: 0..<self.length)
+    }
+  }
+
+  /// Adds the gradients that a block gets and gives.
+  ///
+  /// - Parameter target: The block's gradients, added to.
+  func backward(_ block: KeyBlock, into target: KeyBlock, dO: Tensor, dq: Tensor) throws {
+    let shared = heads / keyHeads
+    try inBatches(block) { tiles in
+      each(layout.rows * keyHeads) { group, scratch in
+        for unit in group * shared..<(group + 1) * shared {
+          let (row, column) = self.place(unit)
+          let gradients = target.gradients(row: row, column: column)
+          let at = unit * self.length
+          self.kernel.backward(
+            self.keys(block, unit), self.queries(unit),
+            SoftmaxAttention.Gradients(
+              dO: self.rows(dO, unit),
+              dq: MutableTokenRows(self.rows(dq, unit).mutable, stride: dq.shape.columns),
+              logSum: self.logSum.pointer + at, delta: self.sum.pointer + at),
+            dk: gradients.k, dv: gradients.v, tiles: tiles, scratch: scratch)
+        }
+      }
+    }
+  }
+
+  // MARK: Units
+
+  /// A unit's row, and where its keys begin in a token's.
+  private func place(_ unit: Int) -> (row: Int, column: Int) {
+    (unit / heads, unit % heads / (heads / keyHeads) * dimension)
+  }
+
+  private func keys(_ block: KeyBlock, _ unit: Int) -> SoftmaxAttention.Keys {
+    let (row, column) = place(unit)
+    return block.keys(row: row, column: column)
+  }
+
+  private func rows(_ tensor: Tensor, _ unit: Int) -> TokenRows {
+    let (row, head) = (unit / heads, unit % heads)
+    return TokenRows(
+      tensor.pointer + row * length * heads * dimension + head * dimension,
+      stride: heads * dimension)
+  }
+
+  private func queries(_ unit: Int) -> SoftmaxAttention.Queries {
+    SoftmaxAttention.Queries(
+      rows(q, unit), tokens: length, first: layout.shard.lowerBound, lowest: lowestOf(unit / heads))
+  }
+
+  private func sums(_ unit: Int) -> SoftmaxAttention.Sums {
+    SoftmaxAttention.Sums(
+      o: MutableTokenRows(rows(o, unit).mutable, stride: heads * dimension),
+      maximum: logSum.pointer + unit * length, sum: sum.pointer + unit * length)
+  }
+
+  /// Runs a body for every item over all threads, each with scratch of its own.
+  private func each(
+    _ count: Int, _ body: (_ item: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
+  ) {
+    let each = (kernel.scratchCount + 15) / 16 * 16
+    let scratch = Tensor([each * workspace.team.size], pool: workspace.pool)
+    workspace.compute(.attention) {
+      workspace.team.parallel(count) { thread, items in
+        for item in items { body(item, scratch.pointer + thread * each) }
+      }
+    }
+  }
+
+  /// Runs a body for the shard's tiles of queries in some batches, and polls between them.
+  private func inBatches(_ block: KeyBlock, _ body: (Range<Int>) -> Void) throws {
+    let tiles = SoftmaxAttention.tiles(length)
+    guard block.tokens > 0 else { return }
+    let batch = max(1, (tiles + 7) / 8)
+    for start in Swift.stride(from: 0, to: tiles, by: batch) {
+      body(start..<min(start + batch, tiles))
+      try workspace.poll()
+    }
+  }
+}
+
+extension TokenRows {
+  /// The same rows, to be written.
+  fileprivate var mutable: UnsafeMutablePointer<Float> { UnsafeMutablePointer(mutating: base) }
+}

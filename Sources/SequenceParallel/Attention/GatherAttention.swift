@@ -1,0 +1,198 @@
+import Measurement
+import MessagePassing
+import Tensors
+
+/// Full attention by gathering all keys and values on every rank, in tiles of positions.
+///
+/// A tile has the t-th so many positions that each rank holds. While one is worked on, the next is on its
+/// way. Backward, the tiles are gathered again, and their gradients are reduced to the ranks that hold them.
+///
+/// Nothing can deadlock: every rank of the group starts the same collectives in the same order, tile after
+/// tile and layer after layer, ranks without tokens included, and waits for each only after it has started it.
+///
+/// - Source: LASP-2 (arXiv 2502.07563), LASP-2H.
+struct GatherAttention: AttentionCrossing {
+  private let held: HeldKeys
+  /// Positions of each rank in a tile.
+  private let tile: Int
+  private let tiles: Int
+
+  /// Floats of a tile of all ranks: small beside activations, large beside a message's latency.
+  private static let tileCount = 1 << 21
+
+  init(slot: CarrySlot, columns: Int, pass: SequencePass) {
+    held = HeldKeys(slot: slot, columns: columns, pass: pass)
+    let ranks = pass.layout.shardLengths.count
+    let most = (0..<ranks).map { [held] in held.positions(of: $0).count }.max() ?? 0
+    tile = max(64, Self.tileCount / max(1, ranks * held.count(1)) / 64 * 64)
+    tiles = (most + tile - 1) / tile
+  }
+
+  var keepsOutput: Bool { true }
+
+  private var pass: SequencePass { held.pass }
+  private var layout: SequenceLayout { pass.layout }
+  private var ranks: Int { layout.shardLengths.count }
+  private var group: any Communicator { pass.context.sequence }
+  private var workspace: Workspace { pass.context.workspace }
+
+  func forward(_ heads: AttentionHeads) throws {
+    let kept = KeptKeys(held)
+    var coming = try begin(0, heads, .forward)
+    kept?.keep(heads.own)
+    try held.absorbLeft(heads)
+    try heads.absorb(heads.own)
+    var known = [Int](repeating: 0, count: layout.rows)
+    for index in 0..<tiles {
+      let next = try begin(index + 1, heads, .forward)
+      let message = try finish(coming!, index, .forward)
+      if index == 0 {
+        known = held.lengths(in: message.pointer)
+        heads.see(before: known.map { $0 + layout.shard.lowerBound })
+      }
+      for rank in 0..<layout.rank {
+        let block = block(message, index, rank)
+        kept?.keep(block)
+        try heads.absorb(block)
+      }
+      coming = next
+    }
+    kept?.finish(known: known)
+  }
+
+  func backward(_ heads: AttentionHeads, dO: Tensor, dq: Tensor, dk: Tensor, dv: Tensor) throws {
+    var coming = try begin(0, heads, .backward)
+    let own = KeyBlock(k: dk, v: dv, first: layout.shard.lowerBound, tokens: layout.length)
+    let left = try held.backwardLeft(heads, dO: dO, dq: dq)
+    held.addRight(to: own)
+    try heads.backward(heads.own, into: own, dO: dO, dq: dq)
+    var reducing: Reduction?
+    for index in 0..<tiles {
+      let next = try begin(index + 1, heads, .backward)
+      let message = try finish(coming!, index, .backward)
+      let places = offsets(index, head: 0)
+      let sums = Tensor([places.last!], pool: workspace.pool)
+      workspace.compute(.attention) { sums.clear() }
+      for rank in 0..<layout.rank {
+        let positions = positions(index, rank)
+        let gradients = KeyBlock(
+          packed: sums, offset: places[rank], first: positions.lowerBound, tokens: positions.count,
+          width: held.columns)
+        held.addRight(to: gradients)
+        try heads.backward(block(message, index, rank), into: gradients, dO: dO, dq: dq)
+      }
+      try finish(reducing, own: own, left: left)
+      reducing = try reduce(sums, index)
+      coming = next
+    }
+    try finish(reducing, own: own, left: left)
+    if let left { pass.left.gradients[held.slot] = left }
+  }
+
+  // MARK: Tiles
+
+  /// What a rank has in a tile.
+  private func positions(_ index: Int, _ rank: Int) -> Range<Int> {
+    let all = held.positions(of: rank)
+    let first = min(all.lowerBound + index * tile, all.upperBound)
+    return first..<min(first + tile, all.upperBound)
+  }
+
+  /// Where each rank's part of a tile begins, and where the last ends, with so many floats before each.
+  private func offsets(_ index: Int, head: Int) -> [Int] {
+    var offsets = [0]
+    for rank in 0..<ranks {
+      offsets.append(offsets.last! + head + held.count(positions(index, rank).count))
+    }
+    return offsets
+  }
+
+  private func counts(_ offsets: [Int]) -> [Int] {
+    (0..<ranks).map { offsets[$0 + 1] - offsets[$0] }
+  }
+
+  private func header(_ index: Int, _ rank: Int, _ direction: ExchangeDirection) -> MessageHeader {
+    MessageHeader(
+      held.slot, pass, direction, slice: index, count: held.count(positions(index, rank).count))
+  }
+
+  /// A rank's keys and values in a tile that has come.
+  private func block(_ message: Tensor, _ index: Int, _ rank: Int) -> KeyBlock {
+    let positions = positions(index, rank)
+    return KeyBlock(
+      packed: message, offset: offsets(index, head: held.headCount)[rank] + held.headCount,
+      first: positions.lowerBound, tokens: positions.count, width: held.columns)
+  }
+
+  /// Starts to gather a tile, if there is one; this rank's part is written where it will stand.
+  private func begin(
+    _ index: Int, _ heads: AttentionHeads, _ direction: ExchangeDirection
+  ) throws -> Incoming? {
+    guard index < tiles else { return nil }
+    let offsets = offsets(index, head: held.headCount)
+    let message = Tensor([offsets.last!], pool: workspace.pool)
+    let mine = message.pointer + offsets[layout.rank]
+    workspace.compute(.attention) {
+      held.write(
+        positions(index, layout.rank), of: heads, header(index, layout.rank, direction), into: mine)
+    }
+    let counts = counts(offsets).map { 4 * $0 }
+    let request = try group.allGather(
+      UnsafeRawBufferPointer(start: mine, count: counts[layout.rank]),
+      into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count),
+      counts: counts)
+    workspace.counters.haloBytesSent += (ranks - 1) * counts[layout.rank]
+    return Incoming(message: message, request: request)
+  }
+
+  /// Waits for a tile, and checks that every rank sent what it should.
+  private func finish(
+    _ coming: Incoming, _ index: Int, _ direction: ExchangeDirection
+  ) throws -> Tensor {
+    try workspace.counters.measure(.stateWait) {
+      try coming.wait(
+        for: "keys and values of layer \(held.slot.layer), tile \(index)",
+        polling: workspace.poll)
+    }
+    let offsets = offsets(index, head: held.headCount)
+    try workspace.compute(.attention) {
+      for rank in 0..<ranks {
+        try header(index, rank, direction).check(
+          coming.message.pointer + offsets[rank], rank: layout.rank, source: rank)
+      }
+    }
+    return coming.message
+  }
+
+  /// Gradients of a tile on their way to the ranks that hold its keys.
+  private struct Reduction {
+    /// All ranks' gradients, alive until they have left, and this rank's sums.
+    let sums: Tensor
+    let incoming: Incoming
+    let positions: Range<Int>
+  }
+
+  private func reduce(_ sums: Tensor, _ index: Int) throws -> Reduction {
+    let counts = counts(offsets(index, head: 0))
+    let mine = Tensor([counts[layout.rank]], pool: workspace.pool)
+    let request = try group.reduceScatter(
+      UnsafeMutableBufferPointer(start: sums.pointer, count: sums.count),
+      into: UnsafeMutableBufferPointer(start: mine.pointer, count: mine.count), counts: counts)
+    workspace.counters.haloBytesSent += 4 * (sums.count - mine.count)
+    return Reduction(
+      sums: sums, incoming: Incoming(message: mine, request: request),
+      positions: positions(index, layout.rank))
+  }
+
+  private func finish(_ reduction: Reduction?, own: KeyBlock, left: Tensor?) throws {
+    guard let reduction else { return }
+    try workspace.counters.measure(.stateWait) {
+      try reduction.incoming.wait(
+        for: "gradients of keys and values of layer \(held.slot.layer)", polling: workspace.poll)
+    }
+    workspace.compute(.attention) {
+      held.deliver(
+        reduction.incoming.message.pointer, positions: reduction.positions, to: own, left: left)
+    }
+  }
+}

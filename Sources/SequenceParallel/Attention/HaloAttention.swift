@@ -1,0 +1,63 @@
+import Tensors
+
+/// Attention whose keys are this shard's and a halo: a sliding window, or a rank alone.
+struct HaloAttention: AttentionCrossing {
+  let slot: CarrySlot
+  let window: Int?
+  let columns: Int
+  let pass: SequencePass
+
+  var keepsOutput: Bool { false }
+
+  /// The exchange of the halo, `[rows, tokens, keys + values]`.
+  ///
+  /// What came before the sequence is at most what the window sees and as much as `layout.start` says; a rank
+  /// alone sees how much there is.
+  private func makeExchange() -> HaloExchange {
+    let isAlone = pass.layout.shardLengths.count == 1
+    let before = isAlone ? pass.left.values[slot]?.shape[1] ?? 0 : pass.layout.start
+    let width = window.map { $0 - 1 } ?? before
+    return HaloExchange(
+      width: width, columns: [columns, columns], carried: min(width, before),
+      keeps: window.map { $0 - 1 } ?? .max, slot: slot, pass: pass, part: .attention)
+  }
+
+  private func block(_ tensor: Tensor) -> KeyBlock {
+    let tokens = tensor.shape[1]
+    return KeyBlock(
+      packed: tensor, first: pass.layout.shard.lowerBound - tokens, tokens: tokens, width: columns)
+  }
+
+  func forward(_ heads: AttentionHeads) throws {
+    if let halo = pass.halos[slot] {
+      try heads.absorb(heads.own)
+      heads.see(before: halo.known)
+      return try heads.absorb(block(halo.values))
+    }
+    let exchange = makeExchange()
+    try exchange.begin([heads.k, heads.v])
+    try heads.absorb(heads.own)
+    let halo = try exchange.finish()
+    pass.halos[slot] = halo
+    heads.see(before: halo.known)
+    try heads.absorb(block(halo.values))
+  }
+
+  func backward(_ heads: AttentionHeads, dO: Tensor, dq: Tensor, dk: Tensor, dv: Tensor) throws {
+    guard let halo = pass.halos[slot] else {
+      preconditionFailure("the halo of layer \(slot.layer) was not kept")
+    }
+    let exchange = makeExchange()
+    try exchange.beginBackward()
+    let dHalo = Tensor(halo.values.shape, pool: pass.context.workspace.pool)
+    pass.context.workspace.compute(.attention) { dHalo.clear() }
+    // The halo's gradients leave before the shard's own keys are worked on.
+    try heads.backward(block(halo.values), into: block(dHalo), dO: dO, dq: dq)
+    exchange.addRight(to: [dk, dv], halo: dHalo)
+    try exchange.send(dHalo)
+    let own = KeyBlock(
+      k: dk, v: dv, first: pass.layout.shard.lowerBound, tokens: pass.layout.length)
+    try heads.backward(heads.own, into: own, dO: dO, dq: dq)
+    try exchange.finishBackward([dk, dv], halo: dHalo)
+  }
+}

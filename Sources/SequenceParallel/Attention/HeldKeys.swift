@@ -1,0 +1,214 @@
+import Tensors
+
+/// The keys and values that each rank holds for full attention over a sequence group.
+///
+/// The first rank also holds what came before the sequence: `layout.start` tokens, of which the last so many
+/// exist as its `left` carry has; the others are zero and nobody sees them. A message has a header, for each
+/// row how many of those tokens exist, and keys beside values of consecutive positions.
+struct HeldKeys {
+  let slot: CarrySlot
+  /// Numbers of a token's keys.
+  let columns: Int
+  let pass: SequencePass
+
+  private var layout: SequenceLayout { pass.layout }
+  private var workspace: Workspace { pass.context.workspace }
+
+  /// The positions that a rank holds.
+  func positions(of rank: Int) -> Range<Int> {
+    let shard = layout.shard(of: rank)
+    return rank == 0 ? -layout.start..<shard.upperBound : shard
+  }
+
+  /// Floats of keys and values at so many positions.
+  func count(_ positions: Int) -> Int { layout.rows * positions * 2 * columns }
+
+  /// Floats that stand before them.
+  var headCount: Int { MessageHeader.floats + layout.rows }
+
+  /// How many tokens before the sequence exist in each row, on the first rank.
+  var leftLengths: [Int] { pass.leftLengths(slot, columns: 2 * columns, atMost: layout.start) }
+
+  /// Writes a message of some positions that this rank holds.
+  func write(
+    _ positions: Range<Int>, of heads: AttentionHeads, _ header: MessageHeader,
+    into message: UnsafeMutablePointer<Float>
+  ) {
+    header.write(to: message)
+    let lengths = leftLengths
+    for (row, length) in lengths.enumerated() {
+      message[MessageHeader.floats + row] = Float(length)
+    }
+    let (own, body) = (heads.own, message + headCount)
+    let before = positions.clamped(to: positions.lowerBound..<max(positions.lowerBound, 0))
+    for row in 0..<layout.rows {
+      let target = body + row * positions.count * 2 * columns
+      for (index, position) in before.enumerated() {
+        let target = target + index * 2 * columns
+        if let left = pass.left.values[slot], -position <= lengths[row] {
+          let token = (row + 1) * left.shape[1] + position
+          target.update(from: left.pointer + token * 2 * columns, count: 2 * columns)
+        } else {
+          target.update(repeating: 0, count: 2 * columns)
+        }
+      }
+      for position in before.upperBound..<max(before.upperBound, positions.upperBound) {
+        let target = target + (position - positions.lowerBound) * 2 * columns
+        let token = own.token(row: row, position: position)
+        target.update(from: token.k, count: columns)
+        (target + columns).update(from: token.v, count: columns)
+      }
+    }
+  }
+
+  /// The tokens before the sequence that exist, as a message of the first rank tells.
+  func lengths(in message: UnsafePointer<Float>) -> [Int] {
+    guard !workspace.isRehearsal else {
+      return [Int](repeating: layout.start, count: layout.rows)
+    }
+    return (0..<layout.rows).map { Int(message[MessageHeader.floats + $0]) }
+  }
+
+  /// What came before the sequence, on the first rank.
+  private var leftBlock: KeyBlock? {
+    guard layout.rank == 0, let left = pass.left.values[slot] else { return nil }
+    let tokens = left.shape[1]
+    return KeyBlock(packed: left, first: -tokens, tokens: tokens, width: columns)
+  }
+
+  /// Absorbs what came before the sequence, on the first rank.
+  func absorbLeft(_ heads: AttentionHeads) throws {
+    guard let block = leftBlock else { return }
+    heads.see(before: leftLengths)
+    try heads.absorb(block)
+  }
+
+  /// The gradients between the first rank's queries and what came before the sequence.
+  ///
+  /// - Returns: Room for the sum of all ranks' gradients of that, `[rows, start, 2 · columns]`, on the first rank,
+  ///   and where somebody wants them.
+  func backwardLeft(_ heads: AttentionHeads, dO: Tensor, dq: Tensor) throws -> Tensor? {
+    guard layout.rank == 0 else { return nil }
+    var left: Tensor?
+    if pass.wantsLeftGradients && layout.start > 0 {
+      let sums = Tensor([layout.rows, layout.start, 2 * columns], pool: workspace.pool)
+      workspace.compute(.attention) { sums.clear() }
+      left = sums
+    }
+    guard let block = leftBlock else { return left }
+    let gradients = Tensor([layout.rows, block.tokens, 2 * columns], pool: workspace.pool)
+    workspace.compute(.attention) { gradients.clear() }
+    let target = KeyBlock(
+      packed: gradients, first: block.first, tokens: block.tokens, width: columns)
+    try heads.backward(block, into: target, dO: dO, dq: dq)
+    workspace.compute(.attention) {
+      deliver(gradients.pointer, positions: block.positions, to: target, left: left)
+    }
+    return left
+  }
+
+  /// Adds gradients of positions that this rank holds, `[rows, positions, 2 · columns]`, to its own, and to
+  /// those of what came before the sequence.
+  func deliver(
+    _ packed: UnsafePointer<Float>, positions: Range<Int>, to own: KeyBlock, left: Tensor?
+  ) {
+    for row in 0..<layout.rows {
+      for (index, position) in positions.enumerated() {
+        let source = packed + (row * positions.count + index) * 2 * columns
+        if position >= 0 {
+          add(source, to: own.token(row: row, position: position))
+        } else if let left {
+          let token = left.pointer + ((row + 1) * layout.start + position) * 2 * columns
+          add(source, to: (token, token + columns))
+        }
+      }
+    }
+  }
+
+  /// Adds what `pass.right` has as gradients of a block's positions, on the last rank.
+  func addRight(to gradients: KeyBlock) {
+    guard let right = pass.right.gradients[slot] else { return }
+    let tokens = right.shape[1]
+    let first = layout.total - tokens
+    workspace.compute(.attention) {
+      for row in 0..<layout.rows {
+        let seen = max(first, layout.lastDocumentStart(row: row))
+        for position in gradients.positions where position >= seen {
+          add(
+            right.pointer + (row * tokens + position - first) * 2 * columns,
+            to: gradients.token(row: row, position: position))
+        }
+      }
+    }
+  }
+
+  private func add(
+    _ source: UnsafePointer<Float>,
+    to sum: (k: UnsafeMutablePointer<Float>, v: UnsafeMutablePointer<Float>)
+  ) {
+    for column in 0..<columns {
+      sum.k[column] += source[column]
+      sum.v[column] += source[columns + column]
+    }
+  }
+}
+
+/// Collects the keys and values of a whole sequence on its last rank, for what comes after it.
+final class KeptKeys {
+  private let held: HeldKeys
+  private let all: Tensor
+  private let first: Int
+  private let total: Int
+  private let width: Int
+  private let rows: Int
+
+  /// Takes room for everything, if this is the last rank and somebody wants it.
+  init?(_ held: HeldKeys) {
+    let (pass, layout) = (held.pass, held.pass.layout)
+    guard pass.keepsRight, layout.rank == layout.shardLengths.count - 1 else { return nil }
+    self.held = held
+    (first, total, width, rows) = (-layout.start, layout.total, held.columns, layout.rows)
+    all = Tensor(
+      [rows, total - first, 2 * width], pool: pass.context.workspace.pool)
+  }
+
+  /// Keeps a part of a block.
+  func keep(_ block: KeyBlock) {
+    let pass = held.pass
+    pass.context.workspace.compute(.attention) {
+      for row in 0..<rows {
+        for position in block.positions {
+          let target = all.pointer + (row * (total - first) + position - first) * 2 * width
+          let token = block.token(row: row, position: position)
+          target.update(from: token.k, count: width)
+          (target + width).update(from: token.v, count: width)
+        }
+      }
+    }
+  }
+
+  /// Hands over what belongs to documents that go on.
+  ///
+  /// - Parameter known: For each row, how many tokens before the sequence exist.
+  func finish(known: [Int]) {
+    let (pass, layout) = (held.pass, held.pass.layout)
+    let workspace = pass.context.workspace
+    let lengths = (0..<rows).map {
+      total - max(-known[$0], layout.lastDocumentStart(row: $0))
+    }
+    let tokens = lengths.max() ?? 0
+    var kept = all
+    if tokens < total - first {
+      kept = Tensor([rows, tokens, 2 * width], pool: workspace.pool)
+      workspace.compute(.attention) {
+        let count = tokens * 2 * width
+        for row in 0..<rows {
+          let end = (row + 1) * (total - first) * 2 * width
+          (kept.pointer + row * count).update(from: all.pointer + (end - count), count: count)
+        }
+      }
+    }
+    pass.right.values[held.slot] = kept
+    pass.setRightLengths(lengths, layer: held.slot.layer)
+  }
+}

@@ -1,0 +1,90 @@
+import Autodiff
+import Kernels
+import Tensors
+
+/// How keys and values of full attention cross the ranks of a sequence group.
+public enum AttentionExchange: String, CaseIterable, Sendable {
+  /// Every rank's are gathered everywhere, tile by tile; gradients are reduced back (LASP-2H).
+  case gather
+  /// They travel from rank to rank, and gradients with them.
+  case ring
+}
+
+extension Tape {
+  /// Causal softmax attention along the whole sequence, of which this rank holds a shard.
+  ///
+  /// Concretely: `o_t = Σ_j softmax_j(scale · q_t k_j) v_j` over the tokens `j ≤ t` of t's document, the last
+  /// `window` of them where a window is given. With a window, the ranks that hold the `window − 1` tokens
+  /// before the shard send them as a halo; without, keys and values cross as `exchange` says. What came
+  /// before the sequence enters by `pass.left`, at positions before `layout.start`.
+  ///
+  /// Run again (recomputation), it sends nothing: a window's halo, or the whole output, was kept.
+  ///
+  /// - Parameters:
+  ///   - q: Queries, `[N, heads·d]`, `N = rows × length`.
+  ///   - k: Keys, `[N, keyHeads·d]`; each serves `heads / keyHeads` neighbouring heads.
+  ///   - v: Values, `[N, keyHeads·d]`.
+  ///   - dimension: `d`.
+  ///   - window: The most keys that a query sees, itself included; nil for all.
+  ///   - scale: What scores are multiplied by; `d^−½` where nil.
+  ///   - exchange: How keys and values cross ranks where there is no window.
+  ///   - slot: The layer's window, for carries and messages.
+  /// - Returns: `[N, heads·d]`.
+  /// - Source: LASP-2 (arXiv 2502.07563), §3.5; Ring Attention (arXiv 2310.01889).
+  public func attention(
+    q: Variable, k: Variable, v: Variable, dimension: Int, window: Int? = nil,
+    scale: Float? = nil, exchange: AttentionExchange = .gather, slot: CarrySlot,
+    pass: SequencePass
+  ) throws -> Variable {
+    precondition(slot.kind == .window, "attention's slot is a window, not \(slot.kind)")
+    precondition(window.map { $0 > 0 } ?? true, "a window of \(window ?? 0) tokens")
+    let kernel = SoftmaxAttention(
+      dimension: dimension, scale: scale ?? 1 / Float(dimension).squareRoot())
+    let crossing: any AttentionCrossing
+    if window != nil || pass.layout.shardLengths.count == 1 {
+      crossing = HaloAttention(slot: slot, window: window, columns: k.shape.columns, pass: pass)
+    } else {
+      crossing =
+        switch exchange {
+        case .gather: GatherAttention(slot: slot, columns: k.shape.columns, pass: pass)
+        case .ring: RingAttention(slot: slot, columns: k.shape.columns, pass: pass)
+        }
+    }
+    let kept = pass.attended.removeValue(forKey: slot)
+    let run = AttentionHeads(
+      kernel, q: q.value, k: k.value, v: v.value, window: window, pass: pass, output: kept)
+    if kept == nil {
+      try workspace.counters.measure(.attention) {
+        run.begin()
+        try crossing.forward(run)
+        run.finish()
+      }
+      if !isRecording && crossing.keepsOutput { pass.attended[slot] = run.output }
+    }
+    return record(run.o, inputs: [q, k, v], always: true) { [unowned self] dO in
+      try workspace.counters.measure(.attention) {
+        let dq = Tensor(q.shape, pool: pool)
+        let (dk, dv) = (Tensor(k.shape, pool: pool), Tensor(v.shape, pool: pool))
+        workspace.compute(.attention) {
+          dk.clear()
+          dv.clear()
+        }
+        run.beginBackward(dO: dO, dq: dq)
+        try crossing.backward(run, dO: dO, dq: dq, dk: dk, dv: dv)
+        q.add(gradient: dq, in: workspace)
+        k.add(gradient: dk, in: workspace)
+        v.add(gradient: dv, in: workspace)
+      }
+    }
+  }
+}
+
+/// How the keys that a shard does not hold come to its queries, and their gradients back.
+protocol AttentionCrossing {
+  /// Whether what was received is not kept, so that the output has to be.
+  var keepsOutput: Bool { get }
+  /// Absorbs every block of keys that the shard's queries see.
+  func forward(_ heads: AttentionHeads) throws
+  /// Adds to the gradients of this rank's queries, keys and values.
+  func backward(_ heads: AttentionHeads, dO: Tensor, dq: Tensor, dk: Tensor, dv: Tensor) throws
+}

@@ -1,0 +1,71 @@
+import Autodiff
+import Kernels
+import Tensors
+
+extension Tape {
+  /// Rotary position embedding by halves, at global positions.
+  ///
+  /// The cosines and sines are computed once a pass and shared by its layers.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[N, H·d]`, `N = rows × length`; queries or keys.
+  ///   - dimension: `d`, the numbers of a head; even.
+  ///   - base: The base of the frequencies, usually 10,000.
+  /// - Returns: Shape `[N, H·d]`.
+  public func rotaryEmbedding(
+    _ x: Variable, dimension d: Int, base: Double = 10_000, pass: SequencePass
+  ) -> Variable {
+    precondition(
+      d > 0 && d % 2 == 0 && x.shape.columns % d == 0,
+      "x \(x.shape) cannot be rotated in heads of \(d)")
+    let (heads, length) = (x.shape.columns / d, pass.layout.length)
+    let table = pass.rotation(dimension: d, base: base)
+    func each(_ body: (_ first: Int, _ tokens: Range<Int>) -> Void) {
+      workspace.compute(.normsAndGates) {
+        for row in 0..<pass.layout.rows {
+          workspace.team.parallel(length, grain: max(1, (1 << 15) / x.shape.columns)) {
+            body(row * length * heads * d, $0)
+          }
+        }
+      }
+    }
+    let y = Tensor(x.shape, pool: pool)
+    each { first, tokens in
+      RotaryEmbedding.forward(
+        x.value.pointer + first, table: table.pointer, into: y.pointer + first, tokens: tokens,
+        heads: heads, dimension: d)
+    }
+    return record(y, inputs: [x]) { [unowned self] dy in
+      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      each { first, tokens in
+        RotaryEmbedding.backward(
+          dy.pointer + first, table: table.pointer, into: dx.pointer + first, tokens: tokens,
+          heads: heads, dimension: d, accumulate: accumulate)
+      }
+    }
+  }
+}
+
+/// Names the table of a rotation.
+struct Rotation: Hashable {
+  let dimension: Int
+  let base: Double
+}
+
+extension SequencePass {
+  /// The cosines and sines of this shard's positions, `[length, dimension]`; computed once.
+  func rotation(dimension: Int, base: Double) -> Tensor {
+    let rotation = Rotation(dimension: dimension, base: base)
+    if let table = rotations[rotation] { return table }
+    let workspace = context.workspace
+    let table = Tensor([layout.length, dimension], pool: workspace.pool)
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(layout.length, grain: 16) {
+        RotaryEmbedding.fillTable(
+          table.pointer, tokens: $0, offset: layout.offset, dimension: dimension, base: base)
+      }
+    }
+    rotations[rotation] = table
+    return table
+  }
+}

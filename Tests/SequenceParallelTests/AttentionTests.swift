@@ -1,0 +1,153 @@
+import Autodiff
+import Foundation
+import Kernels
+import SequenceParallel
+import Tensors
+import Testing
+
+/// How a test's keys cross ranks.
+enum Crossing: String, CaseIterable, Sendable { case gather, ring, window }
+
+/// A random attention layer.
+private struct AttentionCase {
+  var test: SequenceCase
+  let dimension, heads, keyHeads: Int
+  let window: Int?
+  let exchange: AttentionExchange
+  let rotates: Bool
+
+  init(_ crossing: Crossing, seed: UInt64, mostTokens: Int = 24) {
+    test = SequenceCase(seed: seed, mostTokens: mostTokens)
+    dimension = [2, 8, 20].randomElement(using: &test.random)!
+    keyHeads = Int.random(in: 1...2, using: &test.random)
+    heads = keyHeads * Int.random(in: 1...3, using: &test.random)
+    window = crossing == .window ? [1, 2, 5, 17, 1000].randomElement(using: &test.random)! : nil
+    exchange = crossing == .ring ? .ring : .gather
+    rotates = Bool.random(using: &test.random)
+  }
+
+  var outputs: Int { heads * dimension }
+  var columns: Int { (heads + 2 * keyHeads) * dimension }
+  var scale: Double { 1 / Double(dimension).squareRoot() }
+
+  func run(x: [Float], dy: [Float], recomputes: Bool? = nil) throws -> SequenceCase.Result {
+    let (outputs, width) = (outputs, keyHeads * dimension)
+    return try test.run(
+      x: x, columns: columns, dy: dy, outputs: outputs, recomputes: recomputes
+    ) { tape, x, pass in
+      var q = tape.columns(x, 0..<outputs)
+      var k = tape.columns(x, outputs..<outputs + width)
+      let v = tape.columns(x, outputs + width..<outputs + 2 * width)
+      if rotates {
+        q = tape.rotaryEmbedding(q, dimension: dimension, pass: pass)
+        k = tape.rotaryEmbedding(k, dimension: dimension, pass: pass)
+      }
+      return try tape.attention(
+        q: q, k: k, v: v, dimension: dimension, window: window, exchange: exchange,
+        slot: CarrySlot(layer: 2, .window), pass: pass)
+    }
+  }
+
+  /// The same a token at a time, in Double, over whole sequences.
+  func reference(x: [Float], dy: [Float]) -> (y: [Double], dx: [Double]) {
+    let (d, tokens) = (dimension, test.tokens)
+    var y = dy.map { _ in 0.0 }
+    var dx = x.map { _ in 0.0 }
+    let x = x.map(Double.init)
+    /// Rotates a head by a position's angles; backward by their opposites.
+    func rotate(_ head: [Double], _ position: Int, _ sign: Double = 1) -> [Double] {
+      guard rotates else { return head }
+      var turned = head
+      for j in 0..<d / 2 {
+        let angle = sign * Double(position) * pow(10_000, -2 * Double(j) / Double(d))
+        turned[j] = head[j] * cos(angle) - head[j + d / 2] * sin(angle)
+        turned[j + d / 2] = head[j + d / 2] * cos(angle) + head[j] * sin(angle)
+      }
+      return turned
+    }
+    for row in 0..<test.rows {
+      for head in 0..<heads {
+        let key = head / (heads / keyHeads)
+        func at(_ token: Int, _ head: Int) -> Range<Int> {
+          let first = (row * tokens + token) * columns + head * d
+          return first..<first + d
+        }
+        let k = (0..<tokens).map { rotate(Array(x[at($0, heads + key)]), $0) }
+        let v = (0..<tokens).map { Array(x[at($0, heads + keyHeads + key)]) }
+        for t in 0..<tokens {
+          let q = rotate(Array(x[at(t, head)]), t)
+          let seen = (0...t).filter {
+            t - $0 < window ?? .max && test.isSameDocument(row, $0, t)
+          }
+          let scores = seen.map { j in scale * zip(q, k[j]).reduce(0) { $0 + $1.0 * $1.1 } }
+          let weights = scores.map { exp($0 - scores.max()!) }
+          let p = weights.map { $0 / weights.reduce(0, +) }
+          let out = (row * tokens + t) * outputs + head * d
+          let dO = (0..<d).map { Double(dy[out + $0]) }
+          let dp = seen.map { j in zip(dO, v[j]).reduce(0) { $0 + $1.0 * $1.1 } }
+          let mean = zip(p, dp).reduce(0) { $0 + $1.0 * $1.1 }
+          var dq = [Double](repeating: 0, count: d)
+          for (index, j) in seen.enumerated() {
+            let ds = scale * p[index] * (dp[index] - mean)
+            let dk = rotate(q.map { $0 * ds }, j, -1)
+            for i in 0..<d {
+              y[out + i] += p[index] * v[j][i]
+              dq[i] += ds * k[j][i]
+              dx[at(j, heads + key).lowerBound + i] += dk[i]
+              dx[at(j, heads + keyHeads + key).lowerBound + i] += p[index] * dO[i]
+            }
+          }
+          for (i, value) in rotate(dq, t, -1).enumerated() {
+            dx[at(t, head).lowerBound + i] += value
+          }
+        }
+      }
+    }
+    return (y, dx)
+  }
+}
+
+@Suite struct AttentionTests {
+  @Test(
+    "any partition, documents and carries", arguments: Crossing.allCases, 0..<40 as Range<UInt64>)
+  func agreesWithReference(crossing: Crossing, seed: UInt64) throws {
+    var test = AttentionCase(crossing, seed: seed, mostTokens: seed % 20 == 19 ? 160 : 24)
+    let (x, dy) = (test.test.numbers(test.columns), test.test.numbers(test.outputs))
+    let result = try test.run(x: x, dy: dy)
+    let expected = test.reference(x: x, dy: dy)
+    #expect(distance(result.y, expected.y) < 1e-5, "\(test)")
+    #expect(distance(result.dx, expected.dx) < 1e-5, "\(test)")
+  }
+
+  @Test(
+    "running a region again sends nothing", arguments: Crossing.allCases,
+    100..<105 as Range<UInt64>)
+  func recomputationIsSilent(crossing: Crossing, seed: UInt64) throws {
+    var test = AttentionCase(crossing, seed: seed)
+    let (x, dy) = (test.test.numbers(test.columns), test.test.numbers(test.outputs))
+    let results = try [false, true].map { try test.run(x: x, dy: dy, recomputes: $0) }
+    #expect(results[0].bytes == results[1].bytes, "\(test)")
+    #expect(results[0].y == results[1].y && results[0].dx == results[1].dx, "\(test)")
+  }
+}
+
+extension Tape {
+  /// Some columns of a matrix.
+  func columns(_ x: Variable, _ range: Range<Int>) -> Variable {
+    let (n, width, all) = (x.shape.rows, range.count, x.shape.columns)
+    let y = Tensor([n, width], pool: pool)
+    for row in 0..<n {
+      (y.pointer + row * width).update(
+        from: x.value.pointer + row * all + range.lowerBound, count: width)
+    }
+    return record(y, inputs: [x]) { [unowned self] dy in
+      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      if !accumulate { dx.clear() }
+      for row in 0..<n {
+        for column in 0..<width {
+          dx.pointer[row * all + range.lowerBound + column] += dy.pointer[row * width + column]
+        }
+      }
+    }
+  }
+}
