@@ -83,7 +83,7 @@ let package = Package(
     tests("Tensors"),
     tests("Kernels"),
     tests("MessagePassing"),
-    tests("Autodiff"),
+    tests("Autodiff", ["ReferenceMath"]),
     tests("SequenceParallel", ["ReferenceMath"]),
     tests("Models", ["ReferenceMath"]),
     tests("DataParallel"),

@@ -87,7 +87,6 @@ struct SequenceCase: CustomStringConvertible {
       )
       let workspace = context.workspace
       let store = WholeParameters(table: table, gradients: true, pool: workspace.pool)
-      store.clearGradients()
       for (index, weight) in weights.enumerated() { store.values.pointer[index] = weight }
       store.clearGradients()
       var part = Part(y: [], dx: [], weights: [], bytes: 0)

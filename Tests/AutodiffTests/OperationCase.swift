@@ -1,0 +1,113 @@
+import Autodiff
+import ReferenceMath
+import Tensors
+import Testing
+
+/// An op of the tape beside what it computes.
+struct OperationCase: CustomTestStringConvertible, Sendable {
+  let testDescription: String
+  /// Shapes of the inputs and of the parameters.
+  let inputs: [Shape], parameters: [Shape]
+  let program: @Sendable (Tape, [Variable], [Parameter]) throws -> Variable
+  let reference: @Sendable (_ inputs: [Term], _ parameters: [Term]) -> Term
+
+  init(
+    _ name: String, _ inputs: [Shape], parameters: [Shape] = [],
+    _ program: @escaping @Sendable (Tape, [Variable], [Parameter]) throws -> Variable,
+    reference: @escaping @Sendable ([Term], [Term]) -> Term
+  ) {
+    (testDescription, self.inputs, self.parameters) = (name, inputs, parameters)
+    (self.program, self.reference) = (program, reference)
+  }
+
+  static let tokens: [Int32] = [3, 0, 3, 6, 1]
+
+  static let all: [OperationCase] = [
+    .init("silu", [[5, 7]]) { tape, x, _ in
+      tape.silu(x[0])
+    } reference: { x, _ in
+      x[0].silu
+    },
+    .init("sigmoid", [[5, 7]]) { tape, x, _ in
+      tape.sigmoid(x[0])
+    } reference: { x, _ in
+      x[0].sigmoid
+    },
+    .init("product", [[5, 7], [5, 7]]) { tape, x, _ in
+      tape.product(x[0], x[1])
+    } reference: { x, _ in
+      x[0] * x[1]
+    },
+    .init("product of a variable with itself", [[5, 7]]) { tape, x, _ in
+      tape.product(x[0], x[0])
+    } reference: { x, _ in
+      x[0] * x[0]
+    },
+    .init("SwiGLU", [[5, 7], [5, 7]]) { tape, x, _ in
+      tape.swiGLU(gate: x[0], x[1])
+    } reference: { x, _ in
+      x[0].silu * x[1]
+    },
+    .init("SwiGLU of a variable with itself", [[5, 7]]) { tape, x, _ in
+      tape.swiGLU(gate: x[0], x[0])
+    } reference: { x, _ in
+      x[0].silu * x[0]
+    },
+    .init("projection", [[5, 7]], parameters: [[3, 7]]) { tape, x, w in
+      tape.linear(x[0], w[0])
+    } reference: { x, w in
+      x[0].projected(by: w[0])
+    },
+    .init("projection with bias", [[5, 7]], parameters: [[3, 7], [3]]) { tape, x, w in
+      tape.linear(x[0], w[0], bias: w[1])
+    } reference: { x, w in
+      x[0].projected(by: w[0], bias: w[1])
+    },
+    .init(
+      "projection with bias and residual", [[5, 7], [5, 3]], parameters: [[3, 7], [3]]
+    ) { tape, x, w in
+      tape.linear(x[0], w[0], bias: w[1], residual: x[1])
+    } reference: { x, w in
+      x[0].projected(by: w[0], bias: w[1]) + x[1]
+    },
+    .init("projection onto its own input", [[5, 7]], parameters: [[7, 7]]) { tape, x, w in
+      tape.linear(x[0], w[0], residual: x[0])
+    } reference: { x, w in
+      x[0].projected(by: w[0]) + x[0]
+    },
+    .init("simple norm", [[5, 7]]) { tape, x, _ in
+      tape.rmsNorm(x[0], epsilon: 1e-3)
+    } reference: { x, _ in
+      x[0].rmsNorm(epsilon: 1e-3)
+    },
+    .init("norm with a weight", [[5, 7]], parameters: [[7]]) { tape, x, w in
+      tape.rmsNorm(x[0], weight: w[0], epsilon: 1e-3)
+    } reference: { x, w in
+      x[0].rmsNorm(weight: w[0], epsilon: 1e-3)
+    },
+    .init("norm of each head", [[5, 6]], parameters: [[3]]) { tape, x, w in
+      tape.rmsNorm(x[0], weight: w[0], width: 3, epsilon: 1e-3)
+    } reference: { x, w in
+      x[0].reshaped(10, 3).rmsNorm(weight: w[0], epsilon: 1e-3).reshaped(5, 6)
+    },
+    .init("embedding", [], parameters: [[7, 4]]) { tape, _, w in
+      tape.embedding(tokens, table: w[0], scale: 1.5)
+    } reference: { _, w in
+      w[0].embedding(tokens).scaled(by: 1.5)
+    },
+    .init("a block: norm, gate, projection back", [[5, 6]], parameters: [[9, 6], [6, 9], [6]]) {
+      tape, x, w in
+      let y = tape.rmsNorm(x[0], weight: w[2], epsilon: 1e-3)
+      let z = tape.linear(y, w[0])
+      return tape.linear(tape.product(z, tape.silu(z)), w[1], residual: x[0])
+    } reference: { x, w in
+      let z = x[0].rmsNorm(weight: w[2], epsilon: 1e-3).projected(by: w[0])
+      return (z * z.silu).projected(by: w[1]) + x[0]
+    },
+    .init("no token at all", [[0, 6]], parameters: [[9, 6], [9]]) { tape, x, w in
+      tape.silu(tape.linear(x[0], w[0], bias: w[1]))
+    } reference: { x, w in
+      x[0].projected(by: w[0], bias: w[1]).silu
+    },
+  ]
+}
