@@ -47,8 +47,10 @@ public enum CoreType {
     }
   }
 
-  /// What this module is compiled for. A C function would tell what its caller is compiled for, which may
-  /// be another module once it is inlined.
+  /// What this module is compiled for.
+  ///
+  /// A C function would tell what its caller is compiled for, which may be another module once it
+  /// is inlined.
   static var buildVectors: Int32 {
     #if LASP_AVX512
       Int32(lasp_vectors_avx512)

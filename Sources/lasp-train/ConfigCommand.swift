@@ -5,13 +5,17 @@ import Training
 struct ConfigCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "config",
-    abstract: "Print the resolved run file, or the reference of its keys.",
+    abstract: "Print a run file with all its keys, or the reference of all keys.",
+    usage: "lasp-train config [<run file>] [--reference] \(OverrideOptions.usage)",
     discussion: OverrideOptions.help)
 
-  @Argument(help: "Run file; without one, the built-in default.", completion: .file())
+  @Argument(
+    help: ArgumentHelp(
+      "YAML file of what differs from the default; without one, the built-in default.",
+      valueName: "run file"), completion: .file())
   var config: String?
 
-  @Flag(help: "Print every key with its type, default and meaning as Markdown.")
+  @Flag(help: "Print the type, default and meaning of every key, as Markdown.")
   var reference = false
 
   @OptionGroup var overrides: OverrideOptions

@@ -6,11 +6,20 @@ struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate",
     abstract: "Compute a model's loss on a file, or its logits and gradients on given tokens.",
+    usage: """
+      lasp-train evaluate <model> --data.path <file> \(OverrideOptions.usage)
+      lasp-train evaluate <model> --tokens <file> --output <file> [--gradients]
+      """,
     discussion: """
-      lasp-train evaluate MODEL --data.path FILE
-        prints the loss and the bits per byte of the file as one stream.
-      lasp-train evaluate MODEL --tokens IN.safetensors --output OUT.safetensors --gradients
-        reads input_ids [B, T] and writes logits, loss, and grad.<name> of each parameter.
+      With --data.path: prints the loss over the whole file as one stream, in nats a token, and \
+      bits per byte or perplexity. The state is carried over windows of sequence.length tokens.
+
+      With --tokens: reads input_ids [B, T] and writes logits [B, T, vocabulary], loss (the \
+      mean over the first T-1 positions of all rows) and, with --gradients, grad.<name> of each \
+      parameter.
+
+      Alone or under mpirun, whose ranks then share each sequence. The model may be by anybody, \
+      in Hugging Face's layout of a model that this program knows.
 
       \(OverrideOptions.help)
       """)

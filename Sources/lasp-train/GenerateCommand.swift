@@ -6,7 +6,11 @@ struct GenerateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "generate",
     abstract: "Continue a text, token by token, at constant memory and time a token.",
-    discussion: OverrideOptions.help)
+    usage: """
+      lasp-train generate <model> --prompt <text> [--tokens <n>] [--temperature <t>] [--top-k <k>] \
+      [--top-p <p>] [--seed <n>] [--threads <n>]
+      """,
+    discussion: "The model must be one of bytes. The same seed gives the same text.")
 
   @Argument(
     help: "Folder with config.json and model.safetensors.", completion: .directory)
@@ -18,7 +22,9 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Number of tokens to generate.", valueName: "n"))
   var tokens = 256
 
-  @Option(help: "Divisor of the logits; 0 always takes the likeliest token.")
+  @Option(
+    help: ArgumentHelp(
+      "Divisor of the logits; 0 always takes the likeliest token.", valueName: "t"))
   var temperature = 1.0
 
   @Option(help: ArgumentHelp("Choose among the k likeliest tokens only.", valueName: "k"))
@@ -29,7 +35,7 @@ struct GenerateCommand: ParsableCommand {
       "Choose among the likeliest tokens that together have this probability.", valueName: "p"))
   var topP = 1.0
 
-  @Option(help: "Seed of the choices.")
+  @Option(help: ArgumentHelp("Seed of the choices.", valueName: "n"))
   var seed = 1
 
   @OptionGroup var overrides: OverrideOptions

@@ -38,15 +38,25 @@ enum Main {
 struct LaspTrain: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lasp-train",
-    abstract: "Trains linear-recurrent language models whose sequences are cut over MPI ranks.",
+    abstract: "Trains linear-attention language models whose sequences are cut over MPI ranks.",
+    usage: """
+      lasp-train [<run file>] \(OverrideOptions.usage)
+      lasp-train <command> ...
+      """,
     discussion: """
-      lasp-train                               train the built-in default
-      lasp-train run.yaml --training.steps=500 train a run file, one key overridden
-      lasp-train train --help                  the options of training
-      lasp-train config --reference            every key of the run file
-      mpirun -n 8 lasp-train                   train on eight ranks
+      lasp-train                                train the built-in default, alone
+      mpirun -n 8 lasp-train                    train it on eight ranks
+      lasp-train --data.path FILE               train on any file, as bytes
+      lasp-train run.yaml --training.steps 500  train a run file, one key changed
+      lasp-train --dry-run --ranks 8 run.yaml   what that will need, without doing it
+      lasp-train help train                     all options of training
+
+      As root, or with more ranks than cores, mpirun wants to be told that this is \
+      meant: `Launch/mpirun` in the source folder does so, and README names the variables.
 
       \(OverrideOptions.help)
+
+      Exit code: 0 if all went well, 2 if the command line or run file is wrong, else 1.
       """,
     version: Release.version,
     subcommands: [

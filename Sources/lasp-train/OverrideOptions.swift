@@ -12,9 +12,12 @@ struct OverrideOptions: ParsableArguments {
 
   /// How overrides are written, for the help of every command.
   static let help = """
-    Any key of the run file is overridden as --section.key=value or --section.key value, and \
-    --threads N sets the threads of a rank; `lasp-train config --reference` lists the keys.
+    Every key of the run file can be set here, as --section.key=value or --section.key value. \
+    `lasp-train config --reference` lists the keys. --threads N sets the threads of a rank.
     """
+
+  /// How overrides stand in the usage of a command.
+  static let usage = "[--section.key=value ...]"
 
   /// The overrides in their order.
   var overrides: [Override] { values.map { Override($0) } }

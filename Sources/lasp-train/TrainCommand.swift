@@ -6,21 +6,35 @@ struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
     abstract: "Train a model, or plan the training of one.",
-    discussion: OverrideOptions.help)
+    usage: """
+      lasp-train [<run file>] [--overwrite] \(OverrideOptions.usage)
+      lasp-train [<run file>] --dry-run [--ranks <P>] \(OverrideOptions.usage)
+      lasp-train [<run file>] --print-config \(OverrideOptions.usage)
+      """,
+    discussion: """
+      A run writes its log, its checkpoints and in the end its model in runs/<name>, or in \
+      log.directory. With --training.resume auto it goes on from its last checkpoint.
 
-  @Argument(help: "Run file; without one, the built-in default.", completion: .file())
+      \(OverrideOptions.help)
+      """)
+
+  @Argument(
+    help: ArgumentHelp(
+      "YAML file of what differs from the default; without one, the built-in default.",
+      valueName: "run file"), completion: .file())
   var config: String?
 
-  @Flag(help: "Replace the files of an earlier run in the same folder.")
+  @Flag(help: "Replace an earlier run in the same folder, which is refused else.")
   var overwrite = false
 
-  @Flag(help: "Check everything, print grid, memory, bytes and time of a run, and stop.")
+  @Flag(
+    help: "Check everything as a run would, print its grid, memory, bytes sent and time, and stop.")
   var dryRun = false
 
   @Option(help: ArgumentHelp("Ranks to plan for, with --dry-run (default: 1).", valueName: "P"))
   var ranks: Int?
 
-  @Flag(help: "Print the resolved run file, a comment for each key, and stop.")
+  @Flag(help: "Print the run file with all its keys, a comment for each, and stop.")
   var printConfig = false
 
   @OptionGroup var overrides: OverrideOptions

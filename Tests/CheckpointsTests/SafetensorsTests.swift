@@ -244,7 +244,7 @@ private func bytes(header: String, data: [UInt8]) -> Data {
     let error = try #require(throws: CheckpointError.self) {
       try SafetensorsWriter(path: "\(file)/model.safetensors", tensors: [])
     }
-    #expect("\(error)" == "cannot write \(file)/model.safetensors: Not a directory")
+    #expect("\(error)".hasPrefix("cannot write \(file)/model.safetensors: Not a directory"))
     let absent = try #require(throws: CheckpointError.self) {
       try SafetensorsWriter(path: folder.file("no/model.safetensors"), tensors: [])
     }

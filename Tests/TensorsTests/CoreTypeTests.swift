@@ -20,13 +20,4 @@ import Testing
 
   @Test("This CPU has the instructions that the tests are built for")
   func builds() { #expect(lasp_cpu_vectors() >= CoreType.buildVectors) }
-
-  @Test("Choosing comes back in a program that has the kernels it should have")
-  func choose() async {
-    await #expect(processExitsWith: .success) {
-      unsetenv("OPENBLAS_CORETYPE")
-      CoreType.choose()
-      #expect(CoreType.advice == nil)
-    }
-  }
 }

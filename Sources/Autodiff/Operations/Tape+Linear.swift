@@ -38,9 +38,10 @@ extension Tape {
     }
     let inputs = [x] + (residual.map { [$0] } ?? [])
     return record(y, inputs: inputs, always: true) { [unowned self] dy in
+      // Outside `compute`, which a rehearsal leaves out.
+      let target = x.needsGradient ? x.gradientTarget(in: workspace) : nil
       workspace.compute(.projections) {
-        if x.needsGradient {
-          let (dx, accumulate) = x.gradientTarget(in: workspace)
+        if let (dx, accumulate) = target {
           BLAS.multiply(
             dy.pointer, lda: out, parameters.value(weight), ldb: input, into: dx.pointer,
             ldc: input, m: n, n: input, k: out, beta: accumulate ? 1 : 0)
@@ -57,8 +58,8 @@ extension Tape {
             for i in 0..<out { db[i] += dy[i] }
           }
         }
-        residual?.add(gradient: dy, in: workspace)
       }
+      residual?.add(gradient: dy, in: workspace)
     }
   }
 }

@@ -26,14 +26,15 @@ extension Tape {
       }
     }
     return record(y, inputs: [x], always: weight != nil) { [unowned self] dy in
+      // Memory is taken outside `compute`, which a rehearsal leaves out.
+      let (dx, accumulate) =
+        x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+      // A weight's gradient is summed over rows in one order, whatever the threads: by one of them.
+      let threads = weight == nil ? workspace.team.size : 1
+      let scratch = Tensor([columns * threads], pool: pool)
       workspace.compute(.normsAndGates) {
-        let (dx, accumulate) =
-          x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
         let w = weight.map { UnsafePointer(parameters.value($0)) }
         let dw = weight.map { parameters.gradient($0) }
-        // A weight's gradient is summed over rows in one order, whatever the threads: by one of them.
-        let threads = dw == nil ? workspace.team.size : 1
-        let scratch = Tensor([columns * threads], pool: pool)
         let part = (rows + threads - 1) / max(threads, 1)
         let body = { (index: Int) in
           let range = min(index * part, rows)..<min((index + 1) * part, rows)

@@ -50,8 +50,14 @@ struct MessageHeader: Equatable {
 extension MessageHeader: CustomStringConvertible {
   var description: String {
     let way = direction == ExchangeDirection.forward.rawValue ? "forward" : "backward"
-    let kind = CarrySlot.Kind(code: Int(kind))
-    return "step \(step), segment \(segment), layer \(layer), \(kind), \(way), "
+    let what =
+      switch CarrySlot.Kind(code: Int(kind)) {
+      case .state(let index): "state \(index)"
+      case .halo(let index): "halo \(index)"
+      case .window: "window"
+      case .windowLengths: "window lengths"
+      }
+    return "step \(step), segment \(segment), layer \(layer), \(what), \(way), "
       + "slice \(slice), \(count) numbers"
   }
 }

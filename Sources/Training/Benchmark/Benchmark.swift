@@ -88,7 +88,8 @@ struct StepBenchmark {
     let total = parts.reduce(0, +)
     for part in Part.allCases where parts[part.rawValue] > 0.0005 * total {
       let own = parts[part.rawValue]
-      lines.append(line(part.name, String(format: "%8.1f ms %5.1f%%", own * 1e3, own / total * 100)))
+      let cell = String(format: "%8.1f ms %5.1f%%", own * 1e3, own / total * 100)
+      lines.append(line(part.name, cell))
     }
     return lines.joined(separator: "\n") + "\n"
   }
