@@ -22,7 +22,7 @@ public struct ModelSection: ConfigurationSection, Equatable {
   public var glu: Int
   /// Number of tokens the model knows; 0 for what the data needs.
   public var vocabulary: Int
-  /// The mixer of every block, bottom up; empty where all are `mixer`.
+  /// The mixer of every block, bottom up, or a pattern that repeats; empty where all are `mixer`.
   public var layers: [String]
   /// Blocks, counted from 0, whose queries and keys are rotated by learned angles (TNL's LRPE).
   public var lrpeLayers: [Int]
@@ -38,7 +38,7 @@ public struct ModelSection: ConfigurationSection, Equatable {
   public var from: String?
 
   /// The mixers that a model can be made of.
-  public static let mixers = ["tnl"]
+  public static let mixers = Architectures.all.flatMap { $0.mixers }
 
   /// The keys of `model`.
   public static let schema = SectionSchema(
@@ -49,15 +49,18 @@ public struct ModelSection: ConfigurationSection, Equatable {
       .integer("depth", 3, from: 1, "Number of blocks."),
       .integer("heads", 4, from: 1, "Number of heads of a mixer."),
       .integer("kv_heads", nil, from: 1, "Key and value heads where queries share them."),
-      .number("expand_k", nil, above: 0, "Width of all keys over dimension."),
-      .number("expand_v", nil, above: 0, "Width of all values over dimension."),
+      .number(
+        "expand_k", nil, above: 0, "Width of all keys over dimension; null = the mixer's own."),
+      .number(
+        "expand_v", nil, above: 0, "Width of all values over dimension (gated_deltanet: over keys)."
+      ),
       .integer("hidden", 0, "Width of TNL's queries, keys, values and gates; 0 = dimension."),
-      .integer("glu", 0, "Inner width of the channel mixer; 0 = 8/3 dimension, up to a 64."),
+      .integer("glu", 0, "Inner width of the channel mixer; 0 = the mixer's own rule."),
       .integer("vocabulary", 0, unit: "tokens", "Tokens the model knows; 0 = what the data needs."),
-      .choices("layers", of: mixers, "Mixer of each block, bottom up; empty = all are mixer."),
+      .choices("layers", of: mixers, "Mixers of the blocks, bottom up, repeated; empty = mixer."),
       .integers("lrpe_layers", "Blocks, from 0, with TNL's learned rotary positions."),
       .boolean("bias", false, "Whether linear layers have biases."),
-      .boolean("scale_embedding", true, "Whether embeddings are multiplied by √dimension."),
+      .boolean("scale_embedding", true, "Whether TNL's embeddings are multiplied by √dimension."),
       .number("init_std", 0.1, above: 0, "Standard deviation of the initial weights."),
       .boolean("tie_embeddings", false, "Whether the head uses the embedding's weights."),
       .string("from", nil, "Model folder to start from: its shape and weights replace these keys."),
@@ -87,47 +90,47 @@ public struct ModelSection: ConfigurationSection, Equatable {
   /// `hidden`, or D where it is 0.
   public var hiddenWidth: Int { hidden > 0 ? hidden : dimension }
 
-  /// `glu`, or where it is 0, `8 D / 3` rounded up to a multiple of 64.
+  /// `glu`, or where it is 0, `8 D / 3` rounded up to a multiple of 64: TNL's rule.
   public var gluWidth: Int { glu > 0 ? glu : (dimension * 8 + 191) / 192 * 64 }
 
   /// The mixer of every block, bottom up.
   public var mixerOfLayer: [String] {
-    layers.isEmpty ? Array(repeating: mixer, count: depth) : layers
+    let pattern = layers.isEmpty ? [mixer] : layers
+    return (0..<depth).map { pattern[$0 % pattern.count] }
   }
 
-  /// Heads that do not divide the width, layers that are too few, too many or not there.
+  /// The mixer that decides what family the model is of.
+  var mainMixer: String { mixerOfLayer.first ?? mixer }
+
+  /// Layers that do not fit the depth or each other; what the family's sizes and keys make impossible.
   public var problems: [KeyProblem] {
-    var found: [KeyProblem] = []
-    if hiddenWidth % heads != 0 {
-      found.append(
-        KeyProblem(
-          "heads", hidden > 0 ? "hidden" : "dimension",
-          message: "\(heads) heads do not divide a width of \(hiddenWidth); "
-            + "choose a divisor of \(hiddenWidth), or another width"))
-    }
-    if !layers.isEmpty, layers.count != depth {
-      found.append(
+    if !layers.isEmpty, depth % layers.count != 0 {
+      return [
         KeyProblem(
           "layers", "depth",
-          message: "layers names \(layers.count) blocks and depth is \(depth); make them equal, "
-            + "or leave layers empty"))
-    }
-    if let beyond = lrpeLayers.first(where: { $0 >= depth }) {
-      found.append(
-        KeyProblem(
-          "lrpe_layers", "depth",
-          message: "there is no block \(beyond) in a depth of \(depth); "
-            + "name blocks from 0 to \(depth - 1)"))
-    }
-    if Set(mixerOfLayer) == ["tnl"] {
-      let given = [
-        ("kv_heads", keyValueHeads != nil), ("expand_k", expandKey != nil),
-        ("expand_v", expandValue != nil),
+          message: "a pattern of \(layers.count) blocks does not divide a depth of \(depth); "
+            + "name every block, or a pattern that repeats")
       ]
-      found += given.filter(\.1).map {
-        KeyProblem($0.0, message: "the mixer tnl does not have it; remove it")
-      }
     }
-    return found
+    if let other = mixerOfLayer.first(where: { $0 != mainMixer }) {
+      return [
+        KeyProblem(
+          "layers",
+          message: "\(mainMixer) and \(other) cannot stand in one model; choose one of them")
+      ]
+    }
+    return Architectures.type(of: mainMixer).problems(self)
+  }
+
+  /// A problem for each key that was given although a family does not have it.
+  func unread(by family: String, reading read: Set<String>) -> [KeyProblem] {
+    let given = [
+      ("kv_heads", keyValueHeads != nil), ("expand_k", expandKey != nil),
+      ("expand_v", expandValue != nil), ("hidden", hidden > 0),
+      ("lrpe_layers", !lrpeLayers.isEmpty), ("bias", bias), ("tie_embeddings", tieEmbeddings),
+    ]
+    return given.filter { $0.1 && !read.contains($0.0) }.map {
+      KeyProblem($0.0, message: "the mixer \(family) does not have it; remove it")
+    }
   }
 }

@@ -82,11 +82,9 @@ struct RunConfigurationTests {
     #expect(
       Self.problems(
         "model.dimension=66", "training.accumulation=3", "schedule.kind=wsd", "model.expand_k=2",
-        "model.lrpe_layers=[3]", "model.layers=tnl", "training.name=a/b") == [
+        "model.lrpe_layers=[3]", "training.name=a/b") == [
           "--model.dimension: 4 heads do not divide a width of 66; choose a divisor of 66, "
             + "or another width",
-          "--model.layers: layers names 1 blocks and depth is 3; make them equal, "
-            + "or leave layers empty",
           "--model.lrpe_layers: there is no block 3 in a depth of 3; name blocks from 0 to 2",
           "--model.expand_k: the mixer tnl does not have it; remove it",
           "--training.accumulation: 3 portions do not divide a batch of 16 sequences; "
@@ -94,6 +92,21 @@ struct RunConfigurationTests {
           "--training.name: 'a/b' cannot name a folder; "
             + "use letters, digits, dashes and underscores",
         ])
+    #expect(
+      Self.problems("model.layers=[tnl, tnl]") == [
+        "--model.layers: a pattern of 2 blocks does not divide a depth of 3; "
+          + "name every block, or a pattern that repeats"
+      ])
+    #expect(
+      Self.problems("model.layers=[gla, delta_net, gla]") == [
+        "--model.layers: gla and delta_net cannot stand in one model; choose one of them"
+      ])
+    #expect(
+      Self.problems("model.mixer=gla", "model.heads=3", "model.bias=true") == [
+        "--model.heads: 3 heads do not divide the keys' width of 32; "
+          + "choose a divisor of 32, or another width",
+        "--model.bias: the mixer gla does not have it; remove it",
+      ])
     #expect(
       Self.problems("schedule.kind=wsd", "schedule.decay=290") == [
         "--schedule.decay: 20 steps of warmup and 290 of decay are more than the run's 300; "

@@ -8,29 +8,25 @@ extension Tape {
 
   /// `y = x σ(x)`, elementwise.
   public func silu(_ x: Variable) -> Variable {
-    let y = Tensor(x.shape, pool: pool)
-    elementwise(y.count) { range in
-      SiLU.forward(
-        x.value.pointer + range.lowerBound, into: y.pointer + range.lowerBound,
-        count: range.count)
-    }
-    return record(y, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
-      elementwise(dy.count) { range in
-        let at = range.lowerBound
-        SiLU.backward(
-          x.value.pointer + at, dy.pointer + at, into: dx.pointer + at, count: range.count,
-          accumulate: accumulate)
-      }
-    }
+    pointwise(x, SiLU.forward, SiLU.backward)
   }
 
-  /// `y = σ(x)`, elementwise.
-  public func sigmoid(_ x: Variable) -> Variable {
+  /// `y = max(x, 0)`, elementwise.
+  public func relu(_ x: Variable) -> Variable {
+    pointwise(x, ReLU.forward, ReLU.backward)
+  }
+
+  /// `y = elu(x) + 1`, elementwise.
+  public func eluPlusOne(_ x: Variable) -> Variable {
+    pointwise(x, ELUPlusOne.forward, ELUPlusOne.backward)
+  }
+
+  /// `y = scale · σ(x)`, elementwise.
+  public func sigmoid(_ x: Variable, scale: Float = 1) -> Variable {
     let y = Tensor(x.shape, pool: pool)
     elementwise(y.count) { range in
       Sigmoid.forward(
-        x.value.pointer + range.lowerBound, into: y.pointer + range.lowerBound,
+        x.value.pointer + range.lowerBound, scale: scale, into: y.pointer + range.lowerBound,
         count: range.count)
     }
     return record(y, inputs: [x]) { [unowned self] dy in
@@ -38,8 +34,8 @@ extension Tape {
       elementwise(dy.count) { range in
         let at = range.lowerBound
         Sigmoid.backward(
-          y.pointer + at, dy.pointer + at, into: dx.pointer + at, count: range.count,
-          accumulate: accumulate)
+          y.pointer + at, scale: scale, dy.pointer + at, into: dx.pointer + at,
+          count: range.count, accumulate: accumulate)
       }
     }
   }
@@ -85,6 +81,36 @@ extension Tape {
       }
       gate.add(gradient: da, in: workspace)
       x.add(gradient: db, in: workspace)
+    }
+  }
+
+  /// A value whose numbers are all the same, and of which no gradient is wanted.
+  public func constant(_ shape: Shape, _ number: Float) -> Variable {
+    let y = Tensor(shape, pool: pool)
+    workspace.compute(.normsAndGates) { y.pointer.update(repeating: number, count: y.count) }
+    return record(y) { _ in }
+  }
+
+  /// A function of each element, whose twin reads the function's argument.
+  func pointwise(
+    _ x: Variable,
+    _ forward: @escaping (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void,
+    _ backward:
+      @escaping (
+        UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int, Bool
+      ) -> Void
+  ) -> Variable {
+    let y = Tensor(x.shape, pool: pool)
+    elementwise(y.count) { range in
+      forward(x.value.pointer + range.lowerBound, y.pointer + range.lowerBound, range.count)
+    }
+    return record(y, inputs: [x]) { [unowned self] dy in
+      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      elementwise(dy.count) { range in
+        let at = range.lowerBound
+        backward(
+          x.value.pointer + at, dy.pointer + at, dx.pointer + at, range.count, accumulate)
+      }
     }
   }
 

@@ -9,6 +9,8 @@ public protocol Architecture: Sendable {
   /// `model_type` in `config.json`.
   static var modelType: String { get }
 
+  /// What is wrong with a run file's description of a model of this family.
+  static func problems(_ section: ModelSection) -> [KeyProblem]
   /// The model that a run file describes.
   init(_ section: ModelSection, vocabulary: Int)
   /// The model that a `config.json` describes.
@@ -40,15 +42,22 @@ public protocol Architecture: Sendable {
 /// The one place that maps names to architectures.
 public enum Architectures {
   /// All architectures.
-  public static let all: [any Architecture.Type] = [TransNormerLLM.self]
+  public static let all: [any Architecture.Type] = [
+    TransNormerLLM.self, FlashModel<GatedLinearAttention>.self, FlashModel<DeltaNet>.self,
+    FlashModel<GatedDeltaNet>.self,
+  ]
 
-  /// The architecture of a run file.
-  public static func make(_ section: ModelSection, vocabulary: Int) -> any Architecture {
-    let mixer = section.mixerOfLayer.first ?? section.mixer
+  /// The architecture that provides a mixer.
+  static func type(of mixer: String) -> any Architecture.Type {
     guard let type = all.first(where: { $0.mixers.contains(mixer) }) else {
       preconditionFailure("no architecture provides the mixer \(mixer)")
     }
-    return type.init(section, vocabulary: vocabulary)
+    return type
+  }
+
+  /// The architecture of a run file.
+  public static func make(_ section: ModelSection, vocabulary: Int) -> any Architecture {
+    type(of: section.mainMixer).init(section, vocabulary: vocabulary)
   }
 
   /// The architecture of a `config.json`.
@@ -97,7 +106,11 @@ struct ModelKeys {
     return found
   }
 
-  func optionalInteger(_ key: String) -> Int? { json[key]?.integer }
+  /// A positive number, or nil where the key is absent or null.
+  func optionalPositive(_ key: String) throws(ModelError) -> Int? {
+    guard let value = json[key], value != .null else { return nil }
+    return try positive(key)
+  }
 
   func number(_ key: String, default value: Double) -> Double { json[key]?.number ?? value }
 

@@ -29,6 +29,27 @@ public struct TransNormerLLM: Architecture {
   let scalesEmbedding: Bool
   let bias: Bool
 
+  /// Heads that do not divide the width, layers that are not there, keys that it does not have.
+  public static func problems(_ section: ModelSection) -> [KeyProblem] {
+    var found: [KeyProblem] = []
+    let (heads, width) = (section.heads, section.hiddenWidth)
+    if width % heads != 0 {
+      found.append(
+        KeyProblem(
+          "heads", section.hidden > 0 ? "hidden" : "dimension",
+          message: "\(heads) heads do not divide a width of \(width); "
+            + "choose a divisor of \(width), or another width"))
+    }
+    if let beyond = section.lrpeLayers.first(where: { $0 >= section.depth }) {
+      found.append(
+        KeyProblem(
+          "lrpe_layers", "depth",
+          message: "there is no block \(beyond) in a depth of \(section.depth); "
+            + "name blocks from 0 to \(section.depth - 1)"))
+    }
+    return found + section.unread(by: "tnl", reading: ["hidden", "lrpe_layers", "bias"])
+  }
+
   /// The model that a run file describes.
   public init(_ section: ModelSection, vocabulary: Int) {
     dimension = section.dimension

@@ -1,0 +1,47 @@
+import Kernels
+import Measurement
+import Tensors
+
+extension Tape {
+  /// Log decays from a projection, elementwise: `g = max(log σ(x) / divisor, least)`.
+  public func logSigmoidGate(_ x: Variable, divisor: Float, least: Float? = nil) -> Variable {
+    let gate = LogSigmoidGate(divisor: divisor, least: least ?? -.infinity)
+    return pointwise(x, gate.forward, gate.backward)
+  }
+
+  /// Log decays of heads from their steps: `g = −e^A softplus(a + b)`.
+  ///
+  /// - Parameters:
+  ///   - a: Shape `[N, H]`.
+  ///   - rate: `A`, shape `[H]`.
+  ///   - bias: `b`, shape `[H]`.
+  /// - Returns: Shape `[N, H]`, in nats.
+  public func softplusGate(_ a: Variable, rate: Parameter, bias: Parameter) -> Variable {
+    let (rows, heads) = (a.shape.rows, a.shape.columns)
+    precondition(
+      parameters.table[rate].shape.count == heads && parameters.table[bias].shape.count == heads,
+      "a \(a.shape) for the rates \(parameters.table[rate].shape) and biases "
+        + "\(parameters.table[bias].shape)")
+    let g = Tensor(a.shape, pool: pool)
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(rows, grain: max(1, Tape.grain / heads)) {
+        SoftplusGate.forward(
+          a.value.pointer, rate: parameters.value(rate), bias: parameters.value(bias),
+          into: g.pointer, rows: $0, heads: heads)
+      }
+    }
+    return record(g, inputs: [a], always: true) { [unowned self] dg in
+      let (da, accumulate) =
+        a.needsGradient ? a.gradientTarget(in: workspace) : (Tensor(a.shape, pool: pool), false)
+      workspace.compute(.normsAndGates) {
+        workspace.team.parallel(heads, grain: max(1, Tape.grain / max(rows, 1))) {
+          SoftplusGate.backward(
+            a.value.pointer, rate: parameters.value(rate), bias: parameters.value(bias),
+            g.pointer, dg.pointer, into: da.pointer, dRate: parameters.gradient(rate),
+            dBias: parameters.gradient(bias), rows: rows, heads: heads, range: $0,
+            accumulate: accumulate)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import Kernels
+import Measurement
+import Tensors
+
+extension Tape {
+  /// Each `width` numbers over their Euclidean length: `y = x · rsqrt(Σ x² + eps)`.
+  public func l2Norm(_ x: Variable, width: Int, epsilon: Float = 1e-6) -> Variable {
+    normalized(
+      x, width: width,
+      { x, y, inverse, rows in
+        L2Norm.forward(
+          x, epsilon: epsilon, into: y, inverse: inverse, rows: rows, columns: width)
+      }, L2Norm.backward)
+  }
+
+  /// Each `width` numbers over their sum.
+  public func sumNorm(_ x: Variable, width: Int) -> Variable {
+    normalized(
+      x, width: width,
+      { x, y, inverse, rows in
+        SumNorm.forward(x, into: y, inverse: inverse, rows: rows, columns: width)
+      }, SumNorm.backward)
+  }
+
+  /// A normalisation of rows whose twin reads the result and a number a row.
+  private func normalized(
+    _ x: Variable, width: Int,
+    _ forward: (
+      UnsafePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, Range<Int>
+    ) -> Void,
+    _ backward:
+      @escaping (
+        UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>,
+        UnsafeMutablePointer<Float>, Range<Int>, Int, Bool
+      ) -> Void
+  ) -> Variable {
+    precondition(x.shape.columns % width == 0, "x \(x.shape) in rows of \(width)")
+    let rows = x.shape.count / width
+    let y = Tensor(x.shape, pool: pool)
+    let inverse = Tensor([rows], pool: pool)
+    let grain = max(1, Tape.grain / width)
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(rows, grain: grain) {
+        forward(x.value.pointer, y.pointer, inverse.pointer, $0)
+      }
+    }
+    return record(y, inputs: [x]) { [unowned self] dy in
+      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      workspace.compute(.normsAndGates) {
+        workspace.team.parallel(rows, grain: grain) {
+          backward(y.pointer, inverse.pointer, dy.pointer, dx.pointer, $0, width, accumulate)
+        }
+      }
+    }
+  }
+
+  /// Root-mean-square normalisation of each head with a gate: `y = rms(x) ⊙ w ⊙ act(gate)`.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[N, H·V]`.
+  ///   - gate: Likewise.
+  ///   - weight: Shape `[V]`.
+  public func gatedRMSNorm(
+    _ x: Variable, gate: Variable, weight: Parameter, epsilon: Float,
+    activation: GatedRMSNorm.Activation
+  ) -> Variable {
+    let width = parameters.table[weight].shape.count
+    precondition(
+      x.shape.count == gate.shape.count && x.shape.columns % width == 0,
+      "x \(x.shape) with a gate \(gate.shape) and a weight of \(width)")
+    let norm = GatedRMSNorm(columns: width, epsilon: epsilon, activation: activation)
+    let rows = x.shape.count / width
+    let y = Tensor(x.shape, pool: pool)
+    let inverse = Tensor([rows], pool: pool)
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(rows, grain: max(1, Tape.grain / width)) {
+        norm.forward(
+          x.value.pointer, gate: gate.value.pointer, weight: parameters.value(weight),
+          into: y.pointer, inverse: inverse.pointer, rows: $0)
+      }
+    }
+    return record(y, inputs: [x, gate], always: true) { [unowned self] dy in
+      let (dx, addsX) =
+        x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+      let (dGate, addsGate) =
+        gate.needsGradient
+        ? gate.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+      // The weight's gradient is summed by blocks of rows, so that it does not depend on the threads.
+      let blockRows = 256
+      let blocks = (rows + blockRows - 1) / blockRows
+      let sums = Tensor([blocks, width], pool: pool, kind: .buffers)
+      let scratch = Tensor([workspace.team.size, width], pool: pool, kind: .buffers)
+      workspace.compute(.normsAndGates) {
+        sums.clear()
+        workspace.team.parallel(blocks) { thread, range in
+          for block in range {
+            norm.backward(
+              x.value.pointer, gate: gate.value.pointer, weight: parameters.value(weight),
+              inverse: inverse.pointer, dy.pointer, into: dx.pointer, dGate: dGate.pointer,
+              dWeight: sums.pointer + block * width, scratch: scratch.pointer + thread * width,
+              rows: block * blockRows..<min((block + 1) * blockRows, rows),
+              accumulate: (addsX, addsGate))
+          }
+        }
+        let dw = parameters.gradient(weight)
+        for block in 0..<blocks {
+          for i in 0..<width { dw[i] += sums.pointer[block * width + i] }
+        }
+      }
+    }
+  }
+}

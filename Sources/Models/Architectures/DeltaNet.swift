@@ -1,0 +1,82 @@
+import Configuration
+
+/// DeltaNet: the delta rule without decay.
+///
+/// - Source: arXiv 2406.06484; flash-linear-attention's layout.
+struct DeltaNet: FlashMixer {
+  /// How a head's queries and keys are normalised.
+  enum KeyNorm: String {
+    case l2, sum
+  }
+
+  static let name = "delta_net"
+  static let className = "DeltaNet"
+  static let keys: Set<String> = ["expand_k", "expand_v"]
+
+  let expandKey, expandValue: Double
+  let heads: HeadSplit
+  let isGated, usesBeta, doublesBeta: Bool
+  let taps: Int?
+  let keyNorm: KeyNorm
+  let keyActivation: Activation
+
+  init(_ section: ModelSection) {
+    expandKey = section.expandKey ?? 1
+    expandValue = section.expandValue ?? 1
+    heads = HeadSplit(
+      dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
+      heads: section.heads, keyHeads: nil)
+    (isGated, usesBeta, doublesBeta) = (false, true, false)
+    taps = 4
+    (keyNorm, keyActivation) = (.l2, .silu)
+  }
+
+  init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
+    expandKey = keys.number("expand_k", default: 1)
+    expandValue = keys.number("expand_v", default: 1)
+    heads = HeadSplit(
+      dimension: dimension, expandKey: expandKey, expandValue: expandValue,
+      heads: try keys.positive("num_heads", default: 16), keyHeads: nil)
+    isGated = keys.boolean("use_gate", default: false)
+    usesBeta = keys.boolean("use_beta", default: true)
+    doublesBeta = keys.boolean("allow_neg_eigval", default: false)
+    taps = try keys.convolutionTaps(default: true)
+    let norm = keys.string("qk_norm", default: "l2")
+    guard let keyNorm = KeyNorm(rawValue: norm) else {
+      throw .impossible(
+        key: "qk_norm", reason: "\"\(norm)\" is not computed here, only l2 and sum")
+    }
+    self.keyNorm = keyNorm
+    let activation = keys.string("qk_activation", default: "silu")
+    guard let keyActivation = Self.activations.first(where: { $0.name == activation }) else {
+      throw .impossible(
+        key: "qk_activation",
+        reason: "\"\(activation)\" is not computed here, only silu, relu, elu and identity")
+    }
+    self.keyActivation = keyActivation.activation
+  }
+
+  private static let activations: [(name: String, activation: Activation)] = [
+    ("silu", .silu), ("relu", .relu), ("elu", .eluPlusOne), ("identity", .identity),
+  ]
+
+  var configuration: [String: JSONValue] {
+    [
+      "expand_k": .number(expandKey), "expand_v": .number(expandValue),
+      "num_heads": .integer(heads.heads), "use_gate": .bool(isGated), "use_beta": .bool(usesBeta),
+      "allow_neg_eigval": .bool(doublesBeta), "use_short_conv": .bool(taps != nil),
+      "conv_size": .integer(taps ?? 4), "qk_norm": .string(keyNorm.rawValue),
+      "qk_activation": .string(
+        Self.activations.first { $0.activation == keyActivation }?.name ?? "silu"),
+    ]
+  }
+
+  var problem: String? { heads.problem }
+
+  func layer(
+    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
+  ) -> any TokenMixer {
+    DeltaNetMixer(
+      self, layer: layer, dimension: dimension, epsilon: epsilon, name: name, &builder)
+  }
+}

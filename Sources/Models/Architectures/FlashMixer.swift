@@ -1,0 +1,81 @@
+import Configuration
+
+/// One family of flash-linear-attention: what it has beside the skeleton that all of them share.
+///
+/// A family is one file with a type that conforms to this, and a line in `Architectures`.
+protocol FlashMixer: Sendable {
+  /// `model_type` in `config.json`, and its name in run files.
+  static var name: String { get }
+  /// `architectures` in `config.json`, without `ForCausalLM`.
+  static var className: String { get }
+  /// The channel mixer's default width over the model's.
+  static var hiddenRatio: Double { get }
+  /// The keys of the run file's model section that it reads beside those that every model has.
+  static var keys: Set<String> { get }
+
+  /// The mixer that a run file describes.
+  init(_ section: ModelSection)
+  /// The mixer that a `config.json` describes, of a model of width `dimension`.
+  init(_ keys: ModelKeys, dimension: Int) throws(ModelError)
+  /// Its own keys of `config.json`.
+  var configuration: [String: JSONValue] { get }
+  /// Why its sizes cannot be, and what to do; nil where they can.
+  var problem: String? { get }
+  /// Builds one layer's mixer.
+  ///
+  /// - Parameters:
+  ///   - epsilon: `norm_eps`.
+  ///   - name: What its tensors' names begin with.
+  func layer(
+    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
+  ) -> any TokenMixer
+}
+
+extension FlashMixer {
+  /// 4, as in most families.
+  static var hiddenRatio: Double { 4 }
+}
+
+extension ModelKeys {
+  /// Taps of the short convolutions, or nil where there are none.
+  func convolutionTaps(default isUsed: Bool) throws(ModelError) -> Int? {
+    guard boolean("use_short_conv", default: isUsed) else { return nil }
+    let taps = try positive("conv_size", default: 4)
+    guard taps <= 8 else {
+      throw .impossible(key: "conv_size", reason: "\(taps) taps are more than 8")
+    }
+    return taps
+  }
+
+  /// `feature_map`: an activation of queries and keys.
+  func featureMap() throws(ModelError) -> Activation {
+    switch string("feature_map", default: "identity") {
+    case "identity": return .identity
+    case "relu": return .relu
+    case "silu", "swish": return .silu
+    case "sigmoid": return .sigmoid
+    case let other:
+      throw .impossible(
+        key: "feature_map",
+        reason: "\"\(other)\" is not computed here, only relu, silu, swish and sigmoid")
+    }
+  }
+}
+
+extension JSONValue {
+  /// The whole number, or null.
+  static func optional(_ value: Int?) -> JSONValue { value.map { .integer($0) } ?? .null }
+
+  /// The number, or null.
+  static func optional(_ value: Double?) -> JSONValue { value.map { .number($0) } ?? .null }
+
+  /// The name of a feature map, or null.
+  static func featureMap(_ activation: Activation) -> JSONValue {
+    switch activation {
+    case .identity, .eluPlusOne: .null
+    case .relu: "relu"
+    case .silu: "swish"
+    case .sigmoid: "sigmoid"
+    }
+  }
+}

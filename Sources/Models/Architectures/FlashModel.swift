@@ -1,0 +1,100 @@
+import Configuration
+import Foundation
+
+/// A model of flash-linear-attention: the skeleton that its families share around one mixer, with softmax
+/// attention in some layers of a hybrid.
+///
+/// Concretely: `x += mixer(rms(x))`, `x += W_down(silu(y W_gate) ⊙ y W_up)` with `y = rms(x)`.
+struct FlashModel<Mixer: FlashMixer>: Architecture {
+  static var mixers: [String] { [Mixer.name] }
+  static var modelType: String { Mixer.name }
+
+  let dimension, depth, vocabulary: Int
+  let initialDeviation: Double
+  let normEpsilon: Float
+  let tiesEmbedding: Bool
+  let hiddenRatio: Double
+  /// Width of the channel mixer, or nil for what follows from `hiddenRatio`.
+  let intermediate: Int?
+  let mixer: Mixer
+
+  init(_ section: ModelSection, vocabulary: Int) {
+    dimension = section.dimension
+    depth = section.depth
+    self.vocabulary = vocabulary
+    initialDeviation = section.initStd
+    normEpsilon = 1e-6
+    tiesEmbedding = section.tieEmbeddings
+    hiddenRatio = Mixer.hiddenRatio
+    intermediate = section.glu > 0 ? section.glu : nil
+    mixer = Mixer(section)
+  }
+
+  init(configuration: JSONValue) throws(ModelError) {
+    let keys = ModelKeys(json: configuration)
+    dimension = try keys.positive("hidden_size", default: 2048)
+    depth = try keys.positive("num_hidden_layers", default: 24)
+    vocabulary = try keys.positive("vocab_size", default: 32000)
+    initialDeviation = keys.number("initializer_range", default: 0.02)
+    normEpsilon = Float(keys.number("norm_eps", default: 1e-6))
+    tiesEmbedding = keys.boolean("tie_word_embeddings", default: false)
+    hiddenRatio = keys.number("hidden_ratio", default: Mixer.hiddenRatio)
+    intermediate = try keys.optionalPositive("intermediate_size")
+    if keys.string("hidden_act", default: "swish") != "silu" {
+      try keys.require("hidden_act", "swish", default: "swish")
+    }
+    guard configuration["attn"] == nil || configuration["attn"] == .null else {
+      throw .impossible(key: "attn", reason: "attention layers are not computed here")
+    }
+    mixer = try Mixer(keys, dimension: dimension)
+    if let problem = mixer.problem { throw .impossible(key: "num_heads", reason: problem) }
+  }
+
+  static func problems(_ section: ModelSection) -> [KeyProblem] {
+    let problem = Mixer(section).problem.map { [KeyProblem("heads", "dimension", message: $0)] }
+    return (problem ?? [])
+      + section.unread(by: Mixer.name, reading: Mixer.keys.union(["tie_embeddings"]))
+  }
+
+  var configuration: [String: JSONValue] {
+    let common: [String: JSONValue] = [
+      "architectures": [.string(Mixer.className + "ForCausalLM")],
+      "model_type": .string(Mixer.name), "vocab_size": .integer(vocabulary),
+      "hidden_size": .integer(dimension), "num_hidden_layers": .integer(depth),
+      "hidden_ratio": hiddenRatio == hiddenRatio.rounded()
+        ? .integer(Int(hiddenRatio)) : .number(hiddenRatio),
+      "intermediate_size": .optional(intermediate), "hidden_act": "swish",
+      "norm_eps": .number(Double("\(normEpsilon)") ?? Double(normEpsilon)),
+      "initializer_range": .number(initialDeviation),
+      "tie_word_embeddings": .bool(tiesEmbedding),
+    ]
+    return common.merging(mixer.configuration) { $1 }
+  }
+
+  /// 1.
+  var embeddingScale: Float { 1 }
+
+  var outerNames: (embedding: String, norm: String?, head: String) {
+    ("model.embeddings.weight", "model.norm.weight", "lm_head.weight")
+  }
+
+  /// `256 · ⌈⌊D · ratio · 2/3⌋ / 256⌉`, unless it is given.
+  var channelWidth: Int {
+    intermediate ?? (Int(Double(dimension) * hiddenRatio * 2 / 3) + 255) / 256 * 256
+  }
+
+  func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
+    let prefix = "model.layers.\(layer)."
+    let name = prefix + "mlp."
+    return Block(
+      region: region,
+      mixerNorm: builder.norm(prefix + "attn_norm.weight", width: dimension, epsilon: normEpsilon),
+      mixer: mixer.layer(
+        layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "attn.", &builder),
+      channelNorm: builder.norm(prefix + "mlp_norm.weight", width: dimension, epsilon: normEpsilon),
+      channels: .swiglu(
+        gate: builder.linear(name + "gate_proj", channelWidth, dimension),
+        up: builder.linear(name + "up_proj", channelWidth, dimension),
+        down: builder.linear(name + "down_proj", dimension, channelWidth)))
+  }
+}

@@ -1,0 +1,93 @@
+import Configuration
+import Kernels
+
+/// Gated DeltaNet: the delta rule with a decay per head from data.
+///
+/// - Source: arXiv 2412.06464; flash-linear-attention's layout.
+struct GatedDeltaNet: FlashMixer {
+  static let name = "gated_deltanet"
+  static let className = "GatedDeltaNet"
+  static let keys: Set<String> = ["expand_k", "expand_v"]
+
+  /// Heads of queries and keys.
+  let keyHeads: Int
+  /// Heads of values and of the state where they are more.
+  let valueHeads: Int?
+  /// K, numbers of a key.
+  let keyDimension: Int
+  /// Numbers of a value over those of a key.
+  let expandValue: Double
+  let isGated, doublesBeta: Bool
+  let taps: Int?
+  let gateActivation: GatedRMSNorm.Activation
+  /// Width of all keys.
+  private let keyWidth: Int
+
+  init(_ section: ModelSection) {
+    keyHeads = section.heads
+    valueHeads = nil
+    expandValue = section.expandValue ?? 2
+    keyWidth = Int(Double(section.dimension) * (section.expandKey ?? 0.75))
+    keyDimension = keyWidth / keyHeads
+    (isGated, doublesBeta) = (true, false)
+    taps = 4
+    gateActivation = .silu
+  }
+
+  init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
+    keyHeads = try keys.positive("num_heads", default: 6)
+    valueHeads = try keys.optionalPositive("num_v_heads")
+    keyDimension = try keys.positive("head_dim", default: 256)
+    expandValue = keys.number("expand_v", default: 2)
+    keyWidth = keyHeads * keyDimension
+    isGated = keys.boolean("use_gate", default: true)
+    doublesBeta = keys.boolean("allow_neg_eigval", default: false)
+    taps = try keys.convolutionTaps(default: true)
+    switch keys.string("output_gate_activation", default: "swish") {
+    case "swish", "silu": gateActivation = .silu
+    case "sigmoid": gateActivation = .sigmoid
+    case let other:
+      throw .impossible(
+        key: "output_gate_activation",
+        reason: "\"\(other)\" is not computed here, only swish, silu and sigmoid")
+    }
+  }
+
+  /// Heads of the state.
+  var heads: Int { valueHeads ?? keyHeads }
+  /// V, numbers of a value.
+  var valueDimension: Int { Int((Double(keyDimension) * expandValue).rounded()) }
+
+  var configuration: [String: JSONValue] {
+    [
+      "head_dim": .integer(keyDimension), "expand_v": .number(expandValue),
+      "num_heads": .integer(keyHeads), "num_v_heads": .optional(valueHeads),
+      "use_gate": .bool(isGated), "allow_neg_eigval": .bool(doublesBeta),
+      "use_short_conv": .bool(taps != nil), "conv_size": .integer(taps ?? 4),
+      "output_gate_activation": gateActivation == .silu ? "swish" : "sigmoid",
+    ]
+  }
+
+  var problem: String? {
+    let exact = Double(keyDimension) * expandValue
+    guard abs(exact - exact.rounded()) < 1e-6 else {
+      return "values \(expandValue) times as wide as keys of \(keyDimension) are no whole number; "
+        + "choose another width of the values"
+    }
+    let split = HeadSplit(
+      heads: keyHeads, keyWidth: keyWidth, valueWidth: keyHeads * valueDimension)
+    if let problem = split.problem { return problem }
+    guard heads % keyHeads == 0 else {
+      return "\(keyHeads) heads do not divide \(heads) heads of values; "
+        + "use a multiple of \(keyHeads)"
+    }
+    return nil
+  }
+
+  func layer(
+    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
+  ) -> any TokenMixer {
+    GatedDeltaNetMixer(
+      self, layer: layer, dimension: dimension, epsilon: epsilon, name: name, &builder)
+  }
+}

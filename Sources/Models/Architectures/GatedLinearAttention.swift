@@ -1,0 +1,65 @@
+import Configuration
+
+/// Gated Linear Attention (GLA): a decay from data for every key channel.
+///
+/// - Source: arXiv 2312.06635; flash-linear-attention's layout.
+struct GatedLinearAttention: FlashMixer {
+  static let name = "gla"
+  static let className = "GLA"
+  static let keys: Set<String> = ["kv_heads", "expand_k", "expand_v"]
+
+  let expandKey, expandValue: Double
+  let keyValueHeads: Int?
+  let heads: HeadSplit
+  let featureMap: Activation
+  let taps: Int?
+  let isGated, fusesNorm: Bool
+  /// The least log decay, or nil.
+  let least: Double?
+
+  init(_ section: ModelSection) {
+    expandKey = section.expandKey ?? 0.5
+    expandValue = section.expandValue ?? 1
+    keyValueHeads = section.keyValueHeads
+    heads = HeadSplit(
+      dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
+      heads: section.heads, keyHeads: keyValueHeads)
+    featureMap = .identity
+    taps = nil
+    (isGated, fusesNorm) = (true, true)
+    least = nil
+  }
+
+  init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
+    expandKey = keys.number("expand_k", default: 0.5)
+    expandValue = keys.number("expand_v", default: 1)
+    keyValueHeads = try keys.optionalPositive("num_kv_heads")
+    heads = HeadSplit(
+      dimension: dimension, expandKey: expandKey, expandValue: expandValue,
+      heads: try keys.positive("num_heads", default: 4), keyHeads: keyValueHeads)
+    featureMap = try keys.featureMap()
+    taps = try keys.convolutionTaps(default: false)
+    isGated = keys.boolean("use_output_gate", default: true)
+    fusesNorm = keys.boolean("fuse_norm", default: true)
+    least = keys.json["clamp_min"]?.number
+  }
+
+  var configuration: [String: JSONValue] {
+    [
+      "expand_k": .number(expandKey), "expand_v": .number(expandValue),
+      "num_heads": .integer(heads.heads), "num_kv_heads": .optional(keyValueHeads),
+      "feature_map": .featureMap(featureMap), "use_short_conv": .bool(taps != nil),
+      "conv_size": .integer(taps ?? 4), "use_output_gate": .bool(isGated),
+      "fuse_norm": .bool(fusesNorm), "clamp_min": .optional(least),
+    ]
+  }
+
+  var problem: String? { heads.problem }
+
+  func layer(
+    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
+  ) -> any TokenMixer {
+    GLAMixer(
+      self, layer: layer, dimension: dimension, epsilon: epsilon, name: name, &builder)
+  }
+}

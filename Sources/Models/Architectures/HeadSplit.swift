@@ -1,0 +1,62 @@
+/// How the widths of queries, keys and values are cut into heads.
+struct HeadSplit {
+  /// Heads of queries and of the state.
+  let heads: Int
+  /// Heads of keys and values; each serves `heads / keyHeads` neighbouring heads.
+  let keyHeads: Int
+  /// Width of all heads' keys, if there were as many as queries.
+  let keyWidth: Int
+  /// Width of all heads' values, likewise.
+  let valueWidth: Int
+  /// Whether halves of a key are rotated, so that it must be even.
+  let isRotated: Bool
+
+  /// As many heads of keys as of queries, by their widths.
+  init(heads: Int, keyWidth: Int, valueWidth: Int) {
+    (self.heads, keyHeads, isRotated) = (heads, heads, false)
+    (self.keyWidth, self.valueWidth) = (keyWidth, valueWidth)
+  }
+
+  /// Widths that are `expandKey` and `expandValue` times D, rounded down.
+  init(
+    dimension: Int, expandKey: Double, expandValue: Double, heads: Int, keyHeads: Int?,
+    isRotated: Bool = false
+  ) {
+    self.heads = heads
+    self.keyHeads = keyHeads ?? heads
+    keyWidth = Int(Double(dimension) * expandKey)
+    valueWidth = Int(Double(dimension) * expandValue)
+    self.isRotated = isRotated
+  }
+
+  /// K, numbers of a key.
+  var keyDimension: Int { keyWidth / heads }
+  /// V, numbers of a value.
+  var valueDimension: Int { valueWidth / heads }
+  /// Width of the keys that there are.
+  var ownKeyWidth: Int { keyHeads * keyDimension }
+  /// Width of the values that there are.
+  var ownValueWidth: Int { keyHeads * valueDimension }
+
+  /// Why it cannot be, and what to do; nil where it can.
+  var problem: String? {
+    for (name, width) in [("keys", keyWidth), ("values", valueWidth)] {
+      if width < heads || width % heads != 0 {
+        return "\(heads) heads do not divide the \(name)' width of \(width); "
+          + "choose a divisor of \(width), or another width"
+      }
+      if width / heads > 256 {
+        return "\(heads) heads cut the \(name) into \(width / heads) numbers each, and 256 is the "
+          + "most; use at least \((width + 255) / 256) heads"
+      }
+    }
+    if heads % keyHeads != 0 {
+      return "\(keyHeads) heads of keys and values do not divide \(heads) heads; "
+        + "choose a divisor of \(heads)"
+    }
+    if isRotated, keyDimension % 2 != 0 {
+      return "keys of \(keyDimension) numbers cannot be rotated by halves; choose an even number"
+    }
+    return nil
+  }
+}

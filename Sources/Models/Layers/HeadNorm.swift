@@ -1,0 +1,35 @@
+import Autodiff
+import Kernels
+
+/// The norm of each head's output, gated by a projection of the mixer's input where there is a gate.
+///
+/// Concretely: `rms(o) ⊙ w`, or `rms(o) ⊙ w ⊙ act(x W_g)`.
+struct HeadNorm {
+  let norm: Norm
+  let gate: Linear?
+  let activation: GatedRMSNorm.Activation
+
+  /// `o` and the result `[N, H·V]`; the mixer's input `x` `[N, D]`.
+  func callAsFunction(_ o: Variable, input x: Variable, tape: Tape) -> Variable {
+    guard let gate, let weight = norm.weight else { return norm(o, tape: tape) }
+    return tape.gatedRMSNorm(
+      o, gate: gate(x, tape: tape), weight: weight, epsilon: norm.epsilon, activation: activation)
+  }
+}
+
+extension ModelBuilder {
+  /// A norm over heads of `heads.valueDimension` numbers, and the gate `g_proj` where wanted.
+  ///
+  /// - Parameters:
+  ///   - name: What all names begin with.
+  ///   - normName: The norm's own name.
+  mutating func headNorm(
+    _ name: String, normName: String, heads: Int, valueDimension: Int, input: Int, isGated: Bool,
+    epsilon: Float, activation: GatedRMSNorm.Activation = .silu
+  ) -> HeadNorm {
+    let gate = isGated ? linear(name + "g_proj", heads * valueDimension, input) : nil
+    var norm = norm("\(name)\(normName).weight", width: valueDimension, epsilon: epsilon)
+    norm.width = valueDimension
+    return HeadNorm(norm: norm, gate: gate, activation: activation)
+  }
+}

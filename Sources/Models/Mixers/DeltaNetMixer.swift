@@ -1,0 +1,86 @@
+import Autodiff
+import Kernels
+import SequenceParallel
+import Tensors
+
+/// DeltaNet's token mixer: the delta rule.
+///
+/// Concretely: `S_t = S_{t−1} + β_t k_tᵀ (v_t − k_t S_{t−1})`, `β = σ(x W_b)`, with q and k normalised per head;
+/// `y = W_o(rms(o) ⊙ w)`, gated by `silu(x W_g)` where the model has a gate.
+///
+/// - Source: arXiv 2406.06484.
+struct DeltaNetMixer: TokenMixer {
+  let layer: Int
+  let heads: HeadSplit
+  let query, key, value: MixingProjection
+  let keyNorm: DeltaNet.KeyNorm
+  /// The step's projection, or nil where every step is the largest.
+  let step: Linear?
+  /// The largest step: 1, or 2 where eigenvalues may be negative.
+  let largestStep: Float
+  let norm: HeadNorm
+  let output: Linear
+
+  init(
+    _ family: DeltaNet, layer: Int, dimension: Int, epsilon: Float, name: String,
+    _ builder: inout ModelBuilder
+  ) {
+    self.layer = layer
+    let heads = family.heads
+    self.heads = heads
+    func project(
+      _ letter: Character, _ index: Int, _ output: Int, _ activation: Activation,
+      _ builder: inout ModelBuilder
+    ) -> MixingProjection {
+      builder.mixingProjection(
+        letter, index: index, layer: layer, name: name, output: output, input: dimension,
+        taps: family.taps, activation: activation)
+    }
+    query = project("q", 0, heads.keyWidth, family.keyActivation, &builder)
+    key = project("k", 1, heads.keyWidth, family.keyActivation, &builder)
+    value = project("v", 2, heads.valueWidth, .silu, &builder)
+    keyNorm = family.keyNorm
+    step = family.usesBeta ? builder.linear(name + "b_proj", heads.heads, dimension) : nil
+    largestStep = family.doublesBeta ? 2 : 1
+    norm = builder.headNorm(
+      name, normName: "o_norm", heads: heads.heads, valueDimension: heads.valueDimension,
+      input: dimension, isGated: family.isGated, epsilon: epsilon)
+    output = builder.linear(name + "o_proj", dimension, heads.valueWidth)
+  }
+
+  func callAsFunction(
+    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+  ) throws -> Variable {
+    // Shapes: x [N, D]; q k [N, H·K]; v o [N, H·V]; beta [N, H].
+    let q = normalized(try query(x, tape: tape, pass: pass), tape: tape)
+    let k = normalized(try key(x, tape: tape, pass: pass), tape: tape)
+    let v = try value(x, tape: tape, pass: pass)
+    let kernel = DeltaRecurrence(
+      .none, keyDimension: heads.keyDimension, valueDimension: heads.valueDimension,
+      scale: 1 / Float(heads.keyDimension).squareRoot())
+    let o = try tape.recurrence(
+      kernel, RecurrenceInputs(q: q, k: k, v: v, beta: beta(x, tape: tape)),
+      slot: CarrySlot(layer: layer, .state(0)), pass: pass)
+    return output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
+  }
+
+  private func normalized(_ x: Variable, tape: Tape) -> Variable {
+    switch keyNorm {
+    case .l2: tape.l2Norm(x, width: heads.keyDimension)
+    case .sum: tape.sumNorm(x, width: heads.keyDimension)
+    }
+  }
+
+  private func beta(_ x: Variable, tape: Tape) -> Variable {
+    if let step { return tape.sigmoid(step(x, tape: tape), scale: largestStep) }
+    return tape.constant([x.shape.rows, heads.heads], largestStep)
+  }
+
+  var recurrences: [RecurrenceSize] {
+    [
+      RecurrenceSize(
+        heads: heads.heads, keyDimension: heads.keyDimension, valueDimension: heads.valueDimension,
+        isDelta: true)
+    ]
+  }
+}

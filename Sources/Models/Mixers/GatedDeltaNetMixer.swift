@@ -1,0 +1,88 @@
+import Autodiff
+import Foundation
+import Kernels
+import SequenceParallel
+import Tensors
+
+/// Gated DeltaNet's token mixer: the gated delta rule.
+///
+/// Concretely: `S̄_t = e^{g_t} S_{t−1}`, `S_t = S̄_t + β_t k_tᵀ (v_t − k_t S̄_t)` with `g = −e^A softplus(x W_a + b)`,
+/// `β = σ(x W_b)`, and q and k of length 1; `y = W_o(rms(o) ⊙ w ⊙ act(x W_g))`.
+///
+/// - Source: arXiv 2412.06464.
+struct GatedDeltaNetMixer: TokenMixer {
+  let layer: Int
+  /// Heads of the state.
+  let heads: Int
+  let keyDimension, valueDimension: Int
+  let query, key, value: MixingProjection
+  let decay, step: Linear
+  /// The logarithm of each head's rate of decay, and the bias of its step, `[H]`.
+  let rate, rateBias: Parameter
+  /// The largest β: 1, or 2 where eigenvalues may be negative.
+  let largestStep: Float
+  let norm: HeadNorm
+  let output: Linear
+
+  init(
+    _ family: GatedDeltaNet, layer: Int, dimension: Int, epsilon: Float, name: String,
+    _ builder: inout ModelBuilder
+  ) {
+    self.layer = layer
+    heads = family.heads
+    keyDimension = family.keyDimension
+    valueDimension = family.valueDimension
+    func project(
+      _ letter: Character, _ index: Int, _ output: Int, _ builder: inout ModelBuilder
+    ) -> MixingProjection {
+      builder.mixingProjection(
+        letter, index: index, layer: layer, name: name, output: output, input: dimension,
+        taps: family.taps, activation: .silu)
+    }
+    query = project("q", 0, family.keyHeads * keyDimension, &builder)
+    key = project("k", 1, family.keyHeads * keyDimension, &builder)
+    value = project("v", 2, heads * valueDimension, &builder)
+    decay = builder.linear(name + "a_proj", heads, dimension)
+    step = builder.linear(name + "b_proj", heads, dimension)
+    rate = builder.parameter(
+      name + "A_log", [heads], role: .bias, initialization: .drawn { log(16 * (1 - $1)) })
+    rateBias = builder.parameter(
+      name + "dt_bias", [heads], role: .bias, initialization: .drawn { Self.initialBias($1) })
+    largestStep = family.doublesBeta ? 2 : 1
+    norm = builder.headNorm(
+      name, normName: "o_norm", heads: heads, valueDimension: valueDimension, input: dimension,
+      isGated: family.isGated, epsilon: epsilon, activation: family.gateActivation)
+    output = builder.linear(name + "o_proj", dimension, heads * valueDimension)
+  }
+
+  /// What softplus makes a step between 0.001 and 0.1 of, evenly by logarithm.
+  private static func initialBias(_ uniform: Double) -> Double {
+    let step = exp(log(0.001) + uniform * log(100))
+    return step + log(-expm1(-step))
+  }
+
+  func callAsFunction(
+    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+  ) throws -> Variable {
+    // Shapes: x [N, D]; q k [N, keyHeads·K]; v o [N, H·V]; g beta [N, H].
+    let q = tape.l2Norm(try query(x, tape: tape, pass: pass), width: keyDimension)
+    let k = tape.l2Norm(try key(x, tape: tape, pass: pass), width: keyDimension)
+    let v = try value(x, tape: tape, pass: pass)
+    let g = tape.softplusGate(decay(x, tape: tape), rate: rate, bias: rateBias)
+    let beta = tape.sigmoid(step(x, tape: tape), scale: largestStep)
+    let kernel = DeltaRecurrence(
+      .scalar, keyDimension: keyDimension, valueDimension: valueDimension,
+      scale: 1 / Float(keyDimension).squareRoot())
+    let o = try tape.recurrence(
+      kernel, RecurrenceInputs(q: q, k: k, v: v, g: g, beta: beta),
+      slot: CarrySlot(layer: layer, .state(0)), pass: pass)
+    return output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
+  }
+
+  var recurrences: [RecurrenceSize] {
+    [
+      RecurrenceSize(
+        heads: heads, keyDimension: keyDimension, valueDimension: valueDimension, isDelta: true)
+    ]
+  }
+}

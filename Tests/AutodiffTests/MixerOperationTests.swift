@@ -1,0 +1,173 @@
+import Autodiff
+import Kernels
+import ReferenceMath
+import Tensors
+import Testing
+
+/// An op on rows of numbers and its reference, with the shapes of the weights it reads.
+struct OperationCase: CustomTestStringConvertible, Sendable {
+  let testDescription: String
+  /// How many inputs there are.
+  var inputs = 1
+  /// Numbers in each weight.
+  var weights: [Int] = []
+  let run: @Sendable (Tape, [Variable], [Parameter]) -> Variable
+  /// Of the same inputs, `[N, columns]`, and weights.
+  let reference: @Sendable ([Term], [Term]) -> Term
+
+  /// Columns of every input: three heads of five.
+  static let columns = 15
+  static let width = 5
+
+  /// A reference of rows, applied to each head.
+  private static func byHead(_ x: Term, _ body: (Term) -> Term) -> Term {
+    body(x.reshaped(x.rows * columns / width, width)).reshaped(x.rows, columns)
+  }
+
+  static let all = [
+    OperationCase(
+      testDescription: "relu", run: { tape, x, _ in tape.relu(x[0]) },
+      reference: { x, _ in x[0].relu }),
+    OperationCase(
+      testDescription: "elu plus one", run: { tape, x, _ in tape.eluPlusOne(x[0]) },
+      reference: { x, _ in x[0].elu.plus(1) }),
+    OperationCase(
+      testDescription: "silu", run: { tape, x, _ in tape.silu(x[0]) },
+      reference: { x, _ in x[0].silu }),
+    OperationCase(
+      testDescription: "twice sigmoid", run: { tape, x, _ in tape.sigmoid(x[0], scale: 2) },
+      reference: { x, _ in x[0].sigmoid.scaled(by: 2) }),
+    OperationCase(
+      testDescription: "log sigmoid gate",
+      run: { tape, x, _ in tape.logSigmoidGate(x[0], divisor: 16) },
+      reference: { x, _ in x[0].logSigmoid.scaled(by: 1 / 16.0) }),
+    OperationCase(
+      testDescription: "log sigmoid gate with a least value",
+      run: { tape, x, _ in tape.logSigmoidGate(x[0], divisor: 16, least: -0.1) },
+      reference: { x, _ in
+        x[0].logSigmoid.scaled(by: 1 / 16.0).map({ max($0, -0.1) }) { g, _ in g > -0.1 ? 1 : 0 }
+      }),
+    OperationCase(
+      testDescription: "softplus gate", weights: [columns, columns],
+      run: { tape, x, w in tape.softplusGate(x[0], rate: w[0], bias: w[1]) },
+      reference: { x, w in
+        let rate = w[0].exp.asRow.repeated(x[0].rows)
+        return (rate * (x[0] + w[1].asRow.repeated(x[0].rows)).softplus).scaled(by: -1)
+      }),
+    OperationCase(
+      testDescription: "length norm", run: { tape, x, _ in tape.l2Norm(x[0], width: width) },
+      reference: { x, _ in byHead(x[0]) { $0.l2Norm(epsilon: 1e-6) } }),
+    OperationCase(
+      testDescription: "sum norm of positive numbers",
+      run: { tape, x, _ in tape.sumNorm(tape.eluPlusOne(x[0]), width: width) },
+      reference: { x, _ in byHead(x[0].elu.plus(1)) { $0.sumNorm } }),
+    OperationCase(
+      testDescription: "norm with a silu gate", inputs: 2, weights: [width],
+      run: { tape, x, w in
+        tape.gatedRMSNorm(x[0], gate: x[1], weight: w[0], epsilon: 1e-6, activation: .silu)
+      },
+      reference: { x, w in byHead(x[0]) { $0.rmsNorm(weight: w[0], epsilon: 1e-6) } * x[1].silu }),
+    OperationCase(
+      testDescription: "norm with a sigmoid gate", inputs: 2, weights: [width],
+      run: { tape, x, w in
+        tape.gatedRMSNorm(x[0], gate: x[1], weight: w[0], epsilon: 1e-6, activation: .sigmoid)
+      },
+      reference: { x, w in
+        byHead(x[0]) { $0.rmsNorm(weight: w[0], epsilon: 1e-6) } * x[1].sigmoid
+      }),
+  ]
+}
+
+@Suite("Ops of token mixers")
+struct MixerOperationTests {
+  /// What went in, as both sides read it.
+  private struct Numbers {
+    var inputs: [[Float]]
+    var weights: [[Float]]
+    var seed: [Float]
+
+    init(_ sample: OperationCase, rows: Int) {
+      var draws = Draws(seed: UInt64(rows + 1))
+      let count = rows * OperationCase.columns
+      inputs = (0..<sample.inputs).map { _ in draws.normals(count).map { 2 * $0 } }
+      weights = sample.weights.map { draws.normals($0) }
+      seed = draws.normals(count)
+    }
+  }
+
+  @Test(
+    "Values and all gradients are the reference's, with one thread and with three",
+    arguments: OperationCase.all, [0, 1, 7, 1000])
+  func matches(sample: OperationCase, rows: Int) throws {
+    let numbers = Numbers(sample, rows: rows)
+    let columns = OperationCase.columns
+    let inputs = numbers.inputs.map { Term(Matrix(rows, columns, $0)) }
+    let weights = numbers.weights.map { Term(Matrix(1, $0.count, $0)) }
+    let expected = sample.reference(inputs, weights)
+    expected.backward(Matrix(rows, columns, numbers.seed))
+
+    for threads in [1, 3] {
+      let workspace = Workspace(threads: threads)
+      var table = ParameterTable()
+      _ = table.addRegion("all")
+      let parameters = numbers.weights.enumerated().map { index, weight in
+        table.add(
+          "\(index)", [weight.count], role: .norm,
+          initialization: .indexed { Double(weight[$0]) })
+      }
+      let store = WholeParameters(table: table, gradients: true, pool: workspace.pool)
+      table.initialize(0..<table.count, seed: 0, into: store.values.pointer)
+      store.clearGradients()
+      let tape = Tape(workspace: workspace, parameters: store, recording: true)
+      let x = numbers.inputs.map {
+        Variable(Tensor([rows, columns], $0, pool: workspace.pool), needsGradient: true)
+      }
+      let y = sample.run(tape, x, parameters)
+      #expect(relativeError(y.value.numbers, expected.matrix.numbers) <= 1e-6)
+      // A gradient that is there already is added to.
+      let before = [Float](repeating: 1, count: rows * columns)
+      for x in x {
+        x.add(
+          gradient: Tensor([rows, columns], before, pool: workspace.pool), in: workspace)
+      }
+      try tape.backward(
+        from: y, gradient: Tensor([rows, columns], numbers.seed, pool: workspace.pool))
+      for (x, right) in zip(x, inputs) {
+        let added = right.gradient.numbers.map { $0 + 1 }
+        #expect(relativeError(x.gradient!.numbers, added) <= 1e-5)
+      }
+      for (parameter, right) in zip(parameters, weights) {
+        let gradient = UnsafeBufferPointer(
+          start: store.gradient(parameter), count: right.columns)
+        #expect(relativeError(Array(gradient), right.gradient.numbers) <= 1e-5)
+      }
+    }
+  }
+
+  @Test("Far from zero nothing overflows")
+  func extremes() throws {
+    let numbers: [Float] = [-1e4, -200, -90, 0, 90, 200, 1e4]
+    let workspace = Workspace()
+    var table = ParameterTable()
+    _ = table.addRegion("all")
+    let weight = table.add("w", [7], role: .norm, initialization: .constant(1))
+    let store = WholeParameters(table: table, gradients: true, pool: workspace.pool)
+    table.initialize(0..<7, seed: 0, into: store.values.pointer)
+    store.clearGradients()
+    let operations: [(Tape, Variable) -> Variable] = [
+      { $0.logSigmoidGate($1, divisor: 16) }, { $0.eluPlusOne($1) }, { $0.sigmoid($1) },
+      { $0.softplusGate($1, rate: weight, bias: weight) }, { $0.l2Norm($1, width: 7) },
+      { $0.gatedRMSNorm($1, gate: $1, weight: weight, epsilon: 1e-6, activation: .silu) },
+    ]
+    for operation in operations {
+      let tape = Tape(workspace: workspace, parameters: store, recording: true)
+      let x = Variable(Tensor([1, 7], numbers, pool: workspace.pool), needsGradient: true)
+      let y = operation(tape, x)
+      try tape.backward(
+        from: y,
+        gradient: Tensor([1, 7], [Float](repeating: 1, count: 7), pool: workspace.pool))
+      #expect(y.value.numbers.allSatisfy { $0.isFinite })
+      #expect(x.gradient!.numbers.allSatisfy { $0.isFinite })
+    }
+  }
+}
