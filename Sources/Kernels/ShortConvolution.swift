@@ -59,30 +59,30 @@ public struct ShortConvolution: Sendable {
     }
   }
 
-  /// Floats of scratch that either pass takes: a row of zeros, and `W` rows of sums' gradients.
-  public var scratchCount: Int { (1 + width) * channels }
+  /// Floats of scratch of the backward pass.
+  public var scratchCount: Int { 2 * width * channels }
 
   /// Computes some tokens of a row.
   ///
-  /// - Parameters:
-  ///   - y: Shape `[T, C]`, of which `range` is written.
-  ///   - scratch: `scratchCount` floats.
+  /// - Parameter y: Shape `[T, C]`, of which `range` is written.
   public func forward(
-    _ row: Row, _ weights: Weights, into y: UnsafeMutablePointer<Float>, tokens range: Range<Int>,
-    scratch: UnsafeMutablePointer<Float>
+    _ row: Row, _ weights: Weights, into y: UnsafeMutablePointer<Float>, tokens range: Range<Int>
   ) {
-    scratch.update(repeating: 0, count: channels)
-    var document = DocumentCursor(row.starts)
-    for token in range {
-      let sources = inputs(of: token, row, since: document.start(of: token), zeros: scratch)
-      let y = y + token * channels
-      var c = 0
-      while c < channels {
-        let n = min(Lanes.width, channels &- c)
-        var z = sum(sources, weights, c, n)
-        if case .silu = activation { z = z * sigmoid(z) }
-        z.store(y + c, count: n)
-        c &+= Lanes.width
+    for segment in segments(row) {
+      for block in blocks(of: segment.tokens.clamped(to: range)) {
+        for c in stride(from: 0, to: channels, by: Lanes.width) {
+          let n = min(Lanes.width, channels - c)
+          switch width {
+          case 1: forward(row, weights, y, block, segment, c, n, Taps<1>())
+          case 2: forward(row, weights, y, block, segment, c, n, Taps<2>())
+          case 3: forward(row, weights, y, block, segment, c, n, Taps<3>())
+          case 4: forward(row, weights, y, block, segment, c, n, Taps<4>())
+          case 5: forward(row, weights, y, block, segment, c, n, Taps<5>())
+          case 6: forward(row, weights, y, block, segment, c, n, Taps<6>())
+          case 7: forward(row, weights, y, block, segment, c, n, Taps<7>())
+          default: forward(row, weights, y, block, segment, c, n, Taps<8>())
+          }
+        }
       }
     }
   }
@@ -95,171 +95,87 @@ public struct ShortConvolution: Sendable {
   /// - Parameters:
   ///   - dy: Shape `[T, C]`.
   ///   - dx: Shape `[T, C]`, written, or added to where `accumulate`.
-  ///   - dHalo: Shape `[W − 1, C]`, written.
+  ///   - dHalo: Shape `[W − 1, C]`, zero; what some token reads is written.
   ///   - dTaps: Shape `[W, C]`, added to, or nil.
   ///   - dBias: Shape `[C]`, added to, or nil.
-  ///   - scratch: `2 · scratchCount` floats; each range of channels uses a part of its own.
+  ///   - scratch: `scratchCount` floats; each range of channels uses a part of its own.
   public func backward(
     _ row: Row, _ weights: Weights, _ dy: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>, accumulate: Bool, dHalo: UnsafeMutablePointer<Float>,
     dTaps: UnsafeMutablePointer<Float>?, dBias: UnsafeMutablePointer<Float>?,
     channels range: Range<Int>, scratch: UnsafeMutablePointer<Float>
   ) {
-    // Rows of scratch: zeros; the last W tokens' dz; partial sums of the taps' and the bias's gradients.
-    let (zeros, ring) = (scratch, scratch + channels)
-    let partial = scratch + (1 + width) * channels
-    func clear(_ rows: UnsafeMutablePointer<Float>, _ count: Int) {
-      for index in 0..<count {
-        (rows + index * channels + range.lowerBound).update(repeating: 0, count: range.count)
+    let gradients = Gradients(
+      dy: dy, dx: dx, dHalo: dHalo, accumulates: accumulate, late: scratch,
+      sums: scratch + (width - 1) * channels)
+    for tap in 0...width {
+      (gradients.sums + tap * channels + range.lowerBound).update(repeating: 0, count: range.count)
+    }
+    for segment in segments(row) {
+      // The last tokens' sources get their gradients from no further token: zeros are read behind them.
+      let end = segment.tokens.upperBound
+      let all = segment.tokens.lowerBound..<end + width - 1
+      for (index, block) in blocks(of: all).enumerated() {
+        // Sums of sums: what a long sum adds up stays of one size.
+        if index % 32 == 0 { deliver(gradients.sums, dTaps, dBias, range) }
+        for c in stride(from: range.lowerBound, to: range.upperBound, by: Lanes.width) {
+          let n = min(Lanes.width, range.upperBound - c)
+          switch width {
+          case 1: backward(row, weights, gradients, block, segment, c, n, Taps<1>())
+          case 2: backward(row, weights, gradients, block, segment, c, n, Taps<2>())
+          case 3: backward(row, weights, gradients, block, segment, c, n, Taps<3>())
+          case 4: backward(row, weights, gradients, block, segment, c, n, Taps<4>())
+          case 5: backward(row, weights, gradients, block, segment, c, n, Taps<5>())
+          case 6: backward(row, weights, gradients, block, segment, c, n, Taps<6>())
+          case 7: backward(row, weights, gradients, block, segment, c, n, Taps<7>())
+          default: backward(row, weights, gradients, block, segment, c, n, Taps<8>())
+          }
+        }
       }
     }
-    clear(zeros, 1 + width)
-    clear(partial, 1 + width)
-    let blockTokens = 256
-    var document = DocumentCursor(row.starts)
-    // Which document each of the last W tokens belongs to, by its start.
-    var starts = [Int](repeating: .max, count: width)
-    for token in 0..<row.tokens + width - 1 {
-      let slot = token % width
-      if token < row.tokens {
-        let start = document.start(of: token)
-        starts[slot] = start
-        let sources = inputs(of: token, row, since: start, zeros: zeros)
-        sumGradients(
-          sources, weights, dy + token * channels, into: ring + slot * channels, partial, range)
-      } else {
-        starts[slot] = .max
-      }
-      if token % blockTokens == blockTokens - 1 || token == row.tokens - 1 {
-        deliver(partial, dTaps, dBias, range)
-        clear(partial, 1 + width)
-      }
-      // All tokens that read this source are known now.
-      let source = token - width + 1
-      let target = source < 0 ? dHalo + token * channels : dx + source * channels
-      var readers = Pointers { _ in UnsafePointer(zeros) }
-      for tap in 0..<width where starts[(source + width - 1 - tap + width) % width] <= source {
-        readers[tap] = UnsafePointer(ring + (source + width - 1 - tap + width) % width * channels)
-      }
-      inputGradient(readers, weights, into: target, accumulate: accumulate && source >= 0, range)
-    }
+    deliver(gradients.sums, dTaps, dBias, range)
   }
 
-  private typealias Pointers = InlineArray<8, UnsafePointer<Float>>
+  /// Tokens of a block, whose registers of channels are worked on one after another: few, so that memory is
+  /// read along no more rows at once than the CPU fetches ahead.
+  private static let blockTokens = 8
 
-  /// The rows that a token's taps read.
-  @inline(__always)
-  private func inputs(
-    of token: Int, _ row: Row, since start: Int, zeros: UnsafePointer<Float>
-  ) -> Pointers {
-    var rows = Pointers { _ in zeros }
-    for tap in 0..<width {
-      let source = token - width + 1 + tap
-      if source >= start {
-        rows[tap] =
-          source < 0 ? row.halo + (source + width - 1) * channels : row.x + source * channels
-      }
-    }
-    return rows
-  }
-
-  /// A register of a token's sum before the activation.
-  @inline(__always)
-  private func sum(_ rows: Pointers, _ weights: Weights, _ c: Int, _ n: Int) -> Lanes {
-    var z = weights.bias.map { Lanes.load($0 + c, count: n) } ?? Lanes()
-    for tap in 0..<width {
-      let w = Lanes.load(weights.taps + (tap &* channels &+ c), count: n)
-      z = z.addingProduct(w, Lanes.load(rows[unchecked: tap] + c, count: n))
-    }
-    return z
-  }
-
-  @inline(__always)
-  private func sigmoid(_ z: Lanes) -> Lanes {
-    let low = z.replacing(with: -80, where: z .< Lanes(repeating: -80))
-    return Lanes(repeating: 1) / (Lanes(repeating: 1) + Lanes.exp(-low))
-  }
-
-  /// A token's `dz`, and what it adds to the gradients of taps and bias.
-  @inline(__always)
-  private func sumGradients(
-    _ rows: Pointers, _ weights: Weights, _ dy: UnsafePointer<Float>,
-    into dz: UnsafeMutablePointer<Float>, _ partial: UnsafeMutablePointer<Float>,
-    _ range: Range<Int>
-  ) {
-    var c = range.lowerBound
-    while c < range.upperBound {
-      let n = min(Lanes.width, range.upperBound &- c)
-      var d = Lanes.load(dy + c, count: n)
-      if case .silu = activation {
-        let z = sum(rows, weights, c, n)
-        let s = sigmoid(z)
-        d = d * s * Lanes(repeating: 1).addingProduct(z, Lanes(repeating: 1) - s)
-      }
-      d.store(dz + c, count: n)
-      for tap in 0..<width {
-        let place = partial + (tap &* channels &+ c)
-        Lanes.load(place, count: n)
-          .addingProduct(d, Lanes.load(rows[unchecked: tap] + c, count: n))
-          .store(place, count: n)
-      }
-      let place = partial + (width &* channels &+ c)
-      (Lanes.load(place, count: n) + d).store(place, count: n)
-      c &+= Lanes.width
+  private func blocks(of tokens: Range<Int>) -> [Range<Int>] {
+    stride(from: tokens.lowerBound, to: tokens.upperBound, by: Self.blockTokens).map {
+      $0..<min($0 + Self.blockTokens, tokens.upperBound)
     }
   }
 
-  /// A source's gradient from the tokens that read it.
-  @inline(__always)
-  private func inputGradient(
-    _ readers: Pointers, _ weights: Weights, into target: UnsafeMutablePointer<Float>,
-    accumulate: Bool, _ range: Range<Int>
-  ) {
-    var c = range.lowerBound
-    while c < range.upperBound {
-      let n = min(Lanes.width, range.upperBound &- c)
-      var d = accumulate ? Lanes.load(target + c, count: n) : Lanes()
-      for tap in 0..<width {
-        let w = Lanes.load(weights.taps + (tap &* channels &+ c), count: n)
-        d = d.addingProduct(w, Lanes.load(readers[unchecked: tap] + c, count: n))
-      }
-      d.store(target + c, count: n)
-      c &+= Lanes.width
+  /// A row's tokens of one document each.
+  private func segments(_ row: Row) -> [Segment] {
+    let before = row.starts.last { $0 <= 0 } ?? .min
+    var first = max(before, 1 - width)
+    var position = 0
+    var segments: [Segment] = []
+    for end in row.starts.filter({ $0 > 0 && $0 < row.tokens }) + [row.tokens] {
+      if end > position { segments.append(Segment(tokens: position..<end, first: first)) }
+      (position, first) = (end, end)
     }
+    return segments
   }
 
+  /// Adds sums to the gradients of taps and bias, and starts them again.
   private func deliver(
-    _ partial: UnsafePointer<Float>, _ dTaps: UnsafeMutablePointer<Float>?,
+    _ sums: UnsafeMutablePointer<Float>, _ dTaps: UnsafeMutablePointer<Float>?,
     _ dBias: UnsafeMutablePointer<Float>?, _ range: Range<Int>
   ) {
     if let dTaps {
       for tap in 0..<width {
-        let (sum, more) = (dTaps + tap * channels, partial + tap * channels)
+        let (sum, more) = (dTaps + tap * channels, sums + tap * channels)
         for c in range { sum[c] += more[c] }
       }
     }
     if let dBias {
-      let more = partial + width * channels
+      let more = sums + width * channels
       for c in range { dBias[c] += more[c] }
     }
-  }
-}
-
-/// Finds the document of ascending tokens.
-struct DocumentCursor {
-  private let starts: [Int]
-  private var next = 0
-  private var current = Int.min
-
-  /// Document starts, ascending.
-  init(_ starts: [Int]) { self.starts = starts }
-
-  /// Where a token's document starts; `Int.min` before the first start.
-  mutating func start(of token: Int) -> Int {
-    while next < starts.count, starts[next] <= token {
-      current = starts[next]
-      next += 1
+    for tap in 0...width {
+      (sums + tap * channels + range.lowerBound).update(repeating: 0, count: range.count)
     }
-    return current
   }
 }

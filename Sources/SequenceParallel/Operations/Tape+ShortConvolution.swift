@@ -124,7 +124,7 @@ private struct ConvolutionRun {
     try exchange.beginBackward()
     let (C, n) = (kernel.channels, layout.length)
     let dHalo = Tensor(halo.values.shape, pool: workspace.pool)
-    let scratch = Tensor([2 * kernel.scratchCount], pool: workspace.pool)
+    let scratch = Tensor([kernel.scratchCount], pool: workspace.pool)
     let weights = ShortConvolution.Weights(taps: taps.pointer, bias: bias)
     workspace.compute(.normsAndGates) {
       dTaps?.clear()
@@ -162,16 +162,14 @@ private struct ConvolutionRun {
     tokens: Range<Int>
   ) {
     let C = kernel.channels
-    let scratch = Tensor([kernel.scratchCount * workspace.team.size], pool: workspace.pool)
     guard !tokens.isEmpty else { return }
     workspace.compute(.normsAndGates) {
       for row in 0..<layout.rows {
         let input = self.row(row, x, halo)
-        workspace.team.parallel(tokens.count, grain: max(1, (1 << 14) / C)) { thread, range in
+        workspace.team.parallel(tokens.count, grain: max(1, (1 << 14) / C)) { range in
           kernel.forward(
             input, weights, into: y.pointer + row * layout.length * C,
-            tokens: tokens.lowerBound + range.lowerBound..<tokens.lowerBound + range.upperBound,
-            scratch: scratch.pointer + thread * kernel.scratchCount)
+            tokens: tokens.lowerBound + range.lowerBound..<tokens.lowerBound + range.upperBound)
         }
       }
     }
