@@ -16,6 +16,8 @@ public struct ModelSection: ConfigurationSection, Equatable {
   public var expandKey: Double?
   /// Width of all values together over D; nil for the mixer's own.
   public var expandValue: Double?
+  /// The most tokens that a query of softmax attention sees, itself included; nil for all.
+  public var window: Int?
   /// Width of TNL's queries, keys, values and gates, all heads together; 0 for D.
   public var hidden: Int
   /// Inner width of the channel mixer; 0 to derive it from D.
@@ -40,6 +42,9 @@ public struct ModelSection: ConfigurationSection, Equatable {
   /// The mixers that a model can be made of.
   public static let mixers = Architectures.all.flatMap { $0.mixers }
 
+  /// What `layers` calls softmax attention beside another mixer.
+  static let attention = "attention"
+
   /// The keys of `model`.
   public static let schema = SectionSchema(
     "model", "The language model: its shape, and how its weights begin.",
@@ -54,10 +59,14 @@ public struct ModelSection: ConfigurationSection, Equatable {
       .number(
         "expand_v", nil, above: 0, "Width of all values over dimension (gated_deltanet: over keys)."
       ),
+      .integer(
+        "window", nil, from: 1, unit: "tokens", "Tokens that attention sees; null = all before."),
       .integer("hidden", 0, "Width of TNL's queries, keys, values and gates; 0 = dimension."),
       .integer("glu", 0, "Inner width of the channel mixer; 0 = the mixer's own rule."),
       .integer("vocabulary", 0, unit: "tokens", "Tokens the model knows; 0 = what the data needs."),
-      .choices("layers", of: mixers, "Mixers of the blocks, bottom up, repeated; empty = mixer."),
+      .choices(
+        "layers", of: mixers + [attention],
+        "Mixers of the blocks, bottom up, repeated; empty = all are mixer."),
       .integers("lrpe_layers", "Blocks, from 0, with TNL's learned rotary positions."),
       .boolean("bias", false, "Whether linear layers have biases."),
       .boolean("scale_embedding", true, "Whether TNL's embeddings are multiplied by √dimension."),
@@ -75,6 +84,7 @@ public struct ModelSection: ConfigurationSection, Equatable {
     keyValueHeads = values.optionalInteger("kv_heads")
     expandKey = values.optionalNumber("expand_k")
     expandValue = values.optionalNumber("expand_v")
+    window = values.optionalInteger("window")
     hidden = values.integer("hidden")
     glu = values.integer("glu")
     vocabulary = values.integer("vocabulary")
@@ -100,7 +110,16 @@ public struct ModelSection: ConfigurationSection, Equatable {
   }
 
   /// The mixer that decides what family the model is of.
-  var mainMixer: String { mixerOfLayer.first ?? mixer }
+  ///
+  /// Where all layers are softmax attention, that is the Transformer's.
+  var mainMixer: String { mixerOfLayer.first { $0 != Self.attention } ?? "transformer" }
+
+  /// Blocks, from 0, that are softmax attention beside the main mixer.
+  var attentionLayers: Set<Int> {
+    let main = mainMixer
+    guard main != "transformer" else { return [] }
+    return Set(mixerOfLayer.indices.filter { mixerOfLayer[$0] == Self.attention })
+  }
 
   /// Layers that do not fit the depth or each other; what the family's sizes and keys make impossible.
   public var problems: [KeyProblem] {
@@ -112,7 +131,7 @@ public struct ModelSection: ConfigurationSection, Equatable {
             + "name every block, or a pattern that repeats")
       ]
     }
-    if let other = mixerOfLayer.first(where: { $0 != mainMixer }) {
+    if let other = mixerOfLayer.first(where: { $0 != mainMixer && $0 != Self.attention }) {
       return [
         KeyProblem(
           "layers",
@@ -126,7 +145,7 @@ public struct ModelSection: ConfigurationSection, Equatable {
   func unread(by family: String, reading read: Set<String>) -> [KeyProblem] {
     let given = [
       ("kv_heads", keyValueHeads != nil), ("expand_k", expandKey != nil),
-      ("expand_v", expandValue != nil), ("hidden", hidden > 0),
+      ("expand_v", expandValue != nil), ("window", window != nil), ("hidden", hidden > 0),
       ("lrpe_layers", !lrpeLayers.isEmpty), ("bias", bias), ("tie_embeddings", tieEmbeddings),
     ]
     return given.filter { $0.1 && !read.contains($0.0) }.map {

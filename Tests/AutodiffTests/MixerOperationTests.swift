@@ -5,7 +5,7 @@ import Tensors
 import Testing
 
 /// An op on rows of numbers and its reference, with the shapes of the weights it reads.
-struct OperationCase: CustomTestStringConvertible, Sendable {
+struct MixerOperation: CustomTestStringConvertible, Sendable {
   let testDescription: String
   /// How many inputs there are.
   var inputs = 1
@@ -25,49 +25,49 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
   }
 
   static let all = [
-    OperationCase(
+    MixerOperation(
       testDescription: "relu", run: { tape, x, _ in tape.relu(x[0]) },
       reference: { x, _ in x[0].relu }),
-    OperationCase(
+    MixerOperation(
       testDescription: "elu plus one", run: { tape, x, _ in tape.eluPlusOne(x[0]) },
       reference: { x, _ in x[0].elu.plus(1) }),
-    OperationCase(
+    MixerOperation(
       testDescription: "silu", run: { tape, x, _ in tape.silu(x[0]) },
       reference: { x, _ in x[0].silu }),
-    OperationCase(
+    MixerOperation(
       testDescription: "twice sigmoid", run: { tape, x, _ in tape.sigmoid(x[0], scale: 2) },
       reference: { x, _ in x[0].sigmoid.scaled(by: 2) }),
-    OperationCase(
+    MixerOperation(
       testDescription: "log sigmoid gate",
       run: { tape, x, _ in tape.logSigmoidGate(x[0], divisor: 16) },
       reference: { x, _ in x[0].logSigmoid.scaled(by: 1 / 16.0) }),
-    OperationCase(
+    MixerOperation(
       testDescription: "log sigmoid gate with a least value",
       run: { tape, x, _ in tape.logSigmoidGate(x[0], divisor: 16, least: -0.1) },
       reference: { x, _ in
         x[0].logSigmoid.scaled(by: 1 / 16.0).map({ max($0, -0.1) }) { g, _ in g > -0.1 ? 1 : 0 }
       }),
-    OperationCase(
+    MixerOperation(
       testDescription: "softplus gate", weights: [columns, columns],
       run: { tape, x, w in tape.softplusGate(x[0], rate: w[0], bias: w[1]) },
       reference: { x, w in
         let rate = w[0].exp.asRow.repeated(x[0].rows)
         return (rate * (x[0] + w[1].asRow.repeated(x[0].rows)).softplus).scaled(by: -1)
       }),
-    OperationCase(
+    MixerOperation(
       testDescription: "length norm", run: { tape, x, _ in tape.l2Norm(x[0], width: width) },
       reference: { x, _ in byHead(x[0]) { $0.l2Norm(epsilon: 1e-6) } }),
-    OperationCase(
+    MixerOperation(
       testDescription: "sum norm of positive numbers",
       run: { tape, x, _ in tape.sumNorm(tape.eluPlusOne(x[0]), width: width) },
       reference: { x, _ in byHead(x[0].elu.plus(1)) { $0.sumNorm } }),
-    OperationCase(
+    MixerOperation(
       testDescription: "norm with a silu gate", inputs: 2, weights: [width],
       run: { tape, x, w in
         tape.gatedRMSNorm(x[0], gate: x[1], weight: w[0], epsilon: 1e-6, activation: .silu)
       },
       reference: { x, w in byHead(x[0]) { $0.rmsNorm(weight: w[0], epsilon: 1e-6) } * x[1].silu }),
-    OperationCase(
+    MixerOperation(
       testDescription: "norm with a sigmoid gate", inputs: 2, weights: [width],
       run: { tape, x, w in
         tape.gatedRMSNorm(x[0], gate: x[1], weight: w[0], epsilon: 1e-6, activation: .sigmoid)
@@ -86,9 +86,9 @@ struct MixerOperationTests {
     var weights: [[Float]]
     var seed: [Float]
 
-    init(_ sample: OperationCase, rows: Int) {
+    init(_ sample: MixerOperation, rows: Int) {
       var draws = Draws(seed: UInt64(rows + 1))
-      let count = rows * OperationCase.columns
+      let count = rows * MixerOperation.columns
       inputs = (0..<sample.inputs).map { _ in draws.normals(count).map { 2 * $0 } }
       weights = sample.weights.map { draws.normals($0) }
       seed = draws.normals(count)
@@ -97,10 +97,10 @@ struct MixerOperationTests {
 
   @Test(
     "Values and all gradients are the reference's, with one thread and with three",
-    arguments: OperationCase.all, [0, 1, 7, 1000])
-  func matches(sample: OperationCase, rows: Int) throws {
+    arguments: MixerOperation.all, [0, 1, 7, 1000])
+  func matches(sample: MixerOperation, rows: Int) throws {
     let numbers = Numbers(sample, rows: rows)
-    let columns = OperationCase.columns
+    let columns = MixerOperation.columns
     let inputs = numbers.inputs.map { Term(Matrix(rows, columns, $0)) }
     let weights = numbers.weights.map { Term(Matrix(1, $0.count, $0)) }
     let expected = sample.reference(inputs, weights)

@@ -108,6 +108,12 @@ struct RunConfigurationTests {
         "--model.bias: the mixer gla does not have it; remove it",
       ])
     #expect(
+      Self.problems("model.layers=[tnl, attention, tnl]", "model.window=8") == [
+        "--model.layers: the mixer tnl has no attention layers beside it; choose another mixer",
+        "--model.window: the mixer tnl does not have it; remove it",
+      ])
+    #expect(Self.problems("model.layers=[gla, attention, gla]", "model.window=8") == [])
+    #expect(
       Self.problems("schedule.kind=wsd", "schedule.decay=290") == [
         "--schedule.decay: 20 steps of warmup and 290 of decay are more than the run's 300; "
           + "shorten them or run more steps"

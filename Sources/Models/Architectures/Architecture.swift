@@ -43,8 +43,8 @@ public protocol Architecture: Sendable {
 public enum Architectures {
   /// All architectures.
   public static let all: [any Architecture.Type] = [
-    TransNormerLLM.self, FlashModel<GatedLinearAttention>.self, FlashModel<DeltaNet>.self,
-    FlashModel<GatedDeltaNet>.self,
+    TransNormerLLM.self, FlashModel<RetNet>.self, FlashModel<GatedLinearAttention>.self,
+    FlashModel<DeltaNet>.self, FlashModel<GatedDeltaNet>.self, FlashModel<Transformer>.self,
   ]
 
   /// The architecture that provides a mixer.

@@ -17,6 +17,8 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
   /// Width of the channel mixer, or nil for what follows from `hiddenRatio`.
   let intermediate: Int?
   let mixer: Mixer
+  /// Which layers are softmax attention instead, and what it is like; nil where none is.
+  let attention: HybridAttention?
 
   init(_ section: ModelSection, vocabulary: Int) {
     dimension = section.dimension
@@ -28,6 +30,7 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
     hiddenRatio = Mixer.hiddenRatio
     intermediate = section.glu > 0 ? section.glu : nil
     mixer = Mixer(section)
+    attention = HybridAttention(section)
   }
 
   init(configuration: JSONValue) throws(ModelError) {
@@ -43,21 +46,26 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
     if keys.string("hidden_act", default: "swish") != "silu" {
       try keys.require("hidden_act", "swish", default: "swish")
     }
-    guard configuration["attn"] == nil || configuration["attn"] == .null else {
-      throw .impossible(key: "attn", reason: "attention layers are not computed here")
-    }
     mixer = try Mixer(keys, dimension: dimension)
+    attention = try HybridAttention(keys, depth: depth)
     if let problem = mixer.problem { throw .impossible(key: "num_heads", reason: problem) }
+    if let problem = attention?.settings.split(dimension).problem {
+      throw .impossible(key: "attn.num_heads", reason: problem)
+    }
   }
 
   static func problems(_ section: ModelSection) -> [KeyProblem] {
-    let problem = Mixer(section).problem.map { [KeyProblem("heads", "dimension", message: $0)] }
-    return (problem ?? [])
-      + section.unread(by: Mixer.name, reading: Mixer.keys.union(["tie_embeddings"]))
+    let attention = HybridAttention(section)
+    let problem =
+      Mixer(section).problem ?? attention?.settings.split(section.dimension).problem
+    let read = Mixer.keys.union(["tie_embeddings"]).union(
+      attention == nil ? [] : ["kv_heads", "window"])
+    return (problem.map { [KeyProblem("heads", "dimension", message: $0)] } ?? [])
+      + section.unread(by: Mixer.name, reading: read)
   }
 
   var configuration: [String: JSONValue] {
-    let common: [String: JSONValue] = [
+    var common: [String: JSONValue] = [
       "architectures": [.string(Mixer.className + "ForCausalLM")],
       "model_type": .string(Mixer.name), "vocab_size": .integer(vocabulary),
       "hidden_size": .integer(dimension), "num_hidden_layers": .integer(depth),
@@ -68,6 +76,7 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
       "initializer_range": .number(initialDeviation),
       "tie_word_embeddings": .bool(tiesEmbedding),
     ]
+    if let attention { common["attn"] = attention.configuration }
     return common.merging(mixer.configuration) { $1 }
   }
 
@@ -86,11 +95,19 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
   func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
     let prefix = "model.layers.\(layer)."
     let name = prefix + "mlp."
+    func mix(_ builder: inout ModelBuilder) -> any TokenMixer {
+      let name = prefix + "attn."
+      guard let attention, attention.layers.contains(layer) else {
+        return mixer.layer(
+          layer, dimension: dimension, epsilon: normEpsilon, name: name, &builder)
+      }
+      return AttentionMixer(
+        attention.settings, layer: layer, dimension: dimension, name: name, &builder)
+    }
     return Block(
       region: region,
       mixerNorm: builder.norm(prefix + "attn_norm.weight", width: dimension, epsilon: normEpsilon),
-      mixer: mixer.layer(
-        layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "attn.", &builder),
+      mixer: mix(&builder),
       channelNorm: builder.norm(prefix + "mlp_norm.weight", width: dimension, epsilon: normEpsilon),
       channels: .swiglu(
         gate: builder.linear(name + "gate_proj", channelWidth, dimension),

@@ -47,6 +47,12 @@ public struct TransNormerLLM: Architecture {
           message: "there is no block \(beyond) in a depth of \(section.depth); "
             + "name blocks from 0 to \(section.depth - 1)"))
     }
+    if !section.attentionLayers.isEmpty {
+      found.append(
+        KeyProblem(
+          "layers",
+          message: "the mixer tnl has no attention layers beside it; choose another mixer"))
+    }
     return found + section.unread(by: "tnl", reading: ["hidden", "lrpe_layers", "bias"])
   }
 

@@ -1,0 +1,88 @@
+import Configuration
+
+/// A softmax attention layer: all there is to a Transformer's mixer, and some layers of a hybrid.
+struct AttentionSettings {
+  let heads: Int
+  let keyValueHeads: Int?
+  /// Whether the projections of q, k and v have biases.
+  let hasBias: Bool
+  /// Whether each head's queries and keys are normalised.
+  let normalizesKeys: Bool
+  /// The most tokens a query sees, itself included; nil for all.
+  let window: Int?
+  /// The base of the rotary frequencies.
+  let base: Double
+
+  /// What a run file describes.
+  init(_ section: ModelSection) {
+    heads = section.heads
+    keyValueHeads = section.keyValueHeads
+    (hasBias, normalizesKeys) = (section.bias, false)
+    window = section.window
+    base = 10_000
+  }
+
+  /// What a `config.json` of a Transformer describes, or the `attn` of a hybrid, where `isHybrid`.
+  init(_ keys: ModelKeys, isHybrid: Bool) throws(ModelError) {
+    heads = try keys.positive("num_heads", default: isHybrid ? nil : 32)
+    keyValueHeads = try keys.optionalPositive("num_kv_heads")
+    hasBias = keys.boolean("qkv_bias", default: false)
+    normalizesKeys = isHybrid ? false : keys.boolean("qk_norm", default: false)
+    window = try keys.optionalPositive("window_size")
+    base = keys.number("rope_theta", default: 10_000)
+    guard base > 1 else {
+      throw .impossible(key: "rope_theta", reason: "\(base) is not above 1")
+    }
+  }
+
+  /// Its keys, but for `qk_norm`, which hybrids do not have.
+  var configuration: [String: JSONValue] {
+    [
+      "num_heads": .integer(heads), "num_kv_heads": .optional(keyValueHeads),
+      "qkv_bias": .bool(hasBias), "window_size": .optional(window), "rope_theta": .number(base),
+    ]
+  }
+
+  /// How a model's width is cut.
+  func split(_ dimension: Int) -> HeadSplit {
+    HeadSplit(
+      dimension: dimension, expandKey: 1, expandValue: 1, heads: heads, keyHeads: keyValueHeads,
+      isRotated: true)
+  }
+}
+
+/// The attention layers of a hybrid.
+struct HybridAttention {
+  /// Which layers, from 0.
+  let layers: Set<Int>
+  let settings: AttentionSettings
+
+  /// What a run file's `layers` name, or nil where they name none.
+  init?(_ section: ModelSection) {
+    guard !section.attentionLayers.isEmpty else { return nil }
+    layers = section.attentionLayers
+    settings = AttentionSettings(section)
+  }
+
+  /// The `attn` of a `config.json`, or nil where there is none.
+  init?(_ keys: ModelKeys, depth: Int) throws(ModelError) {
+    guard let attn = keys.json["attn"], attn != .null else { return nil }
+    guard let named = attn["layers"]?.array?.map(\.integer), !named.contains(nil) else {
+      throw .missingKey("attn.layers")
+    }
+    layers = Set(named.compactMap { $0 })
+    if let beyond = layers.first(where: { !(0..<depth).contains($0) }) {
+      throw .impossible(
+        key: "attn.layers", reason: "there is no layer \(beyond) in a model of \(depth)")
+    }
+    settings = try AttentionSettings(ModelKeys(json: attn), isHybrid: true)
+  }
+
+  /// The value of `attn`.
+  var configuration: JSONValue {
+    .object(
+      settings.configuration.merging([
+        "layers": .array(layers.sorted().map { .integer($0) })
+      ]) { $1 })
+  }
+}

@@ -1,0 +1,35 @@
+import Configuration
+
+/// The Transformer: softmax attention in every layer.
+///
+/// - Source: arXiv 1706.03762; flash-linear-attention's layout.
+struct Transformer: FlashMixer {
+  static let name = "transformer"
+  static let className = "Transformer"
+  static let keys: Set<String> = ["kv_heads", "bias", "window"]
+
+  let settings: AttentionSettings
+  let dimension: Int
+
+  init(_ section: ModelSection) {
+    settings = AttentionSettings(section)
+    dimension = section.dimension
+  }
+
+  init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
+    settings = try AttentionSettings(keys, isHybrid: false)
+    self.dimension = dimension
+  }
+
+  var configuration: [String: JSONValue] {
+    settings.configuration.merging(["qk_norm": .bool(settings.normalizesKeys)]) { $1 }
+  }
+
+  var problem: String? { settings.split(dimension).problem }
+
+  func layer(
+    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
+  ) -> any TokenMixer {
+    AttentionMixer(settings, layer: layer, dimension: dimension, name: name, &builder)
+  }
+}
