@@ -25,7 +25,7 @@ struct SeamTests {
       (Belief(step: 5, testDescription: "step"), "step 4", "step 5"),
       (Belief(segment: 1, testDescription: "segment"), "segment 0", "segment 1"),
       (Belief(layer: 3, testDescription: "layer"), "layer 2", "layer 3"),
-      (Belief(state: 1, testDescription: "state"), "state(0)", "state(1)"),
+      (Belief(state: 1, testDescription: "state"), "state 0", "state 1"),
     ])
   func outOfStep(wrong: Belief, right: String, other: String) throws {
     let error = #expect(throws: OutOfStepError.self) {

@@ -81,7 +81,8 @@ struct RunConfigurationTests {
   func betweenKeys() {
     #expect(
       Self.problems(
-        "model.dimension=66", "training.accumulation=3", "schedule.kind=wsd", "model.expand_k=2",
+        "model.dimension=66", "training.batch=16", "training.accumulation=3", "schedule.kind=wsd",
+        "model.expand_k=2",
         "model.lrpe_layers=[3]", "training.name=a/b") == [
           "--model.dimension: 4 heads do not divide a width of 66; choose a divisor of 66, "
             + "or another width",

@@ -37,9 +37,10 @@ final class LogFixture {
     return try text.split(separator: "\n").map { try JSONValue(Data($0.utf8)) }
   }
 
-  /// The built-in default, with keys overridden.
+  /// The built-in default with 16 sequences a step, and keys overridden.
   static func configuration(_ overrides: String...) throws -> RunConfiguration {
-    try RunConfiguration.load(overrides: overrides.map { Override($0) })
+    try RunConfiguration.load(
+      overrides: (["training.batch=16"] + overrides).map { Override($0) })
   }
 
   static func start(
