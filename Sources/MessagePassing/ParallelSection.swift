@@ -16,7 +16,7 @@ public struct ParallelSection: ConfigurationSection, Equatable {
       .integer("sequence", 0, unit: "ranks", "Ranks that share a sequence; 0 = all that are left."),
       .integer(
         "data", 0, unit: "groups", "Groups with different sequences; 0 = what sequence leaves."),
-      .choice("exchange", "chain", of: ["chain"], "How states cross ranks."),
+      .choice("exchange", "chain", of: ["chain", "gather", "scan"], "How states cross ranks."),
     ])
 
   /// Reads the section.

@@ -63,6 +63,12 @@ public struct SequenceLayout: Sendable {
   /// if that is before all of it.
   func lastDocumentStart(row: Int) -> Int { documentStarts[row].last ?? .min }
 
+  /// Whether a document starts in the shard of a rank.
+  public func hasStart(row: Int, rank: Int) -> Bool {
+    let first = shardLengths[..<rank].reduce(0, +)
+    return documentStarts[row].contains { (first..<first + shardLengths[rank]).contains($0) }
+  }
+
   /// Where documents start in this shard, counted from the shard's first token.
   public func startsInShard(row: Int) -> [Int] {
     let shard = shard

@@ -31,6 +31,8 @@ public final class SequencePass {
   var attended: [CarrySlot: AttentionHeads.Output] = [:]
   /// Cosines and sines of this shard's positions, shared by layers.
   var rotations: [Rotation: Tensor] = [:]
+  /// Every rank's maps `M` of each state, `[ranks, units, mapCount]`, where an exchange gathered them.
+  var gatheredMaps: [CarrySlot: Tensor] = [:]
   /// This shard's maps `M` of each state, for the backward exchange.
   var maps: [CarrySlot: Tensor] = [:]
 

@@ -18,15 +18,18 @@ extension RecurrenceCase {
   static let slot = CarrySlot(layer: 3, .state(0))
 
   /// Runs forward and backward on ranks that are threads.
-  func run() throws -> [RecurrenceResult] {
-    try ThreadCommunicator.run(ranks: shards.count, deadline: 60) { try run(on: $0) }
+  func run(_ exchange: ExchangeKind = .chain) throws -> [RecurrenceResult] {
+    try ThreadCommunicator.run(ranks: shards.count, deadline: 60) {
+      try run(on: $0, exchange: exchange)
+    }
   }
 
   /// This rank's part, forward and backward.
-  func run(on world: any Communicator) throws -> RecurrenceResult {
+  func run(on world: any Communicator, exchange: ExchangeKind) throws -> RecurrenceResult {
     let workspace = Workspace()
     let pool = workspace.pool
-    let context = RankContext(workspace: workspace, sequence: world, exchange: ChainExchange())
+    let context = RankContext(
+      workspace: workspace, sequence: world, exchange: exchange.make())
     let layout = SequenceLayout(
       shardLengths: shards, rank: world.rank, rows: rows, documentStarts: documentStarts)
     let store = WholeParameters(table: ParameterTable(), gradients: false, pool: pool)

@@ -73,6 +73,17 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   let dFinal: [Float]?
   private let regime: String
 
+  /// Numbers of all maps `M` that a message must hold; 0 where the layout tells them.
+  var mapCount: Int {
+    switch kind {
+    case .noDecay, .fixedDecay: 0
+    case .scalarDecay: rows * heads.state
+    case .vectorDecay: rows * heads.state * keyDimension
+    case .deltaRule, .gatedDeltaRule, .deltaRuleWithChannelGates:
+      rows * heads.state * keyDimension * keyDimension
+    }
+  }
+
   /// Tokens of a row.
   var tokens: Int { shards.reduce(0, +) }
   /// Numbers of all states.

@@ -14,9 +14,33 @@ struct RecurrenceTests {
   func reference(kind: RecurrenceCase.Kind) throws {
     for seed in 1...60 as ClosedRange<UInt64> {
       let sample = RecurrenceCase(kind, seed: seed)
-      let problems = sample.problems(
-        try sample.run(), sample.expected(), tolerance: kind.isDelta ? 2e-5 : 1e-5)
-      #expect(problems == [], "\(sample)")
+      let expected = sample.expected()
+      for exchange in ExchangeKind.allCases {
+        let problems = sample.problems(
+          try sample.run(exchange), expected, tolerance: kind.isDelta ? 2e-5 : 1e-5)
+        #expect(problems == [], "\(exchange): \(sample)")
+      }
+    }
+  }
+
+  @Test(
+    "A gather and a scan send what the formulas say, whatever the number of tokens",
+    arguments: RecurrenceCase.Kind.allCases, [1, 2, 5, 8])
+  func bytesOfOthers(kind: RecurrenceCase.Kind, ranks: Int) throws {
+    for tokens in [3, 1024] {
+      let sample = RecurrenceCase(kind, seed: 1, evenly: (tokens, ranks))
+      let maps = sample.mapCount
+      for (rank, result) in try sample.run(.gather).enumerated() {
+        let elements = (ranks - 1) * (sample.stateCount + maps + sample.stateCount)
+        #expect(result.stateBytes == 4 * elements, "gather, rank \(rank)")
+      }
+      for (rank, result) in try sample.run(.scan).enumerated() {
+        let strides = (0..<3).map { 1 << $0 }
+        let messages =
+          strides.count { rank + $0 < ranks } + strides.count { rank - $0 >= 0 }
+        #expect(
+          result.stateBytes == 4 * messages * (sample.stateCount + maps), "scan, rank \(rank)")
+      }
     }
   }
 

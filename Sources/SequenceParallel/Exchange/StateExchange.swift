@@ -28,8 +28,8 @@ public struct SeamProblem {
   public let maps: Tensor
   /// This rank's `B`s or `E`s, `[units, K, V]`; valid once the summary is ready.
   public let sums: Tensor
-  /// Whether every rank knows `M` from the layout, so that it need not be sent.
-  public let isMapKnown: Bool
+  /// The `M` of a rank of the group and a unit, where it follows from the layout and need not be sent.
+  public let knownMap: ((_ rank: Int, _ unit: Int) -> Float)?
   /// What enters at the group's near end (forward: its first rank): `[units, K, V]`, nil for zero.
   public let initial: Tensor?
   /// Whether what leaves at the group's far end is wanted.
@@ -38,18 +38,33 @@ public struct SeamProblem {
   /// Elements of one state.
   public var stateCount: Int { map.stateCount }
 
-  /// Applies this rank's map to the states of `range`: `out = M in + sum`; a nil input is zero.
-  public func combine(
+  /// Numbers of one `M`.
+  var mapCount: Int { map.kind.count(map.keyDimension) }
+
+  /// Numbers of all `M`s that a message must hold beside the states; 0 where they are known.
+  var sentMapCount: Int { knownMap == nil ? units * mapCount : 0 }
+
+  /// Applies this rank's maps to the states of `range`: `out = M in + sum`; a nil input is zero.
+  func combine(
     _ range: Range<Int>, _ input: UnsafePointer<Float>?, into output: UnsafeMutablePointer<Float>
   ) {
-    let mapCount = map.kind.count(map.keyDimension)
-    for (index, unit) in range.enumerated() {
-      let (target, sum) = (output + index * stateCount, sums.pointer + unit * stateCount)
+    combine(
+      maps: maps.pointer + range.lowerBound * mapCount,
+      sums: sums.pointer + range.lowerBound * stateCount, count: range.count, input, into: output)
+  }
+
+  /// Applies any maps to `count` states, transposed in the backward direction; `output` may be `sums`.
+  func combine(
+    maps: UnsafePointer<Float>, sums: UnsafePointer<Float>, count: Int,
+    _ input: UnsafePointer<Float>?, into output: UnsafeMutablePointer<Float>
+  ) {
+    for unit in 0..<count {
+      let (target, sum) = (output + unit * stateCount, sums + unit * stateCount)
       guard let input else {
-        target.update(from: sum, count: stateCount)
+        if target != sum { target.update(from: sum, count: stateCount) }
         continue
       }
-      let (m, source) = (maps.pointer + unit * mapCount, input + index * stateCount)
+      let (m, source) = (maps + unit * mapCount, input + unit * stateCount)
       switch direction {
       case .forward: map.combine(m, source, adding: sum, into: target)
       case .backward: map.combineTransposed(m, source, adding: sum, into: target)
@@ -73,6 +88,8 @@ public protocol StateTransfer: AnyObject {
 }
 
 /// A way to carry states across the ranks of a sequence group.
+///
+/// A new one conforms to this and gets a case in `ExchangeKind`.
 public protocol StateExchange: AnyObject {
   /// Posts the receives of one layer and direction, before anything else is done for it.
   func begin(_ problem: SeamProblem) throws -> any StateTransfer

@@ -136,10 +136,20 @@ struct RecurrenceRun {
     pass.maps[slot] = maps
     let problem = SeamProblem(
       direction: direction, slot: slot, pass: pass, map: map, units: units.count, maps: maps,
-      sums: Tensor(stateShape, pool: pool, kind: .states), isMapKnown: kernel.isMapKnown,
+      sums: Tensor(stateShape, pool: pool, kind: .states),
+      knownMap: kernel.isMapKnown ? knownMap : nil,
       initial: initial,
       wantsFinal: wantsFinal)
     return (try pass.context.exchange.begin(problem), problem)
+  }
+
+  /// The `M` of any rank and a unit, for recurrences whose decay does not come from data.
+  private func knownMap(_ rank: Int, _ unit: Int) -> Float {
+    let layout = pass.layout
+    return StateMap.known(
+      logDecay: units.inputs.logDecay.isEmpty ? 0 : units.inputs.logDecay[unit % units.heads],
+      tokens: layout.shardLengths[rank],
+      containsStart: layout.hasStart(row: unit / units.heads, rank: rank))
   }
 
   private func summarize(

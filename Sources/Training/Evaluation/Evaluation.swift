@@ -11,7 +11,8 @@ public enum Evaluation {
       switch request.subject {
       case .tokens(let file, let output, let gradients):
         let evaluation = try TokenEvaluation(
-          modelFolder: request.modelFolder, gradients: gradients, world: world.communicator,
+          modelFolder: request.modelFolder, gradients: gradients,
+          exchange: request.configuration.parallel.exchangeKind, world: world.communicator,
           workspace: workspace)
         let loss = try evaluation.run(tokens: file, output: output)
         if world.communicator.rank == 0 {

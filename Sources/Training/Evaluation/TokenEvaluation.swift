@@ -14,12 +14,13 @@ public struct TokenEvaluation {
   private let store: WholeParameters
 
   /// Opens a model over all ranks, which share every sequence.
-  public init(modelFolder: String, gradients: Bool, world: any Communicator, workspace: Workspace)
-    throws
-  {
+  public init(
+    modelFolder: String, gradients: Bool, exchange: ExchangeKind = .chain,
+    world: any Communicator, workspace: Workspace
+  ) throws {
     folder = try ModelFolder(path: modelFolder)
     self.world = world
-    context = RankContext(workspace: workspace, sequence: world, exchange: ChainExchange())
+    context = RankContext(workspace: workspace, sequence: world, exchange: exchange.make())
     store = WholeParameters(
       table: folder.model.table, gradients: gradients, pool: workspace.pool)
     store.clearGradients()

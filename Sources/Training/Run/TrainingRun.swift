@@ -48,7 +48,7 @@ public final class TrainingRun {
     self.model = model
     let grid = try GridPlace(configuration, world: world)
     self.grid = grid
-    let exchange = ChainExchange()
+    let exchange = configuration.parallel.exchangeKind.make()
     context = RankContext(
       workspace: workspace,
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),

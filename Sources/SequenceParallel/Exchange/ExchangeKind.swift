@@ -1,0 +1,30 @@
+import MessagePassing
+
+/// The ways to carry states across ranks, as `parallel.exchange` names them.
+public enum ExchangeKind: String, CaseIterable, Sendable {
+  /// Point to point from neighbour to neighbour: LASP.
+  case chain
+  /// One all-gather per layer and direction: LASP-2.
+  case gather
+  /// Recursive doubling: ⌈log₂ P⌉ steps.
+  case scan
+
+  /// Makes the exchange.
+  public func make() -> any StateExchange {
+    switch self {
+    case .chain: ChainExchange()
+    case .gather: GatherExchange()
+    case .scan: ScanExchange()
+    }
+  }
+}
+
+extension ParallelSection {
+  /// The exchange that the run file names.
+  public var exchangeKind: ExchangeKind {
+    guard let kind = ExchangeKind(rawValue: exchange) else {
+      preconditionFailure("parallel.exchange \(exchange) passed its schema")
+    }
+    return kind
+  }
+}
