@@ -42,7 +42,8 @@ struct StreamEvaluation {
     folder = try ModelFolder(path: modelFolder)
     let model = folder.model
     self.world = world
-    context = RankContext(workspace: workspace, sequence: world, exchange: configuration.parallel.exchangeKind.make())
+    context = RankContext(
+      workspace: workspace, sequence: world, exchange: configuration.parallel.exchangeKind.make())
     store = WholeParameters(table: model.table, gradients: false, pool: workspace.pool)
     length = configuration.sequence.length
     let length = length
