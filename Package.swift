@@ -60,36 +60,59 @@ let package = Package(
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "COpenMPI", pkgConfig: "mpi", providers: [.apt(["libopenmpi-dev"])]),
+    // Every module that a target imports is in its list: only those are seen when they change.
     module("Configuration", [yams]),
     module("Measurement"),
     module("Tensors", ["COpenBLAS", "Measurement"], numeric: true),
     module("Kernels", ["Tensors"], numeric: true),
     module("MessagePassing", ["COpenMPI", "Configuration", "Measurement"], numeric: true),
-    module("Autodiff", ["Kernels"], numeric: true),
+    module("Autodiff", ["Kernels", "Tensors", "Measurement"], numeric: true),
     module(
-      "SequenceParallel", ["Autodiff", "MessagePassing", "Configuration"], numeric: true),
-    module("Models", ["SequenceParallel", "Configuration"]),
-    module("DataParallel", ["Autodiff", "MessagePassing"], numeric: true),
+      "SequenceParallel",
+      ["Autodiff", "MessagePassing", "Kernels", "Tensors", "Measurement", "Configuration"],
+      numeric: true),
+    module("Models", ["SequenceParallel", "Autodiff", "Kernels", "Tensors", "Configuration"]),
+    module(
+      "DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement"], numeric: true),
     module("Optimizers", ["Tensors", "Configuration"], numeric: true),
     module("Corpora", ["Tensors", "Configuration"], numeric: true),
-    module("Checkpoints", ["Models", "Optimizers", "DataParallel", "Configuration"]),
-    module("Training", ["Checkpoints", "Corpora"]),
-    .executableTarget(name: "lasp-train", dependencies: ["Training", "Tensors", argumentParser]),
+    module(
+      "Checkpoints",
+      ["Models", "Optimizers", "DataParallel", "Autodiff", "Tensors", "Configuration"]),
+    module(
+      "Training",
+      [
+        "Checkpoints", "Corpora", "Models", "Optimizers", "DataParallel", "SequenceParallel",
+        "Autodiff", "MessagePassing", "Tensors", "Measurement", "Configuration",
+      ]),
+    .executableTarget(
+      name: "lasp-train", dependencies: ["Training", "Tensors", "Configuration", argumentParser]),
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
     tests("ReferenceMath"),
     tests("Configuration"),
     tests("Measurement"),
-    tests("Tensors"),
-    tests("Kernels"),
+    tests("Tensors", ["COpenBLAS"]),
+    tests("Kernels", ["Tensors"]),
     tests("MessagePassing"),
-    tests("Autodiff", ["ReferenceMath"]),
-    tests("SequenceParallel", ["ReferenceMath"]),
-    tests("Models", ["ReferenceMath"]),
-    tests("DataParallel"),
-    tests("Optimizers"),
+    tests("Autodiff", ["Kernels", "Tensors", "ReferenceMath"]),
+    tests(
+      "SequenceParallel", ["Autodiff", "Kernels", "MessagePassing", "Tensors", "ReferenceMath"]),
+    tests(
+      "Models",
+      [
+        "SequenceParallel", "Autodiff", "MessagePassing", "Tensors", "Configuration",
+        "ReferenceMath",
+      ]),
+    tests("DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement"]),
+    tests("Optimizers", ["Tensors"]),
     tests("Corpora"),
-    tests("Checkpoints"),
-    tests("Training", ["ReferenceMath"]),
+    tests("Checkpoints", ["Configuration"]),
+    tests(
+      "Training",
+      [
+        "Checkpoints", "Models", "DataParallel", "MessagePassing", "Tensors", "Measurement",
+        "Configuration", "ReferenceMath",
+      ]),
   ]
 )
