@@ -32,6 +32,23 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     ModelCase("TNL, one layer", tnl(heads: 2, changing: ["decoder_layers": 1, "bias": true])),
   ]
 
+  /// Small models of the other families, for what needs no reference.
+  static let families = [
+    flash("retnet", ["expand_v": 2]), flash("gla", ["use_short_conv": true, "num_kv_heads": 1]),
+    flash("delta_net", ["use_gate": true]), flash("gated_deltanet", ["head_dim": 6]),
+    flash("transformer", ["tie_word_embeddings": true]),
+    flash("gla", ["attn": ["layers": [0], "num_heads": 2, "window_size": 9]]),
+  ]
+
+  private static func flash(_ type: String, _ keys: [String: JSONValue]) -> ModelCase {
+    let plain: [String: JSONValue] = [
+      "model_type": .string(type), "vocab_size": 19, "hidden_size": 16, "num_hidden_layers": 2,
+      "num_heads": 2, "intermediate_size": 20, "initializer_range": 0.25,
+    ]
+    let name = keys["attn"] == nil ? type : type + " with attention"
+    return ModelCase(name, .object(plain.merging(keys) { $1 }))
+  }
+
   private static func tnl(heads: Int, changing keys: [String: JSONValue]) -> JSONValue {
     let plain: [String: JSONValue] = [
       "model_type": "transnormer", "vocab_size": 19, "decoder_embed_dim": 16, "hidden_dim": 16,

@@ -55,19 +55,23 @@ struct ModelTests {
 
   @Test(
     "Recomputing blocks changes no bit and sends no message more",
-    arguments: ModelCase.all, [1, 2, 4])
+    arguments: ModelCase.all + ModelCase.families, [1, 2, 4])
   func recompute(sample: ModelCase, ranks: Int) throws {
     let run = try ModelRun(sample, rows: 2, length: 75)
     #expect(try run.run(ranks: ranks) == run.run(ranks: ranks, recompute: true))
   }
 
-  @Test("The same run twice is bitwise equal", arguments: [1, 3])
-  func repeats(ranks: Int) throws {
-    let run = try ModelRun(ModelCase.all[1], rows: 2, length: 75)
+  @Test(
+    "The same run twice is bitwise equal", arguments: [ModelCase.all[1]] + ModelCase.families,
+    [1, 3])
+  func repeats(sample: ModelCase, ranks: Int) throws {
+    let run = try ModelRun(sample, rows: 2, length: 75)
     #expect(try run.run(ranks: ranks) == run.run(ranks: ranks))
   }
 
-  @Test("The names of a weight file name every parameter once", arguments: ModelCase.all)
+  @Test(
+    "The names of a weight file name every parameter once",
+    arguments: ModelCase.all + ModelCase.families)
   func names(sample: ModelCase) throws {
     let model = try sample.model()
     #expect(Set(model.tensors.map(\.name)).count == model.tensors.count)

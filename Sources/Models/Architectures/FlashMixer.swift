@@ -10,6 +10,8 @@ protocol FlashMixer: Sendable {
   static var className: String { get }
   /// The channel mixer's default width over the model's.
   static var hiddenRatio: Double { get }
+  /// `num_hidden_layers` where a `config.json` has none.
+  static var depth: Int { get }
   /// The keys of the run file's model section that it reads beside those that every model has.
   static var keys: Set<String> { get }
 
@@ -34,6 +36,8 @@ protocol FlashMixer: Sendable {
 extension FlashMixer {
   /// 4, as in most families.
   static var hiddenRatio: Double { 4 }
+  /// 24, as in most families.
+  static var depth: Int { 24 }
 }
 
 extension ModelKeys {

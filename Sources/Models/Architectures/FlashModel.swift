@@ -36,7 +36,7 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
   init(configuration: JSONValue) throws(ModelError) {
     let keys = ModelKeys(json: configuration)
     dimension = try keys.positive("hidden_size", default: 2048)
-    depth = try keys.positive("num_hidden_layers", default: 24)
+    depth = try keys.positive("num_hidden_layers", default: Mixer.depth)
     vocabulary = try keys.positive("vocab_size", default: 32000)
     initialDeviation = keys.number("initializer_range", default: 0.02)
     normEpsilon = Float(keys.number("norm_eps", default: 1e-6))

@@ -7,6 +7,7 @@ import Kernels
 struct GatedDeltaNet: FlashMixer {
   static let name = "gated_deltanet"
   static let className = "GatedDeltaNet"
+  static let depth = 21
   static let keys: Set<String> = ["expand_k", "expand_v"]
 
   /// Heads of queries and keys.

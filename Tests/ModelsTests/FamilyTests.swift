@@ -1,0 +1,127 @@
+import Configuration
+import Foundation
+import Tensors
+import Testing
+
+@testable import Models
+
+@Suite("Families of models")
+struct FamilyTests {
+  /// A run file's model section.
+  private static func section(_ values: [String: Value] = [:]) -> ModelSection {
+    ModelSection(SectionValues(schema: ModelSection.schema, values: values))
+  }
+
+  private static func names(_ names: String...) -> Value { .list(names.map { .string($0) }) }
+
+  /// Run files of every mixer, and of hybrids.
+  static let sections: [ModelSection] =
+    ModelSection.mixers.map { section(["mixer": .string($0)]) } + [
+      section(["layers": names("gla", "attention", "gla"), "kv_heads": .integer(2)]),
+      section([
+        "layers": names("attention", "gated_deltanet"), "depth": .integer(4),
+        "window": .integer(16),
+      ]),
+      section(["layers": names("attention"), "bias": .boolean(true)]),
+      section(["mixer": .string("retnet"), "glu": .integer(96), "expand_v": .number(1.5)]),
+      section(["mixer": .string("delta_net"), "tie_embeddings": .boolean(true)]),
+    ]
+
+  private static func shapes(_ architecture: any Architecture) -> [String: Shape] {
+    let tensors = LanguageModel(architecture).tensors.map { ($0.name, $0.shape) }
+    return Dictionary(uniqueKeysWithValues: tensors)
+  }
+
+  private static func read(_ json: JSONValue) throws -> any Architecture {
+    try Architectures.make(configuration: json)
+  }
+
+  @Test("What is written as config.json reads back as the same model", arguments: sections)
+  func roundTrip(section: ModelSection) throws {
+    #expect(section.problems == [])
+    let written = Architectures.make(section, vocabulary: 25)
+    let again = try Self.read(.object(written.configuration))
+    #expect(Self.shapes(again) == Self.shapes(written))
+    #expect(again.configuration == written.configuration)
+  }
+
+  @Test(
+    "Models of a config.json's defaults have the shapes of the other project's",
+    arguments: [
+      ("retnet", 24, "g_norm_swish_gate.weight", [512] as Shape, 2816),
+      ("gla", 24, "gk_proj.1.weight", [1024, 16], 5632),
+      ("delta_net", 24, "k_conv1d.weight", [2048, 1, 4], 5632),
+      ("gated_deltanet", 21, "g_proj.weight", [3072, 2048], 5632),
+      ("transformer", 24, "v_proj.weight", [2048, 2048], 5632),
+    ])
+  func defaults(type: String, depth: Int, name: String, shape: Shape, inner: Int) throws {
+    let shapes = Self.shapes(try Self.read(["model_type": .string(type)]))
+    #expect(shapes["model.layers.\(depth - 1).attn.\(name)"] == shape)
+    #expect(shapes["model.layers.\(depth).attn_norm.weight"] == nil)
+    #expect(shapes["model.layers.0.mlp.down_proj.weight"] == [2048, inner])
+    #expect(shapes["model.embeddings.weight"] == [32000, 2048])
+    #expect(shapes["lm_head.weight"] == [32000, 2048])
+  }
+
+  @Test("A list of layers repeats; its attention layers are those of config.json's attn")
+  func hybrid() throws {
+    let model = Architectures.make(Self.sections[7], vocabulary: 25)
+    let attn = try #require(model.configuration["attn"])
+    #expect(attn["layers"] == [0, 2])
+    #expect(attn["window_size"] == 16)
+    #expect(Self.shapes(model)["model.layers.2.attn.q_proj.weight"] == [64, 64])
+    #expect(Self.shapes(model)["model.layers.3.attn.A_log"] == [4])
+  }
+
+  @Test("A tied head is no tensor of its own")
+  func tied() {
+    let model = LanguageModel(Architectures.make(Self.sections[10], vocabulary: 25))
+    #expect(model.tensors.allSatisfy { $0.name != "lm_head.weight" })
+  }
+
+  @Test("Gated DeltaNet's decays begin with rates up to 16 and steps from 0.001 to 0.1")
+  func initialDecays() throws {
+    let model = LanguageModel(
+      try Self.read([
+        "model_type": "gated_deltanet", "num_heads": 200, "head_dim": 2, "num_hidden_layers": 1,
+        "hidden_size": 8,
+      ]))
+    func initial(_ name: String) throws -> [Double] {
+      let parameter = try #require(model.table.parameter(named: "model.layers.0.attn." + name))
+      let range = model.table[parameter].range
+      var numbers = [Float](repeating: 0, count: range.count)
+      numbers.withUnsafeMutableBufferPointer {
+        model.table.initialize(range, seed: 3, into: $0.baseAddress!)
+      }
+      return numbers.map(Double.init)
+    }
+    let rates = try initial("A_log").map(exp)
+    #expect(rates.allSatisfy { $0 > 0 && $0 <= 16.001 })
+    #expect(abs(rates.reduce(0, +) / 200 - 8) < 1)
+    let steps = try initial("dt_bias").map { log1p(exp($0)) }
+    #expect(steps.allSatisfy { (0.000_999...0.100_1).contains($0) })
+    #expect(abs(steps.map(log10).reduce(0, +) / 200 + 2) < 0.15)
+  }
+
+  @Test(
+    "What cannot be is refused by the key that is wrong",
+    arguments: [
+      (["model_type": "gla", "num_heads": 7] as JSONValue, "num_heads"),
+      (["model_type": "gla", "num_kv_heads": 3], "num_heads"),
+      (["model_type": "gla", "feature_map": "taylor"], "feature_map"),
+      (["model_type": "retnet", "hidden_act": "gelu"], "hidden_act"),
+      (["model_type": "delta_net", "qk_norm": "l1"], "qk_norm"),
+      (["model_type": "delta_net", "conv_size": 9], "conv_size"),
+      (["model_type": "gated_deltanet", "num_v_heads": 8], "num_heads"),
+      (["model_type": "gated_deltanet", "head_dim": 3, "expand_v": 0.5], "num_heads"),
+      (["model_type": "transformer", "num_heads": 2048], "num_heads"),
+      (["model_type": "gla", "attn": ["num_heads": 4]], "attn.layers"),
+      (["model_type": "gla", "attn": ["layers": [24], "num_heads": 4]], "attn.layers"),
+      (["model_type": "gla", "attn": ["layers": [1], "num_heads": 5]], "attn.num_heads"),
+      (["model_type": "mamba3"], "mamba3"),
+    ])
+  func refused(json: JSONValue, key: String) {
+    let error = #expect(throws: ModelError.self) { try Self.read(json) }
+    #expect(error?.description.contains(key) == true)
+  }
+}
