@@ -114,6 +114,9 @@ CASES = {
         ),
         tokens=19,
     ),
+    "retnet_wide_values": case(
+        fla("retnet", num_heads=2, expand_v=33.0, num_hidden_layers=1), tokens=21
+    ),
     "gla_plain": case(fla("gla", num_heads=2), tokens=41, seed=46),
     "gla_grouped_convolution": case(
         fla(
@@ -186,6 +189,10 @@ CASES = {
             tie_word_embeddings=True,
         ),
         tokens=31, seed=27,
+    ),
+    "gated_deltanet_wide_values": case(
+        fla("gated_deltanet", num_heads=2, head_dim=4, expand_v=65.0, num_hidden_layers=1),
+        tokens=21,
     ),
     "transformer_plain": case(
         fla("transformer", num_heads=2, num_hidden_layers=3), tokens=37, seed=4

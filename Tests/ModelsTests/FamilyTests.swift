@@ -45,20 +45,39 @@ struct FamilyTests {
     #expect(again.configuration == written.configuration)
   }
 
+  /// What a family's model has by default.
+  struct Defaults: Sendable {
+    let type: String
+    let depth: Int
+    /// A tensor of the last block's mixer, and its extents.
+    let tensor: String
+    let shape: [Int]
+    /// Width of the channel mixer.
+    let inner: Int
+  }
+
+  static let defaults = [
+    Defaults(
+      type: "retnet", depth: 24, tensor: "g_norm_swish_gate.weight", shape: [512], inner: 2816),
+    Defaults(type: "gla", depth: 24, tensor: "gk_proj.1.weight", shape: [1024, 16], inner: 5632),
+    Defaults(
+      type: "delta_net", depth: 24, tensor: "k_conv1d.weight", shape: [2048, 1, 4], inner: 5632),
+    Defaults(
+      type: "gated_deltanet", depth: 21, tensor: "g_proj.weight", shape: [3072, 2048], inner: 5632),
+    Defaults(
+      type: "transformer", depth: 24, tensor: "v_proj.weight", shape: [2048, 2048], inner: 5632),
+  ]
+
   @Test(
     "Models of a config.json's defaults have the shapes of the other project's",
-    arguments: [
-      ("retnet", 24, "g_norm_swish_gate.weight", [512] as Shape, 2816),
-      ("gla", 24, "gk_proj.1.weight", [1024, 16], 5632),
-      ("delta_net", 24, "k_conv1d.weight", [2048, 1, 4], 5632),
-      ("gated_deltanet", 21, "g_proj.weight", [3072, 2048], 5632),
-      ("transformer", 24, "v_proj.weight", [2048, 2048], 5632),
-    ])
-  func defaults(type: String, depth: Int, name: String, shape: Shape, inner: Int) throws {
-    let shapes = Self.shapes(try Self.read(["model_type": .string(type)]))
-    #expect(shapes["model.layers.\(depth - 1).attn.\(name)"] == shape)
+    arguments: defaults)
+  func sizes(family: Defaults) throws {
+    let shapes = Self.shapes(try Self.read(["model_type": .string(family.type)]))
+    let (last, depth) = (family.depth - 1, family.depth)
+    #expect(
+      shapes["model.layers.\(last).attn.\(family.tensor)"]?.dimensions == family.shape)
     #expect(shapes["model.layers.\(depth).attn_norm.weight"] == nil)
-    #expect(shapes["model.layers.0.mlp.down_proj.weight"] == [2048, inner])
+    #expect(shapes["model.layers.0.mlp.down_proj.weight"]?.dimensions == [2048, family.inner])
     #expect(shapes["model.embeddings.weight"] == [32000, 2048])
     #expect(shapes["lm_head.weight"] == [32000, 2048])
   }
@@ -69,8 +88,8 @@ struct FamilyTests {
     let attn = try #require(model.configuration["attn"])
     #expect(attn["layers"] == [0, 2])
     #expect(attn["window_size"] == 16)
-    #expect(Self.shapes(model)["model.layers.2.attn.q_proj.weight"] == [64, 64])
-    #expect(Self.shapes(model)["model.layers.3.attn.A_log"] == [4])
+    #expect(Self.shapes(model)["model.layers.2.attn.q_proj.weight"]?.dimensions == [64, 64])
+    #expect(Self.shapes(model)["model.layers.3.attn.A_log"]?.dimensions == [4])
   }
 
   @Test("A tied head is no tensor of its own")
@@ -103,25 +122,34 @@ struct FamilyTests {
     #expect(abs(steps.map(log10).reduce(0, +) / 200 + 2) < 0.15)
   }
 
-  @Test(
-    "What cannot be is refused by the key that is wrong",
-    arguments: [
-      (["model_type": "gla", "num_heads": 7] as JSONValue, "num_heads"),
-      (["model_type": "gla", "num_kv_heads": 3], "num_heads"),
-      (["model_type": "gla", "feature_map": "taylor"], "feature_map"),
-      (["model_type": "retnet", "hidden_act": "gelu"], "hidden_act"),
-      (["model_type": "delta_net", "qk_norm": "l1"], "qk_norm"),
-      (["model_type": "delta_net", "conv_size": 9], "conv_size"),
-      (["model_type": "gated_deltanet", "num_v_heads": 8], "num_heads"),
-      (["model_type": "gated_deltanet", "head_dim": 3, "expand_v": 0.5], "num_heads"),
-      (["model_type": "transformer", "num_heads": 2048], "num_heads"),
-      (["model_type": "gla", "attn": ["num_heads": 4]], "attn.layers"),
-      (["model_type": "gla", "attn": ["layers": [24], "num_heads": 4]], "attn.layers"),
-      (["model_type": "gla", "attn": ["layers": [1], "num_heads": 5]], "attn.num_heads"),
-      (["model_type": "mamba3"], "mamba3"),
-    ])
-  func refused(json: JSONValue, key: String) {
-    let error = #expect(throws: ModelError.self) { try Self.read(json) }
-    #expect(error?.description.contains(key) == true)
+  /// A `config.json` that cannot be, and what the sentence about it names.
+  struct Refusal: Sendable {
+    let json: JSONValue
+    let key: String
+
+    init(_ json: JSONValue, key: String) { (self.json, self.key) = (json, key) }
+  }
+
+  static let refusals: [Refusal] = [
+    Refusal(["model_type": "gla", "num_heads": 7], key: "num_heads"),
+    Refusal(["model_type": "gla", "num_kv_heads": 3], key: "num_heads"),
+    Refusal(["model_type": "gla", "feature_map": "taylor"], key: "feature_map"),
+    Refusal(["model_type": "retnet", "hidden_act": "gelu"], key: "hidden_act"),
+    Refusal(["model_type": "delta_net", "qk_norm": "l1"], key: "qk_norm"),
+    Refusal(["model_type": "delta_net", "conv_size": 9], key: "conv_size"),
+    Refusal(["model_type": "gated_deltanet", "num_v_heads": 8], key: "num_heads"),
+    Refusal(["model_type": "gated_deltanet", "head_dim": 3, "expand_v": 0.5], key: "num_heads"),
+    Refusal(["model_type": "transformer", "num_heads": 2048], key: "num_heads"),
+    Refusal(["model_type": "gla", "attn": ["num_heads": 4]], key: "attn.layers"),
+    Refusal(["model_type": "gla", "attn": ["layers": [24], "num_heads": 4]], key: "attn.layers"),
+    Refusal(
+      ["model_type": "gla", "attn": ["layers": [1], "num_heads": 5]], key: "attn.num_heads"),
+    Refusal(["model_type": "mamba3"], key: "mamba3"),
+  ]
+
+  @Test("What cannot be is refused by the key that is wrong", arguments: refusals)
+  func refused(_ refusal: Refusal) throws {
+    let error = try #require(throws: ModelError.self) { try Self.read(refusal.json) }
+    #expect(error.description.contains(refusal.key))
   }
 }

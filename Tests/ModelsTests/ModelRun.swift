@@ -92,7 +92,7 @@ struct ModelRun: Sendable {
       inputs.flatMap { $0[layout.shard] }, targets: targets.flatMap { $0[layout.shard] },
       tape: tape, pass: pass, recompute: recompute, logits: logits.pointer)
     try tape.backward(from: loss, gradient: Tensor([1], [1], pool: workspace.pool))
-    try context.exchange.drain()
+    try context.drain()
     return Result(
       logits: logits.numbers, loss: result.sum,
       gradients: Array(UnsafeBufferPointer(start: store.gradients!.pointer, count: weights.count)),

@@ -33,10 +33,20 @@ struct HeadSplit {
   var keyDimension: Int { keyWidth / heads }
   /// V, numbers of a value.
   var valueDimension: Int { valueWidth / heads }
+  /// Numbers of a value that a recurrence works on as one head.
+  var partDimension: Int { Self.part(of: valueDimension) }
+  /// Such parts of a value.
+  var valueParts: Int { valueDimension / partDimension }
   /// Width of the keys that there are.
   var ownKeyWidth: Int { keyHeads * keyDimension }
   /// Width of the values that there are.
   var ownValueWidth: Int { keyHeads * valueDimension }
+
+  /// Numbers of a value that a recurrence works on as one head: all, or a part of at most 256.
+  ///
+  /// The columns of a state do not depend on each other, so a wide value is several heads of the state that
+  /// share their queries and keys.
+  static func part(of value: Int) -> Int { value / ((value + 255) / 256) }
 
   /// Why it cannot be, and what to do; nil where it can.
   var problem: String? {
@@ -45,10 +55,14 @@ struct HeadSplit {
         return "\(heads) heads do not divide the \(name)' width of \(width); "
           + "choose a divisor of \(width), or another width"
       }
-      if width / heads > 256 {
-        return "\(heads) heads cut the \(name) into \(width / heads) numbers each, and 256 is the "
-          + "most; use at least \((width + 255) / 256) heads"
-      }
+    }
+    if keyDimension > 256 {
+      return "\(heads) heads cut the keys into \(keyDimension) numbers each, and 256 is the most; "
+        + "use at least \((keyWidth + 255) / 256) heads"
+    }
+    if valueDimension % partDimension != 0 || partDimension < valueDimension && keyHeads < heads {
+      return "values of \(valueDimension) numbers a head cannot be cut into parts of at most 256; "
+        + "use more heads"
     }
     if heads % keyHeads != 0 {
       return "\(keyHeads) heads of keys and values do not divide \(heads) heads; "

@@ -56,7 +56,7 @@ struct DeltaNetMixer: TokenMixer {
     let k = normalized(try key(x, tape: tape, pass: pass), tape: tape)
     let v = try value(x, tape: tape, pass: pass)
     let kernel = DeltaRecurrence(
-      .none, keyDimension: heads.keyDimension, valueDimension: heads.valueDimension,
+      .none, keyDimension: heads.keyDimension, valueDimension: heads.partDimension,
       scale: 1 / Float(heads.keyDimension).squareRoot())
     let o = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: v, beta: beta(x, tape: tape)),

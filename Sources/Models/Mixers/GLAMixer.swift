@@ -61,7 +61,7 @@ struct GLAMixer: TokenMixer {
     let g = tape.logSigmoidGate(
       decay.up(decay.down(x, tape: tape), tape: tape), divisor: 16, least: leastDecay)
     let kernel = DiagonalRecurrence(
-      .vector, keyDimension: heads.keyDimension, valueDimension: heads.valueDimension,
+      .vector, keyDimension: heads.keyDimension, valueDimension: heads.partDimension,
       scale: 1 / Float(heads.keyDimension).squareRoot())
     let o = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: v, g: g),

@@ -71,7 +71,7 @@ struct GatedDeltaNetMixer: TokenMixer {
     let g = tape.softplusGate(decay(x, tape: tape), rate: rate, bias: rateBias)
     let beta = tape.sigmoid(step(x, tape: tape), scale: largestStep)
     let kernel = DeltaRecurrence(
-      .scalar, keyDimension: keyDimension, valueDimension: valueDimension,
+      .scalar, keyDimension: keyDimension, valueDimension: HeadSplit.part(of: valueDimension),
       scale: 1 / Float(keyDimension).squareRoot())
     let o = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: v, g: g, beta: beta),

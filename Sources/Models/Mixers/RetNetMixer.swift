@@ -41,9 +41,11 @@ struct RetNetMixer: TokenMixer {
       tape.rotaryEmbedding(
         featureMap(linear(x, tape: tape), tape: tape), dimension: heads.keyDimension, pass: pass)
     }
-    let logDecay = (0..<heads.heads).map { Float(log1p(-pow(2, -5 - Double($0)))) }
+    let logDecay = (0..<heads.heads * heads.valueParts).map {
+      Float(log1p(-pow(2, -5 - Double($0 / heads.valueParts))))
+    }
     let kernel = DiagonalRecurrence(
-      .fixed, keyDimension: heads.keyDimension, valueDimension: heads.valueDimension,
+      .fixed, keyDimension: heads.keyDimension, valueDimension: heads.partDimension,
       scale: 1 / Float(heads.keyDimension).squareRoot())
     let o = try tape.recurrence(
       kernel,
