@@ -8,6 +8,8 @@ public struct ParallelSection: ConfigurationSection, Equatable {
   public var data: Int
   /// How states cross ranks.
   public var exchange: String
+  /// How keys and values of attention to all tokens cross ranks.
+  public var attention: String
 
   /// The keys of `parallel`.
   public static let schema = SectionSchema(
@@ -17,6 +19,9 @@ public struct ParallelSection: ConfigurationSection, Equatable {
       .integer(
         "data", 0, unit: "groups", "Groups with different sequences; 0 = what sequence leaves."),
       .choice("exchange", "chain", of: ["chain", "gather", "scan"], "How states cross ranks."),
+      .choice(
+        "attention", "gather", of: ["gather", "ring"],
+        "How keys and values of attention without a window cross ranks."),
     ])
 
   /// Reads the section.
@@ -24,6 +29,7 @@ public struct ParallelSection: ConfigurationSection, Equatable {
     sequence = values.integer("sequence")
     data = values.integer("data")
     exchange = values.string("exchange")
+    attention = values.string("attention")
   }
 
   /// The grid for a number of ranks.

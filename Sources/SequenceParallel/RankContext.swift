@@ -12,16 +12,20 @@ public final class RankContext {
   public let sequence: any Communicator
   /// How states cross the ranks of the sequence group.
   public let exchange: any StateExchange
+  /// How keys and values of attention without a window cross them.
+  public let attention: AttentionExchange
   /// Halos, keys and values that are leaving this rank.
   let outbox = Outbox()
 
   /// Puts a rank's things together; from now on the workspace's poll drives this context's.
   public init(
-    workspace: Workspace, sequence: any Communicator, exchange: any StateExchange
+    workspace: Workspace, sequence: any Communicator, exchange: any StateExchange,
+    attention: AttentionExchange = .gather
   ) {
     self.workspace = workspace
     self.sequence = sequence
     self.exchange = exchange
+    self.attention = attention
     workspace.poll = { [outbox] in
       try exchange.poll()
       try outbox.poll()

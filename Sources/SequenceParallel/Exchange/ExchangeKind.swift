@@ -27,4 +27,12 @@ extension ParallelSection {
     }
     return kind
   }
+
+  /// How the run file lets keys and values of attention cross.
+  public var attentionExchange: AttentionExchange {
+    guard let kind = AttentionExchange(rawValue: attention) else {
+      preconditionFailure("parallel.attention \(attention) passed its schema")
+    }
+    return kind
+  }
 }

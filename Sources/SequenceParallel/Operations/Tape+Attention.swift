@@ -27,13 +27,13 @@ extension Tape {
   ///   - dimension: `d`.
   ///   - window: The most keys that a query sees, itself included; nil for all.
   ///   - scale: What scores are multiplied by; `d^−½` where nil.
-  ///   - exchange: How keys and values cross ranks where there is no window.
+  ///   - exchange: How keys and values cross ranks where there is no window; nil for the context's way.
   ///   - slot: The layer's window, for carries and messages.
   /// - Returns: `[N, heads·d]`.
   /// - Source: LASP-2 (arXiv 2502.07563), §3.5; Ring Attention (arXiv 2310.01889).
   public func attention(
     q: Variable, k: Variable, v: Variable, dimension: Int, window: Int? = nil,
-    scale: Float? = nil, exchange: AttentionExchange = .gather, slot: CarrySlot,
+    scale: Float? = nil, exchange: AttentionExchange? = nil, slot: CarrySlot,
     pass: SequencePass
   ) throws -> Variable {
     precondition(slot.kind == .window, "attention's slot is a window, not \(slot.kind)")
@@ -45,7 +45,7 @@ extension Tape {
       crossing = HaloAttention(slot: slot, window: window, columns: k.shape.columns, pass: pass)
     } else {
       crossing =
-        switch exchange {
+        switch exchange ?? pass.context.attention {
         case .gather: GatherAttention(slot: slot, columns: k.shape.columns, pass: pass)
         case .ring: RingAttention(slot: slot, columns: k.shape.columns, pass: pass)
         }

@@ -12,7 +12,8 @@ public enum Evaluation {
       case .tokens(let file, let output, let gradients):
         let evaluation = try TokenEvaluation(
           modelFolder: request.modelFolder, gradients: gradients,
-          exchange: request.configuration.parallel.exchangeKind, world: world.communicator,
+          exchange: request.configuration.parallel.exchangeKind,
+          attention: request.configuration.parallel.attentionExchange, world: world.communicator,
           workspace: workspace)
         let loss = try evaluation.run(tokens: file, output: output)
         if world.communicator.rank == 0 {

@@ -16,11 +16,12 @@ public struct TokenEvaluation {
   /// Opens a model over all ranks, which share every sequence.
   public init(
     modelFolder: String, gradients: Bool, exchange: ExchangeKind = .chain,
-    world: any Communicator, workspace: Workspace
+    attention: AttentionExchange = .gather, world: any Communicator, workspace: Workspace
   ) throws {
     folder = try ModelFolder(path: modelFolder)
     self.world = world
-    context = RankContext(workspace: workspace, sequence: world, exchange: exchange.make())
+    context = RankContext(
+      workspace: workspace, sequence: world, exchange: exchange.make(), attention: attention)
     store = WholeParameters(
       table: folder.model.table, gradients: gradients, pool: workspace.pool)
     store.clearGradients()

@@ -52,7 +52,7 @@ public final class TrainingRun {
     context = RankContext(
       workspace: workspace,
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
-      exchange: exchange)
+      exchange: exchange, attention: configuration.parallel.attentionExchange)
     store = WholeParameters(table: model.table, gradients: true, pool: workspace.pool)
     optimizer = FlatOptimizer(configuration, table: model.table, workspace: workspace)
     let reducer = GradientReducer(
