@@ -102,7 +102,7 @@ let package = Package(
       "Models",
       [
         "SequenceParallel", "Autodiff", "MessagePassing", "Tensors", "Configuration",
-        "ReferenceMath",
+        "Checkpoints", "ReferenceMath",
       ]),
     tests("DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement"]),
     tests("Optimizers", ["Tensors"]),

@@ -1,4 +1,7 @@
+import Autodiff
+import Checkpoints
 import Configuration
+import Foundation
 import Models
 import ReferenceMath
 import Tensors
@@ -8,10 +11,27 @@ import Testing
 struct ModelCase: CustomTestStringConvertible, Sendable {
   let testDescription: String
   let configuration: JSONValue
+  /// The folder of its weights; nil where they are drawn.
+  private let folder: String?
 
-  init(_ name: String, _ configuration: JSONValue) {
-    (testDescription, self.configuration) = (name, configuration)
+  private init(_ name: String, _ configuration: JSONValue, folder: String? = nil) {
+    (testDescription, self.configuration, self.folder) = (name, configuration, folder)
   }
+
+  /// The models of `Tests/Fixtures` whose `model_type` is known: every architecture with its options.
+  static let fixtures: [ModelCase] = {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "Fixtures").path
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+    return names.sorted().compactMap { name in
+      let folder = "\(root)/\(name)"
+      guard let configuration = try? JSONValue(file: folder + "/config.json"),
+        let type = configuration["model_type"]?.string,
+        Architectures.all.contains(where: { $0.modelType == type })
+      else { return nil }
+      return ModelCase(name, configuration, folder: folder)
+    }
+  }()
 
   /// TransNormerLLM as its options make it.
   static let all = [
@@ -63,8 +83,14 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     LanguageModel(try Architectures.make(configuration: configuration))
   }
 
-  /// All weights in the table's order: initial ones, with what begins as a constant made uneven.
-  func weights(_ model: LanguageModel) -> [Float] {
+  /// All weights in the table's order: the folder's, or initial ones, with what begins as a constant made
+  /// uneven.
+  func weights(_ model: LanguageModel) throws -> [Float] {
+    if let folder {
+      let store = WholeParameters(table: model.table, gradients: false, pool: BufferPool())
+      try ModelFolder(path: folder).read(into: store)
+      return Array(UnsafeBufferPointer(start: store.values.pointer, count: model.table.count))
+    }
     var weights = [Float](repeating: 0, count: model.table.count)
     weights.withUnsafeMutableBufferPointer {
       model.table.initialize(0..<model.table.count, seed: 5, into: $0.baseAddress!)

@@ -9,7 +9,7 @@ import Tensors
 struct ModelRun: Sendable {
   let sample: ModelCase
   let model: LanguageModel
-  let weights: [Float]
+  private(set) var weights: [Float]
   /// Each row's tokens.
   let inputs: [[Int32]]
   /// Each row's targets: the next token, none at the end.
@@ -17,15 +17,38 @@ struct ModelRun: Sendable {
   let length: Int
 
   /// Random tokens for a case.
-  init(_ sample: ModelCase, rows: Int, length: Int) throws {
+  ///
+  /// - Parameter draw: Which ones.
+  init(_ sample: ModelCase, rows: Int, length: Int, draw: Int = 0) throws {
     let model = try sample.model()
-    var draws = Draws(seed: UInt64(1000 * length + rows + 2))
+    var draws = Draws(seed: UInt64(1_000_000 * draw + 1000 * length + rows + 2))
     inputs = (0..<rows).map { _ in
       (0..<length).map { _ in Int32(draws.integer(0...model.vocabulary - 1)) }
     }
     targets = inputs.map { $0.dropFirst() + [-1] }
-    weights = sample.weights(model)
+    weights = try sample.weights(model)
     (self.sample, self.model, self.length) = (sample, model, length)
+  }
+
+  /// Of some draws the one whose gradients move least when the weights move by their last bit, beside what
+  /// one rank gives: where a norm meets few tokens, some draws have gradients that are rounding and no more.
+  static func wellConditioned(_ sample: ModelCase, rows: Int, length: Int) throws -> (
+    run: ModelRun, ofOneRank: Expected
+  ) {
+    let candidates = try (0..<6).map { draw in
+      let run = try ModelRun(sample, rows: rows, length: length, draw: draw)
+      let expected = try run.expectedOfOneRank()
+      var draws = Draws(seed: 3)
+      let movements = try (0..<2).map { _ in
+        var moved = run
+        moved.weights = run.weights.map { $0 * (1 + 0x1p-23 * Float(draws.integer(-1...1))) }
+        let gradients = try moved.run(ranks: 1)[0].gradients
+        return run.wrongGradients(gradients, expected, tolerance: 0).values.max() ?? 0
+      }
+      return (run: run, expected: expected, movement: movements.max()!)
+    }
+    let best = candidates.min { $0.movement < $1.movement }!
+    return (best.run, best.expected)
   }
 
   /// What is right.
@@ -68,6 +91,16 @@ struct ModelRun: Sendable {
     var messages: Int
   }
 
+  /// What one rank gives, for what has no reference here.
+  func expectedOfOneRank() throws -> Expected {
+    let result = try run(ranks: 1)[0]
+    let each = length * model.vocabulary
+    return Expected(
+      logits: inputs.indices.map {
+        Matrix(length, model.vocabulary, result.logits[$0 * each..<($0 + 1) * each])
+      }, loss: result.loss, gradients: model.fileTensors(result.gradients))
+  }
+
   private func layout(rank: Int, ranks: Int) -> SequenceLayout {
     SequenceLayout(
       shardLengths: SequenceLayout.evenShards(tokens: length, ranks: ranks), rank: rank,
@@ -104,6 +137,13 @@ struct ModelRun: Sendable {
   func run(ranks: Int, recompute: Bool = false) throws -> [Result] {
     try ThreadCommunicator.run(ranks: ranks, deadline: 60) {
       try run(on: $0, recompute: recompute)
+    }
+  }
+
+  /// The gradients of all ranks together, in the table's order.
+  static func sum(_ results: [Result]) -> [Float] {
+    results[0].gradients.indices.map { index in
+      results.reduce(0) { $0 + $1.gradients[index] }
     }
   }
 

@@ -26,13 +26,27 @@ struct ModelTests {
         }
         let loss = results.reduce(0) { $0 + $1.loss }
         #expect(abs(loss - expected.loss) <= 1e-6 * expected.loss, "\(ranks) ranks, \(rows) rows")
-        let sums = run.weights.indices.map { index in
-          results.reduce(0) { $0 + $1.gradients[index] }
-        }
         #expect(
-          run.wrongGradients(sums, expected, tolerance: 1e-5) == [:],
+          run.wrongGradients(ModelRun.sum(results), expected, tolerance: 1e-5) == [:],
           "\(ranks) ranks, \(rows) rows")
       }
+    }
+  }
+
+  @Test(
+    "Any number of ranks gives the logits and gradients of one, whatever the architecture",
+    arguments: ModelCase.fixtures, [5, 12, 48, 131])
+  func partitions(sample: ModelCase, length: Int) throws {
+    let (run, expected) = try ModelRun.wellConditioned(sample, rows: 2, length: length)
+    for ranks in [2, 3, 4, 8] {
+      let results = try run.run(ranks: ranks)
+      for (rank, result) in results.enumerated() {
+        let error = run.logitsError(result, expected, rank: rank, ranks: ranks)
+        #expect(error <= 2e-5, "logits of rank \(rank) of \(ranks)")
+      }
+      #expect(
+        run.wrongGradients(ModelRun.sum(results), expected, tolerance: 2e-5) == [:],
+        "\(ranks) ranks")
     }
   }
 
@@ -55,7 +69,7 @@ struct ModelTests {
 
   @Test(
     "Recomputing blocks changes no bit and sends no message more",
-    arguments: ModelCase.all + ModelCase.families, [1, 2, 4])
+    arguments: ModelCase.all + ModelCase.families + ModelCase.fixtures, [1, 2, 4])
   func recompute(sample: ModelCase, ranks: Int) throws {
     let run = try ModelRun(sample, rows: 2, length: 75)
     #expect(try run.run(ranks: ranks) == run.run(ranks: ranks, recompute: true))

@@ -73,7 +73,7 @@ import Testing
           x, slot: CarrySlot(layer: pass.layout.rank, .halo(0)), pass: pass)
       }
     } throws: { error in
-      "\(error)".contains("layer 1, halo(0), forward") && "\(error)".contains("rank 0 sent {")
+      "\(error)".contains("layer 1, halo 0, forward") && "\(error)".contains("rank 0 sent {")
     }
   }
 }

@@ -59,7 +59,7 @@ extension RecurrenceCase {
       kind.kernel(keyDimension: keyDimension, valueDimension: valueDimension, scale: scale),
       inputs, slot: Self.slot, pass: pass)
     try tape.backward(from: o, gradient: tensor(dO))
-    try context.exchange.drain()
+    try context.drain()
     var result = RecurrenceResult(
       stateBytes: context.counters.stateBytesSent, haloBytes: context.counters.haloBytesSent)
     result.ofTokens["o"] = o.value.numbers

@@ -46,7 +46,7 @@ struct SeamTests {
           DiagonalRecurrence(.none, keyDimension: 4, valueDimension: 4),
           RecurrenceInputs(q: x, k: x, v: x),
           slot: CarrySlot(layer: belief.layer, .state(belief.state)), pass: pass)
-        try context.exchange.drain()
+        try context.drain()
       }
     }
     let text = "\(error!)"
@@ -146,7 +146,7 @@ extension RecurrenceCase {
           q: variable(q)!, k: variable(k)!, v: variable(v)!, g: variable(g), beta: variable(beta),
           logDecay: logDecay), slot: Self.slot, pass: pass)
       left = try Carry.close(right, over: context)
-      try context.exchange.drain()
+      try context.drain()
       return (positions, o.value.numbers)
     }
   }

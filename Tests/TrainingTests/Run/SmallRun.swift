@@ -9,7 +9,9 @@ struct SmallRun: Sendable {
   let configuration: RunConfiguration
 
   /// The run, with keys changed.
-  init(_ overrides: String...) throws {
+  init(_ overrides: String...) throws { try self.init(overrides) }
+
+  init(_ overrides: [String]) throws {
     let small = [
       "threads=1", "model.dimension=16", "model.depth=2", "model.heads=2", "model.glu=24",
       "model.init_std=0.1", "sequence.length=61", "training.batch=4", "training.steps=50",

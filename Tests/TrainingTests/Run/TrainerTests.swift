@@ -1,0 +1,49 @@
+import Checkpoints
+import Foundation
+import Tensors
+import Testing
+
+@testable import MessagePassing
+@testable import Training
+
+@Suite("The trainer")
+struct TrainerTests {
+  init() { BLAS.setThreads(1) }
+
+  /// Trains on ranks that are threads; gives the bytes of the final weights.
+  private func train(_ small: SmallRun, ranks: Int, into folder: String) throws -> Data {
+    try ThreadCommunicator.run(ranks: ranks, deadline: 60) { communicator in
+      let world = World(
+        communicator: communicator, host: Host(ranks: ranks, index: communicator.rank))
+      let session = try TrainingSession(
+        TrainRequest(configuration: small.configuration), world: world, workspace: Workspace())
+      try session.train()
+    }
+    return try Data(contentsOf: URL(fileURLWithPath: folder + "/model/model.safetensors"))
+  }
+
+  @Test("A run that goes on from its checkpoint ends with the same bits", arguments: [1, 3])
+  func resumes(ranks: Int) throws {
+    let folder = NSTemporaryDirectory() + "lasp-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (first, second) = (folder + "/first", folder + "/second")
+    let keys = [
+      "training.steps=6", "checkpoint.every=2", "evaluation.every=3", "checkpoint.keep=0",
+    ]
+    let through = try train(
+      SmallRun(keys + ["log.directory=\(first)"]), ranks: ranks, into: first)
+    let resumed = try train(
+      SmallRun(
+        keys + ["log.directory=\(second)", "training.resume=\(first)/checkpoints/step-00000004"]),
+      ranks: ranks, into: second)
+    #expect(resumed == through)
+    // What was interrupted goes on by itself, in its own folder.
+    let checkpoints = first + "/checkpoints"
+    try FileManager.default.removeItem(atPath: checkpoints + "/step-00000006")
+    try FileManager.default.removeItem(atPath: first + "/model")
+    let again = try train(
+      SmallRun(keys + ["log.directory=\(first)", "training.resume=auto"]), ranks: ranks,
+      into: first)
+    #expect(again == through)
+  }
+}
