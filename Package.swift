@@ -83,7 +83,7 @@ let package = Package(
       "Training",
       [
         "Checkpoints", "Corpora", "Models", "Optimizers", "DataParallel", "SequenceParallel",
-        "Autodiff", "MessagePassing", "Tensors", "Measurement", "Configuration",
+        "Autodiff", "Kernels", "MessagePassing", "Tensors", "Measurement", "Configuration",
       ]),
     .executableTarget(
       name: "lasp-train", dependencies: ["Training", "Tensors", "Configuration", argumentParser]),

@@ -106,3 +106,16 @@ public struct BenchmarkRequest: Sendable {
     self.configuration = configuration
   }
 }
+
+/// What `lasp-train benchmark recurrence` was asked for.
+public struct RecurrenceBenchmarkRequest: Sendable {
+  /// Tokens of the sequence, and heads; the curve has its own.
+  public var tokens, heads: Int
+  /// Whether the time per token is wanted over lengths, instead of the speeds at one.
+  public var curve: Bool
+
+  /// Makes a request.
+  public init(tokens: Int = 16384, heads: Int = 8, curve: Bool = false) {
+    (self.tokens, self.heads, self.curve) = (tokens, heads, curve)
+  }
+}

@@ -1,12 +1,28 @@
 import ArgumentParser
 import Training
 
-/// `lasp-train benchmark`.
+/// `lasp-train benchmark`; alone it measures training steps.
 struct BenchmarkCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "benchmark",
-    abstract: "Measure training steps on synthetic tokens beside the machine's matrix products.",
-    usage: "lasp-train benchmark \(OverrideOptions.usage)",
+    abstract: "Measure training steps, or recurrences, beside the machine's matrix products.",
+    usage: """
+      lasp-train benchmark [step] \(OverrideOptions.usage)
+      lasp-train benchmark recurrence [--tokens N] [--heads N] [--curve]
+      lasp-train benchmark bytes [--ranks N]
+      """,
+    subcommands: [
+      StepBenchmarkCommand.self, RecurrenceBenchmarkCommand.self, StateBytesCommand.self,
+    ],
+    defaultSubcommand: StepBenchmarkCommand.self)
+}
+
+/// `lasp-train benchmark step`.
+struct StepBenchmarkCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "step",
+    abstract: "Measure training steps on synthetic tokens.",
+    usage: "lasp-train benchmark [step] \(OverrideOptions.usage)",
     discussion: """
       By default a model of 21 million parameters, one sequence of 16,384 tokens and one thread: \
       \(BenchmarkRequest.defaults.map { "--\($0)" }.joined(separator: " "))
@@ -20,4 +36,50 @@ struct BenchmarkCommand: ParsableCommand {
     try Benchmark.run(
       BenchmarkRequest(configuration: overrides.load(defaults: BenchmarkRequest.defaults)))
   }
+}
+
+/// `lasp-train benchmark recurrence`.
+struct RecurrenceBenchmarkCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "recurrence",
+    abstract: "Measure every recurrence, forward and backward, on one thread, without MPI.",
+    usage: "lasp-train benchmark recurrence [--tokens N] [--heads N] [--curve]")
+
+  @Option(help: ArgumentHelp("Tokens of the sequence.", valueName: "N"))
+  var tokens = 16384
+
+  @Option(help: ArgumentHelp("Heads, each with a state of its own.", valueName: "N"))
+  var heads = 8
+
+  @Flag(help: "Print the time per token from 1K to 256K tokens instead, for one head.")
+  var curve = false
+
+  func validate() throws {
+    guard tokens > 0 else { throw ValidationError("--tokens is \(tokens); give 1 or more.") }
+    guard heads > 0 else { throw ValidationError("--heads is \(heads); give 1 or more.") }
+  }
+
+  func run() {
+    RecurrenceBenchmark.run(
+      RecurrenceBenchmarkRequest(tokens: tokens, heads: heads, curve: curve))
+  }
+}
+
+/// `lasp-train benchmark bytes`.
+struct StateBytesCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bytes",
+    abstract: "Count the bytes of states that every recurrence and exchange sends, without MPI.",
+    usage: "lasp-train benchmark bytes [--ranks N]")
+
+  @Option(help: ArgumentHelp("Ranks that share the sequence.", valueName: "N"))
+  var ranks = 8
+
+  func validate() throws {
+    guard (1...1024).contains(ranks) else {
+      throw ValidationError("--ranks is \(ranks); give a number from 1 to 1024.")
+    }
+  }
+
+  func run() throws { try StateBytes.run(ranks: ranks) }
 }

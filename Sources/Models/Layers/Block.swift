@@ -21,6 +21,12 @@ public struct RecurrenceSize: Sendable {
   /// Whether it is of the delta family, whose chunks also solve a triangular system.
   public let isDelta: Bool
 
+  /// Makes a size.
+  public init(heads: Int, keyDimension: Int, valueDimension: Int, isDelta: Bool) {
+    (self.heads, self.isDelta) = (heads, isDelta)
+    (self.keyDimension, self.valueDimension) = (keyDimension, valueDimension)
+  }
+
   /// Operations a token, forward and backward, with chunks of 64 tokens whatever the kernel's.
   ///
   /// Concretely: `3 H (2C(K+V) + 4KV)`; for the delta family `3 H (2C(3K+2V) + 6KV)`.

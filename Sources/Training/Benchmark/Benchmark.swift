@@ -60,7 +60,7 @@ struct StepBenchmark {
       for part in Part.allCases { parts[part.rawValue].append(counters.seconds(part)) }
     }
     return report(
-      seconds: median(seconds), peak: peak.gigaflops, parts: parts.map(median),
+      seconds: seconds.median, peak: peak.gigaflops, parts: parts.map(\.median),
       allocations: workspace.pool.statistics.allocations - before)
   }
 
@@ -95,10 +95,4 @@ struct StepBenchmark {
   }
 
   private func line(_ name: String, _ text: String) -> String { Human.left(name, 18) + text }
-
-  private func median(_ values: [Double]) -> Double {
-    let sorted = values.sorted()
-    let middle = sorted.count / 2
-    return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-  }
 }

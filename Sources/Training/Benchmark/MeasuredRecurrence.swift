@@ -1,0 +1,40 @@
+import Kernels
+import Models
+
+/// A recurrence as the benchmark names and sizes it.
+struct MeasuredRecurrence {
+  let name: String
+  let kernel: any RecurrenceKernel
+  /// Log decays from data, a token and head.
+  let decayWidth: Int
+
+  /// All that there are, for states of shape `[dimension, dimension]`.
+  static func all(_ dimension: Int) -> [MeasuredRecurrence] {
+    func diagonal(_ decay: DiagonalRecurrence.Decay) -> any RecurrenceKernel {
+      DiagonalRecurrence(decay, keyDimension: dimension, valueDimension: dimension)
+    }
+    func delta(_ gate: DeltaRecurrence.Gate) -> any RecurrenceKernel {
+      DeltaRecurrence(gate, keyDimension: dimension, valueDimension: dimension)
+    }
+    return [
+      MeasuredRecurrence(name: "no decay", kernel: diagonal(.none), decayWidth: 0),
+      MeasuredRecurrence(name: "fixed decay", kernel: diagonal(.fixed), decayWidth: 0),
+      MeasuredRecurrence(name: "scalar decay", kernel: diagonal(.scalar), decayWidth: 1),
+      MeasuredRecurrence(name: "vector decay", kernel: diagonal(.vector), decayWidth: dimension),
+      MeasuredRecurrence(name: "delta rule", kernel: delta(.none), decayWidth: 0),
+      MeasuredRecurrence(name: "gated delta rule", kernel: delta(.scalar), decayWidth: 1),
+      MeasuredRecurrence(
+        name: "delta, channel gates", kernel: delta(.channel), decayWidth: dimension),
+    ]
+  }
+
+  func workload(tokens: Int, heads: Int) -> RecurrenceWorkload {
+    RecurrenceWorkload(kernel, decayWidth: decayWidth, tokens: tokens, heads: heads)
+  }
+
+  func size(heads: Int) -> RecurrenceSize {
+    RecurrenceSize(
+      heads: heads, keyDimension: kernel.keyDimension, valueDimension: kernel.valueDimension,
+      isDelta: kernel.mapKind == .matrix)
+  }
+}

@@ -1,0 +1,118 @@
+import Foundation
+import Models
+import Tensors
+
+/// `lasp-train benchmark recurrence`: the speed of every recurrence, forward and backward, on one thread.
+///
+/// Concretely: seconds are processor time of the thread, and operations are counted by
+/// `RecurrenceSize.operationsPerToken`, whatever a kernel really does. Matrix products are timed in between,
+/// so that both meet the same machine.
+public enum RecurrenceBenchmark {
+  /// Measures and prints, a line at a time.
+  ///
+  /// Starts no MPI.
+  public static func run(_ request: RecurrenceBenchmarkRequest) {
+    BLAS.setThreads(1)
+    print("One thread, OpenBLAS for \(BLAS.coreName); times are of the processor, medians\n")
+    request.curve ? printCurve() : printSpeeds(tokens: request.tokens, heads: request.heads)
+  }
+
+  /// Times of each recurrence; the median of them counts.
+  private static let repetitions = 3
+
+  // MARK: The speeds
+
+  private static func printSpeeds(tokens: Int, heads: Int) {
+    print("\(Human.grouped(tokens)) tokens, \(Human.number(heads, of: "head"))\n")
+    let titles = ["ms forward", "ms back", "ns/token", "GFLOP/s", "sgemm", "share"]
+    for dimension in [64, 128] {
+      print(line(Human.left("K = V = \(dimension)", 22), titles))
+      for recurrence in MeasuredRecurrence.all(dimension) {
+        print(speeds(recurrence, tokens: tokens, heads: heads))
+        fflush(nil)
+      }
+      print("")
+    }
+    print(
+      """
+      ns/token: forward and backward, of one head. GFLOP/s: by the formula's count for chunks of 64 tokens.
+      share: of what sgemm reached in the same seconds.
+      """)
+  }
+
+  private static func speeds(
+    _ recurrence: MeasuredRecurrence, tokens: Int, heads: Int
+  ) -> String {
+    let workload = recurrence.workload(tokens: tokens, heads: heads)
+    var (forward, backward, peaks): ([Double], [Double], [Double]) = ([], [], [])
+    for _ in 0..<repetitions {
+      peaks.append(SgemmPeak.measure(seconds: 0.05))
+      let seconds = workload.run()
+      forward.append(seconds.forward)
+      backward.append(seconds.backward)
+    }
+    let seconds = forward.median + backward.median
+    let operations = recurrence.size(heads: heads).operationsPerToken * Double(tokens)
+    let speed = operations / seconds * 1e-9
+    return line(
+      Human.left("  " + recurrence.name, 22),
+      [
+        String(format: "%.1f", forward.median * 1e3), String(format: "%.1f", backward.median * 1e3),
+        String(format: "%.0f", seconds * 1e9 / Double(tokens * heads)),
+        String(format: "%.1f", speed), String(format: "%.1f", peaks.median),
+        Human.percent(speed / peaks.median, decimals: 0),
+      ])
+  }
+
+  private static func line(_ name: String, _ cells: [String]) -> String {
+    name + cells.map { Human.right($0, 11) }.joined()
+  }
+
+  // MARK: The curve
+
+  private static func printCurve() {
+    let lengths = (0...8).map { 1024 << $0 }
+    print("ns per token, forward and backward, of one head with K = V = 64\n")
+    print(
+      Human.left("tokens", 22) + lengths.map { Human.right("\($0 / 1024)K", 7) }.joined()
+        + Human.right("last/first", 12))
+    for recurrence in MeasuredRecurrence.all(64) {
+      let times = lengths.map { nanoseconds(recurrence, tokens: $0) }
+      print(
+        Human.left("  " + recurrence.name, 22)
+          + times.map { Human.right(String(format: "%.0f", $0), 7) }.joined()
+          + Human.right(String(format: "%.2f", times.last! / times[0]), 12) + "  " + bars(times))
+      fflush(nil)
+    }
+    print(
+      "\nThe bars begin at zero: a flat row is a time per token that does not depend on the length."
+    )
+  }
+
+  /// Time of a token; short sequences are run more often.
+  private static func nanoseconds(_ recurrence: MeasuredRecurrence, tokens: Int) -> Double {
+    let workload = recurrence.workload(tokens: tokens, heads: 1)
+    let seconds = (0..<max(repetitions, 65_536 / tokens)).map { _ in
+      let seconds = workload.run()
+      return seconds.forward + seconds.backward
+    }
+    return seconds.median * 1e9 / Double(tokens)
+  }
+
+  /// A bar for each value, from zero to the largest.
+  private static func bars(_ values: [Double]) -> String {
+    let heights = Array("▁▂▃▄▅▆▇█")
+    let most = values.max() ?? 1
+    return String(
+      values.map { heights[max(0, min(7, Int(($0 / most * 8).rounded()) - 1))] })
+  }
+}
+
+extension [Double] {
+  /// The middle value, or the mean of the two middle ones.
+  var median: Double {
+    precondition(!isEmpty, "no values, no median")
+    let sorted = sorted()
+    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2
+  }
+}
