@@ -65,9 +65,12 @@ struct ModelRun: Sendable {
   ///
   /// - Parameter change: What the weights are multiplied by.
   func expected(changing change: () -> Double = { 1 }) -> Expected {
-    let weights = model.fileTensors(self.weights).mapValues { tensor in
-      Term(Matrix(tensor.rows, tensor.columns, tensor.numbers.map { $0 * change() }))
-    }
+    // By name: the order of a dictionary, and with it of the changes, is another in every process.
+    let tensors = model.fileTensors(self.weights).sorted { $0.key < $1.key }
+    let weights = Dictionary(
+      uniqueKeysWithValues: tensors.map { name, tensor in
+        (name, Term(Matrix(tensor.rows, tensor.columns, tensor.numbers.map { $0 * change() })))
+      })
     let logits = inputs.map(sample.reference(weights))
     let losses = zip(logits, targets).map { $0.crossEntropy($1) }
     let loss = losses.dropFirst().reduce(losses[0], +)
