@@ -94,6 +94,18 @@ public final class Counters: @unchecked Sendable {
     since = now
   }
 
+  /// Runs `body` as a span of the trace, if there is one; it goes to no account of its own.
+  @inline(__always)
+  public func mark<Result, Failure: Error>(
+    _ name: @autoclosure () -> String, _ message: @autoclosure () -> Trace.Message? = nil,
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    guard let trace else { return try body() }
+    let started = Clock.nanoseconds
+    defer { trace.add(name(), from: started, to: Clock.nanoseconds, message: message()) }
+    return try body()
+  }
+
   /// Seconds spent in one part since the last reset.
   public func seconds(_ part: Part) -> Double { Double(nanoseconds[part.rawValue]) * 1e-9 }
 

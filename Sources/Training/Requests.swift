@@ -6,11 +6,14 @@ public struct TrainRequest: Sendable {
   public var configuration: RunConfiguration
   /// Whether files of an earlier run in the same folder may be replaced.
   public var overwrite: Bool
+  /// File for a trace of the first steps; nil for none.
+  public var trace: String?
 
   /// Makes a request.
-  public init(configuration: RunConfiguration, overwrite: Bool = false) {
+  public init(configuration: RunConfiguration, overwrite: Bool = false, trace: String? = nil) {
     self.configuration = configuration
     self.overwrite = overwrite
+    self.trace = trace
   }
 }
 

@@ -29,6 +29,7 @@ final class TrainingSession {
   private let chance: Double?
   private let desk: Desk?
   private let extraKeys: JSONValue?
+  private let recording: TraceRecording?
   private var done: Int
 
   /// What rank 0 writes with.
@@ -64,6 +65,11 @@ final class TrainingSession {
       run.initializeWeights()
     }
     self.done = done
+    let stepsLeft = configuration.training.steps - done
+    recording = try request.trace.map {
+      try TraceRecording(
+        path: $0, stepsLeft: stepsLeft, world: communicator, counters: run.context.counters)
+    }
     let stepsDone = done
     let hosts = try communicator.allGather(world.host.name)
     let share = min(
@@ -101,6 +107,7 @@ final class TrainingSession {
         }
         if isDue(configuration.checkpoint.every) { try checkpoint() }
       }
+      try recording?.finish()
       try writeModel()
     } catch {
       try? desk?.log.end(reason: "\(error)", steps: done, seconds: seconds())
@@ -119,7 +126,8 @@ final class TrainingSession {
     let counters = run.context.counters
     counters.reset()
     let started = ProcessInfo.processInfo.systemUptime
-    let outcome = try run.step(done)
+    let outcome =
+      try recording?.step(done + 1) { try run.step(done) } ?? run.step(done)
     let seconds = ProcessInfo.processInfo.systemUptime - started
     let ranks = try RankFigures.gather(RankFigures(counters), world: world)
     done += 1

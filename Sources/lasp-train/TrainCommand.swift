@@ -7,7 +7,7 @@ struct TrainCommand: ParsableCommand {
     commandName: "train",
     abstract: "Train a model, or plan the training of one.",
     usage: """
-      lasp-train [<run file>] [--overwrite] \(OverrideOptions.usage)
+      lasp-train [<run file>] [--overwrite] [--trace <file>] \(OverrideOptions.usage)
       lasp-train [<run file>] --dry-run [--ranks <P>] \(OverrideOptions.usage)
       lasp-train [<run file>] --print-config \(OverrideOptions.usage)
       """,
@@ -26,6 +26,12 @@ struct TrainCommand: ParsableCommand {
 
   @Flag(help: "Replace an earlier run in the same folder, which is refused else.")
   var overwrite = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Write a timeline of \(TraceRecording.steps) early steps with a lane a rank; ui.perfetto.dev shows it.",
+      valueName: "file"), completion: .file())
+  var trace: String?
 
   @Flag(
     help: "Check everything as a run would, print its grid, memory, bytes sent and time, and stop.")
@@ -54,7 +60,8 @@ struct TrainCommand: ParsableCommand {
     } else if dryRun {
       try Plan.run(DryRunRequest(configuration: configuration, ranks: ranks ?? 1))
     } else {
-      try Trainer.run(TrainRequest(configuration: configuration, overwrite: overwrite))
+      try Trainer.run(
+        TrainRequest(configuration: configuration, overwrite: overwrite, trace: trace))
     }
   }
 }

@@ -113,7 +113,9 @@ private final class ChainTransfer: StateTransfer {
     if let incoming {
       let target = incoming.pointer + slice.lowerBound * count
       if source != nil {
-        try workspace.compute(.recurrence) { try unpack(index, into: target) }
+        try problem.mark("receive", bytes: 4 * inbox[index].message.count) {
+          try workspace.compute(.recurrence) { try unpack(index, into: target) }
+        }
       }
       input = UnsafePointer(target)
     }
@@ -124,8 +126,10 @@ private final class ChainTransfer: StateTransfer {
         MessageHeader(problem, slice: index, count: slice.count * count).write(to: message.pointer)
         problem.combine(slice, input, into: message.pointer + MessageHeader.floats)
       }
-      try outbox.send(
-        message, to: destination, tag: Int(problem.direction.rawValue), through: group)
+      try problem.mark("send", bytes: 4 * message.count) {
+        try outbox.send(
+          message, to: destination, tag: Int(problem.direction.rawValue), through: group)
+      }
       workspace.counters.stateBytesSent += 4 * slice.count * count
       workspace.counters.haloBytesSent += 4 * MessageHeader.floats
     } else if let final {

@@ -50,10 +50,12 @@ private final class GatherTransfer: StateTransfer {
       let initial = isNearEnd ? problem.initial.map { UnsafePointer($0.pointer) } : nil
       problem.combine(0..<units, initial, into: maps + mapCount)
     }
-    let request = try group.allGather(
-      UnsafeRawBufferPointer(start: mine.pointer, count: 4 * mine.count),
-      into: UnsafeMutableRawBufferPointer(start: all.pointer, count: 4 * all.count))
-    incoming = Incoming(message: all, request: request)
+    try problem.mark("send", bytes: 4 * mine.count) {
+      let request = try group.allGather(
+        UnsafeRawBufferPointer(start: mine.pointer, count: 4 * mine.count),
+        into: UnsafeMutableRawBufferPointer(start: all.pointer, count: 4 * all.count))
+      incoming = Incoming(message: all, request: request)
+    }
     let counters = workspace.counters
     counters.stateBytesSent += 4 * (group.size - 1) * (mine.count - MessageHeader.floats)
     counters.haloBytesSent += 4 * (group.size - 1) * MessageHeader.floats
@@ -83,7 +85,9 @@ private final class GatherTransfer: StateTransfer {
     var state = place == 0 ? problem.initial : nil
     for rank in order[..<place] {
       let next = Tensor(shape, pool: workspace.pool, kind: .states)
-      try workspace.compute(.recurrence) { try compose(rank, maps, state, into: next) }
+      try problem.mark("receive", bytes: 4 * mine.count) {
+        try workspace.compute(.recurrence) { try compose(rank, maps, state, into: next) }
+      }
       state = next
     }
     guard isFarEnd && problem.wantsFinal else { return (state, nil) }

@@ -125,9 +125,11 @@ private final class ScanTransfer: StateTransfer {
       (body + problem.sentMapCount).update(
         from: inclusive.sums.pointer, count: problem.units * problem.stateCount)
     }
-    try outbox.send(
-      message, to: rank(at: place + (1 << step)), tag: Int(problem.direction.rawValue),
-      through: group)
+    try problem.mark("send", bytes: 4 * message.count) {
+      try outbox.send(
+        message, to: rank(at: place + (1 << step)), tag: Int(problem.direction.rawValue),
+        through: group)
+    }
     workspace.counters.stateBytesSent += 4 * (messageCount - MessageHeader.floats)
     workspace.counters.haloBytesSent += 4 * MessageHeader.floats
   }
@@ -143,16 +145,18 @@ private final class ScanTransfer: StateTransfer {
     let received = Summary(
       maps: Tensor([problem.units * problem.mapCount], pool: workspace.pool, kind: .states),
       sums: Tensor(problem.sums.shape, pool: workspace.pool, kind: .states))
-    try workspace.compute(.recurrence) {
-      try header(step).check(message.pointer, rank: group.rank, source: source)
-      let body = message.pointer + MessageHeader.floats
-      if problem.knownMap == nil {
-        received.maps.pointer.update(from: body, count: problem.sentMapCount)
-      } else {
-        knownMaps(endingAt: place - (1 << step), count: 1 << step, into: received.maps.pointer)
+    try problem.mark("receive", bytes: 4 * message.count) {
+      try workspace.compute(.recurrence) {
+        try header(step).check(message.pointer, rank: group.rank, source: source)
+        let body = message.pointer + MessageHeader.floats
+        if problem.knownMap == nil {
+          received.maps.pointer.update(from: body, count: problem.sentMapCount)
+        } else {
+          knownMaps(endingAt: place - (1 << step), count: 1 << step, into: received.maps.pointer)
+        }
+        received.sums.pointer.update(
+          from: body + problem.sentMapCount, count: problem.units * problem.stateCount)
       }
-      received.sums.pointer.update(
-        from: body + problem.sentMapCount, count: problem.units * problem.stateCount)
     }
     exclusive = exclusive.map { compose(later: $0, received) } ?? received
     inclusive = compose(later: inclusive, received)

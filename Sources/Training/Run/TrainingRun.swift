@@ -131,12 +131,14 @@ public final class TrainingRun {
     let pass = SequencePass(context: context, layout: layout(of: batch), step: step)
     let tape = Tape(workspace: workspace, parameters: store, recording: true)
     if last { tape.regionCompleted = reducer.complete }
-    let (loss, result) = try model(
-      batch.inputs, targets: batch.targets, tape: tape, pass: pass,
-      recompute: configuration.training.recompute)
+    let (loss, result) = try workspace.counters.mark("forward") {
+      try model(
+        batch.inputs, targets: batch.targets, tape: tape, pass: pass,
+        recompute: configuration.training.recompute)
+    }
     let one = Tensor([1], pool: workspace.pool)
     workspace.compute(.head) { one.pointer[0] = 1 }
-    try tape.backward(from: loss, gradient: one)
+    try workspace.counters.mark("backward") { try tape.backward(from: loss, gradient: one) }
     return LossSums(result, batch: batch)
   }
 

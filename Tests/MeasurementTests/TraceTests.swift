@@ -1,0 +1,52 @@
+import Foundation
+import Testing
+
+@testable import Measurement
+
+@Suite("Traces")
+struct TraceTests {
+  @Test("Parts and marks become spans that nest")
+  func nesting() throws {
+    let counters = Counters()
+    let trace = Trace()
+    counters.trace = trace
+    counters.mark("step") {
+      counters.measure(.recurrence) {
+        counters.mark("send", Trace.Message(layer: 2, direction: "forward", bytes: 64)) {}
+      }
+    }
+    #expect(trace.spans.map(\.name) == ["send", "recurrence", "step"])
+    for (inner, outer) in zip(trace.spans, trace.spans.dropFirst()) {
+      #expect(outer.start <= inner.start && inner.end <= outer.end)
+    }
+  }
+
+  @Test("Without a trace a mark only runs its body")
+  func off() {
+    #expect(Counters().mark("step") { 7 } == 7)
+  }
+
+  @Test("A file has a named lane for each rank, and times in microseconds from its zero")
+  func file() throws {
+    let trace = Trace()
+    trace.add(
+      "send", from: 6_000, to: 6_250,
+      message: Trace.Message(layer: 1, direction: "backward", bytes: 4_160))
+    trace.add("recurrence", from: 5_500, to: 7_000)
+    let text = Trace.file(lanes: [trace.events(rank: 3, name: "rank 3 (a\"b)", zero: 5_000)])
+    let file = try #require(
+      JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+    let events = try #require(file["traceEvents"] as? [[String: Any]])
+    let names = events.filter { $0["name"] as? String == "thread_name" }
+    #expect((names.first?["args"] as? [String: String])?["name"] == "rank 3 (a\"b)")
+    let spans = events.filter { $0["ph"] as? String == "X" }
+    #expect(spans.map { $0["name"] as? String } == ["recurrence", "send"])
+    #expect(spans.map { $0["ts"] as? Double } == [0.5, 1])
+    #expect(spans.map { $0["dur"] as? Double } == [1.5, 0.25])
+    #expect(spans.allSatisfy { $0["tid"] as? Int == 3 && $0["pid"] as? Int == 0 })
+    let message = try #require(spans[1]["args"] as? [String: Any])
+    #expect(message["layer"] as? Int == 1)
+    #expect(message["direction"] as? String == "backward")
+    #expect(message["bytes"] as? Int == 4_160)
+  }
+}
