@@ -18,7 +18,9 @@ public struct ParallelSection: ConfigurationSection, Equatable {
       .integer("sequence", 0, unit: "ranks", "Ranks that share a sequence; 0 = all that are left."),
       .integer(
         "data", 0, unit: "groups", "Groups with different sequences; 0 = what sequence leaves."),
-      .choice("exchange", "chain", of: ["chain", "gather", "scan"], "How states cross ranks."),
+      .choice(
+        "exchange", "chain", of: ["chain", "gather", "scan", "auto"],
+        "How states cross ranks; auto measures the network at the start and chooses."),
       .choice(
         "attention", "gather", of: ["gather", "ring"],
         "How keys and values of attention without a window cross ranks."),

@@ -49,9 +49,11 @@ final class TrainingSession {
     extraKeys = setup.folder?.configuration
     evaluationCorpus = setup.evaluation
     chance = (setup.corpus as? RecallTask)?.chance
+    let choice = try ExchangeChoice(
+      measuring: configuration, corpus: setup.corpus, model: setup.model, world: communicator)
     let run = try TrainingRun(
       configuration, corpus: setup.corpus, model: setup.model, world: communicator,
-      workspace: workspace)
+      workspace: workspace, exchange: choice.kind.make())
     self.run = run
     let folder =
       communicator.rank == 0
@@ -91,6 +93,7 @@ final class TrainingSession {
       console.banner(start)
       return Desk(folder: folder, log: log, console: console)
     }
+    if let reason = choice.reason { try warn(reason) }
     if let warning = setup.warning { try warn(warning) }
   }
 

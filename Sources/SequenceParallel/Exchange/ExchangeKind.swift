@@ -20,8 +20,9 @@ public enum ExchangeKind: String, CaseIterable, Sendable {
 }
 
 extension ParallelSection {
-  /// The exchange that the run file names.
-  public var exchangeKind: ExchangeKind {
+  /// The exchange that the run file names; nil where it leaves the choice to the program.
+  public var exchangeKind: ExchangeKind? {
+    guard exchange != "auto" else { return nil }
     guard let kind = ExchangeKind(rawValue: exchange) else {
       preconditionFailure("parallel.exchange \(exchange) passed its schema")
     }

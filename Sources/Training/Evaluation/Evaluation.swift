@@ -12,7 +12,7 @@ public enum Evaluation {
       case .tokens(let file, let output, let gradients):
         let evaluation = try TokenEvaluation(
           modelFolder: request.modelFolder, gradients: gradients,
-          exchange: request.configuration.parallel.exchangeKind,
+          exchange: request.configuration.parallel.exchangeKind ?? .chain,
           attention: request.configuration.parallel.attentionExchange, world: world.communicator,
           workspace: workspace)
         let loss = try evaluation.run(tokens: file, output: output)

@@ -43,7 +43,8 @@ struct StreamEvaluation {
     let model = folder.model
     self.world = world
     context = RankContext(
-      workspace: workspace, sequence: world, exchange: configuration.parallel.exchangeKind.make(),
+      workspace: workspace, sequence: world,
+      exchange: (configuration.parallel.exchangeKind ?? .chain).make(),
       attention: configuration.parallel.attentionExchange)
     store = WholeParameters(table: model.table, gradients: false, pool: workspace.pool)
     length = configuration.sequence.length

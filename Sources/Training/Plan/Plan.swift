@@ -22,6 +22,7 @@ public struct Plan {
   /// Memory of a process before it holds anything of the run, in bytes.
   let processBytes: Int
   private let configuration: RunConfiguration
+  private let exchange: ExchangeChoice
 
   /// Prints the plan of a run.
   public static func run(_ request: DryRunRequest) throws {
@@ -45,11 +46,14 @@ public struct Plan {
     self.grid = grid
     shards = SequenceLayout.evenShards(
       tokens: configuration.sequence.length, ranks: grid.sequence)
+    let exchange = try ExchangeChoice(
+      planning: configuration, corpus: setup.corpus, model: model, ranks: ranks)
+    self.exchange = exchange
     let chosen = Set([0, grid.sequence / 2, grid.sequence - 1]).sorted()
     rehearsals = try chosen.map {
       try Rehearsal(
         configuration, corpus: setup.corpus, model: model, rank: $0, ranks: ranks,
-        threads: threads)
+        threads: threads, exchange: exchange.kind)
     }
   }
 
@@ -93,8 +97,9 @@ public struct Plan {
         "time",
         "about \(Human.seconds(seconds)) a step with \(Int(cores)) of this machine's cores "
           + "(sgemm \(Human.digits(sgemm)) GFLOP/s a core, \(Int(Plan.efficiency * 100))% of it)"),
+      exchange.reason.map { row("states", $0) },
       "",
-    ]
+    ].compactMap { $0 }
     lines.append(heading("", rehearsals.map { "rank \($0.rank)" }))
     lines.append(heading("tokens of a sequence", rehearsals.map { Human.grouped($0.shard) }))
     for kind in BufferKind.allCases {

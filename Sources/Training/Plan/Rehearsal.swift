@@ -30,12 +30,13 @@ struct Rehearsal {
   /// Rehearses two steps: the second one is a steady state's.
   init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel, rank: Int,
-    ranks: Int, threads: Int
+    ranks: Int, threads: Int, exchange: ExchangeKind
   ) throws {
     let workspace = Workspace(threads: threads, rehearsal: true)
     let run = try TrainingRun(
       configuration, corpus: corpus, model: model,
-      world: RehearsalCommunicator(rank: rank, size: ranks), workspace: workspace)
+      world: RehearsalCommunicator(rank: rank, size: ranks), workspace: workspace,
+      exchange: exchange.make())
     for step in 0..<2 {
       workspace.counters.reset()
       _ = try run.step(step)

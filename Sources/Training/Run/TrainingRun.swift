@@ -36,11 +36,12 @@ public final class TrainingRun {
   /// - Parameters:
   ///   - world: All ranks.
   ///   - workspace: The rank's memory and threads.
+  ///   - exchange: How states cross ranks; nil for what the run file names, and the chain where it says `auto`.
   /// - Throws: `ConfigurationError` for a grid, batch or vocabulary that does not fit; `CorpusError`;
   ///   `MessagePassingError`.
   public init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
-    world: any Communicator, workspace: Workspace
+    world: any Communicator, workspace: Workspace, exchange: (any StateExchange)? = nil
   ) throws {
     self.configuration = configuration
     self.world = world
@@ -48,7 +49,7 @@ public final class TrainingRun {
     self.model = model
     let grid = try GridPlace(configuration, world: world)
     self.grid = grid
-    let exchange = configuration.parallel.exchangeKind.make()
+    let exchange = exchange ?? (configuration.parallel.exchangeKind ?? .chain).make()
     context = RankContext(
       workspace: workspace,
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),

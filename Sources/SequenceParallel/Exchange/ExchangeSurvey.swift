@@ -1,0 +1,81 @@
+import Kernels
+import Measurement
+import Tensors
+
+/// An exchange that carries nothing and notes what would be carried: for a rehearsal.
+public final class ExchangeSurvey: StateExchange {
+  /// What a layer carries.
+  public struct Load: Sendable {
+    /// The algebra of its maps.
+    public let map: StateMap
+    /// States of the layer: rows × heads.
+    public let units: Int
+    /// Numbers of the maps that gather and scan send.
+    public let sentMapCount: Int
+  }
+
+  /// The loads of all layers, in the order of the forward pass.
+  public private(set) var loads: [Load] = []
+
+  /// Makes a survey that knows nothing yet.
+  public init() {}
+
+  /// Notes a layer.
+  public func begin(_ problem: SeamProblem) -> any StateTransfer {
+    if problem.direction == .forward {
+      loads.append(
+        Load(map: problem.map, units: problem.units, sentMapCount: problem.sentMapCount))
+    }
+    return NoTransfer()
+  }
+
+  /// Nothing is under way.
+  public func poll() {}
+
+  /// Nothing has been sent.
+  public func drain() {}
+}
+
+/// The transfer of nothing.
+private final class NoTransfer: StateTransfer {
+  func summaryReady() {}
+  func advance() {}
+  func finish() -> (incoming: Tensor?, final: Tensor?) { (nil, nil) }
+}
+
+extension ExchangeSurvey.Load {
+  /// What the layer costs where its arithmetic takes the time that it takes here.
+  public func measured() -> ExchangeCost.Layer {
+    let maps = units * map.kind.count(map.keyDimension)
+    let states = units * map.stateCount
+    let numbers = UnsafeMutablePointer<Float>.allocate(capacity: 2 * maps + 2 * states)
+    defer { numbers.deallocate() }
+    numbers.initialize(repeating: 0.5, count: 2 * maps + 2 * states)
+    let (input, output) = (numbers + 2 * maps, numbers + 2 * maps + states)
+    let combine = Self.seconds {
+      for unit in 0..<units {
+        let at = unit * map.stateCount
+        map.combine(
+          numbers + unit * (maps / units), input + at, adding: output + at, into: output + at)
+      }
+    }
+    let compose = Self.seconds {
+      for unit in 0..<units {
+        let at = unit * (maps / units)
+        map.composeMaps(later: numbers + at, earlier: numbers + at, into: numbers + maps + at)
+      }
+    }
+    return ExchangeCost.Layer(
+      stateBytes: 4 * states, mapBytes: 4 * sentMapCount, combineSeconds: combine,
+      composeSeconds: compose)
+  }
+
+  /// The least time of a few runs.
+  private static func seconds(_ body: () -> Void) -> Double {
+    (0..<3).map { _ in
+      let started = Clock.nanoseconds
+      body()
+      return Double(Clock.nanoseconds - started) * 1e-9
+    }.min() ?? 0
+  }
+}

@@ -1,0 +1,90 @@
+import Corpora
+import Foundation
+import Measurement
+import MessagePassing
+import Models
+import SequenceParallel
+import Tensors
+
+/// `parallel.exchange: auto`: which exchange a run takes, and why.
+struct ExchangeChoice {
+  /// The exchange.
+  let kind: ExchangeKind
+  /// Why, in one sentence; nil where the run file names the exchange itself.
+  let reason: String?
+
+  /// A dry run's network: 5 µs a message and 10 GB/s.
+  private static let nominal = (latency: 5e-6, secondsPerByte: 1e-10)
+
+  /// Chooses for a dry run, with nominal figures of the network.
+  init(
+    planning configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
+    ranks: Int
+  ) throws {
+    if let kind = configuration.parallel.exchangeKind {
+      (self.kind, reason) = (kind, nil)
+      return
+    }
+    let grid = try GridPlace(configuration, rank: 0, ranks: ranks)
+    let loads = try Self.loads(configuration, corpus: corpus, model: model, ranks: ranks)
+    let cost = ExchangeCost(
+      ranks: grid.sequence, latency: Self.nominal.latency,
+      secondsPerByte: Self.nominal.secondsPerByte, layers: loads.map { $0.measured() })
+    kind = cost.best
+    reason = Self.sentence(cost, network: "a nominal network")
+  }
+
+  /// Chooses for a run: neighbours measure the network, and rank 0 decides for all.
+  ///
+  /// Collective.
+  init(
+    measuring configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
+    world: any Communicator
+  ) throws {
+    if let kind = configuration.parallel.exchangeKind {
+      (self.kind, reason) = (kind, nil)
+      return
+    }
+    let grid = try GridPlace(configuration, world: world)
+    let loads = try Self.loads(
+      configuration, corpus: corpus, model: model, ranks: world.size)
+    let group = try world.split(color: grid.dataIndex, key: grid.sequenceIndex)
+    let bytes = loads.map { 4 * $0.units * $0.map.stateCount }.max() ?? 0
+    let network = try NetworkProbe.measure(group, world: world, bytes: bytes)
+    let cost = ExchangeCost(
+      ranks: grid.sequence, latency: network.latency, secondsPerByte: network.secondsPerByte,
+      layers: loads.map { $0.measured() })
+    let answer = try world.broadcast(
+      "\(cost.best.rawValue) \(Self.sentence(cost, network: "this network"))")
+    let parts = answer.split(separator: " ", maxSplits: 1).map(String.init)
+    guard parts.count == 2, let kind = ExchangeKind(rawValue: parts[0]) else {
+      preconditionFailure("rank 0 chose \(answer)")
+    }
+    (self.kind, reason) = (kind, parts[1])
+  }
+
+  /// What every layer carries: a rehearsed step tells.
+  private static func loads(
+    _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel, ranks: Int
+  ) throws -> [ExchangeSurvey.Load] {
+    let survey = ExchangeSurvey()
+    let run = try TrainingRun(
+      configuration, corpus: corpus, model: model,
+      world: RehearsalCommunicator(rank: 0, size: ranks),
+      workspace: Workspace(threads: 1, rehearsal: true), exchange: survey)
+    _ = try run.step(0)
+    return survey.loads
+  }
+
+  private static func sentence(_ cost: ExchangeCost, network: String) -> String {
+    func micro(_ seconds: Double) -> String { String(format: "%.3g µs", seconds * 1e6) }
+    guard cost.ranks > 1 else { return "parallel.exchange=auto: one rank exchanges nothing" }
+    let states = cost.layers.map(\.stateBytes).max() ?? 0
+    let costs = ExchangeKind.allCases.map { "\($0.rawValue) \(micro(cost.seconds($0)))" }
+    return "parallel.exchange=auto takes \(cost.best.rawValue): by \(network)'s "
+      + "\(micro(cost.latency)) a message and "
+      + String(format: "%.3g GB/s", 1e-9 / cost.secondsPerByte)
+      + ", \(cost.ranks) ranks and \(cost.layers.count) layers of \(Human.bytes(states)) "
+      + "cost a pass " + costs.joined(separator: ", ")
+  }
+}

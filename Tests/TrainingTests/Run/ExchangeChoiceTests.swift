@@ -1,0 +1,40 @@
+import MessagePassing
+import Tensors
+import Testing
+
+@testable import Training
+
+@Suite("The choice of an exchange")
+struct ExchangeChoiceTests {
+  init() { BLAS.setThreads(1) }
+
+  @Test("All ranks measure the network and take the same exchange for the same reason")
+  func measured() throws {
+    let run = try SmallRun("parallel.exchange=auto", "parallel.sequence=2")
+    let choices = try ThreadCommunicator.run(ranks: 4, deadline: 60) { world in
+      let setup = try RunSetup(run.configuration)
+      let choice = try ExchangeChoice(
+        measuring: run.configuration, corpus: setup.corpus, model: setup.model, world: world)
+      return "\(choice.kind): \(choice.reason ?? "")"
+    }
+    #expect(Set(choices).count == 1)
+    #expect(choices[0].contains("2 ranks and 2 layers"))
+  }
+
+  @Test("An exchange that the run file names is taken without a reason")
+  func named() throws {
+    let run = try SmallRun("parallel.exchange=scan")
+    let setup = try RunSetup(run.configuration)
+    let choice = try ExchangeChoice(
+      planning: run.configuration, corpus: setup.corpus, model: setup.model, ranks: 4)
+    #expect(choice.kind == .scan && choice.reason == nil)
+  }
+
+  @Test("A dry run says what it would take and by which nominal network")
+  func planned() throws {
+    let run = try SmallRun("parallel.exchange=auto")
+    let text = try Plan(run.configuration, ranks: 4, threads: 1).description(sgemm: 100)
+    #expect(text.contains("parallel.exchange=auto takes "))
+    #expect(text.contains("nominal network's 5 µs a message and 10 GB/s, 4 ranks and 2 layers"))
+  }
+}
