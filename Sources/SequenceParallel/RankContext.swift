@@ -26,6 +26,7 @@ public final class RankContext {
     self.sequence = sequence
     self.exchange = exchange
     self.attention = attention
+    workspace.hasPeers = workspace.hasPeers || sequence.size > 1
     workspace.poll = { [outbox] in
       try exchange.poll()
       try outbox.poll()

@@ -16,6 +16,8 @@ public final class Workspace: @unchecked Sendable {
   /// arithmetic.
   public var poll: () throws -> Void = {}
 
+  /// Whether other ranks send and receive while this one computes, so that long operations should poll.
+  public var hasPeers = false
   /// Whether this workspace only rehearses: memory is reserved and messages are counted as in a
   /// real step, but nothing is computed.
   ///

@@ -32,9 +32,12 @@ extension Tape {
         }
         beta = 1
       }
-      BLAS.multiply(
-        x.value.pointer, lda: input, parameters.value(weight), transposeB: true, ldb: input,
-        into: y.pointer, ldc: out, m: n, n: out, k: input, beta: beta)
+      byRows(n, operationsPerRow: 2 * out * input) { rows in
+        BLAS.multiply(
+          x.value.pointer + rows.lowerBound * input, lda: input, parameters.value(weight),
+          transposeB: true, ldb: input, into: y.pointer + rows.lowerBound * out, ldc: out,
+          m: rows.count, n: out, k: input, beta: beta)
+      }
     }
     let inputs = [x] + (residual.map { [$0] } ?? [])
     return record(y, inputs: inputs, always: true) { [unowned self] dy in
@@ -42,14 +45,19 @@ extension Tape {
       let target = x.needsGradient ? x.gradientTarget(in: workspace) : nil
       workspace.compute(.projections) {
         if let (dx, accumulate) = target {
-          BLAS.multiply(
-            dy.pointer, lda: out, parameters.value(weight), ldb: input, into: dx.pointer,
-            ldc: input, m: n, n: input, k: out, beta: accumulate ? 1 : 0)
+          byRows(n, operationsPerRow: 2 * out * input) { rows in
+            BLAS.multiply(
+              dy.pointer + rows.lowerBound * out, lda: out, parameters.value(weight), ldb: input,
+              into: dx.pointer + rows.lowerBound * input, ldc: input, m: rows.count, n: input,
+              k: out, beta: accumulate ? 1 : 0)
+          }
         }
-        if n > 0 {
+        byRows(n, operationsPerRow: 2 * out * input) { rows in
           BLAS.multiply(
-            dy.pointer, transposeA: true, lda: out, x.value.pointer, ldb: input,
-            into: parameters.gradient(weight), ldc: input, m: out, n: input, k: n, beta: 1)
+            dy.pointer + rows.lowerBound * out, transposeA: true, lda: out,
+            x.value.pointer + rows.lowerBound * input, ldb: input,
+            into: parameters.gradient(weight), ldc: input, m: out, n: input, k: rows.count,
+            beta: 1)
         }
         if let bias {
           let db = parameters.gradient(bias)
@@ -60,6 +68,20 @@ extension Tape {
         }
       }
       residual?.add(gradient: dy, in: workspace)
+    }
+  }
+
+  /// Works on rows in blocks of a few milliseconds where there are other ranks, whose messages move on
+  /// between the blocks; in one go where there are none.
+  ///
+  /// A failure met by the poll is met again by the next wait, which reports it.
+  private func byRows(_ count: Int, operationsPerRow: Int, _ body: (Range<Int>) -> Void) {
+    guard count > 0 else { return }
+    guard workspace.hasPeers else { return body(0..<count) }
+    let rows = max(64, 400_000_000 * workspace.team.size / max(operationsPerRow, 1))
+    for start in stride(from: 0, to: count, by: rows) {
+      body(start..<min(start + rows, count))
+      try? workspace.poll()
     }
   }
 }

@@ -102,6 +102,7 @@ private final class ChainTransfer: StateTransfer {
         }
       }
     }
+    try outbox.push(seconds: 3e-4)
     return (incoming, final)
   }
 

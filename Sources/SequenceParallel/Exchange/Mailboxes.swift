@@ -1,3 +1,4 @@
+import Measurement
 import MessagePassing
 import Tensors
 
@@ -67,6 +68,13 @@ final class Outbox {
   /// Lets go of what has left.
   func poll() throws {
     try leaving.removeAll { try $0.test() }
+  }
+
+  /// Gives what was just sent a moment to leave, so that a neighbour who waits for it has it before this
+  /// rank turns to long work: a large message moves only while its sender calls MPI.
+  func push(seconds: Double) throws {
+    let end = Clock.seconds + seconds
+    repeat { try poll() } while !leaving.isEmpty && Clock.seconds < end
   }
 
   /// Waits until everything has left.

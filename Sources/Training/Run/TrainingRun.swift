@@ -60,6 +60,7 @@ public final class TrainingRun {
       store: store, group: try world.duplicate(), counters: workspace.counters,
       bucketBytes: 4 << 20)
     self.reducer = reducer
+    workspace.hasPeers = world.size > 1
     let progress = workspace.poll
     workspace.poll = {
       try progress()
