@@ -111,8 +111,8 @@ let package = Package(
     tests(
       "Training",
       [
-        "Checkpoints", "Models", "DataParallel", "MessagePassing", "Tensors", "Measurement",
-        "Configuration", "ReferenceMath",
+        "Checkpoints", "Models", "DataParallel", "SequenceParallel", "Corpora", "Autodiff",
+        "MessagePassing", "Tensors", "Measurement", "Configuration", "ReferenceMath",
       ]),
   ]
 )

@@ -24,6 +24,7 @@ public indirect enum Kind: Sendable {
     case .string: "text"
     case .choice(let names):
       names.count == 1 ? names[0] : "one of " + names.joined(separator: ", ")
+    case .list(.string): "text or a list of texts"
     case .list(let kind): "a list, each item " + kind.words
     case .weightedPaths: "a path, a list of paths, or a list of {path: …, weight: …}"
     }
@@ -102,6 +103,13 @@ public struct Key: Sendable {
   ) -> Key {
     Key(
       name: name, kind: .list(.choice(choices)), defaultValue: .list([]), unit: nil,
+      documentation: documentation)
+  }
+
+  /// A key that is one text or a list of them, empty by default.
+  public static func texts(_ name: String, _ documentation: String) -> Key {
+    Key(
+      name: name, kind: .list(.string), defaultValue: .list([]), unit: nil,
       documentation: documentation)
   }
 

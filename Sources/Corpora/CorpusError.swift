@@ -14,6 +14,18 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
   case beyondVocabulary(path: String, position: Int, token: Int, vocabulary: Int)
   /// Text and token files in one list.
   case mixedTokens(path: String, tokenBytes: Int, otherPath: String, otherBytes: Int)
+  /// A separator of documents that no token can be.
+  case separatorBeyond(path: String, token: Int, vocabulary: Int)
+  /// A file of document offsets whose length is no multiple of an offset's 8 bytes.
+  case partialOffset(path: String, bytes: Int)
+  /// A document offset that is not above the one before.
+  case unsortedOffsets(path: String, index: Int, offset: UInt64, previous: UInt64)
+  /// A document offset beyond the tokens.
+  case offsetBeyond(path: String, index: Int, offset: UInt64, file: String, tokens: Int)
+  /// A loss mask that has not one byte a token.
+  case maskLength(path: String, bytes: Int, file: String, tokens: Int)
+  /// A loss mask with a byte that is neither 0 nor 1.
+  case maskValue(path: String, position: Int, value: UInt8)
   /// Too few tokens for the recall task's pairs.
   case noRoomForPairs(keys: Int, places: Int, length: Int)
 
@@ -39,6 +51,24 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
       return
         "\(path) holds tokens of \(tokenBytes) bytes and \(otherPath) tokens of \(otherBytes); "
         + "train on files of one kind, or set data.token_bytes for all"
+    case .separatorBeyond(let path, let token, let vocabulary):
+      return "data.documents separates the documents of \(path) by token \(token), but its "
+        + "vocabulary has only \(vocabulary) tokens; give the number of the token that ends a document"
+    case .partialOffset(let path, let bytes):
+      return "\(path) has \(bytes) bytes, which is no multiple of 8; data.documents needs "
+        + "little-endian uint64 token offsets, one for each document's start"
+    case .unsortedOffsets(let path, let index, let offset, let previous):
+      return "\(path) lists offset \(offset) at place \(index) after \(previous); data.documents "
+        + "needs ascending token offsets, each once"
+    case .offsetBeyond(let path, let index, let offset, let file, let tokens):
+      return "\(path) lists offset \(offset) at place \(index), but \(file) has only \(tokens) "
+        + "tokens; data.documents needs offsets counted in tokens of that file"
+    case .maskLength(let path, let bytes, let file, let tokens):
+      return "\(path) has \(bytes) bytes, but \(file) has \(tokens) tokens; data.loss_mask needs "
+        + "one byte for each token"
+    case .maskValue(let path, let position, let value):
+      return "\(path) has a byte of \(value) at position \(position); data.loss_mask needs bytes "
+        + "of 0 (no loss) and 1 (loss)"
     case .noRoomForPairs(let keys, let places, let length):
       return "the recall task writes \(keys) pairs into the first \(places) tokens of a "
         + "sequence.length of \(length), where they do not fit; choose a longer sequence.length, "

@@ -15,12 +15,32 @@ extension DataSection {
         keys: recallKeys, values: recallValues, pairFraction: recallKeyFraction,
         queryDensity: recallQueryFraction, length: length, batch: batch, seed: seed)
     }
-    var files: [(file: TokenFile, weight: Double)] = []
-    for path in path {
-      files.append((try TokenFile(path: path.path, tokenBytes: tokenBytes), path.weight))
-    }
     return try TextCorpus(
-      files: files, length: length, batch: batch, seed: seed, heldOut: heldOut,
+      files: openFiles(), length: length, batch: batch, seed: seed, heldOut: heldOut,
       vocabulary: vocabulary > 0 ? vocabulary : self.vocabulary)
+  }
+
+  /// The files with their weights, document starts and loss masks.
+  ///
+  /// - Throws: `CorpusError` when a file or companion file is missing or does not fit.
+  public func openFiles() throws(CorpusError) -> [(file: TokenFile, weight: Double)] {
+    var files: [(file: TokenFile, weight: Double)] = []
+    for (index, path) in path.enumerated() {
+      var file = try TokenFile(path: path.path, tokenBytes: tokenBytes)
+      if let separator {
+        file.documents = .separator(separator)
+      } else if let text = documents.dropFirst(index).first {
+        if let token = Int32(text) {
+          file.documents = .separator(token)
+        } else {
+          file.documents = .offsets(try DocumentOffsets(path: text, of: file))
+        }
+      }
+      if let mask = lossMask.dropFirst(index).first {
+        file.lossMask = try LossMask(path: mask, of: file)
+      }
+      files.append((file, path.weight))
+    }
+    return files
   }
 }

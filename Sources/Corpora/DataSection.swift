@@ -8,6 +8,11 @@ public struct DataSection: ConfigurationSection, Equatable {
   public var tokenizer: String
   /// Bytes that a token takes in the files; 0 for 2 in `.bin` files and 1 in others.
   public var tokenBytes: Int
+  /// For each file where its documents begin: the number of the token after which one does, or a file
+  /// of offsets; one number for all files; empty where files are one text.
+  public var documents: [String]
+  /// For each file a file of bytes that says which tokens are to be predicted; empty for all.
+  public var lossMask: [String]
   /// Number of tokens the data may hold; 0 for what the tokenizer or the files say.
   public var vocabulary: Int
   /// The task that is generated where no path is given.
@@ -33,6 +38,10 @@ public struct DataSection: ConfigurationSection, Equatable {
       .choice(
         "token_bytes", "auto", of: ["auto", "1", "2", "4"],
         "Bytes of a token in the files; auto = 2 for .bin, else 1."),
+      .texts(
+        "documents",
+        "Where documents begin: after this token, or at the uint64 token offsets in this file."),
+      .texts("loss_mask", "File with a byte a token: 1 = predict it, 0 = no loss."),
       .integer("vocabulary", 0, unit: "tokens", "Tokens a .bin file may hold; 0 = what it holds."),
       .choice("task", "recall", of: ["recall"], "Task that is generated where path is null."),
       .integer("recall_keys", 4, from: 1, "Keys of the recall task, each written once."),
@@ -51,6 +60,8 @@ public struct DataSection: ConfigurationSection, Equatable {
     path = values.weightedPaths("path")
     tokenizer = values.string("tokenizer")
     tokenBytes = Int(values.string("token_bytes")) ?? 0
+    documents = values.strings("documents")
+    lossMask = values.strings("loss_mask")
     vocabulary = values.integer("vocabulary")
     task = values.string("task")
     recallKeys = values.integer("recall_keys")
@@ -58,5 +69,31 @@ public struct DataSection: ConfigurationSection, Equatable {
     recallKeyFraction = values.number("recall_key_fraction")
     recallQueryFraction = values.number("recall_query_fraction")
     heldOut = values.number("held_out")
+  }
+
+  /// The token that separates documents in every file; nil where there is no such one.
+  public var separator: Int32? { documents.count == 1 ? Int32(documents[0]) : nil }
+
+  /// Companions that are not as many as the files.
+  public var problems: [KeyProblem] {
+    var problems: [KeyProblem] = []
+    for (key, companions) in [("documents", documents), ("loss_mask", lossMask)]
+    where !companions.isEmpty && companions.count != path.count
+      && !(key == "documents" && separator != nil && !path.isEmpty)
+    {
+      problems.append(
+        KeyProblem(
+          "data.\(key)", "data.path",
+          message: "\(companions.count) given for \(path.count) files in data.path; give one for "
+            + "each file, in the same order"))
+    }
+    for text in documents where Int32(text).map({ $0 < 0 }) ?? false {
+      problems.append(
+        KeyProblem(
+          "data.documents",
+          message:
+            "\(text) is no token; write the number of the token after which a document begins"))
+    }
+    return problems
   }
 }

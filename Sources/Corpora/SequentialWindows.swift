@@ -2,7 +2,8 @@
 ///
 /// Each token but the first of a part is predicted once. Window `step · batch + row` stands at `row`
 /// of `step`: with a batch of 1 the steps read each part as one stream. Where a part or the last step
-/// has no more tokens, targets are −1 and inputs 0.
+/// has no more tokens, targets are −1 and inputs 0. A window begins a document only where the file does,
+/// so that state may be carried from window to window.
 public struct SequentialWindows: Corpus {
   /// Number of different tokens.
   public let vocabulary: Int
@@ -54,15 +55,13 @@ public struct SequentialWindows: Corpus {
       batch.targets.withUnsafeMutableBufferPointer { targets in
         guard let inputs = inputs.baseAddress, let targets = targets.baseAddress else { return }
         for (place, row) in rows.enumerated() {
-          let window = step * self.batch + row
           let (inputs, targets) = (
             inputs + place * positions.count, targets + place * positions.count
           )
-          if let index = firstWindows.lastIndex(where: { $0 <= window }), window < windows {
-            let part = parts[index]
+          if let (part, start) = source(window: step * self.batch + row) {
             part.file.readWindow(
-              at: part.range.lowerBound + (window - firstWindows[index]) * length,
-              positions: positions, end: part.range.upperBound, inputs: inputs, targets: targets)
+              at: start, positions: positions, end: part.range.upperBound, inputs: inputs,
+              targets: targets)
           } else {
             inputs.update(repeating: 0, count: positions.count)
             targets.update(repeating: -1, count: positions.count)
@@ -70,5 +69,22 @@ public struct SequentialWindows: Corpus {
         }
       }
     }
+    for (index, row) in rows.enumerated() {
+      guard let (part, start) = source(window: step * self.batch + row) else {
+        batch.documentStarts[index] = []
+        continue
+      }
+      let window = start..<min(start + length, part.range.upperBound)
+      batch.documentStarts[index] = part.file.documentStarts(in: window).map { $0 - start }
+    }
+  }
+
+  /// The part that a window lies in and its first token; nil after the last window.
+  private func source(window: Int) -> (part: (file: TokenFile, range: Range<Int>), start: Int)? {
+    guard window < windows, let index = firstWindows.lastIndex(where: { $0 <= window }) else {
+      return nil
+    }
+    let part = parts[index]
+    return (part, part.range.lowerBound + (window - firstWindows[index]) * length)
   }
 }

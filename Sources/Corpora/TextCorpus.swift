@@ -6,7 +6,8 @@ import Tensors
 /// beginning at the last token of the one before, after an offset of fewer than `length` tokens that
 /// changes with the epoch. An epoch's windows come in a random order of its own. Sample `s` of the run
 /// (`step · batch + row`) belongs to a file by the weights: in every block of samples each file has
-/// its exact share (in 1/1024ths), in random order.
+/// its exact share (in 1/1024ths), in random order. Where a file has documents, every window begins one:
+/// nothing is known of what came before.
 public struct TextCorpus: TrainingCorpus {
   /// Number of different tokens.
   public let vocabulary: Int
@@ -43,7 +44,7 @@ public struct TextCorpus: TrainingCorpus {
   ///   - heldOut: Share of each file, at its end, that is only evaluated.
   ///   - vocabulary: Number of different tokens; 0 for 256 with bytes, else for what the files hold.
   /// - Throws: `CorpusError` when a file is too short, holds a token beyond the vocabulary, or has
-  ///   tokens of another width than the first.
+  ///   tokens of another width than the first, or has a separator beyond the vocabulary.
   public init(
     files: [(file: TokenFile, weight: Double)], length: Int, batch: Int, seed: UInt64,
     heldOut: Double, vocabulary: Int = 0
@@ -78,6 +79,11 @@ public struct TextCorpus: TrainingCorpus {
       for (file, _) in files { try file.check(vocabulary: vocabulary, in: 0..<file.count) }
     }
     self.vocabulary = vocabulary > 0 ? vocabulary : needed
+    for (file, _) in files {
+      if case .separator(let token) = file.documents, token >= self.vocabulary {
+        throw .separatorBeyond(path: file.path, token: Int(token), vocabulary: self.vocabulary)
+      }
+    }
     self.length = length
     self.batch = batch
     self.seed = seed
@@ -103,6 +109,13 @@ public struct TextCorpus: TrainingCorpus {
             inputs: inputs + place * positions.count, targets: targets + place * positions.count)
         }
       }
+    }
+    for (place, row) in rows.enumerated() {
+      let (source, start) = window(sample: step * self.batch + row)
+      let file = sources[source].file
+      batch.documentStarts[place] =
+        file.documents == nil
+        ? [] : [0] + file.documentStarts(in: start + 1..<start + length).map { $0 - start }
     }
   }
 

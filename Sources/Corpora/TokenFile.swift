@@ -6,6 +6,10 @@ public struct TokenFile: Sendable {
   public let count: Int
   /// Bytes that a token takes: 1, 2 or 4.
   public let tokenBytes: Int
+  /// Where documents begin in it; nil where it is one text.
+  public var documents: Documents?
+  /// Which tokens are to be predicted; nil for all.
+  public var lossMask: LossMask?
   private let file: MappedFile
 
   /// Where the file lies.
@@ -61,6 +65,9 @@ public struct TokenFile: Sendable {
 
   /// Reads the inputs and targets of a part of the window that begins at token `start`.
   ///
+  /// There is no target where the token to predict begins a document, or where the loss mask leaves it
+  /// out.
+  ///
   /// - Parameters:
   ///   - start: The window's first token.
   ///   - positions: Which positions of the window.
@@ -79,6 +86,13 @@ public struct TokenFile: Sendable {
     for i in max(0, present - 1)..<positions.count { targets[i] = -1 }
     if present > 0, first + present < end {
       read(first + present..<first + present + 1, into: targets + (present - 1))
+    }
+    let predicted = first + 1..<first + 1 + present
+    for token in documentStarts(in: predicted.clamped(to: 0..<end)) {
+      targets[token - predicted.lowerBound] = -1
+    }
+    if let lossMask {
+      for i in 0..<present where targets[i] >= 0 && !lossMask[first + 1 + i] { targets[i] = -1 }
     }
   }
 

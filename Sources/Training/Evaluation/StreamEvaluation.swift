@@ -49,11 +49,10 @@ struct StreamEvaluation {
     store = WholeParameters(table: model.table, gradients: false, pool: workspace.pool)
     length = configuration.sequence.length
     let length = length
-    corpora = try configuration.data.path.map { path in
-      let file = try TokenFile(path: path.path, tokenBytes: configuration.data.tokenBytes)
+    corpora = try configuration.data.openFiles().map { file, _ in
       guard file.count >= 2 else {
         throw CorpusError.tooShort(
-          path: path.path, tokens: file.count, heldOut: 0, length: 1)
+          path: file.path, tokens: file.count, heldOut: 0, length: 1)
       }
       try file.check(vocabulary: model.vocabulary, in: 0..<file.count)
       return SequentialWindows(
@@ -76,7 +75,8 @@ struct StreamEvaluation {
         let pass = SequencePass(
           context: context,
           layout: SequenceLayout(
-            shardLengths: shards, rank: world.rank, rows: 1, start: window * length), left: left,
+            shardLengths: shards, rank: world.rank, rows: 1, start: window * length,
+            documentStarts: batch.documentStarts), left: left,
           right: right, step: window, keepsRight: true)
         let tape = Tape(
           workspace: context.workspace, parameters: store, recording: false)

@@ -44,7 +44,8 @@ struct RunSetup {
         Architectures.make(
           configuration.model, vocabulary: asked > 0 ? asked : corpus.vocabulary))
     if let path = configuration.evaluation.path {
-      let file = try TokenFile(path: path, tokenBytes: configuration.data.tokenBytes)
+      var file = try TokenFile(path: path, tokenBytes: configuration.data.tokenBytes)
+      file.documents = configuration.data.separator.map(Documents.separator)
       try file.check(vocabulary: model.vocabulary, in: 0..<file.count)
       evaluation = SequentialWindows(
         [(file, 0..<file.count)], length: configuration.sequence.length,
