@@ -25,6 +25,16 @@ public protocol Corpus: Sendable {
 public protocol TrainingCorpus: Corpus {
   /// Sequences that are never trained on; nil when nothing is kept.
   var heldOut: (any Corpus)? { get }
+  /// Whether each row of a step goes on where the same row of the step before ended, so that its state is
+  /// carried.
+  ///
+  /// - Parameter step: The step, from 0; step 0 never goes on.
+  func continues(step: Int) -> Bool
+}
+
+extension TrainingCorpus {
+  /// No: every sequence begins with nothing known.
+  public func continues(step: Int) -> Bool { false }
 }
 
 /// One rank's tokens of a step: some rows of the step's sequences, and of each the same positions.

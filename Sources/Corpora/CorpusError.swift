@@ -14,6 +14,8 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
   case beyondVocabulary(path: String, position: Int, token: Int, vocabulary: Int)
   /// Text and token files in one list.
   case mixedTokens(path: String, tokenBytes: Int, otherPath: String, otherBytes: Int)
+  /// Too few tokens for a sequence in each stream.
+  case streamTooShort(path: String, tokens: Int, streams: Int, length: Int)
   /// A separator of documents that no token can be.
   case separatorBeyond(path: String, token: Int, vocabulary: Int)
   /// A file of document offsets whose length is no multiple of an offset's 8 bytes.
@@ -51,6 +53,11 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
       return
         "\(path) holds tokens of \(tokenBytes) bytes and \(otherPath) tokens of \(otherBytes); "
         + "train on files of one kind, or set data.token_bytes for all"
+    case .streamTooShort(let path, let tokens, let streams, let length):
+      return
+        "\(path) has \(tokens) tokens to train on, too few for the training.batch of \(streams) "
+        + "streams with more than a sequence.length of \(length) each; choose a smaller training.batch, "
+        + "a shorter sequence.length, or data.carry=false"
     case .separatorBeyond(let path, let token, let vocabulary):
       return "data.documents separates the documents of \(path) by token \(token), but its "
         + "vocabulary has only \(vocabulary) tokens; give the number of the token that ends a document"

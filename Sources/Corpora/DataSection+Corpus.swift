@@ -15,8 +15,14 @@ extension DataSection {
         keys: recallKeys, values: recallValues, pairFraction: recallKeyFraction,
         queryDensity: recallQueryFraction, length: length, batch: batch, seed: seed)
     }
+    let files = try openFiles()
+    guard !carry else {
+      return try TokenStreams(
+        file: files[0].file, length: length, batch: batch, heldOut: heldOut,
+        vocabulary: vocabulary > 0 ? vocabulary : self.vocabulary)
+    }
     return try TextCorpus(
-      files: openFiles(), length: length, batch: batch, seed: seed, heldOut: heldOut,
+      files: files, length: length, batch: batch, seed: seed, heldOut: heldOut,
       vocabulary: vocabulary > 0 ? vocabulary : self.vocabulary)
   }
 

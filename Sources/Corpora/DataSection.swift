@@ -13,6 +13,8 @@ public struct DataSection: ConfigurationSection, Equatable {
   public var documents: [String]
   /// For each file a file of bytes that says which tokens are to be predicted; empty for all.
   public var lossMask: [String]
+  /// Whether a file is read as streams whose state is carried from step to step.
+  public var carry: Bool
   /// Number of tokens the data may hold; 0 for what the tokenizer or the files say.
   public var vocabulary: Int
   /// The task that is generated where no path is given.
@@ -42,6 +44,9 @@ public struct DataSection: ConfigurationSection, Equatable {
         "documents",
         "Where documents begin: after this token, or at the uint64 token offsets in this file."),
       .texts("loss_mask", "File with a byte a token: 1 = predict it, 0 = no loss."),
+      .boolean(
+        "carry", false,
+        "Whether a row goes on where it ended a step before, with its state; for one file."),
       .integer("vocabulary", 0, unit: "tokens", "Tokens a .bin file may hold; 0 = what it holds."),
       .choice("task", "recall", of: ["recall"], "Task that is generated where path is null."),
       .integer("recall_keys", 4, from: 1, "Keys of the recall task, each written once."),
@@ -62,6 +67,7 @@ public struct DataSection: ConfigurationSection, Equatable {
     tokenBytes = Int(values.string("token_bytes")) ?? 0
     documents = values.strings("documents")
     lossMask = values.strings("loss_mask")
+    carry = values.boolean("carry")
     vocabulary = values.integer("vocabulary")
     task = values.string("task")
     recallKeys = values.integer("recall_keys")
@@ -86,6 +92,14 @@ public struct DataSection: ConfigurationSection, Equatable {
           "data.\(key)", "data.path",
           message: "\(companions.count) given for \(path.count) files in data.path; give one for "
             + "each file, in the same order"))
+    }
+    if carry, path.count != 1 {
+      problems.append(
+        KeyProblem(
+          "data.carry", "data.path",
+          message:
+            "state is carried along one file, but data.path has \(path.count); give one file, or "
+            + "data.carry=false"))
     }
     for text in documents where Int32(text).map({ $0 < 0 }) ?? false {
       problems.append(

@@ -95,6 +95,10 @@ final class TrainingSession {
     }
     if let reason = choice.reason { try warn(reason) }
     if let warning = setup.warning { try warn(warning) }
+    if setup.corpus.continues(step: done) {
+      try warn(
+        "states of data.carry are not part of a checkpoint: every row goes on from a state of zero")
+    }
   }
 
   /// Runs all steps; an error is recorded in the log before it goes on.

@@ -30,6 +30,10 @@ public final class TrainingRun {
   private let world: any Communicator
   private let reducer: GradientReducer
   private var batches: [TokenBatch]
+  /// For each portion what its rows carry into the next step; filled on the group's first rank.
+  private var carries: [Carry]
+  /// Tokens that the states of `carries` have seen.
+  private var carried = 0
 
   /// Puts a rank's part together.
   ///
@@ -73,6 +77,7 @@ public final class TrainingRun {
     batches = grid.rows(
       ofBatch: configuration.training.batch, portions: configuration.training.accumulation
     ).map { TokenBatch(rows: $0, positions: positions) }
+    carries = batches.map { _ in Carry() }
   }
 
   /// Fills the weights as the seed says, the same on every rank.
@@ -96,10 +101,15 @@ public final class TrainingRun {
     let counters = workspace.counters
     workspace.compute(.optimizer) { store.clearGradients() }
     var sums = LossSums()
+    if !corpus.continues(step: step) {
+      carried = 0
+      carries = batches.map { _ in Carry() }
+    }
     for portion in batches.indices {
       let last = portion == batches.count - 1
       sums += try self.portion(portion, step: step, last: last)
     }
+    if corpus.continues(step: step + 1) { carried += configuration.sequence.length }
     try context.drain()
     // Summed gradients first, then the few numbers that scale them: both in the same order on every rank.
     try reducer.finish(polling: workspace.poll)
@@ -130,7 +140,11 @@ public final class TrainingRun {
       workspace.counters.measure(.data) { corpus.fill(&batches[portion], step: step) }
     }
     let batch = batches[portion]
-    let pass = SequencePass(context: context, layout: layout(of: batch), step: step)
+    let right = Carry()
+    let goesOn = corpus.continues(step: step + 1)
+    let pass = SequencePass(
+      context: context, layout: layout(of: batch, start: carried), left: carries[portion],
+      right: right, step: step, keepsRight: goesOn)
     let tape = Tape(workspace: workspace, parameters: store, recording: true)
     if last { tape.regionCompleted = reducer.complete }
     let (loss, result) = try workspace.counters.mark("forward") {
@@ -141,6 +155,8 @@ public final class TrainingRun {
     let one = Tensor([1], pool: workspace.pool)
     workspace.compute(.head) { one.pointer[0] = 1 }
     try workspace.counters.mark("backward") { try tape.backward(from: loss, gradient: one) }
+    // After the backward pass, which ends on the first rank: nobody waits for the carry longer than for that.
+    if goesOn, !workspace.isRehearsal { carries[portion] = try Carry.close(right, over: context) }
     return LossSums(result, batch: batch)
   }
 
@@ -165,11 +181,14 @@ public final class TrainingRun {
   }
 
   /// The layout of a batch of this rank.
-  public func layout(of batch: TokenBatch) -> SequenceLayout {
+  ///
+  /// - Parameter start: Tokens that came before it and whose state is carried.
+  public func layout(of batch: TokenBatch, start: Int = 0) -> SequenceLayout {
     SequenceLayout(
       shardLengths: SequenceLayout.evenShards(
         tokens: configuration.sequence.length, ranks: grid.sequence),
-      rank: grid.sequenceIndex, rows: batch.rows.count, documentStarts: batch.documentStarts)
+      rank: grid.sequenceIndex, rows: batch.rows.count, start: start,
+      documentStarts: batch.documentStarts)
   }
 }
 
