@@ -118,6 +118,7 @@ final class TrainingSession {
       try writeModel()
     } catch {
       try? desk?.log.end(reason: "\(error)", steps: done, seconds: seconds())
+      desk?.console.end(reason: "stopped", steps: done, seconds: seconds(), modelPath: nil)
       throw error
     }
     if let desk {

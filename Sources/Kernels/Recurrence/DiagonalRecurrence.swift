@@ -23,6 +23,7 @@ public struct DiagonalRecurrence: RecurrenceKernel {
     case vector
   }
 
+  /// `K` and `V`.
   public let keyDimension, valueDimension: Int
   /// Where the decay comes from.
   public let decay: Decay
