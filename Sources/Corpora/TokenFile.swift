@@ -79,7 +79,7 @@ public struct TokenFile: Sendable {
   ) {
     let first = start + positions.lowerBound
     let present = max(0, min(positions.count, end - first))
-    read(first..<first + present, into: inputs)
+    if present > 0 { read(first..<first + present, into: inputs) }
     for i in present..<positions.count { inputs[i] = 0 }
     // A target is the next input; only the last one is read from the file once more.
     for i in 0..<max(0, present - 1) { targets[i] = inputs[i + 1] }

@@ -135,7 +135,7 @@ import Testing
     #expect(
       batches.flatMap(\.targets) == (1..<25).map { $0 } + Array(repeating: -1, count: 6))
     // A shard beyond the end, and one whose next token lies beyond it.
-    for positions in [4..<5, 5..<8, 2..<7] {
+    for positions in [4..<5, 5..<8, 2..<7, 7..<10] {
       var part = TokenBatch(rows: 0..<1, positions: positions)
       stream.fill(&part, step: 2)
       #expect(part.inputs == positions.map { batches[2].inputs[$0] })
