@@ -2,6 +2,7 @@ import Checkpoints
 import Configuration
 import Corpora
 import Foundation
+import Measurement
 import MessagePassing
 import Models
 import SequenceParallel
@@ -51,6 +52,15 @@ final class TrainingSession {
     chance = (setup.corpus as? RecallTask)?.chance
     let choice = try ExchangeChoice(
       measuring: configuration, corpus: setup.corpus, model: setup.model, world: communicator)
+    // Only rank 0 prints it: what the process is now, and what a rehearsed step adds.
+    let expectedMemory =
+      communicator.rank == 0
+      ? ProcessMemory.residentBytes
+        + (try Rehearsal(
+          configuration, corpus: setup.corpus, model: setup.model, rank: 0,
+          ranks: communicator.size, threads: workspace.team.size,
+          exchange: configuration.parallel.exchangeKind ?? .chain
+        ).bytes) : nil
     let run = try TrainingRun(
       configuration, corpus: setup.corpus, model: setup.model, world: communicator,
       workspace: workspace, exchange: choice.kind.make())
@@ -86,7 +96,8 @@ final class TrainingSession {
         shardLengths: SequenceLayout.evenShards(
           tokens: configuration.sequence.length, ranks: run.grid.sequence),
         parameters: run.model.table.count, stepsDone: stepsDone, recallChance: setup.chance,
-        tokensAreBytes: setup.corpus.tokensAreBytes, blasCore: BLAS.coreName,
+        tokensAreBytes: setup.corpus.tokensAreBytes,
+        expectedMemoryBytes: expectedMemory, blasCore: BLAS.coreName,
         sgemmPeak: SgemmPeak.measure(seconds: 0.15))
       let log = try RunLog(folder: folder, append: folder.continues)
       try log.start(start)

@@ -20,6 +20,8 @@ struct Rehearsal {
   let poolBytes: Int
   /// Bytes of tokens, targets and per-token results outside the pool.
   let tokenBytes: Int
+  /// Bytes that the run adds to the process.
+  var bytes: Int { poolBytes + tokenBytes }
   /// Bytes of states that it sends a step.
   let stateBytes: Int
   /// Bytes of headers and halos that it sends a step.
