@@ -22,14 +22,14 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   /// The communicator of all ranks that the launcher started.
   ///
   /// - Parameters:
-  ///   - deadline: Seconds that a wait may last.
   ///   - library: MPI, started.
-  ///   - handle: MPI's communicator of all ranks.
+  ///   - handle: MPI's communicator of all ranks; nil for the library's.
+  ///   - deadline: Seconds that a wait may last.
   init(
-    library: MPILibrary, over handle: MPI_Comm? = lasp_comm_world(),
-    deadline: Double = Watch.usualDeadline
+    library: MPILibrary, over handle: MPI_Comm? = nil, deadline: Double = Watch.usualDeadline
   ) throws(MessagePassingError) {
     self.library = library
+    let handle = handle ?? library.world
     self.handle = handle
     (rank, size) = try library.place(in: handle)
     watch = Watch(worldRank: rank, deadline: deadline)

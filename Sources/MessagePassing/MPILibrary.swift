@@ -7,6 +7,10 @@ import Synchronization
 final class MPILibrary: @unchecked Sendable {
   /// The most bytes of one call to MPI, whose counts are 32-bit: longer ones are sent in pieces.
   let largestPiece: Int
+  /// A communicator of all ranks, those of a host consecutive; nothing is sent on MPI's own.
+  private(set) var world: MPI_Comm?
+  /// The number that the launcher gave to this rank.
+  private(set) var launchRank = 0
   /// A communicator of all ranks on which they speak about the end, and nothing else.
   private(set) var ending: MPI_Comm?
   /// Whether this machine has fewer cores than ranks, so that a waiting rank takes time from others.
@@ -25,7 +29,8 @@ final class MPILibrary: @unchecked Sendable {
     var isInitialized: Int32 = 0
     MPI_Initialized(&isInitialized)
     if isInitialized == 0 { try start() }
-    try check(MPI_Comm_dup(lasp_comm_world(), &ending), "MPI_Comm_dup")
+    try numberByHost()
+    try check(MPI_Comm_dup(world, &ending), "MPI_Comm_dup")
     if isInitialized == 0 { try finalizeAtExit(deadline: deadline) }
   }
 
@@ -49,6 +54,27 @@ final class MPILibrary: @unchecked Sendable {
           + "use one that supports MPI_THREAD_SERIALIZED")
     }
     try check(lasp_return_errors(lasp_comm_world()), "MPI_Comm_set_errhandler")
+  }
+
+  /// Numbers all ranks so that those of a host are consecutive.
+  private func numberByHost() throws(MessagePassingError) {
+    let launched = lasp_comm_world()
+    let size: Int
+    (launchRank, size) = try place(in: launched)
+    var host: MPI_Comm?
+    try check(
+      MPI_Comm_split_type(
+        launched, Int32(MPI_COMM_TYPE_SHARED), Int32(launchRank), lasp_info_null(), &host),
+      "MPI_Comm_split_type")
+    // A host's name may be another's too; the number of its first rank is not.
+    var first = Int32(launchRank)
+    try check(MPI_Bcast(&first, 4, lasp_byte(), 0, host), "MPI_Bcast")
+    try check(MPI_Comm_free(&host), "MPI_Comm_free")
+    var firsts = [Int32](repeating: 0, count: size)
+    try check(
+      MPI_Allgather(&first, 4, lasp_byte(), &firsts, 4, lasp_byte(), launched), "MPI_Allgather")
+    let number = HostNumbering(hosts: firsts).numbers[launchRank]
+    try check(MPI_Comm_split(launched, 0, Int32(number), &world), "MPI_Comm_split")
   }
 
   /// A request that was thrown away unfinished: the next operation throws it.

@@ -1,11 +1,24 @@
 import Foundation
 
 /// All ranks of a run, seen from one of them.
+///
+/// Ranks are numbered so that those of a host are consecutive, in whatever order the launcher dealt them
+/// out; the launcher's rank 0 is rank 0. Everything that this program prints and writes counts so.
 public struct World: Sendable {
   /// The communicator of all ranks.
   public let communicator: any Communicator
   /// This rank's machine, and its share of it.
   public let host: Host
+  /// The number that the launcher gave to this rank.
+  public let launchRank: Int
+
+  /// A world that was put together already.
+  ///
+  /// - Parameter launchRank: The launcher's number of this rank; nil for its own.
+  init(communicator: any Communicator, host: Host, launchRank: Int? = nil) {
+    (self.communicator, self.host) = (communicator, host)
+    self.launchRank = launchRank ?? communicator.rank
+  }
 
   /// Joins the world: MPI's if a launcher started this process, else a world of one rank without MPI.
   ///
@@ -35,7 +48,7 @@ public struct World: Sendable {
     }
     let host = try Host(neighbours: communicator.splitByHost())
     library.share(cores: host.cores, ranks: host.ranks)
-    return World(communicator: communicator, host: host)
+    return World(communicator: communicator, host: host, launchRank: library.launchRank)
   }
 
   /// Prints `rank 3 (host): what happened; what to do` and ends every rank of the job within seconds.

@@ -84,6 +84,7 @@ final class TrainingSession {
     }
     let stepsDone = done
     let hosts = try communicator.allGather(world.host.name)
+    let launchRanks = try communicator.allGather([world.launchRank]).map { $0[0] }
     let share = min(
       Double(workspace.team.size), Double(world.host.cores) / Double(world.host.ranks))
     let parallelThreads = try communicator.allReduceSum(share)
@@ -91,7 +92,8 @@ final class TrainingSession {
       let console = Console(configuration: configuration)
       let start = StartEvent(
         configuration: configuration, folder: folder.path, hosts: hosts,
-        threads: workspace.team.size, parallelThreads: max(1, Int(parallelThreads)),
+        launchRanks: launchRanks, threads: workspace.team.size,
+        parallelThreads: max(1, Int(parallelThreads)),
         sequenceRanks: run.grid.sequence, dataGroups: run.grid.data,
         shardLengths: SequenceLayout.evenShards(
           tokens: configuration.sequence.length, ranks: run.grid.sequence),

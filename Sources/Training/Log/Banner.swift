@@ -1,4 +1,5 @@
 import Foundation
+import MessagePassing
 
 /// What the console says before the first step: a line for each thing, names aligned.
 struct Banner: Sendable {
@@ -9,26 +10,50 @@ struct Banner: Sendable {
 
   /// The lines, the program's name first.
   var lines: [String] {
-    let named: [(String, String)?] = [
-      ("hosts", hosts), ("ranks", ranks), ("model", model), ("step", step), ("data", data),
-      event.expectedMemoryBytes.map { ("memory", "about \(Human.bytes($0)) a rank") },
-      ("sgemm", speed), start.map { ("start", $0) }, ("log", "\(event.folder)/log.jsonl"),
-    ]
+    let named: [(String, String)?] =
+      hosts.enumerated().map { ($0 == 0 ? "hosts" : "", $1) } + [
+        ("ranks", ranks), ("model", model), ("step", step), ("data", data),
+        event.expectedMemoryBytes.map { ("memory", "about \(Human.bytes($0)) a rank") },
+        ("sgemm", speed), start.map { ("start", $0) }, ("log", "\(event.folder)/log.jsonl"),
+      ]
     return ["lasp-train \(Release.version)"]
       + named.compactMap { $0 }.map { "  \(Human.left($0.0, 7))\(Human.shortened($0.1, 90))" }
   }
 
-  /// Each host once, with its number of ranks.
-  private var hosts: String {
-    var order: [String] = []
-    var counts: [String: Int] = [:]
-    for host in event.hosts {
-      if counts[host] == nil { order.append(host) }
-      counts[host, default: 0] += 1
+  /// One host with its number of ranks; or a line for each of several, with their ranks and the
+  /// sequence groups that these share, and what is not as one would have it.
+  private var hosts: [String] {
+    let placement = event.placement
+    let parts = placement.parts
+    if parts.count == 1 {
+      return ["\(parts[0].host) (\(Human.number(event.hosts.count, of: "rank")))"]
     }
-    let shown = order.prefix(3).map { "\($0) (\(Human.number(counts[$0] ?? 0, of: "rank")))" }
-    let more = order.count > 3 ? " and \(order.count - 3) more" : ""
-    return shown.joined(separator: ", ") + more
+    let shown = parts.prefix(parts.count > 8 ? 6 : 8)
+    let rows = shown.map { part in
+      [
+        part.host, Self.span("rank", part.ranks.lowerBound, part.ranks.upperBound - 1),
+        Self.span(
+          "sequence group", part.sequenceGroups.lowerBound, part.sequenceGroups.upperBound),
+      ]
+    }
+    var lines = rows.map { row in
+      row.indices.map { column in
+        column == 2 ? row[2] : Human.left(row[column], rows.map { $0[column].count }.max()!)
+      }.joined(separator: "  ")
+    }
+    if parts.count > shown.count { lines.append("and \(parts.count - shown.count) more") }
+    let divided = placement.dividedGroups
+    if !divided.isEmpty {
+      lines.append(
+        "sequence groups that cross hosts: \(divided.count) of \(event.dataGroups), since "
+          + "\(event.sequenceRanks) ranks a group do not divide a host's")
+    }
+    return lines
+  }
+
+  /// Things that are numbered: `rank 3`, `ranks 0–3`.
+  private static func span(_ thing: String, _ first: Int, _ last: Int) -> String {
+    first == last ? "\(thing) \(first)" : "\(thing)s \(first)–\(last)"
   }
 
   private var ranks: String {

@@ -1,4 +1,5 @@
 import Foundation
+import MessagePassing
 
 /// What a run says of itself when it starts: the log's `start` event and the console's banner.
 public struct StartEvent: Sendable {
@@ -8,6 +9,8 @@ public struct StartEvent: Sendable {
   public var folder: String
   /// The host of each rank, in rank order.
   public var hosts: [String]
+  /// The number that the launcher gave to each rank, in rank order.
+  public var launchRanks: [Int]
   /// Threads of a rank.
   public var threads: Int
   /// Threads that can run at once over all hosts; fewer than all ranks' where ranks share cores.
@@ -35,16 +38,20 @@ public struct StartEvent: Sendable {
 
   /// Describes a start.
   ///
-  /// - Parameter parallelThreads: Threads that can run at once; nil for all ranks' threads.
+  /// - Parameters:
+  ///   - launchRanks: The launcher's numbers of the ranks; nil where they are the ranks' own.
+  ///   - parallelThreads: Threads that can run at once; nil for all ranks' threads.
   public init(
-    configuration: RunConfiguration, folder: String, hosts: [String], threads: Int,
-    parallelThreads: Int? = nil, sequenceRanks: Int, dataGroups: Int, shardLengths: [Int],
+    configuration: RunConfiguration, folder: String, hosts: [String], launchRanks: [Int]? = nil,
+    threads: Int, parallelThreads: Int? = nil, sequenceRanks: Int, dataGroups: Int,
+    shardLengths: [Int],
     parameters: Int, stepsDone: Int = 0, recallChance: Double? = nil, tokensAreBytes: Bool,
     expectedMemoryBytes: Int? = nil, blasCore: String, sgemmPeak: Double? = nil
   ) {
     self.configuration = configuration
     self.folder = folder
     self.hosts = hosts
+    self.launchRanks = launchRanks ?? Array(hosts.indices)
     self.threads = threads
     self.parallelThreads = parallelThreads ?? hosts.count * threads
     self.sequenceRanks = sequenceRanks
@@ -63,6 +70,9 @@ public struct StartEvent: Sendable {
   public var tokensPerStep: Int {
     configuration.training.batch * configuration.sequence.length
   }
+
+  /// Which ranks and sequence groups lie on which host.
+  public var placement: Placement { Placement(hosts: hosts, sequence: sequenceRanks) }
 
   /// What all ranks' threads could reach if they did nothing but matrix products, in GFLOP/s.
   public var worldPeak: Double? { sgemmPeak.map { $0 * Double(parallelThreads) } }

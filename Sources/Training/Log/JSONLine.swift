@@ -30,6 +30,9 @@ struct JSONLine: Sendable {
     set(key, list: values.map { Value.string($0).json })
   }
 
+  /// Adds a list of objects.
+  mutating func set(_ key: String, objects: [JSONLine]) { set(key, list: objects.map(\.text)) }
+
   /// Adds a value that is JSON text already.
   mutating func set(_ key: String, json: String) { members.append("\"\(key)\":\(json)") }
 

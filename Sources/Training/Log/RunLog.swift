@@ -33,6 +33,17 @@ public final class RunLog {
     line.set("version", Release.version)
     line.set("folder", event.folder)
     line.set("hosts", event.hosts)
+    line.set("launch_ranks", event.launchRanks)
+    line.set(
+      "placement",
+      objects: event.placement.parts.map { part in
+        var object = JSONLine()
+        object.set("host", part.host)
+        object.set("ranks", [part.ranks.lowerBound, part.ranks.upperBound - 1])
+        object.set(
+          "sequence_groups", [part.sequenceGroups.lowerBound, part.sequenceGroups.upperBound])
+        return object
+      })
     line.set("ranks", event.hosts.count)
     line.set("threads", event.threads)
     var grid = JSONLine()

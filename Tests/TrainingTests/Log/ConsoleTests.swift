@@ -26,7 +26,8 @@ struct ConsoleTests {
     #expect(
       captured.lines == [
         "lasp-train \(Release.version)",
-        "  hosts  node1 (2 ranks), node2 (1 rank)",
+        "  hosts  node1  ranks 0–1  sequence group 0",
+        "         node2  rank 2     sequence group 0",
         "  ranks  3 × 2 threads, grid sequence 3 × data 1",
         "  model  tnl, 3 blocks, width 64, 4 heads, 123,456 parameters",
         "  step   16 × 512 = 8,192 tokens; 170 to 171 of each sequence a rank",
@@ -36,6 +37,41 @@ struct ConsoleTests {
         "  log    runs/a/log.jsonl",
         "",
       ])
+  }
+
+  @Test(
+    "Of one host the banner says only its name; of many the first, and how many more",
+    arguments: [
+      (1, 2, 2, ["  hosts  n0 (2 ranks)"]), (1, 1, 1, ["  hosts  n0 (1 rank)"]),
+      (
+        2, 4, 2,
+        [
+          "  hosts  n0  ranks 0–3  sequence groups 0–1",
+          "         n1  ranks 4–7  sequence groups 2–3",
+        ]
+      ),
+      (
+        2, 3, 2,
+        [
+          "  hosts  n0  ranks 0–2  sequence groups 0–1",
+          "         n1  ranks 3–5  sequence groups 1–2",
+          "         sequence groups that cross hosts: 1 of 3, since 2 ranks a group do not divide a host's",
+        ]
+      ),
+      (
+        12, 1, 12,
+        (0..<6).map {
+          ($0 == 0 ? "  hosts  " : "         ") + "n\($0)  rank \($0)  sequence group 0"
+        }
+          + ["         and 6 more"]
+      ),
+    ] as [(Int, Int, Int, [String])])
+  func hosts(count: Int, each: Int, sequence: Int, lines: [String]) throws {
+    var event = LogFixture.start(try LogFixture.configuration())
+    event.hosts = (0..<count).flatMap { host in Array(repeating: "n\(host)", count: each) }
+    (event.sequenceRanks, event.dataGroups) = (sequence, count * each / sequence)
+    let printed = Banner(event).lines.dropFirst().prefix { !$0.hasPrefix("  ranks") }
+    #expect(Array(printed) == lines)
   }
 
   @Test("A step is one line under its heading, with its share of the peak of what can run at once")

@@ -23,6 +23,12 @@ struct RunLogTests {
     #expect(event["event"] == "start")
     #expect(event["version"] == .string(Release.version))
     #expect(event["hosts"] == ["node1", "node1", "node2"])
+    #expect(event["launch_ranks"] == [0, 1, 2])
+    #expect(
+      event["placement"] == [
+        ["host": "node1", "ranks": [0, 1], "sequence_groups": [0, 0]],
+        ["host": "node2", "ranks": [2, 2], "sequence_groups": [0, 0]],
+      ])
     #expect(event["ranks"] == 3)
     #expect(event["threads"] == 2)
     #expect(event["grid"] == ["sequence": 3, "data": 1])

@@ -1,0 +1,43 @@
+/// Which ranks and which sequence groups lie on which host.
+public struct Placement: Sendable, Equatable {
+  /// Consecutive ranks that share a host.
+  public struct Part: Sendable, Equatable {
+    /// The host's name.
+    public let host: String
+    /// Its ranks.
+    public let ranks: Range<Int>
+    /// The sequence groups that these ranks belong to, in whole or in part.
+    public let sequenceGroups: ClosedRange<Int>
+  }
+
+  /// Every host, in rank order.
+  public let parts: [Part]
+  /// Sequence groups that lie on several hosts although one of these has ranks enough for a whole group.
+  public let dividedGroups: [Int]
+
+  /// Describes a world.
+  ///
+  /// - Parameters:
+  ///   - hosts: The host of each rank, in rank order.
+  ///   - sequence: Ranks that share a sequence; ranks of a group are consecutive.
+  public init(hosts: [String], sequence: Int) {
+    precondition(
+      sequence >= 1 && hosts.count % sequence == 0,
+      "\(hosts.count) ranks in sequence groups of \(sequence)")
+    var parts: [Part] = []
+    var start = 0
+    for end in hosts.indices.map({ $0 + 1 }) where end == hosts.count || hosts[end] != hosts[start]
+    {
+      parts.append(
+        Part(
+          host: hosts[start], ranks: start..<end,
+          sequenceGroups: start / sequence...(end - 1) / sequence))
+      start = end
+    }
+    self.parts = parts
+    dividedGroups = (0..<hosts.count / sequence).filter { group in
+      let on = parts.filter { $0.sequenceGroups.contains(group) }
+      return on.count > 1 && on.contains { $0.ranks.count >= sequence }
+    }
+  }
+}
