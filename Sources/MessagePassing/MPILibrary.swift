@@ -117,7 +117,7 @@ final class MPILibrary: @unchecked Sendable {
     let all = try MPICommunicator(library: self, over: ending, deadline: deadline)
     on_exit(
       { status, raw in
-        guard status == 0 else { return }
+        guard status == 0 || status == World.stopCode else { return }
         // MPI waits for all ranks without a deadline: so they meet before.
         let all = Unmanaged<MPICommunicator>.fromOpaque(raw!).takeRetainedValue()
         do {

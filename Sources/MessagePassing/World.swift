@@ -20,10 +20,15 @@ public struct World: Sendable {
     self.launchRank = launchRank ?? communicator.rank
   }
 
+  /// The exit code of a program whose ranks all stop before their work is done: as with 0, MPI ends well.
+  ///
+  /// It is `EX_TEMPFAIL`, by which schedulers know that trying again helps.
+  public static let stopCode: Int32 = 75
+
   /// Joins the world: MPI's if a launcher started this process, else a world of one rank without MPI.
   ///
   /// Called once, by every rank, before anything else that communicates. MPI ends when the program exits
-  /// with code 0; with any other code the launcher ends all ranks.
+  /// with code 0 or `stopCode`; with any other code the launcher ends all ranks.
   ///
   /// - Parameters:
   ///   - environment: The process's variables.

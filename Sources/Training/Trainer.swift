@@ -13,12 +13,26 @@ import Tensors
 /// Rank 0 alone writes.
 public enum Trainer {
   /// Trains as asked, on every rank.
-  public static func run(_ request: TrainRequest) throws {
+  public static func run(_ request: TrainRequest) throws -> TrainingEnd {
+    StopSignal.listen()
+    var end = TrainingEnd.finished
     try RankProgram.run(threads: request.configuration.threads) { world, workspace in
       let session = try TrainingSession(request, world: world, workspace: workspace)
-      try session.train()
+      end = try session.train { StopSignal.isRaised }
     }
+    return end
   }
+}
+
+/// How training ended.
+public enum TrainingEnd: Sendable {
+  /// All steps are done.
+  case finished
+  /// A signal asked to stop; a checkpoint holds what was done.
+  case stopped
+
+  /// What the program tells who started it: 0, or 75 where the run can go on.
+  public var exitCode: Int32 { self == .finished ? 0 : World.stopCode }
 }
 
 /// One rank's run from start to end: steps, evaluations, checkpoints, and on rank 0 the log.
@@ -114,13 +128,25 @@ final class TrainingSession {
     }
   }
 
-  /// Runs all steps; an error is recorded in the log before it goes on.
-  func train() throws {
+  /// Runs all steps, or those until any rank is asked to stop; an error is recorded in the log before it
+  /// goes on.
+  ///
+  /// - Parameter isAskedToStop: Whether this rank is; all ranks then stop after the same step.
+  @discardableResult
+  func train(until isAskedToStop: () -> Bool = { false }) throws -> TrainingEnd {
     let started = ProcessInfo.processInfo.systemUptime
     func seconds() -> Double { ProcessInfo.processInfo.systemUptime - started }
     do {
       while done < configuration.training.steps {
-        try step()
+        let stops = try step(stop: isAskedToStop())
+        if stops, done < configuration.training.steps {
+          try recording?.finish()
+          try checkpoint()
+          try desk?.log.end(reason: "stopped by a signal", steps: done, seconds: seconds())
+          desk?.console.end(
+            reason: "stopped by a signal", steps: done, seconds: seconds(), modelPath: nil)
+          return .stopped
+        }
         let last = done == configuration.training.steps
         if isDue(configuration.evaluation.every) || (last && configuration.evaluation.every > 0) {
           try evaluate()
@@ -139,26 +165,29 @@ final class TrainingSession {
       desk.console.end(
         reason: "finished", steps: done, seconds: seconds(), modelPath: desk.folder.modelPath)
     }
+    return .finished
   }
 
   private func isDue(_ every: Int) -> Bool { every > 0 && done % every == 0 }
 
-  private func step() throws {
+  /// Trains a step; gives whether all ranks stop after it.
+  private func step(stop: Bool) throws -> Bool {
     let counters = run.context.counters
     counters.reset()
     let started = ProcessInfo.processInfo.systemUptime
     let outcome =
-      try recording?.step(done + 1) { try run.step(done) } ?? run.step(done)
+      try recording?.step(done + 1) { try run.step(done, stop: stop) } ?? run.step(done, stop: stop)
     let seconds = ProcessInfo.processInfo.systemUptime - started
     let ranks = try RankFigures.gather(RankFigures(counters), world: world)
     done += 1
-    guard let desk else { return }
+    guard let desk else { return outcome.stops }
     let tokens = configuration.training.batch * configuration.sequence.length
     let report = StepReport(
       outcome: outcome, tokens: tokens, seconds: seconds,
       operations: run.model.operationsPerToken * Double(tokens), ranks: ranks)
     try desk.log.step(report, chance: chance)
     desk.console.step(report)
+    return outcome.stops
   }
 
   private func evaluate() throws {

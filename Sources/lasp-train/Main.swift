@@ -23,6 +23,8 @@ enum Main {
       return 0
     } catch let error as ConfigurationError {
       return Failure.report("\(error)", code: 2)
+    } catch let code as ExitCode {
+      return code.rawValue
     } catch  where LaspTrain.exitCode(for: error).isSuccess {
       print(LaspTrain.fullMessage(for: error))
       return 0
@@ -56,7 +58,8 @@ struct LaspTrain: ParsableCommand {
 
       \(OverrideOptions.help)
 
-      Exit code: 0 if all went well, 2 if the command line or run file is wrong, else 1.
+      Exit code: 0 if all went well, 2 if the command line or run file is wrong, 75 if a signal \
+      stopped a run that can go on, else 1.
       """,
     version: Release.version,
     subcommands: [

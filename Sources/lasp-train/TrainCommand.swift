@@ -15,6 +15,9 @@ struct TrainCommand: ParsableCommand {
       A run writes its log, its checkpoints and in the end its model in runs/<name>, or in \
       log.directory. With --training.resume auto it goes on from its last checkpoint.
 
+      SIGTERM or SIGUSR1 to any rank, or SIGUSR1 to mpirun, ends the run after the step, with a \
+      checkpoint and exit code 75.
+
       \(OverrideOptions.help)
       """)
 
@@ -60,8 +63,9 @@ struct TrainCommand: ParsableCommand {
     } else if dryRun {
       try Plan.run(DryRunRequest(configuration: configuration, ranks: ranks ?? 1))
     } else {
-      try Trainer.run(
-        TrainRequest(configuration: configuration, overwrite: overwrite, trace: trace))
+      let request = TrainRequest(configuration: configuration, overwrite: overwrite, trace: trace)
+      let end = try Trainer.run(request)
+      if end != .finished { throw ExitCode(end.exitCode) }
     }
   }
 }

@@ -94,9 +94,11 @@ public final class TrainingRun {
 
   /// Trains one step.
   ///
-  /// - Parameter step: Counted from 0.
+  /// - Parameters:
+  ///   - step: Counted from 0.
+  ///   - stop: Whether this rank asks all ranks to stop after the step.
   /// - Throws: `TrainingError.notFinite` where the loss or gradient is not a number; no weight has changed then.
-  public func step(_ step: Int) throws -> StepOutcome {
+  public func step(_ step: Int, stop: Bool = false) throws -> StepOutcome {
     let workspace = context.workspace
     let counters = workspace.counters
     workspace.compute(.optimizer) { store.clearGradients() }
@@ -113,9 +115,10 @@ public final class TrainingRun {
     try context.drain()
     // Summed gradients first, then the few numbers that scale them: both in the same order on every rank.
     try reducer.finish(polling: workspace.poll)
-    let total = try counters.measure(.reduce) {
-      LossSums(try world.allReduce(sums.numbers, .sum))
+    let numbers = try counters.measure(.reduce) {
+      try world.allReduce(sums.numbers + [stop ? 1 : 0], .sum)
     }
+    let total = LossSums(numbers)
     var norm = 0.0
     let count = Double(max(total.targets, 1))
     workspace.compute(.optimizer) {
@@ -130,7 +133,8 @@ public final class TrainingRun {
       optimizer.update(store, step: step, scale: 1 / count, norm: norm, team: workspace.team)
     }
     let rate = optimizer.schedule.rate(at: step)
-    return StepOutcome(step: step, sums: total, gradientNorm: norm, learningRate: rate)
+    return StepOutcome(
+      step: step, sums: total, gradientNorm: norm, learningRate: rate, stops: numbers.last! > 0)
   }
 
   /// Runs one portion of the batch through the model and back; gradients are added up.
@@ -202,6 +206,8 @@ public struct StepOutcome: Sendable {
   public let gradientNorm: Double
   /// The learning rate of the step.
   public let learningRate: Double
+  /// Whether any rank asks to stop: the same on all.
+  public var stops = false
 
   /// Mean loss a target, in nats.
   public var loss: Double { sums.meanLoss }

@@ -10,15 +10,27 @@ import Testing
 struct TrainerTests {
   init() { BLAS.setThreads(1) }
 
-  /// Trains on ranks that are threads; gives the bytes of the final weights.
-  private func train(_ small: SmallRun, ranks: Int, into folder: String) throws -> Data {
+  /// Trains on ranks that are threads; gives how each rank ended.
+  @discardableResult
+  private func train(
+    _ small: SmallRun, ranks: Int, until isAsked: @Sendable (_ rank: Int, _ asked: Int) -> Bool
+  ) throws -> [TrainingEnd] {
     try ThreadCommunicator.run(ranks: ranks, deadline: 60) { communicator in
       let world = World(
         communicator: communicator, host: Host(ranks: ranks, index: communicator.rank))
       let session = try TrainingSession(
         TrainRequest(configuration: small.configuration), world: world, workspace: Workspace())
-      try session.train()
+      var asked = 0
+      return try session.train {
+        asked += 1
+        return isAsked(communicator.rank, asked)
+      }
     }
+  }
+
+  /// Trains to the end; gives the bytes of the final weights.
+  private func train(_ small: SmallRun, ranks: Int, into folder: String) throws -> Data {
+    #expect(try train(small, ranks: ranks) { _, _ in false }.allSatisfy { $0 == .finished })
     return try Data(contentsOf: URL(fileURLWithPath: folder + "/model/model.safetensors"))
   }
 
@@ -45,5 +57,25 @@ struct TrainerTests {
       SmallRun(keys + ["log.directory=\(first)", "training.resume=auto"]), ranks: ranks,
       into: first)
     #expect(again == through)
+  }
+
+  @Test("One rank that is asked to stop stops all, with a checkpoint from which the run goes on")
+  func stops() throws {
+    let folder = NSTemporaryDirectory() + "lasp-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (whole, parts) = (folder + "/whole", folder + "/parts")
+    let keys = ["training.steps=6", "evaluation.every=0"]
+    let through = try train(SmallRun(keys + ["log.directory=\(whole)"]), ranks: 3, into: whole)
+    let ends = try train(SmallRun(keys + ["log.directory=\(parts)"]), ranks: 3) { rank, asked in
+      rank == 2 && asked == 4
+    }
+    #expect(ends == [.stopped, .stopped, .stopped])
+    #expect(TrainingState.latest(below: parts + "/checkpoints")!.hasSuffix("step-00000004"))
+    #expect(!FileManager.default.fileExists(atPath: parts + "/model"))
+    let log = try String(contentsOfFile: parts + "/log.jsonl", encoding: .utf8)
+    #expect(log.contains(#""reason":"stopped by a signal","steps":4,"#))
+    let resumed = try train(
+      SmallRun(keys + ["log.directory=\(parts)", "training.resume=auto"]), ranks: 3, into: parts)
+    #expect(resumed == through)
   }
 }
