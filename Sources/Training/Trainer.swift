@@ -107,7 +107,7 @@ final class TrainingSession {
       let start = StartEvent(
         configuration: configuration, folder: folder.path, hosts: hosts,
         launchRanks: launchRanks, threads: workspace.team.size,
-        parallelThreads: max(1, Int(parallelThreads)),
+        parallelThreads: max(1, Int(parallelThreads + 1e-6)),
         sequenceRanks: run.grid.sequence, dataGroups: run.grid.data,
         shardLengths: SequenceLayout.evenShards(
           tokens: configuration.sequence.length, ranks: run.grid.sequence),

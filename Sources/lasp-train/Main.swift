@@ -64,7 +64,7 @@ struct LaspTrain: ParsableCommand {
     version: Release.version,
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, BenchmarkCommand.self,
-      ConfigCommand.self,
+      ParityCommand.self, ConfigCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }

@@ -48,12 +48,16 @@ public struct RunFolder: Sendable, Equatable {
 
   /// The name of a run that the user did not name: its data and the local time.
   static func name(for configuration: RunConfiguration, at time: time_t) -> String {
+    "\(dataName(configuration))-\(stamp(at: time))"
+  }
+
+  /// The local time as it stands in names: `20261121-084213`.
+  static func stamp(at time: time_t) -> String {
     var (time, parts) = (time, tm())
     localtime_r(&time, &parts)
     var buffer = [CChar](repeating: 0, count: 32)
     strftime(&buffer, buffer.count, "%Y%m%d-%H%M%S", &parts)
-    let stamp = String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
-    return "\(dataName(configuration))-\(stamp)"
+    return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
   }
 
   /// Makes `runs/<name>`, or `runs/<name>-2` and so on where another run was as fast.

@@ -46,6 +46,7 @@ public final class RunLog {
       })
     line.set("ranks", event.hosts.count)
     line.set("threads", event.threads)
+    line.set("parallel_threads", event.parallelThreads)
     var grid = JSONLine()
     grid.set("sequence", event.sequenceRanks)
     grid.set("data", event.dataGroups)

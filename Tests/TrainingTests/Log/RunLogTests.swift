@@ -31,6 +31,7 @@ struct RunLogTests {
       ])
     #expect(event["ranks"] == 3)
     #expect(event["threads"] == 2)
+    #expect(event["parallel_threads"] == 4)
     #expect(event["grid"] == ["sequence": 3, "data": 1])
     #expect(event["shard_lengths"] == [170, 171, 171])
     #expect(event["parameters"] == 123_456)

@@ -1,0 +1,36 @@
+import Configuration
+
+/// One sharding on one grid.
+struct ParityCase: Sendable {
+  /// The sharding that all others are compared with.
+  static let reference = "none"
+
+  /// How weights are sharded.
+  let sharding: String
+  /// The grid of ranks.
+  let grid: ParityRequest.Grid
+  /// The run, checked.
+  let configuration: RunConfiguration
+  /// The job that trains it.
+  let job: RankJob
+
+  /// Makes a case.
+  ///
+  /// - Throws: `ConfigurationError` for a key that is wrong, or a batch that the grid cannot share.
+  init(sharding: String, grid: ParityRequest.Grid, _ request: ParityRequest) throws {
+    self.sharding = sharding
+    self.grid = grid
+    let sharded = sharding == Self.reference ? [] : ["parallel.sharding=\(sharding)"]
+    let own = [
+      "parallel.data=\(grid.data)",
+      "parallel.sequence=\(grid.sequence)", "log.every=1000",
+    ]
+    let overrides =
+      ParityRequest.defaults + request.overrides + (sharded + own).map { Override($0) }
+    configuration = try RunConfiguration.load(overrides: overrides)
+    _ = try GridPlace(configuration, rank: 0, ranks: grid.ranks)
+    job = RankJob(
+      name: "\(sharding)-\(grid.data)x\(grid.sequence)", ranks: grid.ranks, runFile: nil,
+      overrides: overrides)
+  }
+}
