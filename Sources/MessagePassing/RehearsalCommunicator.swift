@@ -13,22 +13,29 @@ public final class RehearsalCommunicator: Communicator {
   /// The rank's watch.
   public let watch: Watch
 
+  private let color: @Sendable (Int) -> Int
+
   /// Rehearses one rank of a world.
-  public init(rank: Int, size: Int) {
+  ///
+  /// - Parameter color: What each rank gives when the world is split: a rehearsed rank cannot ask the others.
+  public init(rank: Int, size: Int, color: @escaping @Sendable (Int) -> Int = { _ in 0 }) {
     precondition((0..<size).contains(rank), "rank \(rank) of \(size)")
-    (self.rank, self.size) = (rank, size)
+    (self.rank, self.size, self.color) = (rank, size, color)
     watch = Watch(worldRank: rank)
   }
 
-  /// The same rank as one of a smaller communicator.
+  /// The same rank among those of its color, in their order.
   ///
-  /// - Parameters:
-  ///   - color: Not used: only this rank's own group exists.
-  ///   - key: Not used.
-  public func split(color: Int, key: Int) -> any Communicator { duplicate() }
+  /// - Parameter key: Not used.
+  public func split(color: Int, key: Int) -> any Communicator {
+    let members = (0..<size).filter { self.color($0) == self.color(rank) }
+    return RehearsalCommunicator(rank: members.firstIndex(of: rank)!, size: members.count)
+  }
 
   /// The same rank once more.
-  public func duplicate() -> any Communicator { RehearsalCommunicator(rank: rank, size: size) }
+  public func duplicate() -> any Communicator {
+    RehearsalCommunicator(rank: rank, size: size, color: color)
+  }
 
   /// Finished at once.
   public func send(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int) -> Request {

@@ -1,75 +1,131 @@
+import Measurement
 import MessagePassing
 import Tensors
 
-extension Carry {
+/// How the ring of a sequence group closes: what leaves on the last rank enters on the first.
+extension SequencePass {
   /// Brings what left the sequence on its last rank to the first one, where the next part begins.
   ///
-  /// Every rank of the group calls it; between windows, segments and steps, never between layers.
+  /// Every rank of the group calls it; between windows, segments and steps, never between layers. Nobody but
+  /// the first rank waits, and it for the last rank alone, which waits for nobody.
   ///
-  /// - Parameter right: The seam after the sequence, filled on the last rank.
   /// - Returns: The seam before the next part: filled on the first rank, empty elsewhere.
-  public static func close(_ right: Carry, over context: RankContext) throws -> Carry {
-    let group = context.sequence
-    guard group.size > 1 else {
-      let left = Carry()
-      left.values = right.values
-      return left
-    }
+  public func close() throws -> Carry {
     let left = Carry()
-    if group.rank == group.size - 1 {
-      let message = right.encoded
-      var count = message.count
-      try withUnsafeBytes(of: &count) { size in
-        try group.send(size, to: 0, tag: Self.tag).wait(for: "a carry's size to leave")
-      }
-      try message.withUnsafeBytes { bytes in
-        try group.send(bytes, to: 0, tag: Self.tag).wait(for: "a carry to leave")
-      }
-    } else if group.rank == 0 {
-      let source = group.size - 1
-      var count = 0
-      try withUnsafeMutableBytes(of: &count) { size in
-        try group.receive(into: size, from: source, tag: Self.tag)
-          .wait(for: "a carry's size from rank \(source)")
-      }
-      var message = [Float](repeating: 0, count: count)
-      try message.withUnsafeMutableBytes { bytes in
-        try group.receive(into: bytes, from: source, tag: Self.tag)
-          .wait(for: "a carry from rank \(source)")
-      }
-      left.decode(message, pool: context.workspace.pool)
-    }
+    left.values = try ring(right.values, .forward)
     return left
   }
 
-  private static let tag = 8
-
-  /// All values, each behind its slot and extents; integers are stored as the bits of a float.
-  private var encoded: [Float] {
-    var message: [Float] = []
-    let slots = values.keys.sorted { ($0.layer, $0.kind.code) < ($1.layer, $1.kind.code) }
-    for slot in slots {
-      let tensor = values[slot]!
-      let head = [slot.layer, slot.kind.code, tensor.shape.rank] + tensor.shape.dimensions
-      message += head.map { Float(bitPattern: UInt32($0)) }
-      message += tensor.numbers
-    }
-    return message
+  /// Brings the gradients of what entered the next part on the first rank to the last one, where it left
+  /// this part.
+  ///
+  /// - Parameter next: The part that began with what `close` gave.
+  public func closeBackward(from next: SequencePass) throws {
+    right.gradients = try ring(next.left.gradients, .backward)
   }
 
-  private func decode(_ message: [Float], pool: BufferPool) {
-    var position = 0
+  /// Sends tensors from one end of the group to the other.
+  private func ring(
+    _ tensors: [CarrySlot: Tensor], _ direction: ExchangeDirection
+  ) throws -> [CarrySlot: Tensor] {
+    let group = context.sequence
+    guard group.size > 1 else { return tensors }
+    let ends = (first: 0, last: group.size - 1)
+    let (from, to) =
+      direction == .forward ? (ends.last, ends.first) : (ends.first, ends.last)
+    if group.rank == from { try send(CarryMessage(tensors, self, direction), to: to) }
+    guard group.rank == to else { return [:] }
+    // A rehearsed rank made for itself what the other end would send.
+    if context.workspace.isRehearsal { return tensors }
+    return try receive(direction, from: from)
+  }
+
+  private func send(_ message: CarryMessage, to destination: Int) throws {
+    for tensor in [message.head, message.body] {
+      try context.outbox.send(
+        tensor, to: destination, tag: CarryMessage.tag, through: context.sequence)
+    }
+    context.counters.stateBytesSent += message.stateBytes
+    context.counters.haloBytesSent +=
+      4 * (message.head.count + message.body.count) - message.stateBytes
+  }
+
+  private func receive(
+    _ direction: ExchangeDirection, from source: Int
+  ) throws -> [CarrySlot: Tensor] {
+    let workspace = context.workspace
+    func receive(_ tensor: Tensor) throws {
+      try workspace.counters.measure(.stateWait) {
+        try context.sequence.receive(
+          into: UnsafeMutableRawBufferPointer(start: tensor.pointer, count: 4 * tensor.count),
+          from: source, tag: CarryMessage.tag
+        ).wait(for: "the \(direction) carry from rank \(source)", polling: workspace.poll)
+      }
+    }
+    let head = Tensor([MessageHeader.floats], pool: workspace.pool, kind: .states)
+    try receive(head)
+    let count = MessageHeader(reading: head.pointer).count
+    try MessageHeader(CarryMessage.slot, self, direction, slice: 0, count: Int(count))
+      .check(head.pointer, rank: context.sequence.rank, source: source)
+    let body = Tensor([Int(count)], pool: workspace.pool, kind: .states)
+    try receive(body)
+    return CarryMessage.tensors(in: body, pool: workspace.pool)
+  }
+}
+
+/// All tensors that cross a seam as one message: each behind its slot and extents, which are stored as the
+/// bits of floats.
+struct CarryMessage {
+  static let tag = 8
+  /// What the message's header names: no layer.
+  static let slot = CarrySlot(layer: -1, .state(0))
+
+  let head: Tensor
+  let body: Tensor
+  /// Bytes of the states of recurrences among it.
+  let stateBytes: Int
+
+  /// Packs what leaves one part of the sequence; the header names the part it leaves, in both directions.
+  init(_ tensors: [CarrySlot: Tensor], _ pass: SequencePass, _ direction: ExchangeDirection) {
+    let workspace = pass.context.workspace
+    let slots = tensors.keys.sorted { ($0.layer, $0.kind.code) < ($1.layer, $1.kind.code) }
+    let count = slots.reduce(0) { $0 + 3 + tensors[$1]!.shape.rank + tensors[$1]!.count }
+    head = Tensor([MessageHeader.floats], pool: workspace.pool, kind: .states)
+    body = Tensor([count], pool: workspace.pool, kind: .states)
+    stateBytes = slots.reduce(0) {
+      if case .state = $1.kind { $0 + 4 * tensors[$1]!.count } else { $0 }
+    }
+    guard !workspace.isRehearsal else { return }
+    MessageHeader(Self.slot, pass, direction, slice: 0, count: count).write(to: head.pointer)
+    var place = body.pointer
+    for slot in slots {
+      let tensor = tensors[slot]!
+      let integers = [slot.layer, slot.kind.code, tensor.shape.rank] + tensor.shape.dimensions
+      for integer in integers {
+        place.pointee = Float(bitPattern: UInt32(integer))
+        place += 1
+      }
+      place.update(from: tensor.pointer, count: tensor.count)
+      place += tensor.count
+    }
+  }
+
+  /// Unpacks the body of a message.
+  static func tensors(in body: Tensor, pool: BufferPool) -> [CarrySlot: Tensor] {
+    var tensors: [CarrySlot: Tensor] = [:]
+    var place = body.pointer
     func integer() -> Int {
-      defer { position += 1 }
-      return Int(message[position].bitPattern)
+      defer { place += 1 }
+      return Int(place.pointee.bitPattern)
     }
-    while position < message.count {
+    while place < body.pointer + body.count {
       let (layer, code, rank) = (integer(), integer(), integer())
-      let shape = Shape((0..<rank).map { _ in integer() })
-      values[CarrySlot(layer: layer, .init(code: code))] = Tensor(
-        shape, Array(message[position..<position + shape.count]), pool: pool)
-      position += shape.count
+      let tensor = Tensor(Shape((0..<rank).map { _ in integer() }), pool: pool, kind: .states)
+      tensor.pointer.update(from: place, count: tensor.count)
+      place += tensor.count
+      tensors[CarrySlot(layer: layer, .init(code: code))] = tensor
     }
+    return tensors
   }
 }
 

@@ -39,6 +39,48 @@ public final class Carry {
   /// Makes an empty carry.
   public init() {}
 
+  /// Lets go of the windows that a later carry contains: those from which nothing has fallen out since, in
+  /// any row.
+  ///
+  /// - Parameters:
+  ///   - later: The carry after the part that this one stands before.
+  ///   - tokens: Tokens of that part.
+  public func release(containedIn later: Carry, tokens: Int, in workspace: Workspace) {
+    for (slot, window) in values where slot.kind == .window {
+      guard let longer = later.values[slot], longer.shape[1] == window.shape[1] + tokens
+      else { continue }
+      let lengths = CarrySlot(layer: slot.layer, .windowLengths)
+      if !workspace.isRehearsal, let own = values[lengths], let grown = later.values[lengths] {
+        let rows = 0..<own.count
+        guard rows.allSatisfy({ grown.pointer[$0] == own.pointer[$0] + Float(tokens) })
+        else { continue }
+      }
+      values[slot] = nil
+      released[slot] = window.shape
+    }
+  }
+
+  /// Takes back what was let go, from the carry that contains it.
+  public func restore(from later: Carry, in workspace: Workspace) {
+    for (slot, shape) in released {
+      guard let longer = later.values[slot] else {
+        preconditionFailure("the window of layer \(slot.layer) is not in the later carry")
+      }
+      let window = Tensor(shape, pool: workspace.pool)
+      let count = shape[1] * shape[2]
+      workspace.compute(.attention) {
+        for row in 0..<shape[0] {
+          (window.pointer + row * count).update(
+            from: longer.pointer + row * longer.shape[1] * shape[2], count: count)
+        }
+      }
+      values[slot] = window
+    }
+    released = [:]
+  }
+
+  private var released: [CarrySlot: Shape] = [:]
+
   /// Bytes held.
   public var bytes: Int {
     (Array(values.values) + Array(gradients.values)).reduce(0) { $0 + 4 * $1.count }

@@ -50,4 +50,31 @@ public final class SequencePass {
     self.keepsRight = keepsRight
     self.wantsLeftGradients = wantsLeftGradients
   }
+
+  /// Whether this rank holds what leaves the sequence, which is wanted; in a rehearsal, where nothing can be
+  /// received, the first rank makes it too.
+  var holdsRight: Bool {
+    keepsRight && (isLast || (isFirst && context.workspace.isRehearsal))
+  }
+
+  /// Whether this rank holds the gradients of what entered the sequence, which are wanted; in a rehearsal
+  /// the last rank makes them too.
+  var holdsLeftGradients: Bool {
+    wantsLeftGradients && (isFirst || (isLast && context.workspace.isRehearsal))
+  }
+
+  private var isFirst: Bool { layout.rank == 0 }
+  private var isLast: Bool { layout.rank == layout.shardLengths.count - 1 }
+
+  /// Lets go of what a later run of the same pass can work out again without communicating.
+  public func suspend() {
+    rotations = [:]
+  }
+
+  /// Bytes held so that a later run of the same pass communicates nothing.
+  public var keptBytes: Int {
+    let states = incoming.values.compactMap { $0 } + Array(maps.values) + Array(gatheredMaps.values)
+    let shared = states + halos.values.map(\.values) + attended.values.flatMap(\.tensors)
+    return left.bytes + shared.reduce(0) { $0 + 4 * $1.count }
+  }
 }

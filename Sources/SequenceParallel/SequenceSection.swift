@@ -4,6 +4,10 @@ import Configuration
 public struct SequenceSection: ConfigurationSection, Equatable {
   /// Tokens of a sequence, over all ranks that share it.
   public var length: Int
+  /// Parts of a sequence that are processed one after another.
+  public var segments: Int
+  /// The most bytes a rank keeps of all segments' carries so that running a segment again sends nothing.
+  public var carryBytes: Int
 
   /// The keys of `sequence`.
   public static let schema = SectionSchema(
@@ -11,11 +15,30 @@ public struct SequenceSection: ConfigurationSection, Equatable {
     [
       .integer(
         "length", 512, from: 2, unit: "tokens",
-        "Length of a sequence, over all ranks that share it.")
+        "Length of a sequence, over all ranks that share it."),
+      .integer(
+        "segments", 1, from: 1,
+        "Parts processed one after another, exactly: activations take the memory of one."),
+      .integer(
+        "carry_bytes", 1 << 30, from: 0, unit: "bytes",
+        "Most that a rank keeps of what segments received; beyond it some are rebuilt."),
     ])
 
   /// Reads the section.
   public init(_ values: SectionValues) {
     length = values.integer("length")
+    segments = values.integer("segments")
+    carryBytes = values.integer("carry_bytes")
+  }
+
+  /// More segments than tokens.
+  public var problems: [KeyProblem] {
+    guard segments > length else { return [] }
+    return [
+      KeyProblem(
+        "segments", "length",
+        message: "\(segments) segments of \(length) tokens would be empty; choose at most \(length)"
+      )
+    ]
   }
 }

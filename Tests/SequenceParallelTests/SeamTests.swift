@@ -70,8 +70,14 @@ struct SeamTests {
           right.values[slot] = Tensor(shape, numbers, pool: workspace.pool)
         }
       }
-      let left = try Carry.close(right, over: context)
-      let empty = try Carry.close(Carry(), over: context)
+      func close(_ right: Carry) throws -> Carry {
+        let layout = SequenceLayout(
+          shardLengths: [Int](repeating: 1, count: ranks), rank: world.rank, rows: 1)
+        return try SequencePass(context: context, layout: layout, right: right).close()
+      }
+      let left = try close(right)
+      let empty = try close(Carry())
+      try context.drain()
       return (
         left: left.values.mapValues { ($0.shape, $0.numbers) }, empty: empty.values.isEmpty
       )
@@ -145,7 +151,7 @@ extension RecurrenceCase {
         RecurrenceInputs(
           q: variable(q)!, k: variable(k)!, v: variable(v)!, g: variable(g), beta: variable(beta),
           logDecay: logDecay), slot: Self.slot, pass: pass)
-      left = try Carry.close(right, over: context)
+      left = try pass.close()
       try context.drain()
       return (positions, o.value.numbers)
     }

@@ -109,15 +109,13 @@ struct SequenceCase: CustomStringConvertible {
         }
         part.y.append(y.value.numbers)
         open.append((tape, input, y, pass))
-        if index + 1 < segments.count { left = try Carry.close(pass.right, over: context) }
+        if index + 1 < segments.count { left = try pass.close() }
         start = end
       }
       var later: SequencePass?
       for (tape, input, y, pass) in open.reversed() {
         if let later {
-          for (slot, gradient) in try gradients(before: later, group) {
-            pass.right.gradients[slot] = gradient
-          }
+          try pass.closeBackward(from: later)
         }
         try tape.backward(
           from: y, gradient: tensor(slice(dy, pass.layout, outputs), outputs, workspace))
@@ -137,41 +135,6 @@ struct SequenceCase: CustomStringConvertible {
     result.y = join(parts.map(\.y), outputs)
     result.dx = join(parts.map(\.dx), columns)
     return result
-  }
-
-  /// Brings the gradients of what entered a pass from its first rank to the last.
-  private func gradients(before later: SequencePass, _ group: any Communicator) throws
-    -> [(CarrySlot, Tensor)]
-  {
-    let mine = group.rank == 0 ? later.left.gradients : [:]
-    let slots = mine.keys.sorted { "\($0)" < "\($1)" }
-    var message: [Float] = []
-    for slot in slots {
-      let tensor = mine[slot]!
-      message += ([slot.layer] + code(slot.kind) + tensor.shape.dimensions).map { Float($0) }
-      message += tensor.numbers
-    }
-    let all = try group.allGather(message)[0]
-    guard group.rank == group.size - 1 else { return [] }
-    var gradients: [(CarrySlot, Tensor)] = []
-    var at = 0
-    while at < all.count {
-      let head = all[at..<at + 6].map { Int($0) }
-      let kind: CarrySlot.Kind = head[1] == 0 ? .halo(head[2]) : .window
-      let shape = Shape(Array(head[3...]))
-      gradients.append(
-        (
-          CarrySlot(layer: head[0], kind),
-          Tensor(
-            shape, Array(all[at + 6..<at + 6 + shape.count]), pool: later.context.workspace.pool)
-        ))
-      at += 6 + shape.count
-    }
-    return gradients
-  }
-
-  private func code(_ kind: CarrySlot.Kind) -> [Int] {
-    if case .halo(let index) = kind { [0, index] } else { [1, 0] }
   }
 
   private func tensor(_ numbers: [Float], _ columns: Int, _ workspace: Workspace) -> Tensor {

@@ -10,6 +10,13 @@ public protocol TokenMixer: Sendable {
   ) throws -> Variable
   /// What its recurrences are, for counting their operations; empty for attention.
   var recurrences: [RecurrenceSize] { get }
+  /// Whether what it keeps of the tokens before grows with their number.
+  var seesAllTokens: Bool { get }
+}
+
+extension TokenMixer {
+  /// No: a state of fixed size.
+  public var seesAllTokens: Bool { false }
 }
 
 /// The size of one recurrence, for the formula that counts its operations.

@@ -55,4 +55,6 @@ struct AttentionMixer: TokenMixer {
   }
 
   var recurrences: [RecurrenceSize] { [] }
+
+  var seesAllTokens: Bool { settings.window == nil }
 }

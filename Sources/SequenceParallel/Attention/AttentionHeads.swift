@@ -20,6 +20,8 @@ final class AttentionHeads {
   struct Output {
     let o, logSum: Tensor
     fileprivate let lowest: Tensor
+
+    var tensors: [Tensor] { [o, logSum, lowest] }
   }
 
   /// Prepares a forward pass, or goes on from the output of an earlier one.

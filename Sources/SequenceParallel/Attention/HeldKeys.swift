@@ -88,9 +88,8 @@ struct HeldKeys {
   /// - Returns: Room for the sum of all ranks' gradients of that, `[rows, start, 2 · columns]`, on the first rank,
   ///   and where somebody wants them.
   func backwardLeft(_ heads: AttentionHeads, dO: Tensor, dq: Tensor) throws -> Tensor? {
-    guard layout.rank == 0 else { return nil }
     var left: Tensor?
-    if pass.wantsLeftGradients && layout.start > 0 {
+    if pass.holdsLeftGradients && layout.start > 0 {
       let sums = Tensor([layout.rows, layout.start, 2 * columns], pool: workspace.pool)
       workspace.compute(.attention) { sums.clear() }
       left = sums
@@ -165,7 +164,7 @@ final class KeptKeys {
   /// Takes room for everything, if this is the last rank and somebody wants it.
   init?(_ held: HeldKeys) {
     let (pass, layout) = (held.pass, held.pass.layout)
-    guard pass.keepsRight, layout.rank == layout.shardLengths.count - 1 else { return nil }
+    guard pass.holdsRight else { return nil }
     self.held = held
     (first, total, width, rows) = (-layout.start, layout.total, held.columns, layout.rows)
     all = Tensor(

@@ -22,7 +22,7 @@ public final class ExchangeSurvey: StateExchange {
 
   /// Notes a layer.
   public func begin(_ problem: SeamProblem) -> any StateTransfer {
-    if problem.direction == .forward {
+    if problem.direction == .forward && problem.pass.segment == 0 {
       loads.append(
         Load(map: problem.map, units: problem.units, sentMapCount: problem.sentMapCount))
     }

@@ -57,7 +57,8 @@ extension MessageHeader: CustomStringConvertible {
       case .window: "window"
       case .windowLengths: "window lengths"
       }
-    return "step \(step), segment \(segment), layer \(layer), \(what), \(way), "
+    let place = layer < 0 ? "a carry" : "layer \(layer), \(what)"
+    return "step \(step), segment \(segment), \(place), \(way), "
       + "slice \(slice), \(count) numbers"
   }
 }

@@ -95,7 +95,7 @@ final class HaloExchange {
     receipt = nil
     let halo = Halo(
       values: values, known: lengths.map { min(own.count, max(own.upperBound, 0) + $0) })
-    if pass.keepsRight && layout.rank == layout.shardLengths.count - 1 {
+    if pass.holdsRight {
       keepRight(halo, tensors)
     }
     return halo
@@ -143,7 +143,7 @@ final class HaloExchange {
   func finishBackward(_ gradients: [Tensor], halo: Tensor) throws {
     try wait(.backward)
     let before: Tensor? =
-      layout.rank == 0 && pass.wantsLeftGradients && plan.carried > 0
+      pass.holdsLeftGradients && plan.carried > 0
       ? Tensor([layout.rows, plan.carried, total], pool: workspace.pool) : nil
     try workspace.compute(part) {
       if let before {

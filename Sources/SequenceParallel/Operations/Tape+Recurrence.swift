@@ -72,7 +72,7 @@ struct RecurrenceRun {
           kept: kept.pointer + units.keptOffsets[unit], o: units.output(unit, o), scratch: scratch)
       }
       let (incoming, final) = try transfer.transfer.finish()
-      if let final { pass.right.values[slot] = final }
+      if pass.holdsRight { pass.right.values[slot] = final ?? Tensor(stateShape, pool: pool) }
       pass.incoming[slot] = .some(incoming)
       inter(incoming, o: o, kept: kept)
     }
@@ -113,7 +113,9 @@ struct RecurrenceRun {
         keptBackward: keptBackward.pointer + units.keptBackwardOffsets[unit], scratch: scratch)
     }
     let (incoming, initial) = try transfer.finish()
-    if let initial { pass.left.gradients[slot] = initial }
+    if pass.holdsLeftGradients {
+      pass.left.gradients[slot] = initial ?? Tensor(stateShape, pool: pool)
+    }
     each { unit, scratch in
       let (plan, at) = (units.plan(unit), units.keptBackwardOffsets[unit])
       let (head, gradient) = (units.head(unit), units.gradient(unit, dO: dO, gradients))

@@ -83,7 +83,7 @@ struct StreamEvaluation {
         let (_, result) = try folder.model(
           batch.inputs, targets: batch.targets, tape: tape, pass: pass)
         sums += LossSums(loss: result.sum, targets: result.targets)
-        left = try Carry.close(right, over: context)
+        left = try pass.close()
       }
       try context.drain()
     }

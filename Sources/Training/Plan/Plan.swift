@@ -72,7 +72,10 @@ public struct Plan {
   /// - Parameter sgemm: Speed of matrix products on one thread, in GFLOP/s.
   func description(sgemm: Double) -> String {
     let tokens = configuration.training.batch * configuration.sequence.length
-    let operations = model.operationsPerToken * Double(tokens) * 1e-9
+    // Forward is a third of a step; what is run again is one forward more.
+    let parts = configuration.sequence.segments
+    let again = Double(parts - 1) / Double(parts) + (configuration.training.recompute ? 1 : 0)
+    let operations = model.operationsPerToken * Double(tokens) * 1e-9 * (1 + again / 3)
     let cores = Double(min(Host(ranks: 1, index: 0).cores, ranks))
     let seconds = operations / (sgemm * cores) / Plan.efficiency
     let shortest = shards.min() ?? 0
@@ -85,6 +88,7 @@ public struct Plan {
           ? "\(Human.grouped(longest)) tokens of each sequence a rank"
           : "\(Human.grouped(shortest)) to \(Human.grouped(longest)) tokens of each sequence a rank"
       ),
+      parts > 1 ? row("segments", segments) : nil,
       row(
         "model",
         "\(Human.grouped(model.table.count)) parameters, \(model.blocks.count) blocks, vocabulary "
@@ -116,6 +120,20 @@ public struct Plan {
     return lines.joined(separator: "\n") + "\n"
   }
 
+  /// How the sequence is cut in time, and what is held of it.
+  private var segments: String {
+    let (parts, held) = (configuration.sequence.segments, rehearsals.map(\.segmentsHeld).min() ?? 1)
+    let tokens = configuration.sequence.length / parts
+    let kept =
+      held >= parts
+      ? "what each received is kept"
+      : "groups of \(held) are held; the chain of the others runs twice (sequence.carry_bytes)"
+    let growing =
+      model.blocks.contains { $0.mixer.seesAllTokens }
+      ? "; full attention keeps the keys and values of all, which grows with the length" : ""
+    return "\(Human.grouped(parts)) of \(Human.grouped(tokens)) tokens; \(kept)\(growing)"
+  }
+
   /// Bytes of one kind at the peak; what the pool caches beyond the peak counts as buffers.
   private func bytes(_ rehearsal: Rehearsal, _ kind: BufferKind) -> Int {
     let own = rehearsal.peakByKind[kind.rawValue]
@@ -127,7 +145,7 @@ public struct Plan {
   private static let efficiency = 0.75
 
   private func row(_ name: String, _ text: String) -> String {
-    Human.left(name, 8) + text
+    Human.left(name, 10) + text
   }
 
   private func heading(_ name: String, _ cells: [String]) -> String {

@@ -14,6 +14,8 @@ struct Rehearsal {
   let rank: Int
   /// Tokens of a sequence that it holds.
   let shard: Int
+  /// Segments whose passes it holds at once.
+  let segmentsHeld: Int
   /// Bytes of its memory by kind when it needs the most.
   let peakByKind: [Int]
   /// Bytes that its pool holds in the steady state, cached blocks included.
@@ -29,30 +31,30 @@ struct Rehearsal {
   /// Bytes of gradients that it sends a step.
   let gradientBytes: Int
 
-  /// Rehearses two steps: the second one is a steady state's.
+  /// Rehearses until the state is steady: two steps, or one of several segments.
   init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel, rank: Int,
     ranks: Int, threads: Int, exchange: ExchangeKind
   ) throws {
     let workspace = Workspace(threads: threads, rehearsal: true)
+    let grid = try GridPlace(configuration, rank: rank, ranks: ranks)
     let run = try TrainingRun(
       configuration, corpus: corpus, model: model,
-      world: RehearsalCommunicator(rank: rank, size: ranks), workspace: workspace,
-      exchange: exchange.make())
-    for step in 0..<2 {
+      world: grid.rehearsal(of: rank), workspace: workspace, exchange: exchange.make())
+    for step in 0..<(run.cut.segments > 1 ? 1 : 2) {
       workspace.counters.reset()
       _ = try run.step(step)
     }
     self.rank = rank
-    let shards = SequenceLayout.evenShards(
-      tokens: configuration.sequence.length, ranks: run.grid.sequence)
-    shard = shards[run.grid.sequenceIndex]
+    let positions = (0..<run.cut.segments).map { run.cut.positions($0).count }
+    shard = positions.reduce(0, +)
     let statistics = workspace.pool.statistics
     peakByKind = statistics.peakByKind
     poolBytes = statistics.held
-    // Inputs, targets and origins of all portions; the results and copies of the one at work.
-    let rows = configuration.training.batch / run.grid.data
-    tokenBytes = 4 * shard * (3 * rows + 5 * rows / configuration.training.accumulation)
+    // Inputs, targets and origins of all segments that are held; the results and copies of the one at work.
+    let rows = configuration.training.batch / run.grid.data / configuration.training.accumulation
+    segmentsHeld = run.groupSize ?? 1
+    tokenBytes = 4 * rows * (positions.max() ?? 0) * (3 * segmentsHeld + 5)
     stateBytes = workspace.counters.stateBytesSent
     haloBytes = workspace.counters.haloBytesSent
     gradientBytes = workspace.counters.gradientBytesSent

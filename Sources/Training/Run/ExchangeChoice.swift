@@ -70,7 +70,7 @@ struct ExchangeChoice {
     let survey = ExchangeSurvey()
     let run = try TrainingRun(
       configuration, corpus: corpus, model: model,
-      world: RehearsalCommunicator(rank: 0, size: ranks),
+      world: try GridPlace(configuration, rank: 0, ranks: ranks).rehearsal(of: 0),
       workspace: Workspace(threads: 1, rehearsal: true), exchange: survey)
     _ = try run.step(0)
     return survey.loads

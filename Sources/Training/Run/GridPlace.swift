@@ -42,6 +42,11 @@ public struct GridPlace: Sendable {
     }
   }
 
+  /// A rank of this grid that rehearses alone.
+  public func rehearsal(of rank: Int) -> RehearsalCommunicator {
+    RehearsalCommunicator(rank: rank, size: sequence * data) { [sequence] in $0 / sequence }
+  }
+
   /// The rows of a step's batch that this rank works on, portion by portion.
   public func rows(ofBatch batch: Int, portions: Int) -> [Range<Int>] {
     let each = batch / (data * portions)

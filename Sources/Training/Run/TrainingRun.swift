@@ -27,13 +27,19 @@ public final class TrainingRun {
   /// The optimizer and its moments.
   public let optimizer: FlatOptimizer
 
-  private let world: any Communicator
-  private let reducer: GradientReducer
-  private var batches: [TokenBatch]
+  /// How sequences are cut in time and over ranks.
+  let cut: SequenceCut
+  /// The sums of gradients over ranks.
+  let reducer: GradientReducer
+  /// The rows of a step's batch that this rank works on, portion by portion.
+  let portions: [Range<Int>]
   /// For each portion what its rows carry into the next step; filled on the group's first rank.
-  private var carries: [Carry]
+  var carries: [Carry]
   /// Tokens that the states of `carries` have seen.
-  private var carried = 0
+  var carried = 0
+  /// How many segments' passes are held at once, when it is known.
+  var groupSize: Int?
+  private let world: any Communicator
 
   /// Puts a rank's part together.
   ///
@@ -70,14 +76,11 @@ public final class TrainingRun {
       try progress()
       try reducer.poll()
     }
-    let shards = SequenceLayout.evenShards(
-      tokens: configuration.sequence.length, ranks: grid.sequence)
-    let start = shards[..<grid.sequenceIndex].reduce(0, +)
-    let positions = start..<start + shards[grid.sequenceIndex]
-    batches = grid.rows(
-      ofBatch: configuration.training.batch, portions: configuration.training.accumulation
-    ).map { TokenBatch(rows: $0, positions: positions) }
-    carries = batches.map { _ in Carry() }
+    cut = SequenceCut(
+      configuration.sequence, ranks: grid.sequence, rank: grid.sequenceIndex)
+    portions = grid.rows(
+      ofBatch: configuration.training.batch, portions: configuration.training.accumulation)
+    carries = portions.map { _ in Carry() }
   }
 
   /// Fills the weights as the seed says, the same on every rank.
@@ -105,11 +108,11 @@ public final class TrainingRun {
     var sums = LossSums()
     if !corpus.continues(step: step) {
       carried = 0
-      carries = batches.map { _ in Carry() }
+      carries = portions.map { _ in Carry() }
     }
-    for portion in batches.indices {
-      let last = portion == batches.count - 1
-      sums += try self.portion(portion, step: step, last: last)
+    for portion in portions.indices {
+      let last = portion == portions.count - 1
+      sums += try train(portion: portion, step: step, completes: last)
     }
     if corpus.continues(step: step + 1) { carried += configuration.sequence.length }
     try context.drain()
@@ -137,62 +140,16 @@ public final class TrainingRun {
       step: step, sums: total, gradientNorm: norm, learningRate: rate, stops: numbers.last! > 0)
   }
 
-  /// Runs one portion of the batch through the model and back; gradients are added up.
-  private func portion(_ portion: Int, step: Int, last: Bool) throws -> LossSums {
-    let workspace = context.workspace
-    if !workspace.isRehearsal {
-      workspace.counters.measure(.data) { corpus.fill(&batches[portion], step: step) }
-    }
-    let batch = batches[portion]
-    let right = Carry()
-    let goesOn = corpus.continues(step: step + 1)
-    let pass = SequencePass(
-      context: context, layout: layout(of: batch, start: carried), left: carries[portion],
-      right: right, step: step, keepsRight: goesOn)
-    let tape = Tape(workspace: workspace, parameters: store, recording: true)
-    if last { tape.regionCompleted = reducer.complete }
-    let (loss, result) = try workspace.counters.mark("forward") {
-      try model(
-        batch.inputs, targets: batch.targets, tape: tape, pass: pass,
-        recompute: configuration.training.recompute)
-    }
-    let one = Tensor([1], pool: workspace.pool)
-    workspace.compute(.head) { one.pointer[0] = 1 }
-    try workspace.counters.mark("backward") { try tape.backward(from: loss, gradient: one) }
-    // After the backward pass, which ends on the first rank: nobody waits for the carry longer than for that.
-    if goesOn, !workspace.isRehearsal { carries[portion] = try Carry.close(right, over: context) }
-    return LossSums(result, batch: batch)
-  }
-
   /// The loss on a corpus that is not trained on, over all ranks.
   ///
   /// - Parameter steps: How many of the corpus's steps are read, from its first.
   public func evaluate(_ corpus: any Corpus, steps: Int) throws -> LossSums {
     var sums = LossSums()
     for step in 0..<steps {
-      for portion in batches {
-        var batch = TokenBatch(rows: portion.rows, positions: portion.positions)
-        context.counters.measure(.data) { corpus.fill(&batch, step: step) }
-        let pass = SequencePass(context: context, layout: layout(of: batch), step: step)
-        let tape = Tape(workspace: context.workspace, parameters: store, recording: false)
-        let (_, result) = try model(
-          batch.inputs, targets: batch.targets, tape: tape, pass: pass)
-        sums += LossSums(result, batch: batch)
-      }
+      for rows in portions { sums += try evaluate(corpus, rows: rows, step: step) }
     }
     try context.drain()
     return LossSums(try world.allReduce(sums.numbers, .sum))
-  }
-
-  /// The layout of a batch of this rank.
-  ///
-  /// - Parameter start: Tokens that came before it and whose state is carried.
-  public func layout(of batch: TokenBatch, start: Int = 0) -> SequenceLayout {
-    SequenceLayout(
-      shardLengths: SequenceLayout.evenShards(
-        tokens: configuration.sequence.length, ranks: grid.sequence),
-      rank: grid.sequenceIndex, rows: batch.rows.count, start: start,
-      documentStarts: batch.documentStarts)
   }
 }
 

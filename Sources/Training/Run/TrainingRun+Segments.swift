@@ -1,0 +1,188 @@
+import Autodiff
+import Corpora
+import Measurement
+import MessagePassing
+import SequenceParallel
+import Tensors
+
+/// How one portion of a step's batch goes through the model and back, segment by segment.
+///
+/// Forward, the ranks process segment 0, then 1, …; what leaves a segment on the last rank enters the next
+/// on the first. Only the loss and what was received are kept, so that in the backward pass, last segment
+/// first, each is run again without sending anything, then differentiated, and the gradients of what entered
+/// it go back to the last rank. Gradients are those of the whole sequence, activations those of one segment.
+///
+/// Where what all segments received is more than `sequence.carry_bytes`, they are processed in groups, of
+/// which only the first seam is kept: the backward pass runs each group's chain a second time.
+///
+/// - Source: gradient checkpointing (Chen et al., arXiv 1604.06174), with seams as the checkpoints.
+extension TrainingRun {
+  /// A segment of some rows: its tokens and its pass.
+  private struct Part {
+    let batch: TokenBatch
+    let pass: SequencePass
+  }
+
+  /// Trains on a portion; gradients are added up.
+  ///
+  /// - Parameter completes: Whether nothing of this step comes after it, so that gradients are complete.
+  func train(portion: Int, step: Int, completes: Bool) throws -> LossSums {
+    let rows = portions[portion]
+    let goesOn = corpus.continues(step: step + 1)
+    let groups = try groups()
+    var sums = LossSums()
+    // The seams at which groups begin.
+    var seams = [carries[portion]]
+    for group in groups.dropLast() {
+      var left = seams.last!
+      for index in group {
+        let part = part(index, rows: rows, step: step, left: left, keepsRight: true)
+        sums += try look(part)
+        left = try part.pass.close()
+      }
+      seams.append(left)
+    }
+    var later: SequencePass?
+    var last: SequencePass?
+    for group in groups.reversed() {
+      let endsSequence = group.upperBound == cut.segments
+      var left = seams.removeLast()
+      var held: [Part] = []
+      for index in group.dropLast() {
+        let part = part(index, rows: rows, step: step, left: left, keepsRight: true)
+        let seen = try look(part)
+        if endsSequence { sums += seen }
+        part.pass.suspend()
+        left = try part.pass.close()
+        part.pass.left.release(
+          containedIn: left, tokens: part.pass.layout.total, in: context.workspace)
+        held.append(part)
+      }
+      held.append(
+        part(
+          group.upperBound - 1, rows: rows, step: step, left: left,
+          keepsRight: !endsSequence || goesOn))
+      if endsSequence { last = held.last?.pass }
+      while let part = held.popLast() {
+        let isLast = part.pass === last
+        let seen = try learn(
+          part, later: later, completes: completes && part.pass.segment == 0)
+        if isLast { sums += seen }
+        later = part.pass
+      }
+    }
+    // After the backward pass, which ends on the first rank: nobody waits for the carry longer than for that.
+    if goesOn, let last { carries[portion] = try last.close() }
+    return sums
+  }
+
+  /// The loss of some rows, without learning.
+  func evaluate(_ corpus: any Corpus, rows: Range<Int>, step: Int) throws -> LossSums {
+    var sums = LossSums()
+    var left = Carry()
+    for index in 0..<cut.segments {
+      let goesOn = index < cut.segments - 1
+      let part = part(
+        index, of: corpus, rows: rows, step: step, left: left, carried: 0, keepsRight: goesOn)
+      sums += try look(part)
+      if goesOn { left = try part.pass.close() }
+    }
+    return sums
+  }
+
+  /// A segment of what is trained on.
+  private func part(
+    _ index: Int, rows: Range<Int>, step: Int, left: Carry, keepsRight: Bool
+  ) -> Part {
+    part(
+      index, of: corpus, rows: rows, step: step, left: left, carried: carried,
+      keepsRight: keepsRight)
+  }
+
+  private func part(
+    _ index: Int, of corpus: any Corpus, rows: Range<Int>, step: Int, left: Carry, carried: Int,
+    keepsRight: Bool
+  ) -> Part {
+    var batch = TokenBatch(rows: rows, positions: cut.positions(index))
+    if !context.workspace.isRehearsal {
+      context.counters.measure(.data) { corpus.fill(&batch, step: step) }
+    }
+    let layout = cut.layout(index, carried: carried, documentStarts: batch.documentStarts)
+    return Part(
+      batch: batch,
+      pass: SequencePass(
+        context: context, layout: layout, left: left, step: step, segment: index,
+        keepsRight: keepsRight, wantsLeftGradients: index > 0))
+  }
+
+  /// Runs a part forward, for its loss and for what enters the next one.
+  private func look(_ part: Part) throws -> LossSums {
+    let tape = Tape(workspace: context.workspace, parameters: store, recording: false)
+    let (_, result) = try context.counters.mark("forward") {
+      try model(part.batch.inputs, targets: part.batch.targets, tape: tape, pass: part.pass)
+    }
+    return LossSums(result, batch: part.batch)
+  }
+
+  /// Runs a part forward, communicating only if it was not run before, and back.
+  ///
+  /// - Parameter later: The segment after it, differentiated already.
+  private func learn(
+    _ part: Part, later: SequencePass?, completes: Bool
+  ) throws -> LossSums {
+    let (workspace, pass) = (context.workspace, part.pass)
+    if let later { pass.left.restore(from: later.left, in: workspace) }
+    let tape = Tape(workspace: workspace, parameters: store, recording: true)
+    if completes { tape.regionCompleted = reducer.complete }
+    let (loss, result) = try workspace.counters.mark("forward") {
+      try model(
+        part.batch.inputs, targets: part.batch.targets, tape: tape, pass: pass,
+        recompute: configuration.training.recompute)
+    }
+    let one = Tensor([1], pool: workspace.pool)
+    workspace.compute(.head) { one.pointer[0] = 1 }
+    if let later { try pass.closeBackward(from: later) }
+    try workspace.counters.mark("backward") { try tape.backward(from: loss, gradient: one) }
+    return LossSums(result, batch: part.batch)
+  }
+
+  // MARK: Groups
+
+  /// The segments whose passes are held at the same time, group by group; one group where all fit.
+  private func groups() throws -> [Range<Int>] {
+    let size = try groupSize ?? countGroupSize()
+    groupSize = size
+    return stride(from: 0, to: cut.segments, by: size).map {
+      $0..<min($0 + size, cut.segments)
+    }
+  }
+
+  /// How many segments `sequence.carry_bytes` lets a rank hold, the same on all ranks: some of them are
+  /// rehearsed.
+  private func countGroupSize() throws -> Int {
+    guard cut.segments > 1 else { return 1 }
+    let ranks = [0, grid.sequence / 2, grid.sequence - 1]
+    let bytes = try ranks.map { rank in
+      let run = try TrainingRun(
+        configuration, corpus: corpus, model: model, world: grid.rehearsal(of: rank),
+        workspace: Workspace(threads: context.workspace.team.size, rehearsal: true))
+      return try run.heldBytes()
+    }.max()!
+    return max(1, min(cut.segments, configuration.sequence.carryBytes / max(bytes, 1)))
+  }
+
+  /// Bytes that this rank holds of a segment that is not the first.
+  private func heldBytes() throws -> Int {
+    var (left, bytes) = (Carry(), 0)
+    for index in 0..<2 {
+      let part = part(index, rows: portions[0], step: 0, left: left, keepsRight: true)
+      _ = try look(part)
+      part.pass.suspend()
+      left = try part.pass.close()
+      part.pass.left.release(
+        containedIn: left, tokens: part.pass.layout.total, in: context.workspace)
+      bytes = part.pass.keptBytes
+    }
+    return bytes
+  }
+}

@@ -1,0 +1,106 @@
+import MessagePassing
+import Tensors
+import Testing
+
+@testable import Training
+
+@Suite("A sequence in segments")
+struct SegmentTests {
+  init() { BLAS.setThreads(1) }
+
+  /// One way to cut and carry.
+  struct Way: Sendable, CustomTestStringConvertible {
+    var ranks = 1
+    var data = 1
+    var segments: Int
+    var more: [String] = []
+    var testDescription: String {
+      "\(data)×\(ranks) ranks, \(segments) segments \(more.joined(separator: " "))"
+    }
+  }
+
+  private static let models = [
+    ["model.mixer=tnl"], ["model.mixer=retnet"], ["model.mixer=gla"], ["model.mixer=delta_net"],
+    ["model.mixer=gated_deltanet"], ["model.mixer=transformer"],
+    ["model.mixer=transformer", "model.window=9"],
+    ["model.layers=[gla, attention]"],
+    ["model.layers=[gated_deltanet, attention]", "model.window=25"],
+  ]
+
+  private static let ways = [
+    Way(segments: 2), Way(segments: 5), Way(segments: 61),
+    Way(segments: 6, more: ["sequence.carry_bytes=0"]),
+    Way(ranks: 2, segments: 3, more: ["parallel.attention=ring"]),
+    Way(ranks: 3, segments: 4, more: ["sequence.carry_bytes=9000", "training.recompute=true"]),
+    Way(ranks: 3, segments: 4, more: ["parallel.exchange=gather"]),
+    Way(ranks: 3, segments: 2, more: ["parallel.exchange=scan", "training.accumulation=2"]),
+    // Shards shorter than a convolution's halo, and empty ones.
+    Way(ranks: 4, segments: 25, more: ["parallel.attention=ring"]),
+    Way(ranks: 4, segments: 20, more: ["training.recompute=true"]),
+    Way(ranks: 2, data: 2, segments: 3, more: ["sequence.carry_bytes=0"]),
+  ]
+
+  /// What the first step gives on each rank: its loss, its gradient's norm and the gradient.
+  private struct Step: Sendable {
+    let loss, norm: Double
+    let gradients: [Float]
+  }
+
+  /// Seed 1 draws a RetNet whose first tokens' outputs are nearly 0: there the norm of a head magnifies
+  /// rounding, and any two ways to cut it, segments or not, differ by 1.1e-5.
+  private func step(_ overrides: [String], ranks: Int) throws -> [Step] {
+    let run = try SmallRun(overrides + ["training.seed=2"])
+    return try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+      let run = try run.make(on: world)
+      let outcome = try run.step(0)
+      return Step(
+        loss: outcome.loss, norm: outcome.gradientNorm,
+        gradients: Array(
+          UnsafeBufferPointer(start: run.store.gradients!.pointer, count: run.model.table.count)))
+    }
+  }
+
+  private func check(_ model: [String], _ way: Way) throws {
+    let whole = try step(model, ranks: 1)[0]
+    let parts = try step(
+      model + way.more + ["sequence.segments=\(way.segments)", "parallel.data=\(way.data)"],
+      ranks: way.data * way.ranks)
+    let size = whole.gradients.reduce(0) { $0 + Double($1 * $1) }.squareRoot()
+    for (rank, part) in parts.enumerated() {
+      #expect(abs(part.loss - whole.loss) < 1e-6 * whole.loss, "rank \(rank), \(way)")
+      #expect(abs(part.norm - whole.norm) < 1e-5 * whole.norm, "rank \(rank), \(way)")
+      let distance = zip(part.gradients, whole.gradients).reduce(0) {
+        $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1)
+      }.squareRoot()
+      #expect(distance < 1e-5 * size, "rank \(rank), \(way)")
+    }
+  }
+
+  @Test("gives the loss and the gradients of the whole", arguments: models, ways)
+  func exact(model: [String], way: Way) throws { try check(model, way) }
+
+  @Test(
+    "gives those of packed documents too",
+    arguments: [["model.mixer=gated_deltanet"], ["model.mixer=transformer"]], ways)
+  func documents(model: [String], way: Way) throws {
+    let file = try TextFile((0..<700).map { UInt8(($0 * $0 + $0 / 7) % 11) })
+    try check(model + ["data.path=\(file.path)", "data.documents=3"], way)
+  }
+
+  @Test("goes on from step to step like the whole", arguments: 1...3, [0, 1 << 20])
+  func carried(ranks: Int, carryBytes: Int) throws {
+    let file = try TextFile((0..<400).map { UInt8(($0 * $0 + $0 / 7) % 11) })
+    func losses(_ more: String..., ranks: Int) throws -> [Double] {
+      try SmallRun(
+        [
+          "data.path=\(file.path)", "data.carry=true", "sequence.length=20", "training.steps=6",
+          "model.mixer=gated_deltanet",
+        ] + more
+      ).train(ranks: ranks)[0].losses
+    }
+    let whole = try losses(ranks: 1)
+    let parts = try losses(
+      "sequence.segments=4", "sequence.carry_bytes=\(carryBytes)", ranks: ranks)
+    #expect(greatestDifference(parts, whole) < 1e-6)
+  }
+}
