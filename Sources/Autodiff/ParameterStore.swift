@@ -11,10 +11,17 @@ public protocol ParameterStore: AnyObject {
   func acquire(region: Int, gradients: Bool) throws
   /// Allows the weights of a region to go.
   func release(region: Int) throws
+  /// Allows the weights of a region that will be acquired soon to be fetched meanwhile.
+  func prefetch(region: Int) throws
   /// The weights of a parameter of an acquired region.
   func value(_ parameter: Parameter) -> UnsafeMutablePointer<Float>
   /// The gradient sums of a parameter of a region acquired with its gradients; ops add to them.
   func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float>
+}
+
+extension ParameterStore {
+  /// Nothing has to be fetched.
+  public func prefetch(region: Int) {}
 }
 
 /// All weights and all gradients, each in one flat buffer.

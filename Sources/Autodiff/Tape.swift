@@ -4,8 +4,8 @@ import Tensors
 /// Records the ops of a forward pass and runs their backward twins in reverse.
 ///
 /// The tape is divided into regions, one a block (and one each for embedding and head). Entering and leaving
-/// a region acquires and releases its weights; a region may be recomputed instead of remembered; and when
-/// nothing can add to a region's gradients any more, `regionCompleted` hears of it.
+/// a region, in either pass, acquires and releases its weights; a region may be recomputed instead of
+/// remembered; and when nothing can add to a region's gradients any more, `regionCompleted` hears of it.
 public final class Tape {
   /// Memory, threads, figures and the poll.
   public let workspace: Workspace
@@ -22,6 +22,7 @@ public final class Tape {
   private enum Operation {
     case twin(output: Variable, backward: (Tensor) throws -> Void)
     case regionStart([Int])
+    case regionEnd([Int])
   }
 
   /// Makes an empty tape.
@@ -59,12 +60,15 @@ public final class Tape {
   ///   - region: The parameter region that the part belongs to.
   ///   - borrowing: Other regions whose weights it reads (tied weights).
   ///   - recompute: Whether to remember the input only and run `body` again in the backward pass.
+  ///   - formsGradients: Whether ops of it add to gradients of weights already in the forward pass, as the
+  ///     cross-entropy does: it then stays acquired, with its gradients, until the backward pass has left it.
   public func region(
-    _ region: Int, borrowing: [Int] = [], recompute: Bool, input: Variable?,
-    _ body: @escaping (Variable?) throws -> Variable
+    _ region: Int, borrowing: [Int] = [], recompute: Bool, formsGradients: Bool = false,
+    input: Variable?, _ body: @escaping (Variable?) throws -> Variable
   ) throws -> Variable {
     let read = [region] + borrowing
-    try acquire(read, gradients: isRecording && !recompute)
+    let staysAcquired = isRecording && formsGradients && !recompute
+    try acquire(read, gradients: staysAcquired)
     let output: Variable
     if isRecording && recompute {
       isRecording = false
@@ -92,7 +96,8 @@ public final class Tape {
         operations.append(.regionStart(read))
       }
       output = try body(input)
-      if !isRecording { try release(read) }
+      if !staysAcquired { try release(read) }
+      if isRecording && !staysAcquired { operations.append(.regionEnd(read)) }
     }
     return output
   }
@@ -106,6 +111,8 @@ public final class Tape {
       case .twin(let output, let backward):
         if let gradient = output.takeGradient() { try backward(gradient) }
         try workspace.poll()
+      case .regionEnd(let read):
+        try acquire(read, gradients: true)
       case .regionStart(let read):
         try finish(read)
       }
@@ -114,6 +121,9 @@ public final class Tape {
 
   private func acquire(_ regions: [Int], gradients: Bool) throws {
     for region in regions { try parameters.acquire(region: region, gradients: gradients) }
+    // The region after this one in the pass: forward upwards, backward downwards.
+    let next = regions[0] + (gradients ? -1 : 1)
+    if parameters.table.regions.indices.contains(next) { try parameters.prefetch(region: next) }
   }
 
   private func release(_ regions: [Int]) throws {

@@ -53,16 +53,36 @@ public struct ModelFolder {
     }
   }
 
-  /// Reads all weights into a store.
-  public func read(into store: any ParameterStore) throws {
+  /// Reads all weights.
+  public func read(into store: WholeParameters) throws {
+    try read(0..<model.table.count, into: store.values.pointer)
+  }
+
+  /// Reads the weights of a range of the parameters' index space.
+  ///
+  /// - Parameter numbers: Room for them.
+  public func read(_ range: Range<Int>, into numbers: UnsafeMutablePointer<Float>) throws {
+    try Self.forEachPiece(of: model) { tensor, offset, part in
+      let wanted = part.clamped(to: range)
+      guard !wanted.isEmpty else { return }
+      let first = offset + wanted.lowerBound - part.lowerBound
+      try source.readFloats(
+        tensor.name, elements: first..<first + wanted.count,
+        into: numbers + wanted.lowerBound - range.lowerBound)
+    }
+  }
+
+  /// Goes through the parameters of all tensors in the order of the file: each with its tensor, where it begins
+  /// in the tensor, and its range in the index space.
+  private static func forEachPiece(
+    of model: LanguageModel, _ body: (WeightTensor, Int, Range<Int>) throws -> Void
+  ) throws {
     for tensor in model.tensors {
       var offset = 0
       for part in tensor.parts {
-        let count = model.table[part].shape.count
-        try source.readFloats(
-          tensor.name, elements: offset..<offset + count,
-          into: store.value(part))
-        offset += count
+        let range = model.table[part].range
+        try body(tensor, offset, range)
+        offset += range.count
       }
     }
   }
@@ -71,10 +91,11 @@ public struct ModelFolder {
   ///
   /// - Parameters:
   ///   - extra: Keys of an earlier `config.json` that are kept where this program has none of its own.
-  ///   - values: The numbers of a parameter.
+  ///   - weights: Calls the function that it gets with all weights, range by range of the parameters' index
+  ///     space, ascending.
   public static func write(
     _ model: LanguageModel, to path: String, keeping extra: JSONValue? = nil,
-    values: (Parameter) throws -> UnsafePointer<Float>
+    weights: ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void
   ) throws {
     let folder = try AtomicFolder(destination: path)
     var keys = extra?.object ?? [:]
@@ -87,13 +108,15 @@ public struct ModelFolder {
       tensors: model.tensors.map {
         TensorDescription($0.name, shape: $0.shape.dimensions)
       })
-    for tensor in model.tensors {
-      var offset = 0
-      for part in tensor.parts {
-        let count = model.table[part].shape.count
+    try weights { range, numbers in
+      try forEachPiece(of: model) { tensor, offset, part in
+        let here = part.clamped(to: range)
+        guard !here.isEmpty else { return }
         try writer.write(
-          tensor.name, UnsafeBufferPointer(start: try values(part), count: count), at: offset)
-        offset += count
+          tensor.name,
+          UnsafeBufferPointer(
+            start: numbers + here.lowerBound - range.lowerBound, count: here.count),
+          at: offset + here.lowerBound - part.lowerBound)
       }
     }
     try writer.finish()

@@ -20,75 +20,98 @@ public struct TrainingState: Sendable, Equatable {
     (self.step, self.seed, self.version) = (step, seed, version)
   }
 
-  /// Three flat buffers in the parameters' index space.
-  public struct Numbers: @unchecked Sendable {
-    /// Weights, means and squares.
-    public let weights, means, squares: UnsafeMutablePointer<Float>
+  /// The numbers of which a checkpoint has one for each element of the parameters' index space.
+  public enum Kind: String, CaseIterable, Sendable {
+    /// The weights.
+    case weight
+    /// The means of gradients.
+    case mean
+    /// The means of squared gradients.
+    case square
 
-    /// Names the buffers.
-    public init(
-      weights: UnsafeMutablePointer<Float>, means: UnsafeMutablePointer<Float>,
-      squares: UnsafeMutablePointer<Float>
-    ) {
-      (self.weights, self.means, self.squares) = (weights, means, squares)
-    }
-
-    var kinds: [(prefix: String, base: UnsafeMutablePointer<Float>)] {
-      [("weight.", weights), ("mean.", means), ("square.", squares)]
-    }
+    func name(_ entry: ParameterTable.Entry) -> String { rawValue + "." + entry.name }
   }
 
-  /// Writes a checkpoint below `folder`, and deletes all but the latest `keep` (0: none is deleted).
-  ///
-  /// - Returns: The checkpoint's folder.
-  @discardableResult
-  public func write(
-    _ numbers: Numbers, table: ParameterTable, below folder: String, keep: Int
-  ) throws -> String {
-    let path = folder + "/" + Self.name(step)
-    try FileManager.default.createDirectory(
-      atPath: folder, withIntermediateDirectories: true)
-    let atomic = try AtomicFolder(destination: path)
-    let keys: JSONValue = [
-      "step": .integer(step), "seed": .integer(seed), "version": .string(version),
-    ]
-    try AtomicFile.write(keys.encoded, to: atomic.path + "/state.json")
-    let writer = try SafetensorsWriter(
-      path: atomic.path + "/state.safetensors",
-      tensors: numbers.kinds.flatMap { kind in
-        table.entries.map { TensorDescription(kind.prefix + $0.name, shape: $0.shape.dimensions) }
-      })
-    for (prefix, base) in numbers.kinds {
-      for entry in table.entries {
+  /// A checkpoint that is being written, piece by piece, below a run's folder.
+  public final class Writer {
+    private let state: TrainingState
+    private let table: ParameterTable
+    private let below: String
+    private let folder: AtomicFolder
+    private let writer: SafetensorsWriter
+
+    /// Begins a checkpoint, which appears under its name only when it is complete.
+    public init(_ state: TrainingState, table: ParameterTable, below folder: String) throws {
+      (self.state, self.table, below) = (state, table, folder)
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      self.folder = try AtomicFolder(destination: folder + "/" + TrainingState.name(state.step))
+      let keys: JSONValue = [
+        "step": .integer(state.step), "seed": .integer(state.seed),
+        "version": .string(state.version),
+      ]
+      try AtomicFile.write(keys.encoded, to: self.folder.path + "/state.json")
+      writer = try SafetensorsWriter(
+        path: self.folder.path + "/state.safetensors",
+        tensors: Kind.allCases.flatMap { kind in
+          table.entries.map { TensorDescription(kind.name($0), shape: $0.shape.dimensions) }
+        })
+    }
+
+    /// Writes the numbers of a range of the index space; each is to be written once, in any order.
+    public func write(_ kind: Kind, _ range: Range<Int>, _ numbers: UnsafePointer<Float>) throws {
+      for (entry, part) in table.pieces(of: range) {
         try writer.write(
-          prefix + entry.name,
-          UnsafeBufferPointer(start: base + entry.range.lowerBound, count: entry.range.count))
+          kind.name(entry),
+          UnsafeBufferPointer(
+            start: numbers + part.lowerBound - range.lowerBound, count: part.count),
+          at: part.lowerBound - entry.range.lowerBound)
       }
     }
-    try writer.finish()
-    try atomic.commit()
-    if keep > 0 {
-      for old in Self.steps(below: folder).dropLast(keep) {
-        try? FileManager.default.removeItem(atPath: folder + "/" + Self.name(old))
+
+    /// Completes the checkpoint, and deletes all but the latest `keep` (0: none is deleted).
+    ///
+    /// - Returns: The checkpoint's folder.
+    public func finish(keep: Int) throws -> String {
+      try writer.finish()
+      try folder.commit()
+      if keep > 0 {
+        for old in TrainingState.steps(below: below).dropLast(keep) {
+          try? FileManager.default.removeItem(atPath: below + "/" + TrainingState.name(old))
+        }
       }
+      return below + "/" + TrainingState.name(state.step)
     }
-    return path
   }
 
-  /// Reads a checkpoint into buffers of the same model.
+  /// Where the numbers of a range of the index space are to be read to.
+  public struct Place {
+    /// Which numbers.
+    public let kind: Kind
+    /// Of which parameters.
+    public let range: Range<Int>
+    /// Room for them.
+    public let numbers: UnsafeMutablePointer<Float>
+
+    /// Names a place.
+    public init(_ kind: Kind, _ range: Range<Int>, _ numbers: UnsafeMutablePointer<Float>) {
+      (self.kind, self.range, self.numbers) = (kind, range, numbers)
+    }
+  }
+
+  /// Reads parts of a checkpoint of the same model.
   ///
   /// - Throws: `CheckpointError` that lists every missing tensor and wrong shape.
   public static func read(
-    _ path: String, table: ParameterTable, into numbers: Numbers
+    _ path: String, table: ParameterTable, into places: [Place]
   ) throws -> TrainingState {
     let json = try JSONValue(file: path + "/state.json")
     guard let step = json["step"]?.integer, let seed = json["seed"]?.integer else {
       throw CheckpointError.damaged(path: path + "/state.json", reason: "it has no step or seed")
     }
     let file = try SafetensorsFile(path: path + "/state.safetensors")
-    let wrong = numbers.kinds.flatMap { kind in
+    let wrong = Kind.allCases.flatMap { kind in
       table.entries.compactMap { entry -> String? in
-        let name = kind.prefix + entry.name
+        let name = kind.name(entry)
         guard let found = file.tensor(name) else { return "\(name) is missing" }
         return found.shape == entry.shape.dimensions
           ? nil : "\(name) is \(found.shape) but the model's is \(entry.shape)"
@@ -98,10 +121,12 @@ public struct TrainingState: Sendable, Equatable {
       throw CheckpointError.damaged(
         path: path, reason: "it does not fit this model: " + wrong.joined(separator: ", "))
     }
-    for (prefix, base) in numbers.kinds {
-      for entry in table.entries {
+    for place in places {
+      for (entry, part) in table.pieces(of: place.range) {
+        let first = part.lowerBound - entry.range.lowerBound
         try file.readFloats(
-          prefix + entry.name, elements: nil, into: base + entry.range.lowerBound)
+          place.kind.name(entry), elements: first..<first + part.count,
+          into: place.numbers + part.lowerBound - place.range.lowerBound)
       }
     }
     return TrainingState(step: step, seed: seed, version: json["version"]?.string ?? "")

@@ -1,106 +1,158 @@
-import Autodiff
 import Measurement
 import MessagePassing
 import Tensors
 
-/// Sums the gradients of all ranks that hold the same weights, while the backward pass still runs.
+/// Sums gradients of all ranks that hold the same weights, while the backward pass still runs.
 ///
-/// Concretely: the flat gradient buffer is cut into buckets of whole regions, last region first; a bucket's
-/// all-reduce is posted the moment the tape says that its regions are complete, in the same order on every
-/// rank, and driven by the workspace's poll.
+/// Concretely: a unit is cut over its owners, one a rank. Every rank sends each owner its part; the owner adds
+/// up the ranks' parts in one order (`RankSum`) and, where everybody wants everything, sends the sum to all.
+/// Messages go directly, in buckets: a bucket is a slice of every owner's part. A few buckets are under way
+/// at once, in the same order on every rank, driven by the workspace's poll; no rank waits for a chain of
+/// others, as in a ring.
 ///
 /// - Source: the bucketing of PyTorch DDP (Li et al., VLDB 2020).
-public final class GradientReducer {
-  private let store: WholeParameters
-  private let group: any Communicator
-  private let counters: Counters
-  private let bucketBytes: Int
-  private var open: Range<Int>?
-  private var posted: [Bucket] = []
-  private var reduced = 0
+final class GradientReducer {
+  /// A unit to be summed.
+  final class Job {
+    /// The unit's first gradient.
+    let gradients: UnsafeMutablePointer<Float>
+    /// Every rank's part, counted from the unit's first number.
+    let parts: [Range<Int>]
+    /// What happens to the sum.
+    let destination: Destination
+    /// The gradients' memory, where it is to go when the sum is complete.
+    private(set) var memory: Buffer?
+    /// Buckets that are not complete.
+    fileprivate(set) var open: Int
 
-  private final class Bucket {
-    private let range: Range<Int>
-    private var request: Request?
-
-    init(_ range: Range<Int>, _ request: consuming Request) {
-      self.range = range
-      self.request = consume request
+    enum Destination {
+      /// Every rank has it, in place.
+      case everywhere
+      /// Its owner has it, in place.
+      case owner
+      /// Its owner has it there, added to what is there if `adding`.
+      case place(UnsafeMutablePointer<Float>, adding: Bool)
     }
 
-    func test() throws -> Bool {
-      guard request != nil else { return true }
-      guard try request!.test() else { return false }
-      request = nil
-      return true
+    fileprivate init(
+      _ gradients: UnsafeMutablePointer<Float>, parts: [Range<Int>], destination: Destination,
+      memory: Buffer?, buckets: Int
+    ) {
+      (self.gradients, self.parts, self.destination) = (gradients, parts, destination)
+      (self.memory, open) = (memory, buckets)
     }
 
-    func wait(polling: () throws -> Void) throws {
-      guard let request = request.take() else { return }
-      try request.wait(
-        for: "the reduction of gradients \(range.lowerBound)..<\(range.upperBound)",
-        polling: polling)
+    fileprivate func closeBucket() {
+      open -= 1
+      if open == 0 { memory = nil }
     }
   }
 
-  /// Makes a reducer.
+  /// Buckets that are under way at once.
+  static let window = 4
+
+  private let group: any Communicator
+  private let workspace: Workspace
+  private let transport: GradientTransport
+  /// Numbers of a part in a bucket.
+  private let slice: Int
+  private var jobs: [Job] = []
+  private var waiting: [(job: Job, index: Int)] = []
+  private var active: [GradientBucket] = []
+  private var free: [GradientBucket.Room]
+  private var posted = 0
+
+  /// Makes a reducer, and takes room for the messages of the buckets under way.
   ///
   /// - Parameters:
-  ///   - group: The ranks that hold the same weights, on a communicator of their own.
-  ///   - bucketBytes: The least bytes worth a reduction of their own.
-  public init(
-    store: WholeParameters, group: any Communicator, counters: Counters, bucketBytes: Int
+  ///   - group: The ranks, more than one, on a communicator of their own.
+  ///   - bucketBytes: Gradients of a bucket, over all owners.
+  ///   - largestPart: The most numbers that a rank owns of any unit.
+  init(
+    group: any Communicator, workspace: Workspace, transport: GradientTransport, bucketBytes: Int,
+    largestPart: Int
   ) {
-    self.store = store
     self.group = group
-    self.counters = counters
-    self.bucketBytes = bucketBytes
-  }
-
-  /// Bytes that a rank sends for an all-reduce of `bytes` over `ranks`: `2 (P − 1) / P · bytes`, what an
-  /// all-reduce that wastes no bandwidth sends.
-  public static func bytesSent(reducing bytes: Int, ranks: Int) -> Int {
-    2 * (ranks - 1) * bytes / ranks
-  }
-
-  /// Takes note that a region's gradients are complete; regions come from the last to the first.
-  public func complete(region: Int) throws {
-    let range = store.table.regions[region].range
-    let bucket =
-      open.map {
-        precondition(
-          range.upperBound == $0.lowerBound, "region \(region) at \(range) does not precede \($0)")
-        return range.lowerBound..<$0.upperBound
-      } ?? range
-    open = bucket
-    if 4 * bucket.count >= bucketBytes || bucket.lowerBound == 0 { try post() }
-  }
-
-  /// Lets reductions under way progress.
-  public func poll() throws {
-    while let first = posted.first, try first.test() { posted.removeFirst() }
-  }
-
-  /// Waits for all buckets of this step.
-  public func finish(polling: () throws -> Void) throws {
-    if open != nil { try post() }
-    precondition(
-      reduced == store.table.count, "\(reduced) of \(store.table.count) gradients were complete")
-    try counters.measure(.reduce) {
-      for bucket in posted { try bucket.wait(polling: polling) }
+    self.workspace = workspace
+    self.transport = transport
+    slice = max(1, min(largestPart, max(256, bucketBytes / 4 / group.size)))
+    let slice = slice
+    free = (0..<Self.window).map { _ in
+      GradientBucket.Room(
+        slice: slice, ranks: group.size, transport: transport, pool: workspace.pool)
     }
-    posted = []
-    reduced = 0
   }
 
-  private func post() throws {
-    guard let range = open, let gradients = store.gradients else { return }
-    open = nil
-    reduced += range.count
-    guard group.size > 1, !range.isEmpty else { return }
-    let buffer = UnsafeMutableBufferPointer(
-      start: gradients.pointer + range.lowerBound, count: range.count)
-    posted.append(Bucket(range, try group.allReduce(buffer, .sum)))
-    counters.gradientBytesSent += Self.bytesSent(reducing: 4 * range.count, ranks: group.size)
+  /// Begins the sum of a unit; all ranks call this for the same units in the same order.
+  ///
+  /// - Parameters:
+  ///   - gradients: The unit's first gradient; all stay as they are until the sum is complete.
+  ///   - memory: What to let go of when the sum is complete.
+  func reduce(
+    _ gradients: UnsafeMutablePointer<Float>, parts: [Range<Int>],
+    into destination: Job.Destination,
+    memory: Buffer? = nil
+  ) throws {
+    let longest = parts.map(\.count).max() ?? 0
+    guard longest > 0 else { return }
+    let buckets = (longest + slice - 1) / slice
+    let job = Job(
+      gradients, parts: parts, destination: destination, memory: memory, buckets: buckets)
+    jobs.append(job)
+    waiting += (0..<buckets).map { (job, $0) }
+    workspace.counters.beginTransfer()
+    try start()
+  }
+
+  /// Lets sums under way progress.
+  ///
+  /// A rehearsal's sums progress only where somebody waits for them: that needs the most memory.
+  func poll() throws {
+    guard !active.isEmpty, !workspace.isRehearsal else { return }
+    try advance()
+  }
+
+  /// Waits until at most `limit` units are being summed.
+  func wait(untilAtMost limit: Int, polling: () throws -> Void) throws {
+    guard jobs.count > limit else { return }
+    try workspace.counters.awaitTransfer {
+      while jobs.count > limit {
+        guard let first = active.first else { preconditionFailure("sums without a bucket") }
+        try first.wait(polling: polling)
+        try advance()
+      }
+    }
+  }
+
+  private func advance() throws {
+    var isFirstUnsummed = true
+    for bucket in active where !bucket.isComplete {
+      // Sums are formed in the order of the buckets, so that what is added to earlier sums has one order too.
+      try bucket.advance(maySum: isFirstUnsummed)
+      isFirstUnsummed = isFirstUnsummed && bucket.isSummed
+    }
+    active.removeAll { bucket in
+      guard bucket.isComplete else { return false }
+      free.append(bucket.room)
+      bucket.job.closeBucket()
+      return true
+    }
+    let open = jobs.count
+    jobs.removeAll { $0.open == 0 }
+    for _ in jobs.count..<open { workspace.counters.endTransfer() }
+    try start()
+  }
+
+  /// Begins as many buckets as there is room for.
+  private func start() throws {
+    while active.count < Self.window, !waiting.isEmpty {
+      let (job, index) = waiting.removeFirst()
+      let bucket = GradientBucket(
+        job, index: index, slice: slice, number: posted, room: free.removeLast(), group: group,
+        workspace: workspace, transport: transport)
+      posted += 1
+      try bucket.begin()
+      active.append(bucket)
+    }
   }
 }

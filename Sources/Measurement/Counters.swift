@@ -54,6 +54,12 @@ public final class Counters: @unchecked Sendable {
   public var haloBytesSent = 0
   /// Bytes of gradients sent for their reduction.
   public var gradientBytesSent = 0
+  /// Bytes of sharded weights sent to other ranks.
+  public var weightBytesSent = 0
+  /// Seconds in which sums of gradients or gathers of sharded weights were under way.
+  public private(set) var transferSeconds = 0.0
+  /// Seconds of these that the rank spent waiting for them.
+  public private(set) var transferWaitSeconds = 0.0
   /// Where spans are recorded, if a trace was asked for.
   public var trace: Trace?
 
@@ -61,6 +67,7 @@ public final class Counters: @unchecked Sendable {
   private var open: [(part: Part, started: UInt64)] = []
   private var current = Part.other
   private var since = Clock.nanoseconds
+  private var transfers = (open: 0, since: UInt64(0))
 
   /// Makes counters that stand at zero.
   public init() {}
@@ -94,6 +101,26 @@ public final class Counters: @unchecked Sendable {
     since = now
   }
 
+  /// Notes that a sum of gradients, or a gather of weights, is under way from now on.
+  public func beginTransfer() {
+    if transfers.open == 0 { transfers.since = Clock.nanoseconds }
+    transfers.open += 1
+  }
+
+  /// Notes that one of them has ended.
+  public func endTransfer() {
+    transfers.open -= 1
+    guard transfers.open == 0 else { return }
+    transferSeconds += Double(Clock.nanoseconds - transfers.since) * 1e-9
+  }
+
+  /// Runs `body`, which waits for one of them.
+  public func awaitTransfer<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure) {
+    let started = Clock.nanoseconds
+    try measure(.reduce, body)
+    transferWaitSeconds += Double(Clock.nanoseconds - started) * 1e-9
+  }
+
   /// Runs `body` as a span of the trace, if there is one; it goes to no account of its own.
   @inline(__always)
   public func mark<Result, Failure: Error>(
@@ -121,5 +148,9 @@ public final class Counters: @unchecked Sendable {
     stateBytesSent = 0
     haloBytesSent = 0
     gradientBytesSent = 0
+    weightBytesSent = 0
+    transferSeconds = 0
+    transferWaitSeconds = 0
+    transfers.since = since
   }
 }

@@ -10,6 +10,12 @@ public struct ParallelSection: ConfigurationSection, Equatable {
   public var exchange: String
   /// How keys and values of attention to all tokens cross ranks.
   public var attention: String
+  /// What of the weights' memory is cut over the ranks.
+  public var sharding: Sharding
+  /// Least bytes of gradients that are worth a reduction of their own.
+  public var bucketBytes: Int
+  /// How gradients travel.
+  public var transport: GradientTransport
 
   /// The keys of `parallel`.
   public static let schema = SectionSchema(
@@ -24,6 +30,15 @@ public struct ParallelSection: ConfigurationSection, Equatable {
       .choice(
         "attention", "gather", of: ["gather", "ring"],
         "How keys and values of attention without a window cross ranks."),
+      .choice(
+        "sharding", "none", of: Sharding.allCases.map(\.rawValue),
+        "What is cut over all ranks: the optimizer's moments, gradients too, or weights too."),
+      .integer(
+        "bucket_bytes", 4 << 20, from: 1, unit: "bytes",
+        "Gradients that are summed over ranks at once."),
+      .choice(
+        "transport", "fp32", of: GradientTransport.allCases.map(\.rawValue),
+        "How gradients travel; bf16 halves the bytes, and sums stay in fp32."),
     ])
 
   /// Reads the section.
@@ -32,6 +47,10 @@ public struct ParallelSection: ConfigurationSection, Equatable {
     data = values.integer("data")
     exchange = values.string("exchange")
     attention = values.string("attention")
+    // The schema allows no other text.
+    sharding = Sharding(rawValue: values.string("sharding"))!
+    bucketBytes = values.integer("bucket_bytes")
+    transport = GradientTransport(rawValue: values.string("transport"))!
   }
 
   /// The grid for a number of ranks.
@@ -41,4 +60,26 @@ public struct ParallelSection: ConfigurationSection, Equatable {
   public func grid(ranks: Int) throws(MessagePassingError) -> GridShape {
     try GridShape(ranks: ranks, sequence: sequence, data: data)
   }
+}
+
+/// What of the weights' memory is cut over the ranks, each part kept by one of them.
+///
+/// - Source: Rajbhandari et al., "ZeRO" (arXiv 1910.02054): stages 0 to 3.
+public enum Sharding: String, Sendable, CaseIterable {
+  /// Every rank has everything.
+  case none
+  /// The optimizer's moments.
+  case optimizer
+  /// Moments and gradients.
+  case gradients
+  /// Moments, gradients and weights.
+  case parameters
+}
+
+/// In what form gradients travel between ranks; they are always summed in fp32.
+public enum GradientTransport: String, Sendable, CaseIterable {
+  /// As they are.
+  case fp32
+  /// Rounded to bfloat16, half the bytes.
+  case bf16
 }

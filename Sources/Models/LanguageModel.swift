@@ -88,7 +88,9 @@ public struct LanguageModel: Sendable {
     }
     var result: HeadResult?
     let tied = head == embedding ? [regions.embedding] : []
-    let loss = try tape.region(regions.head, borrowing: tied, recompute: false, input: x) { x in
+    let loss = try tape.region(
+      regions.head, borrowing: tied, recompute: false, formsGradients: true, input: x
+    ) { x in
       let (loss, seen) = try tape.crossEntropy(
         norm(x!, tape: tape), head, targets: targets, logits: logits)
       result = seen

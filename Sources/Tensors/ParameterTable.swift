@@ -93,6 +93,13 @@ public struct ParameterTable: Sendable {
   /// One parameter's entry.
   public subscript(_ parameter: Parameter) -> Entry { entries[parameter.index] }
 
+  /// The parameters that a range of the index space touches, each with the part of its range that lies there.
+  public func pieces(of range: Range<Int>) -> [(entry: Entry, range: Range<Int>)] {
+    entries.compactMap { entry in
+      entry.range.overlaps(range) ? (entry, entry.range.clamped(to: range)) : nil
+    }
+  }
+
   /// The parameter of that name.
   public func parameter(named name: String) -> Parameter? {
     entries.firstIndex { $0.name == name }.map(Parameter.init)
@@ -105,8 +112,8 @@ public struct ParameterTable: Sendable {
     _ range: Range<Int>, seed: UInt64, into destination: UnsafeMutablePointer<Float>
   ) {
     let random = Random(seed: seed, purpose: 0x1417)
-    for entry in entries where entry.range.overlaps(range) {
-      for index in entry.range.clamped(to: range) {
+    for (entry, part) in pieces(of: range) {
+      for index in part {
         let local = index - entry.range.lowerBound
         let value: Double =
           switch entry.initialization {

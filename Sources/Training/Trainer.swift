@@ -86,7 +86,7 @@ final class TrainingSession {
     if let path = try Self.resumePath(configuration, folder: folder, world: communicator) {
       done = try Self.resume(path, run)
     } else if let model = setup.folder {
-      try model.read(into: run.store)
+      try run.readWeights(model)
     } else {
       run.initializeWeights()
     }
@@ -206,22 +206,24 @@ final class TrainingSession {
   }
 
   private func checkpoint() throws {
-    guard let desk else { return }
     let started = ProcessInfo.processInfo.systemUptime
     let state = TrainingState(
       step: done, seed: configuration.training.seed, version: Release.version)
-    let path = try state.write(
-      Self.numbers(run), table: run.model.table, below: desk.folder.checkpointsPath,
-      keep: configuration.checkpoint.keep)
+    let writer = try desk.map {
+      try TrainingState.Writer(state, table: run.model.table, below: $0.folder.checkpointsPath)
+    }
+    try run.write(to: writer)
+    guard let desk, let writer else { return }
+    let path = try writer.finish(keep: configuration.checkpoint.keep)
     let seconds = ProcessInfo.processInfo.systemUptime - started
     try desk.log.checkpoint(step: done, path: path, seconds: seconds)
     desk.console.checkpoint(step: done, path: path, seconds: seconds)
   }
 
   private func writeModel() throws {
-    guard let desk else { return }
+    guard let desk else { return try run.store.collect(.weights) { _, _ in } }
     try ModelFolder.write(run.model, to: desk.folder.modelPath, keeping: extraKeys) {
-      UnsafePointer(run.store.value($0))
+      try run.store.collect(.weights, $0)
     }
   }
 
@@ -258,7 +260,7 @@ final class TrainingSession {
   }
 
   private static func resume(_ path: String, _ run: TrainingRun) throws -> Int {
-    let state = try TrainingState.read(path, table: run.model.table, into: numbers(run))
+    let state = try run.read(path)
     let seed = run.configuration.training.seed
     guard state.seed == seed else {
       throw CheckpointError.unsupported(
@@ -267,11 +269,5 @@ final class TrainingSession {
           "its run has the seed \(state.seed), this one \(seed); set training.seed=\(state.seed)")
     }
     return state.step
-  }
-
-  private static func numbers(_ run: TrainingRun) -> TrainingState.Numbers {
-    TrainingState.Numbers(
-      weights: run.store.values.pointer, means: run.optimizer.mean.pointer,
-      squares: run.optimizer.square.pointer)
   }
 }

@@ -5,52 +5,28 @@ import Tensors
 /// A message that is awaited, with the memory it arrives in.
 final class Incoming {
   let message: Tensor
-  private var request: Request?
+  private let request: HeldRequest
 
   init(message: Tensor, request: consuming Request) {
     self.message = message
-    self.request = consume request
+    self.request = HeldRequest(request)
   }
 
   /// Whether it has arrived.
-  func test() throws -> Bool {
-    guard request != nil else { return true }
-    guard try request!.test() else { return false }
-    request = nil
-    return true
-  }
+  func test() throws -> Bool { try request.test() }
 
   /// Waits until it has arrived.
   func wait(for purpose: String, polling: () throws -> Void) throws {
-    guard let request = request.take() else { return }
     try request.wait(for: purpose, polling: polling)
   }
 }
 
 /// Messages that are leaving, each with the memory it leaves from.
 final class Outbox {
-  private final class Outgoing {
+  private struct Outgoing {
     let message: Tensor
-    private let destination: Int
-    private var request: Request?
-
-    init(message: Tensor, destination: Int, request: consuming Request) {
-      self.message = message
-      self.destination = destination
-      self.request = consume request
-    }
-
-    func test() throws -> Bool {
-      guard request != nil else { return true }
-      guard try request!.test() else { return false }
-      request = nil
-      return true
-    }
-
-    func wait() throws {
-      guard let request = request.take() else { return }
-      try request.wait(for: "the departure of a message to rank \(destination)", polling: {})
-    }
+    let destination: Int
+    let request: HeldRequest
   }
 
   private var leaving: [Outgoing] = []
@@ -62,12 +38,13 @@ final class Outbox {
     let request = try group.send(
       UnsafeRawBufferPointer(start: message.pointer, count: 4 * message.count), to: destination,
       tag: tag)
-    leaving.append(Outgoing(message: message, destination: destination, request: request))
+    leaving.append(
+      Outgoing(message: message, destination: destination, request: HeldRequest(request)))
   }
 
   /// Lets go of what has left.
   func poll() throws {
-    try leaving.removeAll { try $0.test() }
+    try leaving.removeAll { try $0.request.test() }
   }
 
   /// Gives what was just sent a moment to leave, so that a neighbour who waits for it has it before this
@@ -79,7 +56,9 @@ final class Outbox {
 
   /// Waits until everything has left.
   func drain() throws {
-    for message in leaving { try message.wait() }
+    for one in leaving {
+      try one.request.wait(for: "the departure of a message to rank \(one.destination)")
+    }
     leaving = []
   }
 }

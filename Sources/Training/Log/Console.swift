@@ -41,7 +41,8 @@ public final class Console {
     let remaining = mean * Double(all - done)
     if isFirst || done == all || done % configuration.log.every == 0 {
       let table = StepTable(
-        steps: all, peak: event?.worldPeak, hasRecall: event?.recallChance != nil)
+        steps: all, peak: event?.worldPeak, hasRecall: event?.recallChance != nil,
+        hasReduction: report.ranks.count > 1)
       if linesSinceHeading.map({ $0 >= 60 }) ?? true {
         print(table.heading)
         linesSinceHeading = 0

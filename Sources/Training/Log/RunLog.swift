@@ -83,6 +83,9 @@ public final class RunLog {
     line.set("state_bytes_sent", ranks.map(\.stateBytesSent))
     line.set("halo_bytes_sent", ranks.map(\.haloBytesSent))
     line.set("gradient_bytes_sent", ranks.map(\.gradientBytesSent))
+    line.set("weight_bytes_sent", ranks.map(\.weightBytesSent))
+    line.set("reduction_seconds", ranks.map(\.transferSeconds))
+    line.set("reduction_hidden", report.hiddenShare)
     line.set("peak_memory_bytes", ranks.map(\.peakMemoryBytes))
     try write(line)
   }

@@ -5,6 +5,7 @@ struct StepTable: Sendable {
   private let steps: Int
   private let peak: Double?
   private let hasRecall: Bool
+  private let hasReduction: Bool
 
   /// A table for a run.
   ///
@@ -12,7 +13,9 @@ struct StepTable: Sendable {
   ///   - steps: Steps of the whole run.
   ///   - peak: What all threads could reach by matrix products alone, in GFLOP/s; nil if not known.
   ///   - hasRecall: Whether steps report answers of the recall task.
-  init(steps: Int, peak: Double?, hasRecall: Bool) {
+  ///   - hasReduction: Whether gradients are summed over ranks.
+  init(steps: Int, peak: Double?, hasRecall: Bool, hasReduction: Bool) {
+    self.hasReduction = hasReduction
     self.steps = steps
     self.peak = peak
     self.hasRecall = hasRecall
@@ -41,18 +44,22 @@ struct StepTable: Sendable {
       pace.gigaflops < 1000 ? Human.digits(pace.gigaflops) : Human.count(pace.gigaflops),
       Human.percent(peak.map { pace.gigaflops / $0 }, decimals: 0),
       Human.percent(pace.waitShare, decimals: 0),
+    ]
+    if hasReduction { cells.append(Human.percent(pace.hiddenShare, decimals: 0)) }
+    cells += [
       Human.bytes(report.ranks.map(\.peakMemoryBytes).max() ?? 0), Human.duration(remaining),
     ]
     return row(cells)
   }
 
   private var columns: [(name: String, width: Int)] {
-    [("step", max(5, 2 * "\(steps)".count + 1)), ("loss", 8)]
-      + (hasRecall ? [("inside", 7), ("cross", 7)] : [])
-      + [
-        ("grad", 9), ("rate", 9), ("tok/s", 6), ("GFLOP/s", 8), ("peak", 5), ("wait", 5),
-        ("memory", 9), ("left", 8),
-      ]
+    var columns = [("step", max(5, 2 * "\(steps)".count + 1)), ("loss", 8)]
+    if hasRecall { columns += [("inside", 7), ("cross", 7)] }
+    columns += [
+      ("grad", 9), ("rate", 9), ("tok/s", 6), ("GFLOP/s", 8), ("peak", 5), ("wait", 5),
+    ]
+    if hasReduction { columns.append(("hid", 5)) }
+    return columns + [("memory", 9), ("left", 8)]
   }
 
   private func row(_ cells: [String]) -> String {
@@ -68,6 +75,8 @@ struct Pace: Sendable {
   private var tokens = 0
   private var operations = 0.0
   private var waiting = 0.0
+  private var reducing = 0.0
+  private var hidden = 0.0
   private(set) var seconds = 0.0
 
   /// Adds a step.
@@ -76,6 +85,9 @@ struct Pace: Sendable {
     operations += report.operations
     waiting += report.waitShare * report.seconds
     seconds += report.seconds
+    let reduction = report.ranks.reduce(0) { $0 + $1.transferSeconds }
+    reducing += reduction
+    hidden += (report.hiddenShare ?? 0) * reduction
   }
 
   /// Tokens a second over the whole world.
@@ -84,4 +96,6 @@ struct Pace: Sendable {
   var gigaflops: Double { operations / seconds * 1e-9 }
   /// The ranks' mean share of the time spent waiting for states.
   var waitShare: Double { waiting / seconds }
+  /// The share of the time of sums of gradients in which ranks did not wait for them.
+  var hiddenShare: Double? { reducing > 0 ? hidden / reducing : nil }
 }

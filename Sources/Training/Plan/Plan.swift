@@ -117,6 +117,9 @@ public struct Plan {
     lines.append(heading("states", rehearsals.map { Human.grouped($0.stateBytes) }))
     lines.append(heading("headers and halos", rehearsals.map { Human.grouped($0.haloBytes) }))
     lines.append(heading("gradients", rehearsals.map { Human.grouped($0.gradientBytes) }))
+    if configuration.parallel.sharding != .none {
+      lines.append(heading("weights", rehearsals.map { Human.grouped($0.weightBytes) }))
+    }
     return lines.joined(separator: "\n") + "\n"
   }
 

@@ -30,6 +30,8 @@ struct Rehearsal {
   let haloBytes: Int
   /// Bytes of gradients that it sends a step.
   let gradientBytes: Int
+  /// Bytes of sharded weights that it sends a step.
+  let weightBytes: Int
 
   /// Rehearses until the state is steady: two steps, or one of several segments.
   init(
@@ -58,5 +60,6 @@ struct Rehearsal {
     stateBytes = workspace.counters.stateBytesSent
     haloBytes = workspace.counters.haloBytesSent
     gradientBytes = workspace.counters.gradientBytesSent
+    weightBytes = workspace.counters.weightBytesSent
   }
 }

@@ -1,12 +1,12 @@
-import Autodiff
+import DataParallel
 import Optimizers
 import Tensors
 
-/// AdamW over all parameters, with its moments and its schedule.
+/// AdamW over the parameters that this rank updates, with its moments and its schedule.
 public final class FlatOptimizer {
   /// The learning rate of each step.
   public let schedule: LearningRateSchedule
-  /// The mean of gradients, in the table's index space.
+  /// The mean of gradients of the parts that this rank updates, one after another.
   public let mean: Buffer
   /// The mean of squared gradients.
   public let square: Buffer
@@ -15,7 +15,9 @@ public final class FlatOptimizer {
   private let clip: Double
 
   /// Makes an optimizer with moments of zero.
-  public init(_ configuration: RunConfiguration, table: ParameterTable, workspace: Workspace) {
+  public init(_ configuration: RunConfiguration, store: ShardedParameters, workspace: Workspace) {
+    let table = store.table
+    let count = store.updated.reduce(0) { $0 + $1.range.count }
     let section = configuration.optimizer
     schedule = LearningRateSchedule(
       configuration.schedule, peak: section.learningRate, steps: configuration.training.steps)
@@ -24,37 +26,31 @@ public final class FlatOptimizer {
       table, factor: section.weightDecay, norms: section.decayNorms,
       embeddings: section.decayEmbeddings)
     clip = section.clip
-    mean = Buffer(count: table.count, pool: workspace.pool, kind: .optimizer)
-    square = Buffer(count: table.count, pool: workspace.pool, kind: .optimizer)
+    mean = Buffer(count: count, pool: workspace.pool, kind: .optimizer)
+    square = Buffer(count: count, pool: workspace.pool, kind: .optimizer)
     workspace.compute(.optimizer) {
-      mean.pointer.update(repeating: 0, count: table.count)
-      square.pointer.update(repeating: 0, count: table.count)
+      mean.pointer.update(repeating: 0, count: count)
+      square.pointer.update(repeating: 0, count: count)
     }
   }
 
-  /// The L2 norm of the gradient sums.
-  public func norm(_ gradients: UnsafePointer<Float>, count: Int, team: ThreadTeam) -> Double {
-    GradientNorm(
-      sumOfSquares: GradientNorm.sumOfSquares(gradients, count: count, team: team)
-    ).value
-  }
-
-  /// Updates all weights in one pass; scaling and clipping are part of it.
+  /// Updates the weights that this rank updates in one pass; scaling and clipping are part of it.
   ///
   /// - Parameters:
   ///   - step: Counted from 0.
   ///   - scale: What turns gradient sums into the gradient of the mean loss.
   ///   - norm: The gradient's norm after that.
   public func update(
-    _ store: WholeParameters, step: Int, scale: Double, norm: Double, team: ThreadTeam
+    _ store: ShardedParameters, step: Int, scale: Double, norm: Double, team: ThreadTeam
   ) {
-    guard let gradients = store.gradients else { preconditionFailure("no gradients to use") }
     let clipping = clip > 0 && norm > clip ? clip / norm : 1
-    rule.update(
-      AdamW.Slice(
-        range: 0..<store.table.count, weights: store.values.pointer,
-        gradients: UnsafePointer(gradients.pointer), mean: mean.pointer, square: square.pointer),
-      step: step + 1, learningRate: schedule.rate(at: step), decay: decay,
-      gradientScale: scale * clipping, team: team)
+    for part in store.updated {
+      rule.update(
+        AdamW.Slice(
+          range: part.range, weights: part.values, gradients: UnsafePointer(part.gradients),
+          mean: mean.pointer + part.offset, square: square.pointer + part.offset),
+        step: step + 1, learningRate: schedule.rate(at: step), decay: decay,
+        gradientScale: scale * clipping, team: team)
+    }
   }
 }

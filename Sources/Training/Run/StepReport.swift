@@ -15,8 +15,14 @@ public struct RankFigures: Sendable, Equatable {
   public var stateBytesSent = 0
   /// Bytes of headers and halos sent beside them.
   public var haloBytesSent = 0
+  /// Seconds in which sums of gradients or gathers of weights were under way.
+  public var transferSeconds = 0.0
+  /// Seconds of these that the rank waited for them.
+  public var transferWaitSeconds = 0.0
   /// Bytes of gradients sent for their reduction.
   public var gradientBytesSent = 0
+  /// Bytes of sharded weights sent.
+  public var weightBytesSent = 0
   /// The most memory the process ever had.
   public var peakMemoryBytes = 0
 
@@ -28,20 +34,28 @@ public struct RankFigures: Sendable, Equatable {
     dataSeconds = counters.seconds(.data)
     stateBytesSent = counters.stateBytesSent
     haloBytesSent = counters.haloBytesSent
+    transferSeconds = counters.transferSeconds
+    transferWaitSeconds = counters.transferWaitSeconds
     gradientBytesSent = counters.gradientBytesSent
+    weightBytesSent = counters.weightBytesSent
     peakMemoryBytes = ProcessMemory.peakBytes
   }
 
   var numbers: [Double] {
-    [computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds]
-      + [stateBytesSent, haloBytesSent, gradientBytesSent, peakMemoryBytes].map(Double.init)
+    [
+      computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds, transferSeconds,
+      transferWaitSeconds,
+    ]
+      + [stateBytesSent, haloBytesSent, gradientBytesSent, weightBytesSent, peakMemoryBytes]
+      .map(Double.init)
   }
 
   init(_ numbers: some RandomAccessCollection<Double>) {
     let n = Array(numbers)
     (computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds) = (n[0], n[1], n[2], n[3])
-    (stateBytesSent, haloBytesSent) = (Int(n[4]), Int(n[5]))
-    (gradientBytesSent, peakMemoryBytes) = (Int(n[6]), Int(n[7]))
+    (transferSeconds, transferWaitSeconds) = (n[4], n[5])
+    (stateBytesSent, haloBytesSent) = (Int(n[6]), Int(n[7]))
+    (gradientBytesSent, weightBytesSent, peakMemoryBytes) = (Int(n[8]), Int(n[9]), Int(n[10]))
   }
 
   /// Every rank's figures, in rank order, on rank 0; empty elsewhere.
@@ -75,6 +89,15 @@ public struct StepReport: Sendable {
   public var tokensPerSecond: Double { Double(tokens) / seconds }
   /// Operations a second over the whole world, in units of 10⁹.
   public var gigaflops: Double { operations / seconds * 1e-9 }
+  /// The share of the time of sums of gradients, and of gathers of weights, in which ranks did not wait for
+  /// them; nil where there was none.
+  ///
+  /// Concretely: `1 − Σ waiting / Σ under way`, over all ranks.
+  public var hiddenShare: Double? {
+    let all = ranks.reduce(0) { $0 + $1.transferSeconds }
+    let waiting = ranks.reduce(0) { $0 + $1.transferWaitSeconds }
+    return all > 0 ? max(0, 1 - waiting / all) : nil
+  }
   /// The ranks' mean share of the step spent waiting for states.
   public var waitShare: Double {
     ranks.reduce(0) { $0 + $1.stateWaitSeconds } / seconds / Double(max(ranks.count, 1))

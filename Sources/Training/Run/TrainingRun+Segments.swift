@@ -133,7 +133,7 @@ extension TrainingRun {
     let (workspace, pass) = (context.workspace, part.pass)
     if let later { pass.left.restore(from: later.left, in: workspace) }
     let tape = Tape(workspace: workspace, parameters: store, recording: true)
-    if completes { tape.regionCompleted = reducer.complete }
+    tape.regionCompleted = { [store] in try store.complete(region: $0, isLast: completes) }
     let (loss, result) = try workspace.counters.mark("forward") {
       try model(
         part.batch.inputs, targets: part.batch.targets, tape: tape, pass: pass,

@@ -23,14 +23,12 @@ public final class TrainingRun {
   /// What it is trained on.
   public let corpus: any TrainingCorpus
   /// Weights and gradient sums.
-  public let store: WholeParameters
+  public let store: ShardedParameters
   /// The optimizer and its moments.
   public let optimizer: FlatOptimizer
 
   /// How sequences are cut in time and over ranks.
   let cut: SequenceCut
-  /// The sums of gradients over ranks.
-  let reducer: GradientReducer
   /// The rows of a step's batch that this rank works on, portion by portion.
   let portions: [Range<Int>]
   /// For each portion what its rows carry into the next step; filled on the group's first rank.
@@ -64,17 +62,17 @@ public final class TrainingRun {
       workspace: workspace,
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
       exchange: exchange, attention: configuration.parallel.attentionExchange)
-    store = WholeParameters(table: model.table, gradients: true, pool: workspace.pool)
-    optimizer = FlatOptimizer(configuration, table: model.table, workspace: workspace)
-    let reducer = GradientReducer(
-      store: store, group: try world.duplicate(), counters: workspace.counters,
-      bucketBytes: 4 << 20)
-    self.reducer = reducer
+    let parallel = configuration.parallel
+    let store = try ShardedParameters(
+      table: model.table, sharding: parallel.sharding, group: world, workspace: workspace,
+      bucketBytes: parallel.bucketBytes, transport: parallel.transport)
+    self.store = store
+    optimizer = FlatOptimizer(configuration, store: store, workspace: workspace)
     workspace.hasPeers = world.size > 1
     let progress = workspace.poll
     workspace.poll = {
       try progress()
-      try reducer.poll()
+      try store.poll()
     }
     cut = SequenceCut(
       configuration.sequence, ranks: grid.sequence, rank: grid.sequenceIndex)
@@ -85,13 +83,16 @@ public final class TrainingRun {
 
   /// Fills the weights as the seed says, the same on every rank.
   public func initializeWeights() {
-    let pointer = store.values.pointer
-    nonisolated(unsafe) let base = pointer
     guard !context.workspace.isRehearsal else { return }
-    context.workspace.team.parallel(model.table.count, grain: 1 << 16) { range in
-      model.table.initialize(
-        range, seed: UInt64(bitPattern: Int64(configuration.training.seed)),
-        into: base + range.lowerBound)
+    let seed = UInt64(bitPattern: Int64(configuration.training.seed))
+    for part in store.kept {
+      nonisolated(unsafe) let base = part.values
+      let first = part.range.lowerBound
+      context.workspace.team.parallel(part.range.count, grain: 1 << 16) { range in
+        model.table.initialize(
+          first + range.lowerBound..<first + range.upperBound, seed: seed,
+          into: base + range.lowerBound)
+      }
     }
   }
 
@@ -116,28 +117,32 @@ public final class TrainingRun {
     }
     if corpus.continues(step: step + 1) { carried += configuration.sequence.length }
     try context.drain()
-    // Summed gradients first, then the few numbers that scale them: both in the same order on every rank.
-    try reducer.finish(polling: workspace.poll)
-    let numbers = try counters.measure(.reduce) {
-      try world.allReduce(sums.numbers + [stop ? 1 : 0], .sum)
+    try store.finishSums(polling: workspace.poll)
+    // One small sum: the losses, every rank's part of the gradient's norm, and whether one wants to stop.
+    var squares = 0.0
+    workspace.compute(.optimizer) {
+      for part in store.parts {
+        squares += GradientNorm.sumOfSquares(
+          part.gradients, count: part.range.count, team: workspace.team)
+      }
+    }
+    var numbers = try counters.measure(.reduce) {
+      try world.allReduce(sums.numbers + [squares, stop ? 1 : 0], .sum)
     }
     let total = LossSums(numbers)
-    var norm = 0.0
+    let stops = numbers.removeLast()
     let count = Double(max(total.targets, 1))
-    workspace.compute(.optimizer) {
-      norm =
-        optimizer.norm(
-          store.gradients!.pointer, count: model.table.count, team: workspace.team) / count
-    }
+    let norm = numbers.last!.squareRoot() / count
     guard norm.isFinite, total.loss.isFinite else {
       throw TrainingError.notFinite(step: step + 1, loss: total.loss / count, norm: norm)
     }
     workspace.compute(.optimizer) {
       optimizer.update(store, step: step, scale: 1 / count, norm: norm, team: workspace.team)
     }
+    try store.shareWeights(polling: workspace.poll)
     let rate = optimizer.schedule.rate(at: step)
     return StepOutcome(
-      step: step, sums: total, gradientNorm: norm, learningRate: rate, stops: numbers.last! > 0)
+      step: step, sums: total, gradientNorm: norm, learningRate: rate, stops: stops > 0)
   }
 
   /// The loss on a corpus that is not trained on, over all ranks.
@@ -149,6 +154,7 @@ public final class TrainingRun {
       for rows in portions { sums += try evaluate(corpus, rows: rows, step: step) }
     }
     try context.drain()
+    try store.settle(polling: context.workspace.poll)
     return LossSums(try world.allReduce(sums.numbers, .sum))
   }
 }

@@ -100,6 +100,6 @@ extension TrainingRun {
     return LossAndGradients(
       loss: result.sum,
       gradients: Array(
-        UnsafeBufferPointer(start: store.gradients!.pointer, count: model.table.count)))
+        UnsafeBufferPointer(start: store.gradients.pointer, count: model.table.count)))
   }
 }

@@ -79,8 +79,8 @@ struct ConsoleTests {
     console(try LogFixture.configuration("training.steps=300")).step(LogFixture.step(0))
     #expect(
       body == [
-        "   step    loss inside  cross     grad     rate tok/s GFLOP/s peak wait   memory    left",
-        "  1/300  1.3863  25.0% 100.0%    0.812 5.00e-03 16.4k     200  50%   5%  210 MiB    2:30",
+        "   step    loss inside  cross     grad     rate tok/s GFLOP/s peak wait  hid   memory    left",
+        "  1/300  1.3863  25.0% 100.0%    0.812 5.00e-03 16.4k     200  50%   5%  80%  210 MiB    2:30",
       ])
   }
 
@@ -108,6 +108,7 @@ struct ConsoleTests {
     #expect(pace.tokensPerSecond == 16384)
     #expect(pace.gigaflops == 200)
     #expect(abs(pace.waitShare - 0.05) < 1e-12)
+    #expect(abs(pace.hiddenShare! - 0.8) < 1e-12)
   }
 
   @Test("Evaluations give bits per byte for bytes, else perplexity, and recall where there is some")

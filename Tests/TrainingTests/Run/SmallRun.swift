@@ -65,9 +65,9 @@ struct SmallRun: Sendable {
 }
 
 extension TrainingRun {
-  /// A copy of all weights.
+  /// A copy of the weights that this rank keeps: all, unless they are cut.
   var weights: [Float] {
-    Array(UnsafeBufferPointer(start: store.values.pointer, count: model.table.count))
+    Array(UnsafeBufferPointer(start: store.values.pointer, count: store.values.count))
   }
 }
 

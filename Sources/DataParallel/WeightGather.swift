@@ -1,0 +1,70 @@
+import Measurement
+import MessagePassing
+import Tensors
+
+/// The weights of a unit on their way: every rank sends its part to all others.
+final class WeightGather {
+  /// Where the unit's weights arrive.
+  let target: UnsafeMutablePointer<Float>
+  private var sends: [HeldRequest] = []
+  private var receives: [HeldRequest] = []
+
+  /// Begins; all ranks do so for the same units in the same order.
+  ///
+  /// - Parameters:
+  ///   - own: This rank's part, which may lie in its place in `target`; it stays as it is until all is sent.
+  ///   - target: Room for the unit.
+  ///   - parts: Every rank's part, counted from the unit's first number.
+  init(
+    _ own: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>, parts: [Range<Int>],
+    group: any Communicator, workspace: Workspace
+  ) throws {
+    self.target = target
+    let mine = parts[group.rank]
+    for (rank, part) in parts.enumerated() where rank != group.rank && !part.isEmpty {
+      let place = UnsafeMutableRawBufferPointer(
+        start: target + part.lowerBound, count: 4 * part.count)
+      receives.append(HeldRequest(try group.receive(into: place, from: rank, tag: 0)))
+    }
+    guard !mine.isEmpty else { return }
+    for rank in 0..<group.size where rank != group.rank {
+      let bytes = UnsafeRawBufferPointer(start: own, count: 4 * mine.count)
+      sends.append(HeldRequest(try group.send(bytes, to: rank, tag: 0)))
+      workspace.counters.weightBytesSent += bytes.count
+    }
+    let place = target + mine.lowerBound
+    if place != own {
+      workspace.compute(.other) { place.update(from: own, count: mine.count) }
+    }
+  }
+
+  /// Whether all weights are here.
+  func hasArrived() throws -> Bool {
+    while let last = receives.last {
+      guard try last.test() else { return false }
+      receives.removeLast()
+    }
+    return true
+  }
+
+  /// Whether this rank's part has reached all others.
+  func hasLeft() throws -> Bool {
+    while let last = sends.last {
+      guard try last.test() else { return false }
+      sends.removeLast()
+    }
+    return true
+  }
+
+  /// Waits until all weights are here.
+  func waitForArrival(polling: () throws -> Void) throws {
+    for request in receives { try request.wait(for: "weights of other ranks", polling: polling) }
+    receives = []
+  }
+
+  /// Waits until this rank's part has reached all others.
+  func waitForDeparture(polling: () throws -> Void) throws {
+    for request in sends { try request.wait(for: "the departure of weights", polling: polling) }
+    sends = []
+  }
+}

@@ -1,0 +1,167 @@
+import DataParallel
+import Foundation
+import Tensors
+import Testing
+
+@testable import Checkpoints
+@testable import MessagePassing
+@testable import Training
+
+@Suite("Training with weights, gradients and moments that are cut over the ranks")
+struct ShardingTests {
+  init() { BLAS.setThreads(1) }
+
+  private static let cut: [Sharding] = [.optimizer, .gradients, .parameters]
+
+  private func small(_ sharding: Sharding, _ overrides: [String]) throws -> SmallRun {
+    try SmallRun(
+      ["parallel.sharding=\(sharding)", "parallel.bucket_bytes=2000", "training.steps=50"]
+        + overrides)
+  }
+
+  @Test(
+    "The losses are those of one rank: to 1e-6 for ten steps, to 1e-5 for fifty",
+    arguments: Sharding.allCases, [(1, 1), (2, 1), (4, 1), (8, 1), (2, 2), (4, 2)])
+  func losses(sharding: Sharding, grid: (sequence: Int, data: Int)) throws {
+    let ranks = grid.sequence * grid.data
+    let alone = try SmallRun().train(ranks: 1)[0]
+    let run = try small(
+      sharding, ["parallel.sequence=\(grid.sequence)", "parallel.data=\(grid.data)"])
+    for result in try run.train(ranks: ranks) {
+      #expect(
+        greatestDifference(Array(result.losses[..<10]), Array(alone.losses[..<10])) < 1e-6)
+      #expect(greatestDifference(result.losses, alone.losses) < 1e-5)
+      #expect(greatestDifference(result.norms, alone.norms) < 1e-5)
+    }
+  }
+
+  @Test(
+    "All four give the same bits, with tied embeddings and recomputed activations too",
+    arguments: cut,
+    [[], ["training.recompute=true"], ["model.mixer=delta_net", "model.tie_embeddings=true"]])
+  func bits(sharding: Sharding, keys: [String]) throws {
+    let keys = keys + ["training.steps=4"]
+    let whole = try small(.none, keys).train(ranks: 3)[0]
+    let parts = try small(sharding, keys).train(ranks: 3)
+    #expect(parts[0].losses == whole.losses)
+    // A norm is a sum in Double over other parts.
+    #expect(greatestDifference(parts[0].norms, whole.norms) < 1e-14)
+    if sharding != .parameters { #expect(parts[2].weights == whole.weights) }
+  }
+
+  @Test("A batch in four portions gives what it gives in one", arguments: cut)
+  func accumulation(sharding: Sharding) throws {
+    let keys = ["training.steps=20"]
+    let whole = try small(.none, keys).train(ranks: 2)[0]
+    let portions = try small(sharding, keys + ["training.accumulation=4"]).train(ranks: 2)[0]
+    #expect(greatestDifference(portions.losses, whole.losses) < 1e-6)
+    #expect(greatestDifference(portions.norms, whole.norms) < 1e-6)
+  }
+
+  @Test(
+    "With gradients in bf16 on the way a run learns as well",
+    arguments: [Sharding.none, .gradients])
+  func bfloat16(sharding: Sharding) throws {
+    let exact = try small(.none, []).train(ranks: 4)[0]
+    let results = try small(sharding, ["parallel.transport=bf16"]).train(ranks: 4)
+    #expect(results.allSatisfy { $0.losses == results[0].losses })
+    #expect(greatestDifference(results[0].losses, exact.losses) < 1e-2)
+    let sent = try small(sharding, ["training.steps=1"]).train(ranks: 4)[1].gradientBytes
+    #expect(2 * results[1].gradientBytes == sent)
+  }
+
+  /// Trains as a user does, and gives the bytes of the final weights.
+  private func train(_ small: SmallRun, ranks: Int, into folder: String) throws -> Data {
+    try ThreadCommunicator.run(ranks: ranks, deadline: 60) { communicator in
+      let world = World(
+        communicator: communicator, host: Host(ranks: ranks, index: communicator.rank))
+      let session = try TrainingSession(
+        TrainRequest(configuration: small.configuration), world: world, workspace: Workspace())
+      try session.train()
+    }
+    return try Data(contentsOf: URL(fileURLWithPath: folder + "/model/model.safetensors"))
+  }
+
+  @Test("All four write the same files, and each goes on from every other's checkpoint")
+  func files() throws {
+    let folder = NSTemporaryDirectory() + "lasp-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let keys = [
+      "training.steps=4", "checkpoint.every=2", "evaluation.every=2", "checkpoint.keep=0",
+    ]
+    func checkpoint(_ name: String) throws -> Data {
+      try Data(
+        contentsOf: URL(
+          fileURLWithPath: "\(folder)/\(name)/checkpoints/step-00000002/state.safetensors"))
+    }
+    let models = try Sharding.allCases.map { sharding in
+      let path = "\(folder)/\(sharding)"
+      return try train(
+        small(sharding, keys + ["log.directory=\(path)"]), ranks: 3, into: path)
+    }
+    for (sharding, model) in zip(Sharding.allCases, models) {
+      #expect(model == models[0], "\(sharding)")
+      #expect(try checkpoint("\(sharding)") == checkpoint("none"), "\(sharding)")
+    }
+    for (index, sharding) in Sharding.allCases.enumerated() {
+      let path = "\(folder)/on-\(sharding)"
+      let other = Sharding.allCases[(index + 1) % 4]
+      let resumed = try train(
+        small(
+          sharding,
+          keys + [
+            "log.directory=\(path)",
+            "training.resume=\(folder)/\(other)/checkpoints/step-00000002",
+          ]), ranks: 3, into: path)
+      #expect(resumed == models[0], "\(sharding) from \(other)")
+    }
+    // On another number of ranks: the same up to rounding.
+    let path = "\(folder)/more"
+    _ = try train(
+      small(
+        .parameters,
+        keys + [
+          "log.directory=\(path)",
+          "training.resume=\(folder)/gradients/checkpoints/step-00000002",
+        ]), ranks: 5, into: path)
+    func weights(_ path: String) throws -> [Float] {
+      let model = try ModelFolder(path: path + "/model")
+      let count = model.model.table.count
+      return try [Float](unsafeUninitializedCapacity: count) { numbers, filled in
+        try model.read(0..<count, into: numbers.baseAddress!)
+        filled = count
+      }
+    }
+    let (more, same) = (try weights(path), try weights("\(folder)/none"))
+    #expect(zip(more, same).allSatisfy { abs($0 - $1) < 1e-4 })
+  }
+
+  @Test("A dry run knows the bytes and the memory of every rank", arguments: Sharding.allCases)
+  func rehearsal(sharding: Sharding) throws {
+    let run = try small(
+      sharding,
+      ["training.steps=3", "model.dimension=64", "model.glu=96", "model.depth=6"])
+    let ranks = 4
+    let real = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+      let one = try run.make(on: world)
+      for step in 0..<3 {
+        one.context.counters.reset()
+        _ = try one.step(step)
+      }
+      let counters = one.context.counters
+      return (
+        one.context.workspace.pool.statistics.held, counters.gradientBytesSent,
+        counters.weightBytesSent
+      )
+    }
+    let setup = try RunSetup(run.configuration)
+    for rank in 0..<ranks {
+      let plan = try Rehearsal(
+        run.configuration, corpus: setup.corpus, model: setup.model, rank: rank, ranks: ranks,
+        threads: 1, exchange: .chain)
+      #expect(plan.gradientBytes == real[rank].1)
+      #expect(plan.weightBytes == real[rank].2)
+      #expect(abs(Double(plan.poolBytes) / Double(real[rank].0) - 1) < 0.15, "rank \(rank)")
+    }
+  }
+}
