@@ -70,9 +70,10 @@ public final class TrainingRun {
     optimizer = FlatOptimizer(configuration, store: store, workspace: workspace)
     workspace.hasPeers = world.size > 1
     let progress = workspace.poll
-    workspace.poll = {
+    // Weakly, as the store holds the workspace.
+    workspace.poll = { [weak store] in
       try progress()
-      try store.poll()
+      try store?.poll()
     }
     cut = SequenceCut(
       configuration.sequence, ranks: grid.sequence, rank: grid.sequenceIndex)

@@ -56,7 +56,7 @@ struct SegmentTests {
       return Step(
         loss: outcome.loss, norm: outcome.gradientNorm,
         gradients: Array(
-          UnsafeBufferPointer(start: run.store.gradients!.pointer, count: run.model.table.count)))
+          UnsafeBufferPointer(start: run.store.gradients.pointer, count: run.model.table.count)))
     }
   }
 
