@@ -60,7 +60,8 @@ func isLost() -> Bool {
 
 while true {
   let due = directions.compactMap { $0.frames.first?.due }.min()
-  let wait = due.map { $0 > now ? ($0 - now) / 1000 : 0 } ?? 1_000_000
+  let start = now
+  let wait = due.map { ($0 - min(start, $0)) / 1000 } ?? 1_000_000
   var timeout = timeval(tv_sec: Int(wait / 1_000_000), tv_usec: Int(wait % 1_000_000))
   var ready = fd_set()
   withUnsafeMutableBytes(of: &ready) { bits in
@@ -74,7 +75,8 @@ while true {
       if isLost() { continue }
       directions[index].frames.append((now + delay, Array(buffer[..<count])))
     }
-    let sent = directions[index].frames.prefix { $0.due <= now }
+    let end = now
+    let sent = directions[index].frames.prefix { $0.due <= end }
     for frame in sent { _ = write(directions[index].to, frame.bytes, frame.bytes.count) }
     directions[index].frames.removeFirst(sent.count)
   }
