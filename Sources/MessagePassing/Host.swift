@@ -51,6 +51,16 @@ public struct Host: Sendable {
     defaultThreads = max(1, Int(min(share + 1e-6, limit / Double(ranks))))
   }
 
+  /// The share of one of several ranks that this process is divided among.
+  func divided(among each: Int, index: Int) -> Host {
+    Host(self, ranks: ranks * each, index: self.index * each + index)
+  }
+
+  private init(_ host: Host, ranks: Int, index: Int) {
+    (self.ranks, self.index, cores) = (ranks, index, host.cores)
+    defaultThreads = 1
+  }
+
   static var name: String {
     var buffer = [CChar](repeating: 0, count: 256)
     gethostname(&buffer, buffer.count - 1)

@@ -118,6 +118,11 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   ///
   /// Where several ranks end the job at the same moment, the first of them prints.
   public func abort(_ message: String, code: Int32) -> Never {
+    abort(message, code: code, as: name)
+  }
+
+  /// Prints the message after `name`, and ends every rank of the job within seconds.
+  func abort(_ message: String, code: Int32, as name: String) -> Never {
     alarm(15)  // should MPI itself hang
     if library.isFirstToEnd(patience: watch.worldRank == 0 ? 0.05 : 0.5) {
       printFailure("\(name): \(message)")

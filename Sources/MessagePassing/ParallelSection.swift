@@ -16,6 +16,8 @@ public struct ParallelSection: ConfigurationSection, Equatable {
   public var bucketBytes: Int
   /// How gradients travel.
   public var transport: GradientTransport
+  /// Virtual ranks of a sequence; 0 where ranks are processes.
+  public var reproducible: Int
 
   /// The keys of `parallel`.
   public static let schema = SectionSchema(
@@ -39,6 +41,9 @@ public struct ParallelSection: ConfigurationSection, Equatable {
       .choice(
         "transport", "fp32", of: GradientTransport.allCases.map(\.rawValue),
         "How gradients travel; bf16 halves the bytes, and sums stay in fp32."),
+      .integer(
+        "reproducible", 0, unit: "virtual ranks",
+        "Cut each sequence for so many threads; the bits are then those of any number of ranks."),
     ])
 
   /// Reads the section.
@@ -51,14 +56,46 @@ public struct ParallelSection: ConfigurationSection, Equatable {
     sharding = Sharding(rawValue: values.string("sharding"))!
     bucketBytes = values.integer("bucket_bytes")
     transport = GradientTransport(rawValue: values.string("transport"))!
+    reproducible = values.integer("reproducible")
   }
 
-  /// The grid for a number of ranks.
+  /// The grid for a number of ranks; virtual ones, where ranks are virtual.
   ///
   /// - Parameter ranks: Number of ranks in the world.
   /// - Throws: `MessagePassingError.grid`, with the equation that does not hold.
   public func grid(ranks: Int) throws(MessagePassingError) -> GridShape {
-    try GridShape(ranks: ranks, sequence: sequence, data: data)
+    guard reproducible > 0 else {
+      return try GridShape(ranks: ranks, sequence: sequence, data: data)
+    }
+    return try GridShape(ranks: ranks, sequence: reproducible)
+  }
+
+  /// The ranks of the world that a number of processes makes: more than processes where ranks are virtual.
+  ///
+  /// Each process hosts as many virtual ranks, which follow each other.
+  ///
+  /// - Throws: `MessagePassingError.grid`, with the equation that does not hold.
+  public func ranks(processes: Int) throws(MessagePassingError) -> Int {
+    guard reproducible > 0 else { return processes }
+    if sequence > 0 {
+      let shape = try GridShape(ranks: processes, sequence: sequence, data: data)
+      guard reproducible % sequence == 0 else {
+        throw .grid(
+          "parallel.reproducible \(reproducible) = parallel.sequence \(sequence) × a whole number of "
+            + "virtual ranks cannot hold; choose a multiple of \(sequence), or leave parallel.sequence out"
+        )
+      }
+      return reproducible * shape.data
+    }
+    let groups = max(data, 1)
+    guard reproducible * groups % processes == 0 else {
+      let equation = data > 0 ? "parallel.data \(data) × " : ""
+      throw .grid(
+        "\(equation)parallel.reproducible \(reproducible) = \(processes) ranks × a whole number of virtual "
+          + "ranks cannot hold; choose a multiple, or start a number of ranks that divides "
+          + "\(reproducible * groups)")
+    }
+    return reproducible * groups
   }
 }
 

@@ -13,13 +13,37 @@ extension ThreadCommunicator {
     _ body: @Sendable (any Communicator) throws -> T
   ) throws -> [T] {
     let world = ThreadWorld(size: ranks)
-    return try withoutActuallyEscaping(body) { body in
-      let tasks = (0..<ranks).map { rank in
+    return try RankThread.run(0..<ranks, world: world, stackBytes: stackBytes) { rank in
+      try body(
+        ThreadCommunicator(
+          world: world, context: 0, rank: rank, size: ranks,
+          watch: Watch(worldRank: rank, deadline: deadline)))
+    }
+  }
+}
+
+extension Optional<MessagePassingError> {
+  /// Whether the error only says that another rank failed.
+  var isPeerFailed: Bool { if case .peerFailed? = self { true } else { false } }
+}
+
+/// A thread that computes one rank's result.
+final class RankThread<T>: @unchecked Sendable {
+  private let body: () -> Result<T, any Error>
+  private var handle = pthread_t()
+  private var result: Result<T, any Error>?
+
+  /// Runs `body` for each of `ranks`, and returns what each gave, in their order.
+  ///
+  /// - Throws: What the rank that failed first threw; all others are made to throw too.
+  static func run(
+    _ ranks: Range<Int>, world: ThreadWorld, stackBytes: Int,
+    _ body: @Sendable (Int) throws -> T
+  ) throws -> [T] {
+    try withoutActuallyEscaping(body) { body in
+      let tasks = ranks.map { rank in
         RankThread {
-          let watch = Watch(worldRank: rank, deadline: deadline)
-          let communicator = ThreadCommunicator(
-            world: world, context: 0, rank: rank, size: ranks, watch: watch)
-          let result = Result { try body(communicator) }
+          let result = Result { try body(rank) }
           if case .failure(let error) = result { world.fail(rank: rank, reason: "\(error)") }
           return result
         }
@@ -36,22 +60,10 @@ extension ThreadCommunicator {
       return try results.map { try $0.get() }
     }
   }
-}
 
-extension Optional<MessagePassingError> {
-  /// Whether the error only says that another rank failed.
-  var isPeerFailed: Bool { if case .peerFailed? = self { true } else { false } }
-}
+  private init(_ body: @escaping () -> Result<T, any Error>) { self.body = body }
 
-/// A thread that computes one rank's result.
-private final class RankThread<T>: @unchecked Sendable {
-  private let body: () -> Result<T, any Error>
-  private var handle = pthread_t()
-  private(set) var result: Result<T, any Error>?
-
-  init(_ body: @escaping () -> Result<T, any Error>) { self.body = body }
-
-  func start(stackBytes: Int) {
+  private func start(stackBytes: Int) {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
     defer { pthread_attr_destroy(&attributes) }
@@ -66,7 +78,7 @@ private final class RankThread<T>: @unchecked Sendable {
     precondition(code == 0, "a rank's thread could not be started: error \(code)")
   }
 
-  func join() { pthread_join(handle, nil) }
+  private func join() { pthread_join(handle, nil) }
 }
 
 private final class Call {

@@ -16,7 +16,7 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   public var hostName: String { Host.name }
 
   let world: ThreadWorld
-  private let context: Int
+  let context: Int
   private var collectives = 0
 
   init(world: ThreadWorld, context: Int, rank: Int, size: Int, watch: Watch) {
@@ -123,6 +123,7 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
 
   /// Prints `rank 3 (host): message` and ends the process.
   public func abort(_ message: String, code: Int32) -> Never {
+    world.halt()  // one rank speaks
     printFailure("\(name): \(message)")
     _exit(code)
   }

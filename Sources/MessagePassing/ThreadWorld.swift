@@ -15,6 +15,8 @@ final class ThreadWorld: @unchecked Sendable {
   private var messages: [Channel: [ThreadOperation]] = [:]
   private var collectives: [Place: [ThreadOperation]] = [:]
   private var contexts = 1
+  /// The way to the ranks of other processes, where there are any; set before the ranks start.
+  var bridge: ProcessBridge?
 
   /// Where messages meet: one communicator, two of its ranks, one tag.
   struct Channel: Hashable {
@@ -54,6 +56,9 @@ final class ThreadWorld: @unchecked Sendable {
     }
   }
 
+  /// Stops every other rank at its next message, for ever: the process ends.
+  func halt() { pthread_mutex_lock(mutex) }
+
   /// Lets a message meet its partner, or wait for it.
   func post(_ operation: ThreadOperation, at channel: Channel) throws(MessagePassingError) {
     let pair = try matching { () -> [ThreadOperation] in
@@ -69,8 +74,14 @@ final class ThreadWorld: @unchecked Sendable {
     }
     guard pair.count == 2 else { return }
     let (source, target) = (pair[0], pair[1])
-    if source.input.count == target.output.count {
-      target.output.copyMemory(from: source.input)
+    if let arrival = source.arrival {
+      arrival(target)
+    } else if source.input.count == target.output.count {
+      if let fold = target.fold {
+        fold.combine(source.input, into: target.output)
+      } else {
+        target.output.copyMemory(from: source.input)
+      }
       finish(pair)
     } else {
       finish(
@@ -109,7 +120,7 @@ final class ThreadWorld: @unchecked Sendable {
   func isDone(_ operation: ThreadOperation) throws(MessagePassingError) -> Bool {
     let state = locked { () -> ThreadOperation.State in
       operation.seen = events[operation.watch.worldRank]
-      if operation.state == .waiting, let failure {
+      if operation.state == .waiting || operation.state == .travelling, let failure {
         return .failed(.peerFailed(rank: failure.rank, reason: failure.reason))
       }
       return operation.state
@@ -118,15 +129,46 @@ final class ThreadWorld: @unchecked Sendable {
     return state == .done
   }
 
-  /// Sleeps until something happens to the operation's rank, for 10 ms at most.
-  func sleep(_ operation: ThreadOperation) {
-    let rank = operation.watch.worldRank
-    let end = Clock.nanoseconds + 10_000_000
+  /// How often something happened to a rank.
+  func eventCount(of rank: Int) -> Int { locked { events[rank] } }
+
+  /// Sleeps until something happens to a rank, for 10 ms at most.
+  ///
+  /// What comes from other processes has to be looked for: then naps are short, and longer only with the time
+  /// that was waited.
+  ///
+  /// - Parameters:
+  ///   - seen: How often something had happened to the rank when it looked.
+  ///   - elapsed: Nanoseconds waited so far.
+  func sleep(_ rank: Int, seen: Int, after elapsed: UInt64) {
+    let nap = bridge == nil ? 10_000_000 : min(max(elapsed / 8, 5_000), 500_000)
+    let end = Clock.nanoseconds + nap
     var time = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
     locked {
-      guard events[rank] == operation.seen else { return }
+      guard events[rank] == seen else { return }
       pthread_cond_timedwait(wakes + rank, mutex, &time)
     }
+  }
+
+  /// Says that an operation leaves for another process.
+  func depart(_ operation: ThreadOperation, at channel: Channel) throws(MessagePassingError) {
+    _ = try matching {
+      operation.place = .message(channel)
+      operation.state = .travelling
+      return []
+    }
+  }
+
+  /// Says that an operation waits for bytes that are on their way from another process.
+  func travel(_ operation: ThreadOperation) { locked { operation.state = .travelling } }
+
+  /// Says that an operation is no longer on its way.
+  func comeBack(_ operation: ThreadOperation) { locked { operation.state = .waiting } }
+
+  /// A number for a communicator that no other has, in any process.
+  func reserveContext() -> Int {
+    let stride = size / (bridge?.hostedCount ?? size)
+    return locked { advanceContexts(1) } * stride + (bridge?.processRank ?? 0)
   }
 
   /// Withdraws an operation that its rank has given up.
@@ -164,7 +206,8 @@ final class ThreadWorld: @unchecked Sendable {
     return try result.get()
   }
 
-  private func finish(_ operations: [ThreadOperation], _ error: MessagePassingError? = nil) {
+  /// Says that operations are done, or why they failed.
+  func finish(_ operations: [ThreadOperation], _ error: MessagePassingError? = nil) {
     locked {
       for operation in operations {
         operation.state = error.map { .failed($0) } ?? .done

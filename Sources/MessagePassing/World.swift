@@ -12,12 +12,20 @@ public struct World: Sendable {
   /// The number that the launcher gave to this rank.
   public let launchRank: Int
 
+  /// Processes of the run; there are more ranks than processes where ranks are virtual.
+  public let processes: Int
+
   /// A world that was put together already.
   ///
-  /// - Parameter launchRank: The launcher's number of this rank; nil for its own.
-  init(communicator: any Communicator, host: Host, launchRank: Int? = nil) {
+  /// - Parameters:
+  ///   - launchRank: The launcher's number of this rank; nil for its own.
+  ///   - processes: Processes of the run; nil for as many as there are ranks.
+  init(
+    communicator: any Communicator, host: Host, launchRank: Int? = nil, processes: Int? = nil
+  ) {
     (self.communicator, self.host) = (communicator, host)
     self.launchRank = launchRank ?? communicator.rank
+    self.processes = processes ?? communicator.size
   }
 
   /// The exit code of a program whose ranks all stop before their work is done: as with 0, MPI ends well.

@@ -15,12 +15,10 @@ public enum Trainer {
   /// Trains as asked, on every rank.
   public static func run(_ request: TrainRequest) throws -> TrainingEnd {
     StopSignal.listen()
-    var end = TrainingEnd.finished
-    try RankProgram.run(threads: request.configuration.threads) { world, workspace in
+    return try RankProgram.run(request.configuration) { world, workspace in
       let session = try TrainingSession(request, world: world, workspace: workspace)
-      end = try session.train { StopSignal.isRaised }
+      return try session.train { StopSignal.isRaised }
     }
-    return end
   }
 }
 

@@ -29,6 +29,12 @@ struct MPICommunicatorTests {
     try behaviour.run(try MPICommunicator(library: MPILibrary(largestPiece: 1000), deadline: 30))
   }
 
+  @Test("Threads of processes behave as ranks", arguments: Behaviour.allCases, [1, 2, 3])
+  func virtual(_ behaviour: Behaviour, each: Int) throws {
+    let processes = try Self.world.get().communicator
+    try processes.run(virtualRanks: each * processes.size) { try behaviour.run($0) }
+  }
+
   @Test("A rank knows how many share its machine")
   func host() throws {
     let world = try Self.world.get()

@@ -9,7 +9,7 @@ import Tensors
 public enum Benchmark {
   /// Measures on every rank; rank 0 prints.
   public static func run(_ request: BenchmarkRequest) throws {
-    try RankProgram.run(threads: request.configuration.threads) { world, workspace in
+    try RankProgram.run(request.configuration) { world, workspace in
       let benchmark = try StepBenchmark(
         request.configuration, world: world.communicator, workspace: workspace)
       let report = try benchmark.run()

@@ -7,7 +7,7 @@ import Tensors
 public enum Evaluation {
   /// Evaluates as asked, on every rank; rank 0 prints and writes.
   public static func run(_ request: EvaluateRequest) throws {
-    try RankProgram.run(threads: request.configuration.threads) { world, workspace in
+    try RankProgram.run(request.configuration) { world, workspace in
       switch request.subject {
       case .tokens(let file, let output, let gradients):
         let evaluation = try TokenEvaluation(

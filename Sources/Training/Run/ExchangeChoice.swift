@@ -45,6 +45,11 @@ struct ExchangeChoice {
       (self.kind, reason) = (kind, nil)
       return
     }
+    guard configuration.parallel.reproducible == 0 else {
+      // A measurement could choose otherwise the next time.
+      self = try Self(planning: configuration, corpus: corpus, model: model, ranks: world.size)
+      return
+    }
     let grid = try GridPlace(configuration, world: world)
     let loads = try Self.loads(
       configuration, corpus: corpus, model: model, ranks: world.size)

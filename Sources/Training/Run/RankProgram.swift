@@ -6,16 +6,49 @@ import Tensors
 enum RankProgram {
   /// Joins the world, sets up threads and memory, runs `body`, and ends all ranks if one fails.
   ///
-  /// - Parameter threads: Threads of a rank; 0 for the host's cores over its ranks.
-  static func run(threads: Int, _ body: (World, Workspace) throws -> Void) throws {
+  /// Where the run file asks for virtual ranks, `body` runs once for each that this process hosts, each on one
+  /// thread.
+  ///
+  /// - Returns: What `body` gave; of several virtual ranks, what the first gave.
+  static func run<T: Sendable>(
+    _ configuration: RunConfiguration, _ body: @Sendable (World, Workspace) throws -> T
+  ) throws -> T {
     let world = try World.start()
-    let threads = threads > 0 ? threads : world.host.defaultThreads
-    BLAS.setThreads(threads)
+    guard configuration.parallel.reproducible > 0 else {
+      let threads =
+        configuration.threads > 0 ? configuration.threads : world.host.defaultThreads
+      BLAS.setThreads(threads)
+      return try ending(world) { try body(world, Workspace(threads: threads)) }
+    }
+    let ranks = try ending(world) { try configuration.virtualRanks(processes: world.processes) }
+    BLAS.setThreads(1)
+    return try world.run(virtualRanks: ranks) { world in
+      try ending(world) { try body(world, Workspace(threads: 1)) }
+    }[0]
+  }
+
+  /// Ends all ranks if `body` fails.
+  private static func ending<T>(_ world: World, _ body: () throws -> T) throws -> T {
     do {
-      try body(world, Workspace(threads: threads))
+      return try body()
     } catch {
       guard world.communicator.size > 1 else { throw error }
       world.fail(error, code: error is ConfigurationError ? 2 : 1)
+    }
+  }
+}
+
+extension RunConfiguration {
+  /// The ranks of the world that a number of processes makes.
+  ///
+  /// - Throws: `ConfigurationError` where virtual ranks cannot be dealt out evenly.
+  func virtualRanks(processes: Int) throws -> Int {
+    do {
+      return try parallel.ranks(processes: processes)
+    } catch {
+      throw self.error([
+        KeyProblem("parallel.reproducible", "parallel.sequence", message: "\(error)")
+      ])
     }
   }
 }
