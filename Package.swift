@@ -86,7 +86,8 @@ let package = Package(
         "Autodiff", "Kernels", "MessagePassing", "Tensors", "Measurement", "Configuration",
       ]),
     .executableTarget(
-      name: "lasp-train", dependencies: ["Training", "Tensors", "Configuration", argumentParser]),
+      name: "lasp-train",
+      dependencies: ["Training", "SequenceParallel", "Tensors", "Configuration", argumentParser]),
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
     tests("ReferenceMath"),

@@ -79,14 +79,6 @@ public enum StateBytes {
     let kernel = recurrence.kernel
     let state = 4 * heads * dimension * dimension
     let map = kernel.isMapKnown ? 0 : 4 * heads * kernel.mapKind.count(dimension)
-    switch exchange {
-    case .chain: return state * ((rank < ranks - 1 ? 1 : 0) + (rank > 0 ? 1 : 0))
-    case .gather: return (ranks - 1) * (state + map + state)
-    case .scan:
-      let strides = (0..<Int.bitWidth - 1).map { 1 << $0 }.prefix { $0 < ranks }
-      return strides.reduce(0) {
-        $0 + (state + map) * ((rank + $1 < ranks ? 1 : 0) + (rank - $1 >= 0 ? 1 : 0))
-      }
-    }
+    return exchange.bytesSent(states: state, maps: map, rank: rank, ranks: ranks)
   }
 }

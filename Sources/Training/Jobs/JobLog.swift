@@ -50,6 +50,11 @@ struct JobLog: Sendable, Equatable {
   /// Why the run ended; nil where it was killed.
   let end: String?
 
+  /// Puts a log together.
+  init(start: Start, steps: [Step], end: String?) {
+    (self.start, self.steps, self.end) = (start, steps, end)
+  }
+
   /// Reads a file.
   ///
   /// - Throws: `JobError.log`.

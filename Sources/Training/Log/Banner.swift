@@ -1,4 +1,5 @@
 import Foundation
+import Models
 import MessagePassing
 
 /// What the console says before the first step: a line for each thing, names aligned.
@@ -62,8 +63,12 @@ struct Banner: Sendable {
   }
 
   private var model: String {
-    let model = event.configuration.model
-    let weights = "\(Human.grouped(event.parameters)) parameters"
+    Self.model(event.configuration.model, parameters: event.parameters)
+  }
+
+  /// A model in a few words.
+  static func model(_ model: ModelSection, parameters: Int) -> String {
+    let weights = "\(Human.grouped(parameters)) parameters"
     if let folder = model.from { return "\(weights), from \(folder)" }
     var mixers: [String] = []
     for mixer in model.mixerOfLayer where !mixers.contains(mixer) { mixers.append(mixer) }

@@ -69,7 +69,7 @@ struct ExchangeChoice {
   }
 
   /// What every layer carries: a rehearsed step tells.
-  private static func loads(
+  static func loads(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel, ranks: Int
   ) throws -> [ExchangeSurvey.Load] {
     let survey = ExchangeSurvey()

@@ -9,7 +9,7 @@ struct JobLogTests {
     let fixture = try LogFixture()
     let log = try RunLog(folder: RunFolder(path: fixture.folder), append: false)
     var start = try LogFixture.start(LogFixture.configuration())
-    start.hosts = ["node1", "node2"]
+    (start.hosts, start.sequenceRanks) = (["node1", "node2"], 2)
     try log.start(start)
     for step in 0..<steps { try log.step(LogFixture.step(step, loss: 2 / Double(step + 3))) }
     try log.warning("odd")
@@ -22,7 +22,7 @@ struct JobLogTests {
     let (log, _) = try written(steps: 3)
     #expect(log.start.hosts == ["node1", "node2"])
     #expect(log.start.threads == 2 && log.start.parallelThreads == 4)
-    #expect(log.start.sequenceRanks == 3 && log.start.dataGroups == 1)
+    #expect(log.start.sequenceRanks == 2 && log.start.dataGroups == 1)
     #expect(log.start.parameters == 123_456 && log.start.blasCore == "Haswell")
     #expect(log.steps.map(\.number) == [1, 2, 3])
     #expect(log.steps.map(\.loss) == [2.0 / 3, 0.5, 0.4])

@@ -1,0 +1,65 @@
+/// The table of a report: a row a case, all figures, medians over the repetitions.
+struct ScalingFigureTable: Sendable {
+  private let results: ScalingResults
+
+  /// Of what was measured.
+  init(_ results: ScalingResults) { self.results = results }
+
+  /// The element with its heading.
+  var html: String {
+    let heading = columns.map { "<th class=\"n\">\(Chart.escaped($0.name))</th>" }
+    let rows = results.plan.cases.compactMap(row)
+    return """
+      <h2>All figures</h2>
+      <p>A row a case, medians over its repetitions; scaling.csv has every job. Bytes and memory are of the rank
+      that has most. Docs/Scaling.md says what each column means.</p>
+      <div class="wide"><table>
+      <thead><tr>\(heading.joined())</tr></thead>
+      <tbody>\(rows.joined(separator: "\n"))</tbody>
+      </table></div>
+      """
+  }
+
+  private var columns: [(name: String, cell: (ScalingCase) -> String)] {
+    [
+      ("ranks", { Human.grouped($0.ranks) }), ("length", { Human.grouped($0.length) }),
+      ("batch", { Human.grouped($0.batch) }), ("tokens a rank", { Human.grouped($0.shard) }),
+      ("exchange", \.exchangeName), ("jobs", { "\(results.records($0).count)" }),
+      ("step, ms", median(\.stepSeconds) { String(format: "%.1f", $0 * 1e3) }),
+      ("tokens a second", median(\.tokensPerSecond, whole)),
+      ("GFLOP/s", median(\.gigaflops) { String(format: "%.1f", $0) }),
+      ("weak", efficiency(.weak)), ("strong", efficiency(.strong)),
+      ("memory, MiB", median({ Double($0.peakMemory) / 0x1p20 }, whole)),
+      ("states, bytes", median({ Double($0.stateBytes) }, whole)),
+      ("by the model", { Human.grouped(results.plan.modelBytes($0)) }),
+      ("halos, bytes", median({ Double($0.haloBytes) }, whole)),
+      ("gradients, bytes", median({ Double($0.gradientBytes) }, whole)),
+      ("wait", median(\.waitShare) { Human.percent($0) }),
+      ("reduce", median(\.reduceShare) { Human.percent($0) }),
+      ("data", median(\.dataShare) { Human.percent($0) }),
+    ]
+  }
+
+  private func row(_ scalingCase: ScalingCase) -> String? {
+    guard !results.records(scalingCase).isEmpty else { return nil }
+    let cells = columns.map { "<td class=\"n\">\(Chart.escaped($0.cell(scalingCase)))</td>" }
+    return "<tr>\(cells.joined())</tr>"
+  }
+
+  private func median(
+    _ figure: @escaping (JobFigures) -> Double, _ text: @escaping (Double) -> String
+  ) -> (ScalingCase) -> String {
+    { scalingCase in results.spread(scalingCase, figure).map { text($0.median) } ?? "-" }
+  }
+
+  private func efficiency(_ kind: ScalingStudy.Kind) -> (ScalingCase) -> String {
+    { scalingCase in
+      let study = results.plan.studies.first {
+        $0.kind == kind && $0.cases.contains(scalingCase)
+      }
+      return Human.percent(study.flatMap { results.efficiency(scalingCase, in: $0)?.median })
+    }
+  }
+
+  private func whole(_ value: Double) -> String { Human.grouped(Int(value.rounded())) }
+}
