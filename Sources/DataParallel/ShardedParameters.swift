@@ -55,7 +55,7 @@ public final class ShardedParameters: ParameterStore {
   /// - Throws: `MessagePassingError`.
   public init(
     table: ParameterTable, sharding: Sharding, group: any Communicator, workspace: Workspace,
-    bucketBytes: Int = 4 << 20, transport: GradientTransport = .fp32
+    bucketBytes: Int = 8 << 20, transport: GradientTransport = .fp32
   ) throws {
     self.table = table
     self.sharding = group.size > 1 ? sharding : .none

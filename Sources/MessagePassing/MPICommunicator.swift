@@ -143,10 +143,22 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
     return Request(MPIOperation(kind, pieces, library: library, watch: watch, lists: lists))
   }
 
+  /// Bytes of the pieces in which a message of `bytes` goes; both sides work out the same.
+  ///
+  /// Open MPI hands a short message over at once, but of a long one it first asks the receiver, and then waits
+  /// for both sides to call it again: for a state on its way through a chain that is too late.
+  private func piece(of bytes: Int) -> Int {
+    bytes <= MPICommunicator.mostInShortPieces ? MPICommunicator.shortPiece : library.largestPiece
+  }
+
+  /// What Open MPI sends at once between processes of a machine, less its header.
+  private static let shortPiece = 3968
+  private static let mostInShortPieces = 160 << 10
+
   private func sending(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int)
     throws(MessagePassingError) -> [MPIOperation.Piece]
   {
-    try inPieces(of: buffer.count, at: library.largestPiece) {
+    try inPieces(of: buffer.count, at: piece(of: buffer.count)) {
       (range: Range<Int>, request: inout MPI_Request?) in
       MPI_Isend(
         buffer.baseAddress.map { $0 + range.lowerBound }, Int32(range.count), lasp_byte(),
@@ -157,7 +169,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   private func receiving(
     into buffer: UnsafeMutableRawBufferPointer, from source: Int, tag: Int
   ) throws(MessagePassingError) -> [MPIOperation.Piece] {
-    try inPieces(of: buffer.count, at: library.largestPiece) {
+    try inPieces(of: buffer.count, at: piece(of: buffer.count)) {
       (range: Range<Int>, request: inout MPI_Request?) in
       MPI_Irecv(
         buffer.baseAddress.map { $0 + range.lowerBound }, Int32(range.count), lasp_byte(),

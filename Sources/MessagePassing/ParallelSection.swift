@@ -36,7 +36,7 @@ public struct ParallelSection: ConfigurationSection, Equatable {
         "sharding", "none", of: Sharding.allCases.map(\.rawValue),
         "What is cut over all ranks: the optimizer's moments, gradients too, or weights too."),
       .integer(
-        "bucket_bytes", 4 << 20, from: 1, unit: "bytes",
+        "bucket_bytes", 8 << 20, from: 1, unit: "bytes",
         "Gradients that are summed over ranks at once."),
       .choice(
         "transport", "fp32", of: GradientTransport.allCases.map(\.rawValue),

@@ -40,7 +40,7 @@ private final class ChainTransfer: StateTransfer {
   private var done = 0
 
   /// Bytes of a slice that are worth a message of their own.
-  private static let sliceBytes = 1 << 18
+  private static let sliceBytes = 1 << 17
 
   init(_ problem: SeamProblem, outbox: Outbox) throws {
     self.problem = problem
