@@ -27,7 +27,7 @@ struct ParityCommand: ParsableCommand {
   var grids = "1,2,4,8,2x2,4x2"
 
   @Option(help: ArgumentHelp("Values of parallel.sharding.", valueName: "list"))
-  var shardings = "none"
+  var shardings = ParityRequest.allShardings.joined(separator: ",")
 
   @OptionGroup var job: JobOptions
   @OptionGroup var overrides: OverrideOptions

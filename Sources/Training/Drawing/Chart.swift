@@ -13,10 +13,16 @@ struct Chart: Sendable {
     let range: ClosedRange<Double>?
     /// What is said of it when the mouse is over it.
     let note: String
+    /// How far it is moved to the right, in hundredths of the chart's width, so that points in the same place
+    /// can be told apart.
+    let shift: Double
 
     /// Makes a point.
-    init(x: Double, y: Double, range: ClosedRange<Double>? = nil, note: String = "") {
-      (self.x, self.y, self.range, self.note) = (x, y, range, note)
+    init(
+      x: Double, y: Double, range: ClosedRange<Double>? = nil, note: String = "",
+      shift: Double = 0
+    ) {
+      (self.x, self.y, self.range, self.note, self.shift) = (x, y, range, note, shift)
     }
   }
 
@@ -40,20 +46,15 @@ struct Chart: Sendable {
     let line: Line
     /// Whether the points are marked.
     let hasMarkers: Bool
-    /// How far it is moved to the right, in hundredths of the chart's width, so that series in the same place
-    /// can be told apart.
-    let shift: Double
     /// The points, ascending in x.
     let points: [Point]
 
     /// Makes a series.
     init(
-      _ name: String, hue: Int?, line: Line = .solid, hasMarkers: Bool = true,
-      shift: Double = 0, _ points: [Point]
+      _ name: String, hue: Int?, line: Line = .solid, hasMarkers: Bool = true, _ points: [Point]
     ) {
       (self.name, self.hue, self.line, self.points) = (name, hue, line, points)
       self.hasMarkers = hasMarkers && hue != nil
-      self.shift = shift
     }
 
     /// The class of its colour.
@@ -119,7 +120,7 @@ struct Chart: Sendable {
   private func lines(_ series: Series) -> [String] {
     guard series.line != .none, series.points.count > 1 else { return [] }
     let path = series.points.map {
-      "\(number(across(x: $0.x, of: series))) \(number(across(y: $0.y)))"
+      "\(number(across(x: $0.x, shift: $0.shift))) \(number(across(y: $0.y)))"
     }
     let dash = series.line == .dashed ? " stroke-dasharray=\"5 4\"" : ""
     return ["<path class=\"\(series.style)\"\(dash) d=\"M\(path.joined(separator: "L"))\"/>"]
@@ -128,7 +129,7 @@ struct Chart: Sendable {
   private func markers(_ series: Series) -> [String] {
     guard let hue = series.hue, series.hasMarkers else { return [] }
     return series.points.map { point in
-      let place = across(x: point.x, of: series)
+      let place = across(x: point.x, shift: point.shift)
       let whisker = point.range.map {
         let (low, high) = (across(y: $0.lowerBound), across(y: $0.upperBound))
         return "<path class=\"whisker\" d=\"M\(number(place)) \(number(low))V\(number(high))\"/>"
@@ -151,8 +152,8 @@ struct Chart: Sendable {
     }
   }
 
-  private func across(x value: Double, of series: Series? = nil) -> Double {
-    Self.left + (x.place(value) + (series?.shift ?? 0) / 100) * (Self.right - Self.left)
+  private func across(x value: Double, shift: Double = 0) -> Double {
+    Self.left + (x.place(value) + shift / 100) * (Self.right - Self.left)
   }
 
   private func across(y value: Double) -> Double {

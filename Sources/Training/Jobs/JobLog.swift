@@ -37,8 +37,10 @@ struct JobLog: Sendable, Equatable {
     var gigaflops: Double
     /// Seconds of computing, waiting for states, waiting for sums, and reading tokens.
     var compute, stateWait, reduce, data: [Double]
-    /// Bytes sent: states, headers and halos, gradients.
-    var stateBytes, haloBytes, gradientBytes: [Int]
+    /// Bytes sent: states, headers and halos, gradients, weights.
+    var stateBytes, haloBytes, gradientBytes, weightBytes: [Int]
+    /// Share of the sums over ranks in which ranks did not wait for them; nil on one rank.
+    var hidden: Double?
     /// Most resident bytes so far.
     var peakMemory: [Int]
   }
@@ -123,7 +125,9 @@ private struct EventReader {
       stateBytes: try list("state_bytes_sent", \.integer),
       haloBytes: try list("halo_bytes_sent", \.integer),
       gradientBytes: try list("gradient_bytes_sent", \.integer),
-      peakMemory: try list("peak_memory_bytes", \.integer))
+      weightBytes: try list("weight_bytes_sent", \.integer),
+      hidden: json["reduction_hidden"]?.number, peakMemory: try list("peak_memory_bytes", \.integer)
+    )
     guard step.peakMemory.count == ranks else {
       throw .log(
         path: path,

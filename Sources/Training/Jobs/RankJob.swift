@@ -42,7 +42,9 @@ struct RankJob: Sendable {
     let arguments =
       ["train"] + (runFile.map { [$0] } ?? []) + overrides.map { "--\($0)" }
       + ["--log.directory=\(place)", "--overwrite"]
-    defer { try? FileSystem.remove("\(place)/model") }
+    defer {
+      for part in ["model", "checkpoints"] { try? FileSystem.remove("\(place)/\(part)") }
+    }
     try runner.run(launcher, ranks: ranks, arguments: arguments, output: "\(place)/output.txt")
     let log = try JobLog(path: "\(place)/log.jsonl")
     guard log.end == "finished" else {

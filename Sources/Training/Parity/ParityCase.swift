@@ -1,9 +1,10 @@
 import Configuration
+import MessagePassing
 
 /// One sharding on one grid.
 struct ParityCase: Sendable {
   /// The sharding that all others are compared with.
-  static let reference = "none"
+  static let reference = Sharding.none.rawValue
 
   /// How weights are sharded.
   let sharding: String
@@ -20,13 +21,12 @@ struct ParityCase: Sendable {
   init(sharding: String, grid: ParityRequest.Grid, _ request: ParityRequest) throws {
     self.sharding = sharding
     self.grid = grid
-    let sharded = sharding == Self.reference ? [] : ["parallel.sharding=\(sharding)"]
     let own = [
-      "parallel.data=\(grid.data)",
+      "parallel.sharding=\(sharding)", "parallel.data=\(grid.data)",
       "parallel.sequence=\(grid.sequence)", "log.every=1000",
     ]
     let overrides =
-      ParityRequest.defaults + request.overrides + (sharded + own).map { Override($0) }
+      ParityRequest.defaults + request.overrides + own.map { Override($0) }
     configuration = try RunConfiguration.load(overrides: overrides)
     _ = try GridPlace(configuration, rank: 0, ranks: grid.ranks)
     job = RankJob(

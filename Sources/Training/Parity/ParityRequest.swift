@@ -34,6 +34,9 @@ public struct ParityRequest: Sendable {
     "schedule.kind=constant", "schedule.warmup=0", "evaluation.every=0", "threads=1",
   ].map { Override($0) }
 
+  /// All values of `parallel.sharding`.
+  public static let allShardings = Sharding.allCases.map(\.rawValue)
+
   /// Shardings to compare, and grids for each.
   public var shardings: [String]
   /// Grids to compare, for each sharding.

@@ -12,10 +12,13 @@ struct JobFigures: Sendable, Equatable {
   var gigaflops: Double
   /// Mean share of a step, over ranks, spent waiting for states, waiting for sums, and reading tokens.
   var waitShare, reduceShare, dataShare: Double
+  /// Share of the sums of gradients in which ranks did not wait for them; nil on one rank.
+  var hiddenShare: Double?
   /// The most memory of a rank, and the mean, in bytes.
   var peakMemory, meanMemory: Int
-  /// Bytes sent a step by the rank that sends most of its kind: states, headers and halos, gradients.
-  var stateBytes, haloBytes, gradientBytes: Int
+  /// Bytes sent a step by the rank that sends most of its kind: states, headers and halos, gradients,
+  /// weights.
+  var stateBytes, haloBytes, gradientBytes, weightBytes: Int
   /// Bytes of states sent a step by all ranks.
   var allStateBytes: Int
 
@@ -45,12 +48,15 @@ struct JobFigures: Sendable, Equatable {
     waitShare = share(\.stateWait)
     reduceShare = share(\.reduce)
     dataShare = share(\.data)
+    let hidden = steps.compactMap(\.hidden)
+    hiddenShare = hidden.isEmpty ? nil : hidden.median
     peakMemory = last.peakMemory.max() ?? 0
     meanMemory = last.peakMemory.reduce(0, +) / max(1, last.peakMemory.count)
     // Every step sends the same.
     stateBytes = last.stateBytes.max() ?? 0
     haloBytes = last.haloBytes.max() ?? 0
     gradientBytes = last.gradientBytes.max() ?? 0
+    weightBytes = last.weightBytes.max() ?? 0
     allStateBytes = last.stateBytes.reduce(0, +)
   }
 

@@ -28,7 +28,9 @@ enum ScalingCSV {
       ("state_bytes_model", "\(results.plan.modelBytes(scalingCase))"),
       ("state_bytes_all_ranks", "\(figures.allStateBytes)"),
       ("halo_bytes", "\(figures.haloBytes)"), ("gradient_bytes", "\(figures.gradientBytes)"),
+      ("weight_bytes", "\(figures.weightBytes)"),
       ("wait_share", "\(figures.waitShare)"), ("reduce_share", "\(figures.reduceShare)"),
+      ("hidden_share", figures.hiddenShare.map { "\($0)" } ?? ""),
       ("data_share", "\(figures.dataShare)"), ("parameters", "\(start.parameters)"),
       ("blas_core", start.blasCore), ("version", start.version),
     ]

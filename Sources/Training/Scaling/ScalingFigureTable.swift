@@ -34,8 +34,10 @@ struct ScalingFigureTable: Sendable {
       ("by the model", { Human.grouped(results.plan.modelBytes($0)) }),
       ("halos, bytes", median({ Double($0.haloBytes) }, whole)),
       ("gradients, bytes", median({ Double($0.gradientBytes) }, whole)),
+      ("weights, bytes", median({ Double($0.weightBytes) }, whole)),
       ("wait", median(\.waitShare) { Human.percent($0) }),
       ("reduce", median(\.reduceShare) { Human.percent($0) }),
+      ("hidden", median({ $0.hiddenShare ?? .nan }) { Human.percent($0) }),
       ("data", median(\.dataShare) { Human.percent($0) }),
     ]
   }

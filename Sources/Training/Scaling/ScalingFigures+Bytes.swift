@@ -57,12 +57,13 @@ extension ScalingFigures {
       label: { ChartAxis.short($0) })
   }
 
-  /// Gradients and halos, which no formula here predicts.
+  /// Gradients, weights and halos.
   private var others: Chart? {
     guard let study = widest, let exchange = study.exchanges[0] else { return nil }
     let cases = study.cases.filter { $0.exchange == exchange }
     let kinds: [(String, Int, @Sendable (JobFigures) -> Double)] = [
       ("gradients", 3, { Double($0.gradientBytes) }),
+      ("weights", 5, { Double($0.weightBytes) }),
       ("headers and halos, \(exchange.rawValue)", 4, { Double($0.haloBytes) }),
     ]
     let series = kinds.map { name, hue, bytes in

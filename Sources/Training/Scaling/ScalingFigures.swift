@@ -127,14 +127,15 @@ struct ScalingFigures: Sendable {
     return exchanges.enumerated().map { index, exchange in
       Chart.Series(
         exchange?.rawValue ?? "no exchange", hue: hue(exchange),
-        shift: 3 * (Double(index) - Double(exchanges.count - 1) / 2),
-        points(study.cases(exchange), x: { Double($0.ranks) }, figure))
+        points(
+          study.cases(exchange), x: { Double($0.ranks) },
+          shift: 3 * (Double(index) - Double(exchanges.count - 1) / 2), figure))
     }
   }
 
-  /// The points of cases, ascending in x.
+  /// The points of cases, ascending in x; those of an exchange are moved by `shift`.
   func points(
-    _ cases: [ScalingCase], x: (ScalingCase) -> Double,
+    _ cases: [ScalingCase], x: (ScalingCase) -> Double, shift: Double = 0,
     _ figure: (ScalingCase) -> ScalingResults.Spread?
   ) -> [Chart.Point] {
     cases.compactMap { scalingCase in
@@ -143,7 +144,7 @@ struct ScalingFigures: Sendable {
           x: x(scalingCase), y: spread.median, range: spread.least...spread.most,
           note: "\(Human.number(scalingCase.ranks, of: "rank")), "
             + "\(Human.grouped(scalingCase.length)) tokens, \(scalingCase.exchangeName): "
-            + Human.digits(spread.median))
+            + Human.digits(spread.median), shift: scalingCase.exchange == nil ? 0 : shift)
       }
     }.sorted { $0.x < $1.x }
   }

@@ -52,7 +52,8 @@ enum ScalingTable {
   static func crowded(_ record: ScalingResults.Record) -> String {
     let ranks = Human.number(record.scalingCase.ranks * record.start.threads, of: "rank")
     let cores = Human.number(record.figures.parallelThreads, of: "core")
-    return "\(ranks) share \(cores): from here on efficiency means the total throughput kept, "
+    return
+      "\(ranks) share \(cores): where ranks exceed cores, efficiency means the total throughput kept, "
       + "not a gain by more ranks"
   }
 

@@ -24,6 +24,7 @@ struct JobFiguresTests {
     #expect(figures.peakMemory == 52 << 20 && figures.meanMemory == 51 << 20)
     #expect(figures.stateBytes == 200 && figures.allStateBytes == 300)
     #expect(figures.haloBytes == 7 && figures.gradientBytes == 11)
+    #expect(figures.weightBytes == 13 && figures.hiddenShare == 0.75)
   }
 
   @Test("A log without a step after the warm-up is refused")
@@ -178,7 +179,7 @@ struct ScalingResultsTests {
     let crowded = results.records.filter(\.isCrowded)[0]
     #expect(
       ScalingTable.crowded(crowded)
-        == "4 ranks share 2 cores: from here on efficiency means the total throughput kept, "
+        == "4 ranks share 2 cores: where ranks exceed cores, efficiency means the total throughput kept, "
         + "not a gain by more ranks")
   }
 }

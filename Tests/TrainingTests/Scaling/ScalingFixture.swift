@@ -34,7 +34,8 @@ enum ScalingFixture {
           reduce: each(0.05 * seconds), data: each(0.01 * seconds),
           stateBytes: (0..<ranks).map { 100 * $0 }, haloBytes: Array(repeating: 7, count: ranks),
           gradientBytes: Array(repeating: 11, count: ranks),
-          peakMemory: (0..<ranks).map { (50 + $0) << 20 })
+          weightBytes: Array(repeating: 13, count: ranks),
+          hidden: ranks > 1 ? 0.75 : nil, peakMemory: (0..<ranks).map { (50 + $0) << 20 })
       }, end: "finished")
   }
 
