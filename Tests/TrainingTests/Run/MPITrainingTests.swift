@@ -36,6 +36,19 @@ struct MPITrainingTests {
     #expect(greatestDifference(result.losses, alone.losses) < 1e-5)
   }
 
+  @Test("A run has the same losses, bit for bit, whatever is cut over the processes")
+  func sharding() throws {
+    let world = try Self.world.get()
+    let keys = ["training.steps=10", "parallel.bucket_bytes=3000"]
+    let whole = try SmallRun(keys).train(on: world)
+    for sharding in ["optimizer", "gradients", "parameters"] {
+      let result = try SmallRun(keys + ["parallel.sharding=\(sharding)"]).train(on: world)
+      #expect(result.losses == whole.losses, "\(sharding)")
+    }
+    let rounded = try SmallRun(keys + ["parallel.transport=bf16"]).train(on: world)
+    #expect(greatestDifference(rounded.losses, whole.losses) < 1e-2)
+  }
+
   @Test("The same run twice is bitwise equal")
   func repeats() throws {
     let world = try Self.world.get()
