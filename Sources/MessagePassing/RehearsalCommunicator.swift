@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A rank of any world, alone: every operation is finished at once and moves nothing.
 ///
@@ -13,15 +14,52 @@ public final class RehearsalCommunicator: Communicator {
   /// The rank's watch.
   public let watch: Watch
 
+  /// What is counted over all communicators of the rank.
+  private final class Traffic: Sendable {
+    let bytes = Atomic<Int>(0)
+  }
+
   private let color: @Sendable (Int) -> Int
+  /// The process of each rank.
+  private let processes: [Int]
+  private let traffic: Traffic
 
   /// Rehearses one rank of a world.
   ///
-  /// - Parameter color: What each rank gives when the world is split: a rehearsed rank cannot ask the others.
-  public init(rank: Int, size: Int, color: @escaping @Sendable (Int) -> Int = { _ in 0 }) {
-    precondition((0..<size).contains(rank), "rank \(rank) of \(size)")
-    (self.rank, self.size, self.color) = (rank, size, color)
+  /// - Parameters:
+  ///   - each: Ranks that a process hosts; more than one where they are virtual.
+  ///   - color: What each rank gives when the world is split: a rehearsed rank cannot ask the others.
+  public convenience init(
+    rank: Int, size: Int, hosting each: Int = 1,
+    color: @escaping @Sendable (Int) -> Int = { _ in 0 }
+  ) {
+    self.init(
+      rank: rank, processes: (0..<size).map { $0 / each }, traffic: Traffic(), color: color)
+  }
+
+  private init(
+    rank: Int, processes: [Int], traffic: Traffic,
+    color: @escaping @Sendable (Int) -> Int = { _ in 0 }
+  ) {
+    precondition(processes.indices.contains(rank), "rank \(rank) of \(processes.count)")
+    (self.rank, size, self.color) = (rank, processes.count, color)
+    (self.processes, self.traffic) = (processes, traffic)
     watch = Watch(worldRank: rank)
+  }
+
+  /// Bytes that the rank has sent to ranks of other processes, collectives included as they are where ranks
+  /// are virtual.
+  public var bytesToOtherProcesses: Int { traffic.bytes.load(ordering: .relaxed) }
+
+  private func count(_ bytes: Int, to rank: Int) -> Request {
+    if processes[rank] != processes[self.rank] { traffic.bytes.add(bytes, ordering: .relaxed) }
+    return Request()
+  }
+
+  private func count(_ bytes: Int, owner: Int, reducing: Bool, spreading: Bool) {
+    let tree = TreePlace(of: rank, among: size, owner: owner)
+    if reducing, let above = tree.above { _ = count(bytes, to: above) }
+    if spreading { for below in tree.below { _ = count(bytes, to: below) } }
   }
 
   /// The same rank among those of its color, in their order.
@@ -29,17 +67,19 @@ public final class RehearsalCommunicator: Communicator {
   /// - Parameter key: Not used.
   public func split(color: Int, key: Int) -> any Communicator {
     let members = (0..<size).filter { self.color($0) == self.color(rank) }
-    return RehearsalCommunicator(rank: members.firstIndex(of: rank)!, size: members.count)
+    return RehearsalCommunicator(
+      rank: members.firstIndex(of: rank)!, processes: members.map { processes[$0] },
+      traffic: traffic)
   }
 
   /// The same rank once more.
   public func duplicate() -> any Communicator {
-    RehearsalCommunicator(rank: rank, size: size, color: color)
+    RehearsalCommunicator(rank: rank, processes: processes, traffic: traffic, color: color)
   }
 
   /// Finished at once.
   public func send(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int) -> Request {
-    Request()
+    count(buffer.count, to: destination)
   }
 
   /// Finished at once; the buffer stays as it is.
@@ -53,21 +93,26 @@ public final class RehearsalCommunicator: Communicator {
   public func allReduce(_ buffer: UnsafeMutableBufferPointer<Float>, _ operation: ReduceOperation)
     -> Request
   {
-    Request()
+    count(4 * buffer.count, owner: 0, reducing: true, spreading: true)
+    return Request()
   }
 
   /// Finished at once.
   public func allReduce(_ buffer: UnsafeMutableBufferPointer<Double>, _ operation: ReduceOperation)
     -> Request
   {
-    Request()
+    count(8 * buffer.count, owner: 0, reducing: true, spreading: true)
+    return Request()
   }
 
   /// Finished at once.
   public func allGather(
     _ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer, counts: [Int]
   ) -> Request {
-    Request()
+    for (owner, bytes) in counts.enumerated() {
+      count(bytes, owner: owner, reducing: false, spreading: true)
+    }
+    return Request()
   }
 
   /// Finished at once.
@@ -75,19 +120,23 @@ public final class RehearsalCommunicator: Communicator {
     _ buffer: UnsafeMutableBufferPointer<Float>, into mine: UnsafeMutableBufferPointer<Float>,
     counts: [Int]
   ) -> Request {
-    Request()
+    for (owner, elements) in counts.enumerated() {
+      count(4 * elements, owner: owner, reducing: true, spreading: false)
+    }
+    return Request()
   }
 
   /// Finished at once.
   public func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) -> Request {
-    Request()
+    count(buffer.count, owner: root, reducing: false, spreading: true)
+    return Request()
   }
 
   /// Finished at once.
   public func gather(
     _ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer?, to root: Int
   ) -> Request {
-    Request()
+    count(mine.count, to: root)
   }
 
   /// Finished at once.

@@ -9,7 +9,7 @@ public struct World: Sendable {
   public let communicator: any Communicator
   /// This rank's machine, and its share of it.
   public let host: Host
-  /// The number that the launcher gave to this rank.
+  /// The number that the launcher gave to this rank, or to the process of a virtual one.
   public let launchRank: Int
 
   /// Processes of the run; there are more ranks than processes where ranks are virtual.

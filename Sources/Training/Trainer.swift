@@ -64,11 +64,13 @@ final class TrainingSession {
     chance = (setup.corpus as? RecallTask)?.chance
     let choice = try ExchangeChoice(
       measuring: configuration, corpus: setup.corpus, model: setup.model, world: communicator)
-    // Only rank 0 prints it: what the process is now, and what a rehearsed step adds.
+    let each = communicator.size / world.processes
+    // Only rank 0 prints it: what the process is now, and what a rehearsed step of each of its ranks adds.
     let expectedMemory =
       communicator.rank == 0
       ? ProcessMemory.residentBytes
-        + (try Rehearsal(
+        + each
+        * (try Rehearsal(
           configuration, corpus: setup.corpus, model: setup.model, rank: 0,
           ranks: communicator.size, threads: workspace.team.size,
           exchange: configuration.parallel.exchangeKind ?? .chain
@@ -104,6 +106,7 @@ final class TrainingSession {
       let console = Console(configuration: configuration)
       let start = StartEvent(
         configuration: configuration, folder: folder.path, hosts: hosts,
+        processes: world.processes,
         launchRanks: launchRanks, threads: workspace.team.size,
         parallelThreads: max(1, Int(parallelThreads + 1e-6)),
         sequenceRanks: run.grid.sequence, dataGroups: run.grid.data,

@@ -57,7 +57,7 @@ extension World {
       return try body(
         World(
           communicator: virtual, host: host.divided(among: each, index: index),
-          launchRank: launchRank * each + index, processes: communicator.size))
+          launchRank: launchRank, processes: communicator.size))
     }
   }
 }

@@ -14,7 +14,9 @@ struct Banner: Sendable {
     let named: [(String, String)?] =
       hosts.enumerated().map { ($0 == 0 ? "hosts" : "", $1) } + [
         ("ranks", ranks), ("model", model), ("step", step), ("data", data),
-        event.expectedMemoryBytes.map { ("memory", "about \(Human.bytes($0)) a rank") },
+        event.expectedMemoryBytes.map {
+          ("memory", "about \(Human.bytes($0)) a \(isVirtual ? "process" : "rank")")
+        },
         ("sgemm", speed), start.map { ("start", $0) }, ("log", "\(event.folder)/log.jsonl"),
       ]
     return ["lasp-train \(Release.version)"]
@@ -57,9 +59,15 @@ struct Banner: Sendable {
     first == last ? "\(thing) \(first)" : "\(thing)s \(first)–\(last)"
   }
 
+  private var isVirtual: Bool { event.configuration.parallel.reproducible > 0 }
+
   private var ranks: String {
-    "\(event.hosts.count) × \(Human.number(event.threads, of: "thread")), grid sequence "
-      + "\(event.sequenceRanks) × data \(event.dataGroups)"
+    let grid = "grid sequence \(event.sequenceRanks) × data \(event.dataGroups)"
+    guard isVirtual else {
+      return "\(event.hosts.count) × \(Human.number(event.threads, of: "thread")), \(grid)"
+    }
+    return "\(Human.number(event.hosts.count, of: "virtual rank")) on "
+      + "\(Human.number(event.processes, of: "process")), a thread each, \(grid)"
   }
 
   private var model: String {

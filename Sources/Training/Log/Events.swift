@@ -11,6 +11,8 @@ public struct StartEvent: Sendable {
   public var hosts: [String]
   /// The number that the launcher gave to each rank, in rank order.
   public var launchRanks: [Int]
+  /// Processes of the run; fewer than ranks where these are virtual.
+  public var processes: Int
   /// Threads of a rank.
   public var threads: Int
   /// Threads that can run at once over all hosts; fewer than all ranks' where ranks share cores.
@@ -39,10 +41,12 @@ public struct StartEvent: Sendable {
   /// Describes a start.
   ///
   /// - Parameters:
+  ///   - processes: Processes of the run; nil for as many as there are ranks.
   ///   - launchRanks: The launcher's numbers of the ranks; nil where they are the ranks' own.
   ///   - parallelThreads: Threads that can run at once; nil for all ranks' threads.
   public init(
-    configuration: RunConfiguration, folder: String, hosts: [String], launchRanks: [Int]? = nil,
+    configuration: RunConfiguration, folder: String, hosts: [String],
+    processes: Int? = nil, launchRanks: [Int]? = nil,
     threads: Int, parallelThreads: Int? = nil, sequenceRanks: Int, dataGroups: Int,
     shardLengths: [Int],
     parameters: Int, stepsDone: Int = 0, recallChance: Double? = nil, tokensAreBytes: Bool,
@@ -51,6 +55,7 @@ public struct StartEvent: Sendable {
     self.configuration = configuration
     self.folder = folder
     self.hosts = hosts
+    self.processes = processes ?? hosts.count
     self.launchRanks = launchRanks ?? Array(hosts.indices)
     self.threads = threads
     self.parallelThreads = parallelThreads ?? hosts.count * threads

@@ -26,9 +26,9 @@ enum Human {
     return (value < 0 ? "-" : "") + groups.joined(separator: ",")
   }
 
-  /// A number of things: `1 thread`, `8 threads`.
+  /// A number of things: `1 thread`, `8 threads`, `2 processes`.
   static func number(_ value: Int, of thing: String) -> String {
-    "\(grouped(value)) \(thing)\(value == 1 ? "" : "s")"
+    "\(grouped(value)) \(thing)\(value == 1 ? "" : thing.hasSuffix("s") ? "es" : "s")"
   }
 
   /// A time to come or gone: `0:07`, `12:34`, `1:02:03`, `3d 04h`.

@@ -45,6 +45,7 @@ public final class RunLog {
         return object
       })
     line.set("ranks", event.hosts.count)
+    line.set("processes", event.processes)
     line.set("threads", event.threads)
     line.set("parallel_threads", event.parallelThreads)
     var grid = JSONLine()

@@ -9,7 +9,9 @@ import Tensors
 
 /// `lasp-train --dry-run`: checks a run and says what it will need, in one process without MPI.
 public struct Plan {
-  /// Ranks planned for.
+  /// Processes planned for.
+  public let processes: Int
+  /// Ranks of the world: virtual ones, where there are more than processes.
   public let ranks: Int
   /// Where rank 0 stands.
   public let grid: GridPlace
@@ -17,7 +19,8 @@ public struct Plan {
   public let shards: [Int]
   /// The model.
   public let model: LanguageModel
-  /// The rehearsed ranks of the first sequence group: its ends and one between.
+  /// The rehearsed ranks of the first sequence group, or processes with their virtual ranks: the ends and one
+  /// between.
   let rehearsals: [Rehearsal]
   /// Memory of a process before it holds anything of the run, in bytes.
   let processBytes: Int
@@ -29,18 +32,19 @@ public struct Plan {
     let threads = request.configuration.threads
     BLAS.setThreads(1)
     let plan = try Plan(
-      request.configuration, ranks: request.ranks,
+      request.configuration, processes: request.ranks,
       threads: threads > 0 ? threads : max(1, Host(ranks: request.ranks, index: 0).defaultThreads))
     print(plan.description(sgemm: SgemmPeak.measure(seconds: 1)), terminator: "")
   }
 
   /// Checks everything and rehearses a step.
-  public init(_ configuration: RunConfiguration, ranks: Int, threads: Int) throws {
+  public init(_ configuration: RunConfiguration, processes: Int, threads: Int) throws {
+    let ranks = try configuration.virtualRanks(processes: processes)
     let setup = try RunSetup(configuration)
     let model = setup.model
-    processBytes = ProcessMemory.residentBytes + (ranks > 1 ? Plan.messagePassingBytes : 0)
+    processBytes = ProcessMemory.residentBytes + (processes > 1 ? Plan.messagePassingBytes : 0)
     self.configuration = configuration
-    self.ranks = ranks
+    (self.processes, self.ranks) = (processes, ranks)
     self.model = model
     let grid = try GridPlace(configuration, rank: 0, ranks: ranks)
     self.grid = grid
@@ -49,13 +53,27 @@ public struct Plan {
     let exchange = try ExchangeChoice(
       planning: configuration, corpus: setup.corpus, model: model, ranks: ranks)
     self.exchange = exchange
-    let chosen = Set([0, grid.sequence / 2, grid.sequence - 1]).sorted()
-    rehearsals = try chosen.map {
+    func rehearse(_ rank: Int, threads: Int) throws -> Rehearsal {
       try Rehearsal(
-        configuration, corpus: setup.corpus, model: model, rank: $0, ranks: ranks,
-        threads: threads, exchange: exchange.kind)
+        configuration, corpus: setup.corpus, model: model, rank: rank, ranks: ranks,
+        hosting: ranks / processes, threads: threads, exchange: exchange.kind)
+    }
+    if configuration.parallel.reproducible > 0 {
+      let each = ranks / processes
+      rehearsals = try Self.chosen(of: processes).map { process in
+        Rehearsal(
+          process: process,
+          of: try (process * each..<(process + 1) * each).map { try rehearse($0, threads: 1) })
+      }
+    } else {
+      rehearsals = try Self.chosen(of: grid.sequence).map { try rehearse($0, threads: threads) }
     }
   }
+
+  private static func chosen(of count: Int) -> [Int] { Set([0, count / 2, count - 1]).sorted() }
+
+  /// Whether processes host virtual ranks.
+  private var isVirtual: Bool { configuration.parallel.reproducible > 0 }
 
   /// What Open MPI adds to a process on a machine's shared memory, in bytes, as measured.
   private static let messagePassingBytes = 20 << 20
@@ -81,7 +99,7 @@ public struct Plan {
     let shortest = shards.min() ?? 0
     let longest = shards.max() ?? 0
     var lines = [
-      row("ranks", "\(ranks) = \(grid.data) data × \(grid.sequence) sequence"),
+      row("ranks", "\(ranks) = \(grid.data) data × \(grid.sequence) sequence\(hosting)"),
       row(
         "shards",
         shortest == longest
@@ -104,7 +122,7 @@ public struct Plan {
       exchange.reason.map { row("states", $0) },
       "",
     ].compactMap { $0 }
-    lines.append(heading("", rehearsals.map { "rank \($0.rank)" }))
+    lines.append(heading("", rehearsals.map { "\(isVirtual ? "process" : "rank") \($0.rank)" }))
     lines.append(heading("tokens of a sequence", rehearsals.map { Human.grouped($0.shard) }))
     for kind in BufferKind.allCases {
       lines.append(heading(kind.name, rehearsals.map { Human.bytes(bytes($0, kind)) }))
@@ -120,7 +138,20 @@ public struct Plan {
     if configuration.parallel.sharding != .none {
       lines.append(heading("weights", rehearsals.map { Human.grouped($0.weightBytes) }))
     }
+    if isVirtual {
+      lines.append(
+        heading(
+          "to other processes", rehearsals.map { Human.grouped($0.bytesToOtherProcesses) }))
+    }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// How virtual ranks are dealt out.
+  private var hosting: String {
+    guard isVirtual else { return "" }
+    let each = Human.number(ranks / processes, of: "virtual rank")
+    return
+      ", \(each) on \(processes > 1 ? "each of " : "")\(Human.number(processes, of: "process"))"
   }
 
   /// How the sequence is cut in time, and what is held of it.

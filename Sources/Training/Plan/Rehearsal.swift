@@ -10,7 +10,7 @@ import Tensors
 /// The very code of training runs, over memory that is reserved but never touched and messages that go
 /// nowhere. So the figures of the dry run cannot drift away from the program.
 struct Rehearsal {
-  /// The rank.
+  /// The rank; or the process, where it is of several virtual ranks together.
   let rank: Int
   /// Tokens of a sequence that it holds.
   let shard: Int
@@ -32,19 +32,43 @@ struct Rehearsal {
   let gradientBytes: Int
   /// Bytes of sharded weights that it sends a step.
   let weightBytes: Int
+  /// Bytes of all kinds that it sends a step to ranks of other processes.
+  let bytesToOtherProcesses: Int
+
+  /// What the virtual ranks of a process need and send together.
+  init(process: Int, of ranks: [Rehearsal]) {
+    rank = process
+    shard = ranks.reduce(0) { $0 + $1.shard }
+    segmentsHeld = ranks.map(\.segmentsHeld).min() ?? 1
+    peakByKind = ranks[0].peakByKind.indices.map { kind in
+      ranks.reduce(0) { $0 + $1.peakByKind[kind] }
+    }
+    poolBytes = ranks.reduce(0) { $0 + $1.poolBytes }
+    tokenBytes = ranks.reduce(0) { $0 + $1.tokenBytes }
+    stateBytes = ranks.reduce(0) { $0 + $1.stateBytes }
+    haloBytes = ranks.reduce(0) { $0 + $1.haloBytes }
+    gradientBytes = ranks.reduce(0) { $0 + $1.gradientBytes }
+    weightBytes = ranks.reduce(0) { $0 + $1.weightBytes }
+    bytesToOtherProcesses = ranks.reduce(0) { $0 + $1.bytesToOtherProcesses }
+  }
 
   /// Rehearses until the state is steady: two steps, or one of several segments.
+  ///
+  /// - Parameter each: Ranks that a process hosts; more than one where they are virtual.
   init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel, rank: Int,
-    ranks: Int, threads: Int, exchange: ExchangeKind
+    ranks: Int, hosting each: Int = 1, threads: Int, exchange: ExchangeKind
   ) throws {
     let workspace = Workspace(threads: threads, rehearsal: true)
     let grid = try GridPlace(configuration, rank: rank, ranks: ranks)
+    let world = grid.rehearsal(of: rank, hosting: each)
     let run = try TrainingRun(
-      configuration, corpus: corpus, model: model,
-      world: grid.rehearsal(of: rank), workspace: workspace, exchange: exchange.make())
+      configuration, corpus: corpus, model: model, world: world, workspace: workspace,
+      exchange: exchange.make())
+    var before = 0
     for step in 0..<(run.cut.segments > 1 ? 1 : 2) {
       workspace.counters.reset()
+      before = world.bytesToOtherProcesses
       _ = try run.step(step)
     }
     self.rank = rank
@@ -61,5 +85,6 @@ struct Rehearsal {
     haloBytes = workspace.counters.haloBytesSent
     gradientBytes = workspace.counters.gradientBytesSent
     weightBytes = workspace.counters.weightBytesSent
+    bytesToOtherProcesses = world.bytesToOtherProcesses - before
   }
 }

@@ -43,8 +43,12 @@ public struct GridPlace: Sendable {
   }
 
   /// A rank of this grid that rehearses alone.
-  public func rehearsal(of rank: Int) -> RehearsalCommunicator {
-    RehearsalCommunicator(rank: rank, size: sequence * data) { [sequence] in $0 / sequence }
+  ///
+  /// - Parameter each: Ranks that a process hosts; more than one where they are virtual.
+  public func rehearsal(of rank: Int, hosting each: Int = 1) -> RehearsalCommunicator {
+    RehearsalCommunicator(rank: rank, size: sequence * data, hosting: each) { [sequence] in
+      $0 / sequence
+    }
   }
 
   /// The rows of a step's batch that this rank works on, portion by portion.
