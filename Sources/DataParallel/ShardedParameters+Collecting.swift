@@ -18,6 +18,7 @@ extension ShardedParameters {
   public func collect(
     _ numbers: Numbers, _ body: (Range<Int>, UnsafePointer<Float>) throws -> Void
   ) throws {
+    try settle(polling: workspace.poll)
     let isWhole: Bool
     let base: UnsafePointer<Float>
     switch numbers {

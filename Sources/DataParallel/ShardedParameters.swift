@@ -11,7 +11,8 @@ import Tensors
 /// have run.
 ///
 /// Sums and gathers run on communicators of their own, in the same order on every rank, while the rank computes;
-/// `poll` moves them on.
+/// `poll` moves them on. Weights that are kept whole are brought up to date in the same way, while the next
+/// pass already runs: only `acquire` waits for them.
 ///
 /// - Source: Rajbhandari et al., "ZeRO" (arXiv 1910.02054).
 public final class ShardedParameters: ParameterStore {
@@ -127,12 +128,11 @@ public final class ShardedParameters: ParameterStore {
     if sharding == .parameters {
       try gather(unit)
       gathered[unit]!.users += 1
-      if let coming = gathers.first(where: { $0.unit == unit })?.gather,
-        try !coming.hasArrived()
-      {
-        try workspace.counters.awaitTransfer {
-          try coming.waitForArrival(polling: workspace.poll)
-        }
+    }
+    // The last one: an earlier one may still be leaving.
+    if let coming = gathers.last(where: { $0.unit == unit })?.gather, try !coming.hasArrived() {
+      try workspace.counters.awaitTransfer {
+        try coming.waitForArrival(polling: workspace.poll)
       }
     }
     if gradients, sharding >= .gradients, unitGradients[unit] == nil {
@@ -263,18 +263,20 @@ public final class ShardedParameters: ParameterStore {
     try settle(polling: polling)
   }
 
-  /// After the update: brings the new weights to every rank that keeps all of them.
-  public func shareWeights(polling: () throws -> Void) throws {
+  /// After the update: sends the new weights of this rank's parts to every rank that keeps all weights.
+  ///
+  /// Nobody waits: the next pass does, region by region, for what has not arrived when it is acquired.
+  public func shareWeights() throws {
     guard sharding == .optimizer || sharding == .gradients else { return }
     for (unit, part) in parts.enumerated() {
       try gather(
         unit, from: part.values,
         into: values.pointer + partition.units[unit].range.lowerBound)
     }
-    try settle(polling: polling)
   }
 
-  /// Waits until all weights under way have arrived, at this rank and from it.
+  /// Waits until all weights under way have arrived, at this rank and from it: at the end of a run, and before
+  /// weights are read that were not acquired.
   public func settle(polling: () throws -> Void) throws {
     guard !gathers.isEmpty else { return }
     try workspace.counters.awaitTransfer {

@@ -153,7 +153,7 @@ struct ShardedParametersTests {
       for part in store.updated {
         for index in part.range { part.values[index - part.range.lowerBound] = Float(index) }
       }
-      try store.shareWeights(polling: store.poll)
+      try store.shareWeights()
       for region in Self.sizes.indices {
         try store.acquire(region: region, gradients: false)
         if region + 1 < Self.sizes.count { try store.prefetch(region: region + 1) }

@@ -59,6 +59,7 @@ struct StepBenchmark {
       seconds.append(Clock.seconds - start)
       for part in Part.allCases { parts[part.rawValue].append(counters.seconds(part)) }
     }
+    try training.store.settle(polling: workspace.poll)
     return report(
       seconds: seconds.median, peak: peak.gigaflops, parts: parts.map(\.median),
       allocations: workspace.pool.statistics.allocations - before)

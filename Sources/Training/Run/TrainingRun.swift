@@ -140,7 +140,7 @@ public final class TrainingRun {
     workspace.compute(.optimizer) {
       optimizer.update(store, step: step, scale: 1 / count, norm: norm, team: workspace.team)
     }
-    try store.shareWeights(polling: workspace.poll)
+    try store.shareWeights()
     let rate = optimizer.schedule.rate(at: step)
     return StepOutcome(
       step: step, sums: total, gradientNorm: norm, learningRate: rate, stops: stops > 0)

@@ -136,6 +136,22 @@ struct ShardingTests {
     #expect(zip(more, same).allSatisfy { abs($0 - $1) < 1e-4 })
   }
 
+  @Test("A rank that fails while a checkpoint is collected ends the others", arguments: Self.cut)
+  func failure(sharding: Sharding) throws {
+    struct Full: Error {}
+    let small = try small(sharding, ["training.steps=1"])
+    #expect(throws: Full.self) {
+      try ThreadCommunicator.run(ranks: 3, deadline: 30) { world in
+        let run = try small.make(on: world)
+        _ = try run.step(0)
+        try run.store.collect(.moments(run.optimizer.mean.pointer)) { range, _ in
+          if range.lowerBound > 0 { throw Full() }
+        }
+        try world.synchronize(for: "a rank that is gone")
+      }
+    }
+  }
+
   @Test("A dry run knows the bytes and the memory of every rank", arguments: Sharding.allCases)
   func rehearsal(sharding: Sharding) throws {
     let run = try small(
@@ -148,6 +164,7 @@ struct ShardingTests {
         one.context.counters.reset()
         _ = try one.step(step)
       }
+      try one.store.settle(polling: one.context.workspace.poll)
       let counters = one.context.counters
       return (
         one.context.workspace.pool.statistics.held, counters.gradientBytesSent,

@@ -54,6 +54,7 @@ struct SmallRun: Sendable {
     }
     result.gradientBytes = run.context.counters.gradientBytesSent
     result.stateBytes = run.context.counters.stateBytesSent
+    try run.store.settle(polling: run.context.workspace.poll)
     result.weights = run.weights
     return result
   }
