@@ -28,6 +28,12 @@ struct MPILauncher: Sendable, Equatable {
     launcher: String? = nil, hostfile: String? = nil, program: String? = nil,
     environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws(JobError) {
+    if let variable = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK"].first(where: { environment[$0] != nil })
+    {
+      throw .launcher(
+        "\(variable) says that this is a rank already; start this command alone, without mpirun: it starts "
+          + "its ranks itself")
+    }
     let given = (launcher ?? "").split(separator: " ").map(String.init)
     let names = given.isEmpty ? ["mpirun.openmpi", "mpirun"] : [given[0]]
     let found = names.lazy.compactMap { Self.find($0, path: environment["PATH"] ?? "") }.first
