@@ -49,13 +49,15 @@ struct ShardingTests {
     if sharding != .parameters { #expect(parts[2].weights == whole.weights) }
   }
 
-  @Test("A batch in four portions gives what it gives in one", arguments: cut)
-  func accumulation(sharding: Sharding) throws {
+  @Test(
+    "Several backward passes a step give what one gives: portions of the batch, and segments",
+    arguments: cut, ["training.accumulation=4", "sequence.segments=3"])
+  func passes(sharding: Sharding, key: String) throws {
     let keys = ["training.steps=20"]
     let whole = try small(.none, keys).train(ranks: 2)[0]
-    let portions = try small(sharding, keys + ["training.accumulation=4"]).train(ranks: 2)[0]
-    #expect(greatestDifference(portions.losses, whole.losses) < 1e-6)
-    #expect(greatestDifference(portions.norms, whole.norms) < 1e-6)
+    let several = try small(sharding, keys + [key]).train(ranks: 2)[0]
+    #expect(greatestDifference(several.losses, whole.losses) < 1e-6)
+    #expect(greatestDifference(several.norms, whole.norms) < 1e-6)
   }
 
   @Test(
@@ -134,6 +136,17 @@ struct ShardingTests {
     }
     let (more, same) = (try weights(path), try weights("\(folder)/none"))
     #expect(zip(more, same).allSatisfy { abs($0 - $1) < 1e-4 })
+    // A model's folder is read part by part.
+    let parts = try small(.parameters, keys)
+    try ThreadCommunicator.run(ranks: 3, deadline: 30) { world in
+      let run = try parts.make(on: world)
+      try run.readWeights(ModelFolder(path: "\(folder)/none/model"))
+      var read: [Float] = []
+      try run.store.collect(.weights) {
+        read += UnsafeBufferPointer(start: $1, count: $0.count)
+      }
+      #expect(read == (world.rank == 0 ? same : []))
+    }
   }
 
   @Test("A rank that fails while a checkpoint is collected ends the others", arguments: Self.cut)
