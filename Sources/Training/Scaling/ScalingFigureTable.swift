@@ -13,7 +13,7 @@ struct ScalingFigureTable: Sendable {
       <h2>All figures</h2>
       <p>A row a case, medians over its repetitions; scaling.csv has every job. Bytes and memory are of the rank
       that has most. Docs/Scaling.md says what each column means.</p>
-      <div class="wide"><table>
+      <div class="wide"><table class="all">
       <thead><tr>\(heading.joined())</tr></thead>
       <tbody>\(rows.joined(separator: "\n"))</tbody>
       </table></div>
@@ -25,9 +25,9 @@ struct ScalingFigureTable: Sendable {
       ("ranks", { Human.grouped($0.ranks) }), ("length", { Human.grouped($0.length) }),
       ("batch", { Human.grouped($0.batch) }), ("tokens a rank", { Human.grouped($0.shard) }),
       ("exchange", \.exchangeName), ("jobs", { "\(results.records($0).count)" }),
-      ("step, ms", median(\.stepSeconds) { String(format: "%.1f", $0 * 1e3) }),
+      ("step, ms", median(\.stepSeconds) { short($0 * 1e3) }),
       ("tokens a second", median(\.tokensPerSecond, whole)),
-      ("GFLOP/s", median(\.gigaflops) { String(format: "%.1f", $0) }),
+      ("GFLOP/s", median(\.gigaflops, short)),
       ("weak", efficiency(.weak)), ("strong", efficiency(.strong)),
       ("memory, MiB", median({ Double($0.peakMemory) / 0x1p20 }, whole)),
       ("states, bytes", median({ Double($0.stateBytes) }, whole)),
@@ -61,6 +61,11 @@ struct ScalingFigureTable: Sendable {
       }
       return Human.percent(study.flatMap { results.efficiency(scalingCase, in: $0)?.median })
     }
+  }
+
+  /// A decimal where it says something.
+  private func short(_ value: Double) -> String {
+    value < 999.95 ? String(format: "%.1f", value) : whole(value)
   }
 
   private func whole(_ value: Double) -> String { Human.grouped(Int(value.rounded())) }

@@ -163,9 +163,11 @@ struct ScalingPage: Sendable {
     .ideal { color: var(--soft); }
     .wide { overflow-x: auto; }
     table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-    th, td { padding: 3px 10px; border-bottom: 1px solid var(--rule); white-space: nowrap;
+    th, td { padding: 3px 9px; border-bottom: 1px solid var(--rule); white-space: nowrap;
       text-align: left; font-weight: normal; }
-    thead th { color: var(--soft); vertical-align: bottom; }
+    thead th { color: var(--soft); vertical-align: bottom; white-space: normal; line-height: 1.25; }
+    .all { font-size: 12px; }
+    .all th, .all td { padding: 3px 7px; }
     .n { text-align: right; }
     """
 }
