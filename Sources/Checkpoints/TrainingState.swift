@@ -68,6 +68,29 @@ public struct TrainingState: Sendable, Equatable {
       }
     }
 
+    /// Writes what the streams of tokens carry into the next step: `streams.safetensors`, with a tensor
+    /// `streams.<stream>.<name>` each and the streams' `position`.
+    ///
+    /// - Parameters:
+    ///   - streams: For each stream its tensors by name.
+    ///   - position: Tokens of each stream that have been read.
+    public func write(
+      streams: [[String: (shape: [Int], numbers: [Float])]], position: Int
+    ) throws {
+      let tensors = streams.enumerated().flatMap { index, stream in
+        stream.sorted { $0.key < $1.key }.map { ("streams.\(index).\($0.key)", $0.value) }
+      }
+      let file = try SafetensorsWriter(
+        path: folder.path + "/" + TrainingState.streamsName,
+        tensors: [TensorDescription("position", shape: [1], type: .int64)]
+          + tensors.map { TensorDescription($0.0, shape: $0.1.shape) })
+      try file.write("position", [position])
+      for (name, tensor) in tensors {
+        try tensor.numbers.withUnsafeBufferPointer { try file.write(name, $0) }
+      }
+      try file.finish()
+    }
+
     /// Completes the checkpoint, and deletes all but the latest `keep` (0: none is deleted).
     ///
     /// - Returns: The checkpoint's folder.
@@ -130,6 +153,48 @@ public struct TrainingState: Sendable, Equatable {
       }
     }
     return TrainingState(step: step, seed: seed, version: json["version"]?.string ?? "")
+  }
+
+  fileprivate static let streamsName = "streams.safetensors"
+
+  /// Reads what some streams of tokens carry.
+  ///
+  /// - Parameters:
+  ///   - streams: Which of the streams.
+  ///   - count: Number of all streams.
+  ///   - position: Tokens of each that have been read.
+  /// - Throws: `CheckpointError` where the checkpoint has none, or those of other streams.
+  public static func readStreams(
+    _ path: String, _ streams: Range<Int>, of count: Int, position: Int
+  ) throws -> [[String: (shape: [Int], numbers: [Float])]] {
+    let file = path + "/" + streamsName
+    guard FileManager.default.fileExists(atPath: file) else {
+      throw CheckpointError.unsupported(
+        path: path,
+        reason:
+          "it was written without data.carry, so the states in the middle of this run's streams "
+          + "are not known; go on with data.carry=false, or from the start")
+    }
+    let tensors = try SafetensorsFile(path: file)
+    let names = tensors.tensors.map(\.name).filter { $0.hasPrefix("streams.") }
+    let known = (names.compactMap { Int($0.split(separator: ".")[1]) }.max() ?? -1) + 1
+    let read = try tensors.readIntegers("position").first ?? 0
+    guard known == count, read == position else {
+      throw CheckpointError.unsupported(
+        path: path,
+        reason: "\(known) streams had read \(read) tokens each, but by this run file it would be "
+          + "\(count) and \(position); use the same training.batch and sequence.length")
+    }
+    return try streams.map { stream in
+      let prefix = "streams.\(stream)."
+      var parts: [String: (shape: [Int], numbers: [Float])] = [:]
+      for name in names where name.hasPrefix(prefix) {
+        parts[String(name.dropFirst(prefix.count))] = (
+          tensors.tensor(name)!.shape, try tensors.readFloats(name)
+        )
+      }
+      return parts
+    }
   }
 
   /// The latest complete checkpoint below a folder, or nil.

@@ -69,15 +69,14 @@ extension SequencePass {
       .check(head.pointer, rank: context.sequence.rank, source: source)
     let body = Tensor([Int(count)], pool: workspace.pool, kind: .states)
     try receive(body)
-    return CarryMessage.tensors(in: body, pool: workspace.pool)
+    return [CarrySlot: Tensor](packed: body, pool: workspace.pool)
   }
 }
 
-/// All tensors that cross a seam as one message: each behind its slot and extents, which are stored as the
-/// bits of floats.
-struct CarryMessage {
+/// All tensors that cross a seam as one message, behind a header that names the part they leave.
+private struct CarryMessage {
   static let tag = 8
-  /// What the message's header names: no layer.
+  /// What the header names: no layer.
   static let slot = CarrySlot(layer: -1, .state(0))
 
   let head: Tensor
@@ -85,67 +84,14 @@ struct CarryMessage {
   /// Bytes of the states of recurrences among it.
   let stateBytes: Int
 
-  /// Packs what leaves one part of the sequence; the header names the part it leaves, in both directions.
   init(_ tensors: [CarrySlot: Tensor], _ pass: SequencePass, _ direction: ExchangeDirection) {
     let workspace = pass.context.workspace
-    let slots = tensors.keys.sorted { ($0.layer, $0.kind.code) < ($1.layer, $1.kind.code) }
-    let count = slots.reduce(0) { $0 + 3 + tensors[$1]!.shape.rank + tensors[$1]!.count }
     head = Tensor([MessageHeader.floats], pool: workspace.pool, kind: .states)
-    body = Tensor([count], pool: workspace.pool, kind: .states)
-    stateBytes = slots.reduce(0) {
-      if case .state = $1.kind { $0 + 4 * tensors[$1]!.count } else { $0 }
+    body = tensors.packed(in: workspace)
+    stateBytes = tensors.reduce(0) {
+      if case .state = $1.key.kind { $0 + 4 * $1.value.count } else { $0 }
     }
     guard !workspace.isRehearsal else { return }
-    MessageHeader(Self.slot, pass, direction, slice: 0, count: count).write(to: head.pointer)
-    var place = body.pointer
-    for slot in slots {
-      let tensor = tensors[slot]!
-      let integers = [slot.layer, slot.kind.code, tensor.shape.rank] + tensor.shape.dimensions
-      for integer in integers {
-        place.pointee = Float(bitPattern: UInt32(integer))
-        place += 1
-      }
-      place.update(from: tensor.pointer, count: tensor.count)
-      place += tensor.count
-    }
-  }
-
-  /// Unpacks the body of a message.
-  static func tensors(in body: Tensor, pool: BufferPool) -> [CarrySlot: Tensor] {
-    var tensors: [CarrySlot: Tensor] = [:]
-    var place = body.pointer
-    func integer() -> Int {
-      defer { place += 1 }
-      return Int(place.pointee.bitPattern)
-    }
-    while place < body.pointer + body.count {
-      let (layer, code, rank) = (integer(), integer(), integer())
-      let tensor = Tensor(Shape((0..<rank).map { _ in integer() }), pool: pool, kind: .states)
-      tensor.pointer.update(from: place, count: tensor.count)
-      place += tensor.count
-      tensors[CarrySlot(layer: layer, .init(code: code))] = tensor
-    }
-    return tensors
-  }
-}
-
-extension CarrySlot.Kind {
-  /// The kind as a number: two bits for the case, the rest for its index.
-  var code: Int {
-    switch self {
-    case .state(let index): index << 2
-    case .halo(let index): index << 2 | 1
-    case .window: 2
-    case .windowLengths: 3
-    }
-  }
-
-  init(code: Int) {
-    switch code & 3 {
-    case 0: self = .state(code >> 2)
-    case 1: self = .halo(code >> 2)
-    case 2: self = .window
-    default: self = .windowLengths
-    }
+    MessageHeader(Self.slot, pass, direction, slice: 0, count: body.count).write(to: head.pointer)
   }
 }

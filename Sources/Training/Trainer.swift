@@ -123,10 +123,6 @@ final class TrainingSession {
     }
     if let reason = choice.reason { try warn(reason) }
     if let warning = setup.warning { try warn(warning) }
-    if setup.corpus.continues(step: done) {
-      try warn(
-        "states of data.carry are not part of a checkpoint: every row goes on from a state of zero")
-    }
   }
 
   /// Runs all steps, or those until any rank is asked to stop; an error is recorded in the log before it
@@ -214,6 +210,7 @@ final class TrainingSession {
       try TrainingState.Writer(state, table: run.model.table, below: $0.folder.checkpointsPath)
     }
     try run.write(to: writer)
+    try run.writeStreams(to: writer, step: done)
     guard let desk, let writer else { return }
     let path = try writer.finish(keep: configuration.checkpoint.keep)
     let seconds = ProcessInfo.processInfo.systemUptime - started
@@ -269,6 +266,7 @@ final class TrainingSession {
         reason:
           "its run has the seed \(state.seed), this one \(seed); set training.seed=\(state.seed)")
     }
+    try run.readStreams(path, step: state.step)
     return state.step
   }
 }

@@ -1,5 +1,8 @@
 import Checkpoints
 import DataParallel
+import MessagePassing
+import SequenceParallel
+import Tensors
 
 /// What a run keeps in files; rank 0 writes, and every rank reads what it keeps.
 extension TrainingRun {
@@ -32,4 +35,87 @@ extension TrainingRun {
   public func readWeights(_ folder: ModelFolder) throws {
     for part in store.kept { try folder.read(part.range, into: part.values) }
   }
+
+  /// Brings what the streams of `data.carry` carry into a step to rank 0, which writes it; called by all
+  /// ranks. Nothing where they begin anew.
+  ///
+  /// - Parameter step: The step that is to be done next.
+  func writeStreams(to writer: TrainingState.Writer?, step: Int) throws {
+    guard corpus.continues(step: step) else { return }
+    let workspace = context.workspace
+    guard world.rank == 0 else {
+      guard grid.sequenceIndex == 0 else { return }
+      for carry in carries {
+        let message = carry.values.packed(in: workspace)
+        try send([message.count], message)
+      }
+      return
+    }
+    var streams = zip(carries, portions).flatMap { $0.values.rows($1.count) }
+    for group in 1..<grid.data {
+      for rows in portions {
+        streams += try receive(from: group * grid.sequence).rows(rows.count)
+      }
+    }
+    try writer?.write(
+      streams: streams.map { row in
+        Dictionary(uniqueKeysWithValues: row.parts.map { ($0.name, ($1.shape, $1.numbers)) })
+      }, position: carried)
+  }
+
+  /// Reads what the streams of this rank carry into a step, whatever ranks and grid wrote it; the first rank
+  /// of each sequence group holds it.
+  func readStreams(_ path: String, step: Int) throws {
+    carried = 0
+    var earlier = step
+    while corpus.continues(step: earlier) {
+      carried += configuration.sequence.length
+      earlier -= 1
+    }
+    guard carried > 0 else { return }
+    carries = try portions.map { rows in
+      // Every rank finds out whether the streams fit.
+      let streams = try TrainingState.readStreams(
+        path, grid.sequenceIndex == 0 ? rows : 0..<0, of: configuration.training.batch,
+        position: carried)
+      let carry = Carry()
+      carry.values = [CarrySlot: Tensor](
+        rows: streams.map { stream in
+          CarriedRow(
+            Dictionary(
+              uniqueKeysWithValues: stream.compactMap { name, part in
+                CarrySlot(name: name).map {
+                  ($0, CarriedRow.Part(shape: part.shape, numbers: part.numbers))
+                }
+              }))
+        }, pool: context.workspace.pool)
+      return carry
+    }
+  }
+
+  private func send(_ count: [Int], _ message: Tensor) throws {
+    try count.withUnsafeBytes {
+      try world.send($0, to: 0, tag: streamTag).wait(for: "rank 0 to take the size of streams")
+    }
+    try world.send(
+      UnsafeRawBufferPointer(start: message.pointer, count: 4 * message.count), to: 0,
+      tag: streamTag
+    ).wait(for: "rank 0 to take the states of streams")
+  }
+
+  private func receive(from source: Int) throws -> [CarrySlot: Tensor] {
+    var count = [0]
+    try count.withUnsafeMutableBytes {
+      try world.receive(into: $0, from: source, tag: streamTag)
+        .wait(for: "the size of the streams of rank \(source)")
+    }
+    let message = Tensor([count[0]], pool: context.workspace.pool, kind: .states)
+    try world.receive(
+      into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count),
+      from: source, tag: streamTag
+    ).wait(for: "the states of the streams of rank \(source)")
+    return [CarrySlot: Tensor](packed: message, pool: context.workspace.pool)
+  }
+
+  private var streamTag: Int { 2 }
 }

@@ -37,7 +37,8 @@ public final class TrainingRun {
   var carried = 0
   /// How many segments' passes are held at once, when it is known.
   var groupSize: Int?
-  private let world: any Communicator
+  /// All ranks.
+  let world: any Communicator
 
   /// Puts a rank's part together.
   ///
