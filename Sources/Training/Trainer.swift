@@ -175,7 +175,8 @@ final class TrainingSession {
     let outcome =
       try recording?.step(done + 1) { try run.step(done, stop: stop) } ?? run.step(done, stop: stop)
     let seconds = ProcessInfo.processInfo.systemUptime - started
-    let ranks = try RankFigures.gather(RankFigures(counters), world: world)
+    let ranks = try RankFigures.gather(
+      RankFigures(counters, seconds: seconds), world: world)
     done += 1
     guard let desk else { return outcome.stops }
     let tokens = configuration.training.batch * configuration.sequence.length

@@ -3,6 +3,8 @@ import MessagePassing
 
 /// What one rank did in a step.
 public struct RankFigures: Sendable, Equatable {
+  /// Seconds that the step took on this rank.
+  public var seconds = 0.0
   /// Seconds of computing.
   public var computeSeconds = 0.0
   /// Seconds of waiting for states.
@@ -27,7 +29,10 @@ public struct RankFigures: Sendable, Equatable {
   public var peakMemoryBytes = 0
 
   /// Reads a rank's counters.
-  public init(_ counters: Counters) {
+  ///
+  /// - Parameter seconds: What the step took.
+  public init(_ counters: Counters, seconds: Double) {
+    self.seconds = seconds
     computeSeconds = counters.computeSeconds
     stateWaitSeconds = counters.seconds(.stateWait)
     reduceSeconds = counters.seconds(.reduce)
@@ -44,7 +49,7 @@ public struct RankFigures: Sendable, Equatable {
   var numbers: [Double] {
     [
       computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds, transferSeconds,
-      transferWaitSeconds,
+      transferWaitSeconds, seconds,
     ]
       + [stateBytesSent, haloBytesSent, gradientBytesSent, weightBytesSent, peakMemoryBytes]
       .map(Double.init)
@@ -53,9 +58,9 @@ public struct RankFigures: Sendable, Equatable {
   init(_ numbers: some RandomAccessCollection<Double>) {
     let n = Array(numbers)
     (computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds) = (n[0], n[1], n[2], n[3])
-    (transferSeconds, transferWaitSeconds) = (n[4], n[5])
-    (stateBytesSent, haloBytesSent) = (Int(n[6]), Int(n[7]))
-    (gradientBytesSent, weightBytesSent, peakMemoryBytes) = (Int(n[8]), Int(n[9]), Int(n[10]))
+    (transferSeconds, transferWaitSeconds, seconds) = (n[4], n[5], n[6])
+    (stateBytesSent, haloBytesSent, gradientBytesSent) = (Int(n[7]), Int(n[8]), Int(n[9]))
+    (weightBytesSent, peakMemoryBytes) = (Int(n[10]), Int(n[11]))
   }
 
   /// Every rank's figures, in rank order, on rank 0; empty elsewhere.
@@ -98,8 +103,11 @@ public struct StepReport: Sendable {
     let waiting = ranks.reduce(0) { $0 + $1.transferWaitSeconds }
     return all > 0 ? max(0, 1 - waiting / all) : nil
   }
-  /// The ranks' mean share of the step spent waiting for states.
+  /// The share of the ranks' time spent waiting for states.
+  ///
+  /// A rank's own time counts: one that came early to a step, while rank 0 still wrote files, waited longer.
   public var waitShare: Double {
-    ranks.reduce(0) { $0 + $1.stateWaitSeconds } / seconds / Double(max(ranks.count, 1))
+    let all = ranks.reduce(0) { $0 + $1.seconds }
+    return all > 0 ? ranks.reduce(0) { $0 + $1.stateWaitSeconds } / all : 0
   }
 }

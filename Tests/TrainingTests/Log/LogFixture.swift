@@ -64,7 +64,9 @@ final class LogFixture {
   /// a fifth of the sums of gradients was not hidden.
   static func step(_ step: Int, loss: Double = 1.386294361119890, recall: Bool = true) -> StepReport
   {
-    var (first, second) = (RankFigures(Counters()), RankFigures(Counters()))
+    var (first, second) = (
+      RankFigures(Counters(), seconds: 0.5), RankFigures(Counters(), seconds: 0.5)
+    )
     (first.computeSeconds, second.computeSeconds) = (0.4, 0.35)
     (first.stateWaitSeconds, second.stateWaitSeconds) = (0, 0.05)
     (first.transferSeconds, second.transferSeconds) = (0.1, 0.15)
