@@ -9,10 +9,11 @@ extension SequencePass {
   /// Every rank of the group calls it; between windows, segments and steps, never between layers. Nobody but
   /// the first rank waits, and it for the last rank alone, which waits for nobody.
   ///
-  /// - Returns: The seam before the next part: filled on the first rank, empty elsewhere.
+  /// - Returns: The seam before the next part: filled on the first rank, empty elsewhere. `right` is empty then.
   public func close() throws -> Carry {
     let left = Carry()
     left.values = try ring(right.values, .forward)
+    right.values = [:]
     return left
   }
 

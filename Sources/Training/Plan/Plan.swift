@@ -91,8 +91,13 @@ public struct Plan {
   func description(sgemm: Double) -> String {
     let tokens = configuration.training.batch * configuration.sequence.length
     // Forward is a third of a step; what is run again is one forward more.
-    let parts = configuration.sequence.segments
-    let again = Double(parts - 1) / Double(parts) + (configuration.training.recompute ? 1 : 0)
+    let (parts, held) = (configuration.sequence.segments, rehearsals[0].segmentsHeld)
+    let groups = (parts + held - 1) / held
+    // All groups but the last run forward once more before the backward pass, and of each group all segments
+    // but the last.
+    let forwards = (groups - 1) * held + parts - groups
+    let again =
+      Double(forwards) / Double(parts) + (configuration.training.recompute ? 1 : 0)
     let operations = model.operationsPerToken * Double(tokens) * 1e-9 * (1 + again / 3)
     let cores = Double(min(Host(ranks: 1, index: 0).cores, ranks))
     let seconds = operations / (sgemm * cores) / Plan.efficiency
@@ -118,6 +123,8 @@ public struct Plan {
       row(
         "time",
         "about \(Human.seconds(seconds)) a step with \(Int(cores)) of this machine's cores "
+          + (ranks > Int(cores)
+            ? "or \(Human.seconds(seconds * cores / Double(ranks))) with a core a rank " : "")
           + "(sgemm \(Human.digits(sgemm)) GFLOP/s a core, \(Int(Plan.efficiency * 100))% of it)"),
       exchange.reason.map { row("states", $0) },
       "",
