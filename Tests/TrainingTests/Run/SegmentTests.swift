@@ -61,6 +61,7 @@ struct SegmentTests {
     return try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
       let run = try run.make(on: world)
       let outcome = try run.step(0)
+      try run.store.settle(polling: run.context.workspace.poll)
       return Step(
         loss: outcome.loss, norm: outcome.gradientNorm,
         gradients: run.store.updated.map {
