@@ -43,7 +43,8 @@ public struct ParallelSection: ConfigurationSection, Equatable {
         "How gradients travel; bf16 halves the bytes, and sums stay in fp32."),
       .integer(
         "reproducible", 0, unit: "virtual ranks",
-        "Cut each sequence for so many threads; the bits are then those of any number of ranks."),
+        "Virtual ranks of a sequence, a thread each: the same bits on any number of ranks; 0 = none."
+      ),
     ])
 
   /// Reads the section.

@@ -79,7 +79,9 @@ final class ThreadOperation: PendingOperation, CustomStringConvertible, @uncheck
 
   var description: String {
     guard case .message(let channel)? = place else { return "\(call)" }
-    return "message of tag \(channel.tag) from rank \(channel.source) to \(channel.destination)"
+    let collective = channel.tag >> TreeCollective.tagBits
+    let what = collective > 0 ? "collective \(collective)" : "message of tag \(channel.tag)"
+    return "\(what) from rank \(channel.source) to \(channel.destination)"
   }
 }
 

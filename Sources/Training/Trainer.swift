@@ -123,6 +123,11 @@ final class TrainingSession {
     }
     if let reason = choice.reason { try warn(reason) }
     if let warning = setup.warning { try warn(warning) }
+    if configuration.parallel.reproducible > 0, configuration.threads > 1 {
+      try warn(
+        "threads=\(configuration.threads) is not used: each virtual rank of parallel.reproducible has one"
+      )
+    }
   }
 
   /// Runs all steps, or those until any rank is asked to stop; an error is recorded in the log before it

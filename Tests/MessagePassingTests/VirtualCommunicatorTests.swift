@@ -115,11 +115,25 @@ private func uneven(_ rank: Int, _ index: Int) -> Float {
     let error = #expect(throws: MessagePassingError.self) {
       _ = try run(ranks: 4, processes: processes) { world in
         let memory = Memory<Float>(1) { _ in 0 }
-        if world.rank == 0 { _ = try world.allReduce(memory.buffer, .sum) }
+        let request = try world.allReduce(memory.buffer, .sum)
+        if world.rank > 0 { try request.wait(for: "a sum") }
         try world.synchronize(for: "everybody")
       }
     }
     #expect("\(error!)".contains("the request of reduction was thrown away"))
+  }
+
+  @Test("Ranks that call different collectives are told so", arguments: [1, 2])
+  func mismatch(processes: Int) throws {
+    let error = #expect(throws: MessagePassingError.self) {
+      _ = try run(ranks: 4, processes: processes) { world in
+        let memory = Memory<Float>(world.rank == 1 ? 4 : 5) { _ in 0 }
+        try world.allReduce(memory.buffer, .sum).wait(for: "a sum")
+      }
+    }
+    let words = "\(error!)"
+    #expect(
+      words.contains("collective 1 from rank") && words.contains("the same program"), "\(words)")
   }
 
   @Test("A failure of a virtual rank ends the program with one line that names rank and host")

@@ -45,6 +45,9 @@ final class TreeCollective: PendingOperation, @unchecked Sendable {
     }
   }
 
+  /// Bits of a tag below the collective's number; tags of messages, which are below 2²⁰, have no more.
+  static let tagBits = 24
+
   /// What the collective is, such as `reduction`.
   let name: StaticString
   let watch: Watch
@@ -113,8 +116,7 @@ final class TreeCollective: PendingOperation, @unchecked Sendable {
   private func post(_ message: Piece.Message, of piece: Piece)
     throws(MessagePassingError) -> ThreadOperation
   {
-    // Above the tags of messages, which are below 2²⁰.
-    let tag = number << 24 | piece.number
+    let tag = number << Self.tagBits | piece.number
     let memory = piece.memory
     switch message {
     case .give(let rank):

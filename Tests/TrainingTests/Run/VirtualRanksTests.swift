@@ -67,6 +67,37 @@ struct VirtualRanksTests {
     #expect("\(error!)".contains(words))
   }
 
+  @Test("A dry run counts what goes between processes, and a process's memory is that of its ranks")
+  func plan() throws {
+    let run = try SmallRun("parallel.reproducible=4")
+    let setup = try RunSetup(run.configuration)
+    func rehearse(_ rank: Int, hosting each: Int) throws -> Rehearsal {
+      try Rehearsal(
+        run.configuration, corpus: setup.corpus, model: setup.model, rank: rank, ranks: 4,
+        hosting: each, threads: 1, exchange: .chain)
+    }
+    // Nothing leaves a process that hosts all; everything leaves one that hosts a rank.
+    #expect(try (0..<4).allSatisfy { try rehearse($0, hosting: 4).bytesToOtherProcesses == 0 })
+    let alone = try (0..<4).map { try rehearse($0, hosting: 1) }
+    // Beside states and gradients, a rank sends one sum along a tree, whose ends send it once.
+    let sum = alone[3].bytesToOtherProcesses - alone[3].bytesSent
+    #expect(sum > 0 && sum < 100)
+    for rehearsal in alone.dropFirst() {
+      let sums = rehearsal.bytesToOtherProcesses - rehearsal.bytesSent
+      #expect(sums % sum == 0 && sums <= 2 * sum)
+    }
+    // With two on each of two, the second and the third rank's states cross, and half of the owners are over there.
+    let pairs = try (0..<4).map { try rehearse($0, hosting: 2) }
+    let states = alone[0].stateBytes + alone[0].haloBytes
+    let parameters = 4 * setup.model.table.count
+    for process in 0..<2 {
+      let ranks = pairs[2 * process..<2 * process + 2]
+      let both = Rehearsal(process: process, of: Array(ranks))
+      #expect(both.poolBytes == ranks.reduce(0) { $0 + $1.poolBytes })
+      #expect(abs(both.bytesToOtherProcesses - states - 2 * parameters) < 300)
+    }
+  }
+
   private static func configuration(_ reproducible: Int, _ sequence: Int, _ data: Int) throws
     -> RunConfiguration
   {
@@ -75,4 +106,9 @@ struct VirtualRanksTests {
       "parallel.data=\(data)"
     ).configuration
   }
+}
+
+extension Rehearsal {
+  /// Bytes of all kinds that are counted where they are sent.
+  fileprivate var bytesSent: Int { stateBytes + haloBytes + gradientBytes + weightBytes }
 }
