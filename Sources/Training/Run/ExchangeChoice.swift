@@ -90,6 +90,6 @@ struct ExchangeChoice {
       + "\(micro(cost.latency)) a message and "
       + String(format: "%.3g GB/s", 1e-9 / cost.secondsPerByte)
       + ", \(cost.ranks) ranks and \(cost.layers.count) layers of \(Human.bytes(states)) "
-      + "cost a pass " + costs.joined(separator: ", ")
+      + "a pass takes longer by: " + costs.joined(separator: ", ")
   }
 }
