@@ -61,17 +61,21 @@ final class GradientBucket {
         HeldRequest(
           try group.receive(into: arriving(from: rank, count: mine.count), from: rank, tag: tag)))
     }
-    for rank in others {
-      let piece = piece(rank)
-      guard !piece.isEmpty else { continue }
-      try send(piece, to: rank, tag: tag, place: rank)
+    try mark("send", .toOwners, numbers: others.reduce(0) { $0 + piece($1).count }) {
+      for rank in others {
+        let piece = piece(rank)
+        guard !piece.isEmpty else { continue }
+        try send(piece, to: rank, tag: tag, place: rank)
+      }
     }
   }
 
   /// Goes as far as messages have come.
   func advance(maySum: Bool) throws {
     if state == .reducing, maySum, try arrived() {
-      workspace.compute(.other) { sum() }
+      mark("receive", .toOwners, numbers: others.count * piece(group.rank).count) {
+        workspace.compute(.other) { sum() }
+      }
       state = .summed
     }
     if state == .summed, try left() {
@@ -83,7 +87,9 @@ final class GradientBucket {
       }
     }
     if state == .gathering, try arrived(), try left() {
-      if transport == .bf16 { workspace.compute(.other) { unpack() } }
+      mark("receive", .fromOwners, numbers: others.reduce(0) { $0 + piece($1).count }) {
+        if transport == .bf16 { workspace.compute(.other) { unpack() } }
+      }
       state = .complete
     }
   }
@@ -133,8 +139,10 @@ final class GradientBucket {
         NumberFormats.read(bfloat16: packed, count: mine.count, into: sum)
       }
     }
-    for rank in others {
-      try send(mine, to: rank, tag: tag + 1, place: transport == .fp32 ? rank : nil)
+    try mark("send", .fromOwners, numbers: others.count * mine.count) {
+      for rank in others {
+        try send(mine, to: rank, tag: tag + 1, place: transport == .fp32 ? rank : nil)
+      }
     }
   }
 
@@ -208,6 +216,26 @@ final class GradientBucket {
         bfloat16: UnsafeRawPointer(arriving(from: rank, count: 0).baseAddress!), count: piece.count,
         into: job.gradients + piece.lowerBound)
     }
+  }
+
+  /// Which way a message goes.
+  private enum Direction: String {
+    /// Gradients of one rank.
+    case toOwners = "to owners"
+    /// Sums of all ranks.
+    case fromOwners = "from owners"
+  }
+
+  /// Runs `body` as a span of the trace, if there is one, that sends or takes so many numbers.
+  private func mark(
+    _ name: String, _ direction: Direction, numbers: @autoclosure () -> Int,
+    _ body: () throws -> Void
+  ) rethrows {
+    try workspace.counters.mark(
+      name,
+      Trace.Message(
+        .gradients(bucket: number), direction: direction.rawValue,
+        bytes: (transport == .fp32 ? 4 : 2) * numbers()), body)
   }
 
   /// The bucket's slice of a rank's part, counted from the unit's first number.

@@ -197,7 +197,7 @@ public final class ShardedParameters: ParameterStore {
       (
         unit,
         try WeightGather(
-          own, into: target, parts: parts(of: unit), group: gathering, workspace: workspace)
+          unit, own, into: target, parts: parts(of: unit), group: gathering, workspace: workspace)
       ))
   }
 

@@ -6,31 +6,41 @@ import Tensors
 final class WeightGather {
   /// Where the unit's weights arrive.
   let target: UnsafeMutablePointer<Float>
+  private let unit: Int
+  private let counters: Counters
+  /// Bytes that arrive.
+  private let bytes: Int
   private var sends: [HeldRequest] = []
   private var receives: [HeldRequest] = []
 
   /// Begins; all ranks do so for the same units in the same order.
   ///
   /// - Parameters:
+  ///   - unit: The unit's number.
   ///   - own: This rank's part, which may lie in its place in `target`; it stays as it is until all is sent.
   ///   - target: Room for the unit.
   ///   - parts: Every rank's part, counted from the unit's first number.
   init(
-    _ own: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>, parts: [Range<Int>],
-    group: any Communicator, workspace: Workspace
+    _ unit: Int, _ own: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>,
+    parts: [Range<Int>], group: any Communicator, workspace: Workspace
   ) throws {
     self.target = target
+    self.unit = unit
+    counters = workspace.counters
     let mine = parts[group.rank]
+    bytes = 4 * (parts.reduce(0) { $0 + $1.count } - mine.count)
     for (rank, part) in parts.enumerated() where rank != group.rank && !part.isEmpty {
       let place = UnsafeMutableRawBufferPointer(
         start: target + part.lowerBound, count: 4 * part.count)
       receives.append(HeldRequest(try group.receive(into: place, from: rank, tag: 0)))
     }
     guard !mine.isEmpty else { return }
-    for rank in 0..<group.size where rank != group.rank {
-      let bytes = UnsafeRawBufferPointer(start: own, count: 4 * mine.count)
-      sends.append(HeldRequest(try group.send(bytes, to: rank, tag: 0)))
-      workspace.counters.weightBytesSent += bytes.count
+    try mark("send", bytes: 4 * mine.count * (group.size - 1)) {
+      for rank in 0..<group.size where rank != group.rank {
+        let bytes = UnsafeRawBufferPointer(start: own, count: 4 * mine.count)
+        sends.append(HeldRequest(try group.send(bytes, to: rank, tag: 0)))
+        counters.weightBytesSent += bytes.count
+      }
     }
     let place = target + mine.lowerBound
     if place != own {
@@ -43,6 +53,7 @@ final class WeightGather {
     while let last = receives.last {
       guard try last.test() else { return false }
       receives.removeLast()
+      if receives.isEmpty { mark("receive", bytes: bytes) {} }
     }
     return true
   }
@@ -59,7 +70,13 @@ final class WeightGather {
   /// Waits until all weights are here.
   func waitForArrival(polling: () throws -> Void) throws {
     for request in receives { try request.wait(for: "weights of other ranks", polling: polling) }
-    receives = []
+    _ = try hasArrived()
+  }
+
+  /// Runs `body` as a span of the trace, if there is one, that sends or takes weights.
+  private func mark(_ name: String, bytes: Int, _ body: () throws -> Void) rethrows {
+    try counters.mark(
+      name, Trace.Message(.weights(unit: unit), direction: nil, bytes: bytes), body)
   }
 
   /// Waits until this rank's part has reached all others.

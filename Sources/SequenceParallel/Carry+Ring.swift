@@ -42,13 +42,16 @@ extension SequencePass {
   }
 
   private func send(_ message: CarryMessage, to destination: Int) throws {
-    for tensor in [message.head, message.body] {
-      try context.outbox.send(
-        tensor, to: destination, tag: CarryMessage.tag, through: context.sequence)
+    try mark(
+      .send(to: destination, tag: CarryMessage.tag), message.head.pointer, bytes: message.bytes
+    ) {
+      for tensor in [message.head, message.body] {
+        try context.outbox.send(
+          tensor, to: destination, tag: CarryMessage.tag, through: context.sequence)
+      }
     }
     context.counters.stateBytesSent += message.stateBytes
-    context.counters.haloBytesSent +=
-      4 * (message.head.count + message.body.count) - message.stateBytes
+    context.counters.haloBytesSent += message.bytes - message.stateBytes
   }
 
   private func receive(
@@ -70,7 +73,12 @@ extension SequencePass {
       .check(head.pointer, rank: context.sequence.rank, source: source)
     let body = Tensor([Int(count)], pool: workspace.pool, kind: .states)
     try receive(body)
-    return [CarrySlot: Tensor](packed: body, pool: workspace.pool)
+    return mark(
+      .receive(from: source, tag: CarryMessage.tag), head.pointer,
+      bytes: 4 * (head.count + body.count)
+    ) {
+      [CarrySlot: Tensor](packed: body, pool: workspace.pool)
+    }
   }
 }
 
@@ -82,6 +90,8 @@ private struct CarryMessage {
 
   let head: Tensor
   let body: Tensor
+  /// Bytes of both.
+  var bytes: Int { 4 * (head.count + body.count) }
   /// Bytes of the states of recurrences among it.
   let stateBytes: Int
 

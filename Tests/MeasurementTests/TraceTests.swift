@@ -12,7 +12,8 @@ struct TraceTests {
     counters.trace = trace
     counters.mark("step") {
       counters.measure(.recurrence) {
-        counters.mark("send", Trace.Message(layer: 2, direction: "forward", bytes: 64)) {}
+        let message = Trace.Message(.states(layer: 2), direction: "forward", bytes: 64)
+        counters.mark("send", message) {}
       }
     }
     #expect(trace.spans.map(\.name) == ["send", "recurrence", "step"])
@@ -23,7 +24,21 @@ struct TraceTests {
 
   @Test("Without a trace a mark only runs its body")
   func off() {
-    #expect(Counters().mark("step") { 7 } == 7)
+    func unasked() -> Trace.Message? {
+      Issue.record("a message was described though nobody records it")
+      return nil
+    }
+    #expect(Counters().mark("step", unasked()) { 7 } == 7)
+  }
+
+  @Test("An arrow's number is the same on two ranks, and another for each message")
+  func arrows() {
+    let (sender, receiver) = (Trace(), Trace())
+    let identities = [[0, 1], [1, 0], [0, 1], [0, 1, 0]]
+    let sent = identities.map { sender.arrow($0) }
+    #expect(sent == identities.map { receiver.arrow($0) })
+    #expect(Set(sent).count == 4)
+    #expect(sent.allSatisfy { $0 >= 0 && $0 < 1 << 53 })
   }
 
   @Test("A file has a named lane for each rank, and times in microseconds from its zero")
@@ -31,7 +46,11 @@ struct TraceTests {
     let trace = Trace()
     trace.add(
       "send", from: 6_000, to: 6_250,
-      message: Trace.Message(layer: 1, direction: "backward", bytes: 4_160))
+      message: Trace.Message(
+        .states(layer: 1), direction: "backward", bytes: 4_160, arrow: .tail(17)))
+    trace.add(
+      "receive", from: 7_500, to: 8_000,
+      message: Trace.Message(.weights(unit: 4), direction: nil, bytes: 8, arrow: .head(18)))
     trace.add("recurrence", from: 5_500, to: 7_000)
     let text = Trace.file(lanes: [trace.events(rank: 3, name: "rank 3 (a\"b)", zero: 5_000)])
     let file = try #require(
@@ -40,13 +59,21 @@ struct TraceTests {
     let names = events.filter { $0["name"] as? String == "thread_name" }
     #expect((names.first?["args"] as? [String: String])?["name"] == "rank 3 (a\"b)")
     let spans = events.filter { $0["ph"] as? String == "X" }
-    #expect(spans.map { $0["name"] as? String } == ["recurrence", "send"])
-    #expect(spans.map { $0["ts"] as? Double } == [0.5, 1])
-    #expect(spans.map { $0["dur"] as? Double } == [1.5, 0.25])
+    #expect(spans.map { $0["name"] as? String } == ["recurrence", "send", "receive"])
+    #expect(spans.map { $0["ts"] as? Double } == [0.5, 1, 2.5])
+    #expect(spans.map { $0["dur"] as? Double } == [1.5, 0.25, 0.5])
     #expect(spans.allSatisfy { $0["tid"] as? Int == 3 && $0["pid"] as? Int == 0 })
     let message = try #require(spans[1]["args"] as? [String: Any])
+    #expect(message["what"] as? String == "states")
     #expect(message["layer"] as? Int == 1)
     #expect(message["direction"] as? String == "backward")
     #expect(message["bytes"] as? Int == 4_160)
+    let weights = try #require(spans[2]["args"] as? [String: Any])
+    #expect(weights["what"] as? String == "weights" && weights["unit"] as? Int == 4)
+    #expect(weights["direction"] == nil)
+    let arrows = events.filter { $0["cat"] as? String == "message" }
+    #expect(arrows.map { $0["ph"] as? String } == ["s", "f"])
+    #expect(arrows.map { $0["id"] as? Int } == [17, 18])
+    #expect(arrows.map { $0["ts"] as? Double } == [1, 2.5])
   }
 }

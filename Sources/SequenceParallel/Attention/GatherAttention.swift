@@ -137,12 +137,14 @@ struct GatherAttention: AttentionCrossing {
         positions(index, layout.rank), of: heads, header(index, layout.rank, direction), into: mine)
     }
     let counts = counts(offsets).map { 4 * $0 }
-    let request = try group.allGather(
-      UnsafeRawBufferPointer(start: mine, count: counts[layout.rank]),
-      into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count),
-      counts: counts)
     workspace.counters.haloBytesSent += (ranks - 1) * counts[layout.rank]
-    return Incoming(message: message, request: request)
+    return try pass.mark(.send(to: nil, tag: 0), mine, bytes: counts[layout.rank]) {
+      let request = try group.allGather(
+        UnsafeRawBufferPointer(start: mine, count: counts[layout.rank]),
+        into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count),
+        counts: counts)
+      return Incoming(message: message, request: request)
+    }
   }
 
   /// Waits for a tile, and checks that every rank sent what it should.
@@ -155,10 +157,14 @@ struct GatherAttention: AttentionCrossing {
         polling: workspace.poll)
     }
     let offsets = offsets(index, head: held.headCount)
-    try workspace.compute(.attention) {
-      for rank in 0..<ranks {
-        try header(index, rank, direction).check(
-          coming.message.pointer + offsets[rank], rank: layout.rank, source: rank)
+    try pass.mark(
+      .receive(from: nil, tag: 0), coming.message.pointer, bytes: 4 * coming.message.count
+    ) {
+      try workspace.compute(.attention) {
+        for rank in 0..<ranks {
+          try header(index, rank, direction).check(
+            coming.message.pointer + offsets[rank], rank: layout.rank, source: rank)
+        }
       }
     }
     return coming.message
@@ -175,13 +181,23 @@ struct GatherAttention: AttentionCrossing {
   private func reduce(_ sums: Tensor, _ index: Int) throws -> Reduction {
     let counts = counts(offsets(index, head: 0))
     let mine = Tensor([counts[layout.rank]], pool: workspace.pool)
-    let request = try group.reduceScatter(
-      UnsafeMutableBufferPointer(start: sums.pointer, count: sums.count),
-      into: UnsafeMutableBufferPointer(start: mine.pointer, count: mine.count), counts: counts)
     workspace.counters.haloBytesSent += 4 * (sums.count - mine.count)
-    return Reduction(
-      sums: sums, incoming: Incoming(message: mine, request: request),
-      positions: positions(index, layout.rank))
+    let incoming = try mark("send", bytes: 4 * (sums.count - mine.count)) {
+      let request = try group.reduceScatter(
+        UnsafeMutableBufferPointer(start: sums.pointer, count: sums.count),
+        into: UnsafeMutableBufferPointer(start: mine.pointer, count: mine.count), counts: counts)
+      return Incoming(message: mine, request: request)
+    }
+    return Reduction(sums: sums, incoming: incoming, positions: positions(index, layout.rank))
+  }
+
+  /// Runs `body` as a span of the trace that sends or takes gradients of keys, which have no header.
+  private func mark<Result>(_ name: String, bytes: Int, _ body: () throws -> Result) rethrows
+    -> Result
+  {
+    try workspace.counters.mark(
+      name,
+      Trace.Message(.keys(layer: held.slot.layer), direction: "backward", bytes: bytes), body)
   }
 
   private func finish(_ reduction: Reduction?, own: KeyBlock, left: Tensor?) throws {
@@ -190,9 +206,11 @@ struct GatherAttention: AttentionCrossing {
       try reduction.incoming.wait(
         for: "gradients of keys and values of layer \(held.slot.layer)", polling: workspace.poll)
     }
-    workspace.compute(.attention) {
-      held.deliver(
-        reduction.incoming.message.pointer, positions: reduction.positions, to: own, left: left)
+    let message = reduction.incoming.message
+    mark("receive", bytes: 4 * message.count) {
+      workspace.compute(.attention) {
+        held.deliver(message.pointer, positions: reduction.positions, to: own, left: left)
+      }
     }
   }
 }

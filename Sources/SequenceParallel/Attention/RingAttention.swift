@@ -28,6 +28,8 @@ struct RingAttention: AttentionCrossing {
     case keys = 5
     case keysAgain
     case gradients
+
+    var direction: ExchangeDirection { self == .keys ? .forward : .backward }
   }
 
   private var pass: SequencePass { held.pass }
@@ -83,7 +85,7 @@ struct RingAttention: AttentionCrossing {
       try heads.backward(
         block(message, offset: held.headCount, source), into: gradients, dO: dO, dq: dq)
       if let partial {
-        try wait(partial, source, from: rank - 1, .backward)
+        try take(partial, source, from: rank - 1, .gradients)
         workspace.compute(.attention) {
           let (sum, more) = (sums.pointer, partial.message.pointer)
           for index in MessageHeader.floats..<sums.count { sum[index] += more[index] }
@@ -92,7 +94,7 @@ struct RingAttention: AttentionCrossing {
       try send(sums, to: rank < last ? rank + 1 : source, .gradients)
     }
     if let home {
-      try wait(home, rank, from: last, .backward)
+      try take(home, rank, from: last, .gradients)
       workspace.compute(.attention) {
         held.deliver(
           home.message.pointer + MessageHeader.floats, positions: held.positions(of: rank),
@@ -127,7 +129,7 @@ struct RingAttention: AttentionCrossing {
     try own()
     for (index, source) in sources.enumerated() {
       let next = try receive(index + 1)
-      try wait(coming!, source, from: rank - 1, direction)
+      try take(coming!, source, from: rank - 1, tag)
       let message = coming!.message
       if rank < last { try send(message, to: rank + 1, tag) }
       try each(source, message)
@@ -165,22 +167,29 @@ struct RingAttention: AttentionCrossing {
   }
 
   private func send(_ message: Tensor, to receiver: Int, _ tag: Tag) throws {
-    try pass.context.outbox.send(
-      message, to: receiver, tag: tag.rawValue, through: pass.context.sequence)
+    try pass.mark(
+      .send(to: receiver, tag: tag.rawValue), message.pointer, bytes: 4 * message.count
+    ) {
+      try pass.context.outbox.send(
+        message, to: receiver, tag: tag.rawValue, through: pass.context.sequence)
+    }
     workspace.counters.haloBytesSent += 4 * message.count
   }
 
-  private func wait(
-    _ coming: Incoming, _ source: Int, from sender: Int, _ direction: ExchangeDirection
-  ) throws {
+  /// Waits for a message of the keys of `source`, or of their gradients, and checks that it is one.
+  private func take(_ coming: Incoming, _ source: Int, from sender: Int, _ tag: Tag) throws {
     try workspace.counters.measure(.stateWait) {
       try coming.wait(
-        for: "the \(direction) keys of layer \(held.slot.layer) by way of rank \(sender)",
+        for: "the \(tag.direction) keys of layer \(held.slot.layer) by way of rank \(sender)",
         polling: workspace.poll)
     }
-    try workspace.compute(.attention) {
-      try header(source, direction).check(
-        coming.message.pointer, rank: rank, source: sender)
+    let message = coming.message
+    try pass.mark(
+      .receive(from: sender, tag: tag.rawValue), message.pointer, bytes: 4 * message.count
+    ) {
+      try workspace.compute(.attention) {
+        try header(source, tag.direction).check(message.pointer, rank: rank, source: sender)
+      }
     }
   }
 }

@@ -64,8 +64,7 @@ private final class ChainTransfer: StateTransfer {
           [MessageHeader.floats + slice.count * count], pool: pool, kind: .states)
         let request = try group.receive(
           into: UnsafeMutableRawBufferPointer(
-            start: message.pointer, count: 4 * message.count), from: source,
-          tag: Int(problem.direction.rawValue))
+            start: message.pointer, count: 4 * message.count), from: source, tag: problem.tag)
         inbox.append(Incoming(message: message, request: request))
       }
     } else {
@@ -114,7 +113,10 @@ private final class ChainTransfer: StateTransfer {
     if let incoming {
       let target = incoming.pointer + slice.lowerBound * count
       if source != nil {
-        try problem.mark("receive", bytes: 4 * inbox[index].message.count) {
+        let message = inbox[index].message
+        try problem.pass.mark(
+          .receive(from: source, tag: problem.tag), message.pointer, bytes: 4 * message.count
+        ) {
           try workspace.compute(.recurrence) { try unpack(index, into: target) }
         }
       }
@@ -127,9 +129,10 @@ private final class ChainTransfer: StateTransfer {
         MessageHeader(problem, slice: index, count: slice.count * count).write(to: message.pointer)
         problem.combine(slice, input, into: message.pointer + MessageHeader.floats)
       }
-      try problem.mark("send", bytes: 4 * message.count) {
-        try outbox.send(
-          message, to: destination, tag: Int(problem.direction.rawValue), through: group)
+      try problem.pass.mark(
+        .send(to: destination, tag: problem.tag), message.pointer, bytes: 4 * message.count
+      ) {
+        try outbox.send(message, to: destination, tag: problem.tag, through: group)
       }
       workspace.counters.stateBytesSent += 4 * slice.count * count
       workspace.counters.haloBytesSent += 4 * MessageHeader.floats

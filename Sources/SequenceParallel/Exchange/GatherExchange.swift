@@ -50,7 +50,9 @@ private final class GatherTransfer: StateTransfer {
       let initial = isNearEnd ? problem.initial.map { UnsafePointer($0.pointer) } : nil
       problem.combine(0..<units, initial, into: maps + mapCount)
     }
-    try problem.mark("send", bytes: 4 * mine.count) {
+    try problem.pass.mark(
+      .send(to: nil, tag: problem.tag), mine.pointer, bytes: 4 * mine.count
+    ) {
       let request = try group.allGather(
         UnsafeRawBufferPointer(start: mine.pointer, count: 4 * mine.count),
         into: UnsafeMutableRawBufferPointer(start: all.pointer, count: 4 * all.count))
@@ -85,7 +87,10 @@ private final class GatherTransfer: StateTransfer {
     var state = place == 0 ? problem.initial : nil
     for rank in order[..<place] {
       let next = Tensor(shape, pool: workspace.pool, kind: .states)
-      try problem.mark("receive", bytes: 4 * mine.count) {
+      try problem.pass.mark(
+        .receive(from: nil, tag: problem.tag), all.pointer + rank * mine.count,
+        bytes: 4 * mine.count
+      ) {
         try workspace.compute(.recurrence) { try compose(rank, maps, state, into: next) }
       }
       state = next

@@ -60,7 +60,7 @@ private final class ScanTransfer: StateTransfer {
       let message = Tensor([messageCount], pool: workspace.pool, kind: .states)
       let request = try group.receive(
         into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count),
-        from: source, tag: Int(problem.direction.rawValue))
+        from: source, tag: problem.tag)
       inbox.append(Incoming(message: message, request: request))
     }
   }
@@ -125,10 +125,11 @@ private final class ScanTransfer: StateTransfer {
       (body + problem.sentMapCount).update(
         from: inclusive.sums.pointer, count: problem.units * problem.stateCount)
     }
-    try problem.mark("send", bytes: 4 * message.count) {
-      try outbox.send(
-        message, to: rank(at: place + (1 << step)), tag: Int(problem.direction.rawValue),
-        through: group)
+    let destination = rank(at: place + (1 << step))
+    try problem.pass.mark(
+      .send(to: destination, tag: problem.tag), message.pointer, bytes: 4 * message.count
+    ) {
+      try outbox.send(message, to: destination, tag: problem.tag, through: group)
     }
     workspace.counters.stateBytesSent += 4 * (messageCount - MessageHeader.floats)
     workspace.counters.haloBytesSent += 4 * MessageHeader.floats
@@ -145,7 +146,9 @@ private final class ScanTransfer: StateTransfer {
     let received = Summary(
       maps: Tensor([problem.units * problem.mapCount], pool: workspace.pool, kind: .states),
       sums: Tensor(problem.sums.shape, pool: workspace.pool, kind: .states))
-    try problem.mark("receive", bytes: 4 * message.count) {
+    try problem.pass.mark(
+      .receive(from: source, tag: problem.tag), message.pointer, bytes: 4 * message.count
+    ) {
       try workspace.compute(.recurrence) {
         try header(step).check(message.pointer, rank: group.rank, source: source)
         let body = message.pointer + MessageHeader.floats

@@ -45,14 +45,8 @@ public struct SeamProblem {
   /// Numbers of all `M`s that a message must hold beside the states; 0 where they are known.
   var sentMapCount: Int { knownMap == nil ? units * mapCount : 0 }
 
-  /// Runs `body` as a span of the trace that sends or takes `bytes` of this layer's states.
-  func mark(_ name: String, bytes: Int, _ body: () throws -> Void) rethrows {
-    try pass.context.counters.mark(
-      name,
-      Trace.Message(
-        layer: slot.layer, direction: direction == .forward ? "forward" : "backward", bytes: bytes),
-      body)
-  }
+  /// The tag of its messages.
+  var tag: Int { Int(direction.rawValue) }
 
   /// Applies this rank's maps to the states of `range`: `out = M in + sum`; a nil input is zero.
   func combine(

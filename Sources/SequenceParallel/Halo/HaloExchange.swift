@@ -82,12 +82,13 @@ final class HaloExchange {
         }
       }
       for (piece, incoming) in inbox {
-        let message = try checked(incoming, piece, .forward)
-        for row in 0..<rows {
-          if piece.tokens.lowerBound < 0 { lengths[row] = Int(message[row]) }
-          let target = row * own.count + piece.tokens.lowerBound - own.lowerBound
-          (values.pointer + target * total).update(
-            from: place(message, piece, row), count: piece.tokens.count * total)
+        try take(incoming, piece, .forward) { message in
+          for row in 0..<rows {
+            if piece.tokens.lowerBound < 0 { lengths[row] = Int(message[row]) }
+            let target = row * own.count + piece.tokens.lowerBound - own.lowerBound
+            (values.pointer + target * total).update(
+              from: place(message, piece, row), count: piece.tokens.count * total)
+          }
         }
       }
     }
@@ -155,15 +156,16 @@ final class HaloExchange {
         }
       }
       for (piece, incoming) in inbox {
-        let message = try checked(incoming, piece, .backward)
-        for row in 0..<layout.rows {
-          for (index, position) in piece.tokens.enumerated() {
-            let source = UnsafePointer(place(message, piece, row) + index * total)
-            if position >= 0 {
-              add(source, row: row, position: position, to: gradients, halo: halo)
-            } else if let before {
-              let sum = before.pointer + (row * plan.carried + position + plan.carried) * total
-              for column in 0..<total { sum[column] += source[column] }
+        try take(incoming, piece, .backward) { message in
+          for row in 0..<layout.rows {
+            for (index, position) in piece.tokens.enumerated() {
+              let source = UnsafePointer(place(message, piece, row) + index * total)
+              if position >= 0 {
+                add(source, row: row, position: position, to: gradients, halo: halo)
+              } else if let before {
+                let sum = before.pointer + (row * plan.carried + position + plan.carried) * total
+                for column in 0..<total { sum[column] += source[column] }
+              }
             }
           }
         }
@@ -214,8 +216,12 @@ final class HaloExchange {
       header(piece, direction).write(to: message.pointer)
       fill(message.pointer + MessageHeader.floats)
     }
-    try pass.context.outbox.send(
-      message, to: piece.rank, tag: tag(direction), through: group)
+    let tag = tag(direction)
+    try pass.mark(
+      .send(to: piece.rank, tag: tag), message.pointer, bytes: 4 * message.count
+    ) {
+      try pass.context.outbox.send(message, to: piece.rank, tag: tag, through: group)
+    }
     workspace.counters.haloBytesSent += 4 * message.count
   }
 
@@ -229,12 +235,18 @@ final class HaloExchange {
     }
   }
 
-  private func checked(
-    _ incoming: Incoming, _ piece: HaloPlan.Piece, _ direction: ExchangeDirection
-  ) throws -> UnsafeMutablePointer<Float> {
-    let message = incoming.message.pointer
-    try header(piece, direction).check(message, rank: layout.rank, source: piece.rank)
-    return message + MessageHeader.floats
+  /// Takes what has arrived, if it is what was expected.
+  private func take(
+    _ incoming: Incoming, _ piece: HaloPlan.Piece, _ direction: ExchangeDirection,
+    _ use: (_ body: UnsafeMutablePointer<Float>) -> Void
+  ) throws {
+    let message = incoming.message
+    try pass.mark(
+      .receive(from: piece.rank, tag: tag(direction)), message.pointer, bytes: 4 * message.count
+    ) {
+      try header(piece, direction).check(message.pointer, rank: layout.rank, source: piece.rank)
+      use(message.pointer + MessageHeader.floats)
+    }
   }
 
   // MARK: Rows

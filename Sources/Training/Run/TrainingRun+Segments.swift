@@ -118,7 +118,7 @@ extension TrainingRun {
   /// Runs a part forward, for its loss and for what enters the next one.
   private func look(_ part: Part) throws -> LossSums {
     let tape = Tape(workspace: context.workspace, parameters: store, recording: false)
-    let (_, result) = try context.counters.mark("forward") {
+    let (_, result) = try context.counters.mark(name("forward", part)) {
       try model(part.batch.inputs, targets: part.batch.targets, tape: tape, pass: part.pass)
     }
     return LossSums(result, batch: part.batch)
@@ -134,7 +134,7 @@ extension TrainingRun {
     if let later { pass.left.restore(from: later.left, in: workspace) }
     let tape = Tape(workspace: workspace, parameters: store, recording: true)
     tape.regionCompleted = { [store] in try store.complete(region: $0, isLast: completes) }
-    let (loss, result) = try workspace.counters.mark("forward") {
+    let (loss, result) = try workspace.counters.mark(name("forward", part)) {
       try model(
         part.batch.inputs, targets: part.batch.targets, tape: tape, pass: pass,
         recompute: configuration.training.recompute)
@@ -142,8 +142,15 @@ extension TrainingRun {
     let one = Tensor([1], pool: workspace.pool)
     workspace.compute(.head) { one.pointer[0] = 1 }
     if let later { try pass.closeBackward(from: later) }
-    try workspace.counters.mark("backward") { try tape.backward(from: loss, gradient: one) }
+    try workspace.counters.mark(name("backward", part)) {
+      try tape.backward(from: loss, gradient: one)
+    }
     return LossSums(result, batch: part.batch)
+  }
+
+  /// What a trace calls a part's way through the model.
+  private func name(_ direction: String, _ part: Part) -> String {
+    cut.segments > 1 ? "\(direction), segment \(part.pass.segment)" : direction
   }
 
   // MARK: Groups
