@@ -52,7 +52,4 @@ public struct GridShape: Sendable, Equatable {
 
   /// The sequence group that a rank belongs to, in `0..<data`.
   public func dataIndex(of rank: Int) -> Int { rank / sequence }
-
-  /// The world's rank that stands at a place of the grid.
-  public func rank(sequence index: Int, data group: Int) -> Int { group * sequence + index }
 }

@@ -63,14 +63,6 @@ public final class BufferPool: Sendable {
   /// What the pool holds now.
   public var statistics: Statistics { blocks.withLock { $0.statistics } }
 
-  /// Starts a new peak from what is in use now.
-  public func resetPeak() {
-    blocks.withLock {
-      $0.statistics.peak = $0.statistics.inUse
-      $0.statistics.peakByKind = $0.statistics.byKind
-    }
-  }
-
   /// Gives cached blocks back to the operating system.
   public func trim() {
     blocks.withLock { blocks in

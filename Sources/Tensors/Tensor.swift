@@ -50,19 +50,6 @@ public struct Tensor: @unchecked Sendable {
   /// All numbers, row-major.
   public var numbers: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
 
-  /// The same numbers under another shape.
-  public func reshaped(_ shape: Shape) -> Tensor {
-    precondition(shape.count == count, "\(self.shape) cannot be seen as \(shape)")
-    return Tensor(shape, buffer: buffer, offset: offset)
-  }
-
-  /// A copy in memory of its own.
-  public func copy(pool: BufferPool) -> Tensor {
-    let copy = Tensor(shape, pool: pool)
-    copy.pointer.update(from: pointer, count: count)
-    return copy
-  }
-
   /// Sets every number to zero.
   public func clear() { pointer.update(repeating: 0, count: count) }
 }

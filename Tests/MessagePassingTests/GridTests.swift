@@ -28,24 +28,4 @@ import Testing
     }
     #expect("\(error!)".contains(sentence))
   }
-
-  @Test(
-    "Sequence groups are contiguous ranks, in order", arguments: [(6, 3, 2), (8, 2, 4), (4, 1, 4)])
-  func communicators(ranks: Int, sequence: Int, data: Int) throws {
-    try ThreadCommunicator.run(ranks: ranks, deadline: 30) { world in
-      let grid = try ParallelGrid(world: world, sequence: sequence)
-      #expect(grid.shape == (try GridShape(ranks: ranks, sequence: sequence, data: data)))
-      #expect(grid.sequenceIndex == world.rank % sequence && grid.sequence.size == sequence)
-      #expect(grid.dataIndex == world.rank / sequence && grid.data.size == data)
-      #expect(grid.shape.rank(sequence: grid.sequenceIndex, data: grid.dataIndex) == world.rank)
-      let first = world.rank / sequence * sequence
-      #expect(
-        try grid.sequence.allGather(Double(world.rank))
-          == (first..<first + sequence).map(Double.init))
-      #expect(
-        try grid.data.allGather(Double(world.rank))
-          == (0..<data).map { Double($0 * sequence + world.rank % sequence) })
-      #expect((grid.reduction.rank, grid.reduction.size) == (world.rank, ranks))
-    }
-  }
 }

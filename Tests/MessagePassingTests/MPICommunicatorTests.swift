@@ -44,15 +44,6 @@ struct MPICommunicatorTests {
     #expect(world.host.cores >= 1 && world.host.defaultThreads >= 1)
   }
 
-  @Test("The grid's communicators are those of its axes")
-  func grid() throws {
-    let world = try Self.world.get().communicator
-    let grid = try ParallelGrid(world: world, data: world.size)
-    #expect(grid.sequence.size == 1 && grid.data.size == world.size)
-    #expect(grid.dataIndex == world.rank && grid.sequenceIndex == 0)
-    #expect(try grid.reduction.allReduceSum(1) == Double(world.size))
-  }
-
   @Test("A request that is thrown away is reported by the next operation")
   func dropped() throws {
     let world = try MPICommunicator(library: MPILibrary(), deadline: 30)

@@ -41,16 +41,15 @@ public final class FlatOptimizer {
   ///   - scale: What turns gradient sums into the gradient of the mean loss.
   ///   - norm: The gradient's norm after that.
   public func update(
-    _ store: ShardedParameters, step: Int, scale: Double, norm: Double, team: ThreadTeam
+    _ store: ShardedParameters, step: Int, scale: Double, norm: GradientNorm, team: ThreadTeam
   ) {
-    let clipping = clip > 0 && norm > clip ? clip / norm : 1
     for part in store.updated {
       rule.update(
         AdamW.Slice(
           range: part.range, weights: part.values, gradients: UnsafePointer(part.gradients),
           mean: mean.pointer + part.offset, square: square.pointer + part.offset),
         step: step + 1, learningRate: schedule.rate(at: step), decay: decay,
-        gradientScale: scale * clipping, team: team)
+        gradientScale: scale * norm.clippingScale(limit: clip), team: team)
     }
   }
 }

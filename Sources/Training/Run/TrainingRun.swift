@@ -134,9 +134,9 @@ public final class TrainingRun {
     let total = LossSums(numbers)
     let stops = numbers.removeLast()
     let count = Double(max(total.targets, 1))
-    let norm = numbers.last!.squareRoot() / count
+    let norm = GradientNorm(sumOfSquares: numbers.last! / (count * count))
     guard norm.isFinite, total.loss.isFinite else {
-      throw TrainingError.notFinite(step: step + 1, loss: total.loss / count, norm: norm)
+      throw TrainingError.notFinite(step: step + 1, loss: total.loss / count, norm: norm.value)
     }
     workspace.compute(.optimizer) {
       optimizer.update(store, step: step, scale: 1 / count, norm: norm, team: workspace.team)
@@ -144,7 +144,7 @@ public final class TrainingRun {
     try store.shareWeights()
     let rate = optimizer.schedule.rate(at: step)
     return StepOutcome(
-      step: step, sums: total, gradientNorm: norm, learningRate: rate, stops: stops > 0)
+      step: step, sums: total, gradientNorm: norm.value, learningRate: rate, stops: stops > 0)
   }
 
   /// The loss on a corpus that is not trained on, over all ranks.
