@@ -122,10 +122,10 @@ public struct Plan {
           + "\(Human.grouped(tokens)) tokens, \(String(format: "%.1f", operations)) GFLOP"),
       row(
         "time",
-        "about \(Human.seconds(seconds)) a step with \(Int(cores)) of this machine's cores "
+        "about \(Human.seconds(seconds)) a step with \(Int(cores)) of this machine's cores"
           + (ranks > Int(cores)
-            ? "or \(Human.seconds(seconds * cores / Double(ranks))) with a core a rank " : "")
-          + "(sgemm \(Human.digits(sgemm)) GFLOP/s a core, \(Int(Plan.efficiency * 100))% of it)"),
+            ? ", or \(Human.seconds(seconds * cores / Double(ranks))) with a core a rank" : "")
+          + " (sgemm \(Human.digits(sgemm)) GFLOP/s a core, \(Int(Plan.efficiency * 100))% of it)"),
       exchange.reason.map { row("states", $0) },
       "",
     ].compactMap { $0 }

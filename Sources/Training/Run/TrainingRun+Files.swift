@@ -36,8 +36,9 @@ extension TrainingRun {
     for part in store.kept { try folder.read(part.range, into: part.values) }
   }
 
-  /// Brings what the streams of `data.carry` carry into a step to rank 0, which writes it; called by all
-  /// ranks. Nothing where they begin anew.
+  /// Brings what the streams of `data.carry` carry into a step to rank 0, which writes it.
+  ///
+  /// Called by all ranks. Nothing is written where the streams begin anew.
   ///
   /// - Parameter step: The step that is to be done next.
   func writeStreams(to writer: TrainingState.Writer?, step: Int) throws {
@@ -63,8 +64,9 @@ extension TrainingRun {
       }, position: carried)
   }
 
-  /// Reads what the streams of this rank carry into a step, whatever ranks and grid wrote it; the first rank
-  /// of each sequence group holds it.
+  /// Reads what the streams of this rank carry into a step, whatever ranks and grid wrote it.
+  ///
+  /// The first rank of each sequence group holds it.
   func readStreams(_ path: String, step: Int) throws {
     carried = 0
     var earlier = step
