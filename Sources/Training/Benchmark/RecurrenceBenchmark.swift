@@ -85,18 +85,31 @@ public enum RecurrenceBenchmark {
       fflush(nil)
     }
     print(
-      "\nThe bars begin at zero: a flat row is a time per token that does not depend on the length."
+      """
+
+      The bars begin at zero: a flat row is a time per token that does not depend on the length. Short
+      sequences take turns, so that all come from memory and none from a cache.
+      """
     )
   }
 
-  /// Time of a token; short sequences are run more often.
+  /// Time of a token.
+  ///
+  /// Short sequences take turns, so that each finds its numbers in memory and not in a cache: as in a
+  /// training step, where other layers have run between.
   private static func nanoseconds(_ recurrence: MeasuredRecurrence, tokens: Int) -> Double {
-    let workload = recurrence.workload(tokens: tokens, heads: 1)
-    let seconds = (0..<max(repetitions, 65_536 / tokens)).map { _ in
-      let seconds = workload.run()
-      return seconds.forward + seconds.backward
+    let workloads = (0..<max(1, 65_536 / tokens)).map { _ in
+      recurrence.workload(tokens: tokens, heads: 1)
     }
-    return seconds.median * 1e9 / Double(tokens)
+    func round() -> Double {
+      workloads.reduce(0) {
+        let seconds = $1.run()
+        return $0 + seconds.forward + seconds.backward
+      }
+    }
+    _ = round()  // The first one finds pages that nobody has touched.
+    let seconds = (0..<repetitions).map { _ in round() }
+    return seconds.median * 1e9 / Double(tokens * workloads.count)
   }
 
   /// A bar for each value, from zero to the largest.
