@@ -61,8 +61,10 @@ public final class ShardedParameters: ParameterStore {
     self.table = table
     self.sharding = group.size > 1 ? sharding : .none
     self.workspace = workspace
+    // A small model too is summed in several units, so that the first are under way while the last are computed.
+    let unit = min(bucketBytes, max(1 << 19, table.count / 2))
     let partition = Partition(
-      table, ranks: group.size, bytes: self.sharding == .parameters ? 1 : bucketBytes)
+      table, ranks: group.size, bytes: self.sharding == .parameters ? 1 : unit)
     self.partition = partition
     let parts = partition.parts(rank: group.rank)
     offsets = parts.indices.map { unit in parts[..<unit].reduce(0) { $0 + $1.count } }
