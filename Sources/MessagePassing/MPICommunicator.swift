@@ -148,7 +148,8 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   /// Open MPI hands a short message over at once, but of a long one it first asks the receiver, and then waits
   /// for both sides to call it again: for a state on its way through a chain that is too late.
   private func piece(of bytes: Int) -> Int {
-    bytes <= MPICommunicator.mostInShortPieces ? MPICommunicator.shortPiece : library.largestPiece
+    let most = library.largestPiece
+    return bytes <= Self.mostInShortPieces ? min(Self.shortPiece, most) : most
   }
 
   /// What Open MPI sends at once between processes of a machine, less its header.

@@ -89,7 +89,7 @@ struct ExchangeChoice {
     return "parallel.exchange=auto takes \(cost.best.rawValue): by \(network)'s "
       + "\(micro(cost.latency)) a message and "
       + String(format: "%.3g GB/s", 1e-9 / cost.secondsPerByte)
-      + ", \(cost.ranks) ranks and \(cost.layers.count) layers of \(Human.bytes(states)) "
+      + ", \(cost.ranks) ranks and \(cost.layers.count) layers of \(Human.bytes(states)), "
       + "a pass takes longer by: " + costs.joined(separator: ", ")
   }
 }
