@@ -6,6 +6,10 @@ import Tensors
 /// `m ← β₁ m + (1 − β₁) g`, `v ← β₂ v + (1 − β₂) g²`,
 /// `w ← (1 − η d) w − η · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
 ///
+/// In fp32 a square below 2⁻¹²⁶ loses its digits or is 0. `√v` therefore counts as at least 2⁻⁶³, so that an element
+/// without a gradient, or with one too small to be squared, is never divided by 0 or by an ε far below it: with
+/// any ε, one that fp32 cannot hold included, its update is 0, or smaller than the rule's.
+///
 /// - Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (arXiv 1711.05101),
 ///   Algorithm 2.
 public struct AdamW: Sendable, Equatable {
@@ -75,7 +79,7 @@ public struct AdamW: Sendable, Equatable {
       for (range, factor) in decay.pieces(of: part) {
         pass(
           slice, offset: range.lowerBound - first, count: range.count, step: step,
-          learningRate: learningRate, decay: factor, gradientScale: Float(gradientScale))
+          learningRate: learningRate, decay: factor, gradientScale: finite(gradientScale))
       }
     }
   }
@@ -88,19 +92,27 @@ public struct AdamW: Sendable, Equatable {
     let (m, v) = (slice.mean + offset, slice.square + offset)
     let (b1, b2) = (Float(beta1), Float(beta2))
     let (a1, a2) = (Float(1 - beta1), Float(1 - beta2))
-    let keep = Float(1 - learningRate * decay)
-    let rate = Float(-learningRate / (1 - power(beta1, step)))
-    let correction = Float(1 / (1 - power(beta2, step)).squareRoot())
-    let epsilon = Float(epsilon)
+    let keep = finite(1 - learningRate * decay)
+    let rate = finite(-learningRate / (1 - power(beta1, step)))
+    let correction = finite(1 / (1 - power(beta2, step)).squareRoot())
+    let epsilon = finite(epsilon)
+    let leastRoot = Float.leastNormalMagnitude.squareRoot()
     for i in 0..<count {
       let gradient = g[i] * scale
       let mean = (a1 * gradient).addingProduct(b1, m[i])
       let square = (a2 * gradient * gradient).addingProduct(b2, v[i])
       m[i] = mean
       v[i] = square
-      let root = epsilon.addingProduct(square.squareRoot(), correction)
-      w[i] = (rate * mean / root).addingProduct(keep, w[i])
+      let root = square.squareRoot()
+      let divisor = epsilon.addingProduct(root < leastRoot ? leastRoot : root, correction)
+      w[i] = (rate * mean / divisor).addingProduct(keep, w[i])
     }
+  }
+
+  /// The nearest finite Float: an infinite factor would make NaN of what is 0.
+  private func finite(_ x: Double) -> Float {
+    let limit = Double(Float.greatestFiniteMagnitude)
+    return Float(min(max(x, -limit), limit))
   }
 
   /// `base` to a whole power, by squaring.

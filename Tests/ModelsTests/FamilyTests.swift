@@ -45,6 +45,17 @@ struct FamilyTests {
     #expect(again.configuration == written.configuration)
   }
 
+  @Test(
+    "An epsilon that fp32 does not hold is refused by name", arguments: [0, 1e-50, -1e-6, 1e60])
+  func epsilonOutsideFP32(epsilon: Double) {
+    let json: JSONValue = ["model_type": "gla", "norm_eps": .number(epsilon)]
+    #expect {
+      try Self.read(json)
+    } throws: {
+      "\($0)".hasPrefix("norm_eps: ")
+    }
+  }
+
   /// What a family's model has by default.
   struct Defaults: Sendable {
     let type: String

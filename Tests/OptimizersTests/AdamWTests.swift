@@ -104,6 +104,47 @@ private struct Memory {
     #expect(abs(memory.weights[1] - 1.1) < 1e-6)
   }
 
+  /// Gradients of 0, and such whose squares are 0 in fp32; an ε that fp32 does not hold either.
+  @Test(arguments: [1e-8, 1e-30, 1e-45, 1e-60, 1e300])
+  func nothingIsDividedByZero(epsilon: Double) {
+    let rule = AdamW(epsilon: epsilon)
+    let gradients: [Float] = [0, 1e-30, -1e-23, 1e-20, 1e-3, -1]
+    var memory = Memory(count: gradients.count)
+    memory.gradients = gradients
+    var references = memory.weights.map { Reference(weight: Double($0)) }
+    let before = memory.weights
+    for step in 1...20 {
+      memory.update(
+        rule, 0..<gradients.count, step: step, rate: 1e-3, decay: WeightDecay([]), scale: 1,
+        team: ThreadTeam(size: 1))
+      for i in references.indices {
+        references[i].update(Double(gradients[i]), rule, rate: 1e-3, decay: 0)
+      }
+    }
+    #expect(memory.weights[0] == before[0])
+    for i in references.indices {
+      let (moved, expected) = (
+        Double(memory.weights[i]) - Double(before[i]), references[i].weight - Double(before[i])
+      )
+      // Below 1e-19 a square has no digits in fp32: the update is at most what the rule makes of it.
+      if abs(gradients[i]) >= 1e-19 || epsilon > 1e-11 {
+        #expect(abs(moved - expected) <= 1e-5 * abs(expected) + 2e-7, "element \(i)")
+      } else {
+        #expect(abs(moved) <= abs(expected) + 2e-7, "element \(i)")
+      }
+    }
+  }
+
+  @Test func noHyperparameterMakesNaNOfAnElementThatIsZero() {
+    var memory = Memory(count: 1)
+    memory.weights = [0]
+    memory.gradients = [0]
+    memory.update(
+      AdamW(), 0..<1, step: 1, rate: 1e300, decay: WeightDecay([(0..<1, 1e300)]), scale: 1e300,
+      team: ThreadTeam(size: 1))
+    #expect(memory.weights == [0])
+  }
+
   @Test func anyCutAndAnyNumberOfThreadsGivesTheSameBits() {
     let count = 100_000
     let decay = WeightDecay([(17..<60_001, 0.1)])

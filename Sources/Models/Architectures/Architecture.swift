@@ -114,6 +114,17 @@ struct ModelKeys {
 
   func number(_ key: String, default value: Double) -> Double { json[key]?.number ?? value }
 
+  /// What a norm adds to a mean square: a row of zeros divides by its root, so it must not be 0 in fp32.
+  func epsilon(_ key: String, default value: Double) throws(ModelError) -> Float {
+    let found = number(key, default: value)
+    let least = Float.leastNormalMagnitude
+    guard Float(found) >= least && Float(found).isFinite else {
+      throw .impossible(
+        key: key, reason: "\(found) is not between \(least) and fp32's greatest number")
+    }
+    return Float(found)
+  }
+
   func boolean(_ key: String, default value: Bool) -> Bool { json[key]?.bool ?? value }
 
   func string(_ key: String, default value: String) -> String { json[key]?.string ?? value }

@@ -39,7 +39,7 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
     depth = try keys.positive("num_hidden_layers", default: Mixer.depth)
     vocabulary = try keys.positive("vocab_size", default: 32000)
     initialDeviation = keys.number("initializer_range", default: 0.02)
-    normEpsilon = Float(keys.number("norm_eps", default: 1e-6))
+    normEpsilon = try keys.epsilon("norm_eps", default: 1e-6)
     tiesEmbedding = keys.boolean("tie_word_embeddings", default: false)
     hiddenRatio = keys.number("hidden_ratio", default: Mixer.hiddenRatio)
     intermediate = try keys.optionalPositive("intermediate_size")
