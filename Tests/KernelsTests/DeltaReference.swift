@@ -99,7 +99,8 @@ struct DeltaReference {
           let dError = beta[t] * dU[x]
           result.k[t * keys + d] -= decayed[t][index] * dError
           adjoint[index] -= k[t * keys + d] * dError
-          result.g[t * keys + d] += adjoint[index] * decayed[t][index]
+          // What is clamped does not depend on what it was.
+          if g[t * keys + d] >= -80 { result.g[t * keys + d] += adjoint[index] * decayed[t][index] }
           adjoint[index] *= alpha
         }
       }

@@ -63,7 +63,7 @@ struct DiagonalReference {
           let ds = dState[d * V + x] + scale * q[t * K + d] * gradient
           dk += ds * v[t * V + x]
           result.v[t * V + x] += ds * k[t * K + d]
-          dg += ds * carried
+          if g[t * K + d] >= -80 { dg += ds * carried }
           dState[d * V + x] = starts.contains(t) ? 0 : ds * decay
         }
         result.q[t * K + d] = dq

@@ -70,10 +70,12 @@ public enum SoftplusGate {
       var (rateSum, biasSum) = (0.0, 0.0)
       for row in 0..<rows {
         let index = row * heads + h
-        let d = dg[index] * factor * VectorMath.sigmoid(a[index] + bias[h])
+        let d =
+          dg[index] == 0 ? 0 : dg[index] * factor * VectorMath.sigmoid(a[index] + bias[h])
         da[index] = accumulate ? da[index] + d : d
         biasSum += Double(d)
-        rateSum += Double(dg[index]) * Double(g[index])
+        // A clamped log decay has no gradient, and may be infinite.
+        if dg[index] != 0 { rateSum += Double(dg[index]) * Double(g[index]) }
       }
       dRate[h] += Float(rateSum)
       dBias[h] += Float(biasSum)

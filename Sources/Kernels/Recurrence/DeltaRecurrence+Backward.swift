@@ -6,11 +6,12 @@
 ///     dP = N^o diag(β)      dL = −N^λ diag(β)      dβ = colsum(P ⊙ N^o − L ⊙ N^λ) + rowsum(K ⊙ w)
 ///     dQ = e^b ⊙ dO Sᵀ + (what dP gives)      w = e^{b_C−b} ⊙ (E Dᵀ)
 ///     dK = −e^b ⊙ λ Sᵀ + β w + (what dP and dL give)
-///     db_i = q_i ⊙ dq_i + k_i ⊙ (dk_i as a row of L − dk_i as a column of P and L − β_i w_i)
-///     db_C += Σ_i β_i k_i ⊙ w_i + e^{b_C} ⊙ rowsum(S ⊙ D)      dg = reverse sum of db
+///     dg_l = Σ_{i ≥ l > j} Z_ij + Σ_{i ≥ l} e^{b_i} ⊙ (q_i ⊙ dO_i Sᵀ − k_i ⊙ λ_i Sᵀ) + Σ_{j < l} β_j k_j ⊙ w_j
+///            + e^{b_C} ⊙ rowsum(S ⊙ D),      Z_ij = (dP_ij q_i + dL_ij k_i) ⊙ k_j ⊙ e^{b_i−b_j}
 ///
-/// In `db` the terms of a token with itself cancel and are left out: in fp32 they would drown the rest
-/// where the decay is strong.
+/// Every term of `dg_l` contains `e^{g_l}`. The sums are formed from those terms alone, never as a difference of
+/// sums that contain others: a strong decay's gradient is tiny, and multiplied by the large decay on its way to
+/// the rate, so what rounding leaves of others' terms would drown it. Where a log decay is clamped, `dg` is 0.
 extension DeltaRecurrence {
   /// See `RecurrenceKernel`.
   public func summarizeBackward(
@@ -67,7 +68,7 @@ extension DeltaRecurrence {
       differentiate(shape, here, dState: dState, work)
     }
     retreat(shape, isReset: plan.resets[chunk], dState: dState, work)
-    emit(shape, gradient, work)
+    emit(shape, head, gradient, work)
   }
 
   /// See `RecurrenceKernel`.
@@ -150,7 +151,7 @@ extension DeltaRecurrence {
       inner: paddedValues, structure: structure)
   }
 
-  /// `dQ`, `dK`, `dβ` and `db` for a gate per head, or none.
+  /// `dQ`, `dK`, `dβ` and `dg` for a gate per head, or none.
   private func differentiate(
     _ chunk: DeltaChunk, _ here: Kept, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
   ) {
@@ -158,7 +159,7 @@ extension DeltaRecurrence {
     decayBetween(chunk, work)
     differentiateSquares(chunk, here, work)
     mirror(work.symmetric, rows: rows)
-    var written: Float = 0
+    let written = work.square
     for i in 0..<rows {
       let row = i * keyStride
       let (readQueries, negativeKeys) = (work.readQueries + row, work.negativeKeys + row)
@@ -177,14 +178,10 @@ extension DeltaRecurrence {
       }
       let step = work.toEnd[i] * own.sum()
       work.dbeta[i] += step
-      work.db[i] = crossing.sum() + work.pairs[i]
-      if i < chunk.tokens.count - 1 {
-        work.db[i] -= work.beta[i] * step
-        written += work.beta[i] * step
-      }
+      work.dg[i] = crossing.sum()
+      written[i] = work.beta[i] * step
     }
-    let last = chunk.tokens.count - 1
-    work.db[last] += written + work.decay[0] * stateProduct(here.state, dState)
+    sumDecayGradients(chunk, Double(work.decay[0] * stateProduct(here.state, dState)), work)
     SmallMatrix.multiply(
       work.outputError, lda: C, work.k, ldb: keyStride, into: work.dq, ldc: keyStride, rows: rows,
       columns: paddedKeys, inner: rows, store: .add, structure: .lowerLeft)
@@ -197,14 +194,32 @@ extension DeltaRecurrence {
       columns: paddedKeys, inner: rows, store: .add)
   }
 
-  /// From `N^o` and `N^λ`: their shares of `dβ` and, for a gate per head, of `db` (in `pairs`); `dP ⊙ Γ` in the
+  /// `dg` of a gate per head: from `dg`, `pairs` and `square`, which hold each token's terms, and `⟨e^{b_C} S, D⟩`.
+  private func sumDecayGradients(
+    _ chunk: DeltaChunk, _ throughout: Double, _ work: DeltaWorkspace
+  ) {
+    var reads = 0.0
+    for i in (0..<chunk.tokens.count).reversed() {
+      reads += Double(work.dg[i])
+      work.dg[i] = Float(reads + Double(work.pairs[i]))
+    }
+    var writes = throughout
+    for i in 0..<chunk.tokens.count {
+      work.dg[i] = Float(Double(work.dg[i]) + writes)
+      writes += Double(work.square[i])
+    }
+  }
+
+  /// From `N^o` and `N^λ`: their shares of `dβ` and, for a gate per head, of `dg` (in `pairs`); `dP ⊙ Γ` in the
   /// place of `N^o`, `dL ⊙ Γ` in the lower triangle of `symmetric`.
+  ///
+  /// Rows from the last: what columns before a token have summed up by then is what crosses it.
   func differentiateSquares(
     _ chunk: DeltaChunk, _ here: Kept, _ work: DeltaWorkspace
   ) {
     let (rows, C) = (chunk.rows, chunkLength)
     work.dbeta.update(repeating: 0, count: rows)
-    for i in 0..<rows {
+    for i in (0..<rows).reversed() {
       let row = i * C
       let (attention, overlap) = (here.attention + row, here.overlap + row)
       let (outputError, stepError) = (work.outputError + row, work.stepError + row)
@@ -220,8 +235,9 @@ extension DeltaRecurrence {
         let pair = (Lanes.load(attention + j) * o - Lanes.load(overlap + j) * e)
           .replacing(with: 0, where: outside)
         let factor = Lanes.load(gamma + j) * beta
-        sum = sum.addingProduct(pair, beta)
-        (Lanes.load(work.dbeta + j) + pair).store(work.dbeta + j)
+        let pairs = Lanes.load(work.dbeta + j) + pair
+        sum = sum.addingProduct(pairs.first(max(0, min(Lanes.width, i - j))), beta)
+        pairs.store(work.dbeta + j)
         (factor * o).replacing(with: 0, where: outside).store(outputError + j)
         (Lanes() - factor * e).replacing(with: 0, where: outside).store(symmetric + j)
       }
@@ -229,10 +245,7 @@ extension DeltaRecurrence {
       work.pairs[i] = sum.sum()
       work.square[i] = ownPair * attention[i]
     }
-    for i in 0..<rows {
-      work.pairs[i] -= work.beta[i] * work.dbeta[i]
-      work.dbeta[i] += work.square[i]
-    }
+    for i in 0..<rows { work.dbeta[i] += work.square[i] }
   }
 
   /// Completes a symmetric matrix from its lower triangle.
@@ -259,9 +272,10 @@ extension DeltaRecurrence {
     return even.sum() + odd.sum()
   }
 
-  /// Hands a chunk's gradients out: rows without padding, `dg` as the reverse sum of `db`.
+  /// Hands a chunk's gradients out: rows without padding, and no `dg` where the log decay is clamped.
   private func emit(
-    _ chunk: DeltaChunk, _ gradient: RecurrenceGradient, _ work: DeltaWorkspace
+    _ chunk: DeltaChunk, _ head: RecurrenceHead, _ gradient: RecurrenceGradient,
+    _ work: DeltaWorkspace
   ) {
     emit(work.dq, keyStride, chunk, keyDimension, scale: scale, into: gradient.dq)
     emit(work.dk, keyStride, chunk, keyDimension, into: gradient.dk)
@@ -269,13 +283,11 @@ extension DeltaRecurrence {
     if let dbeta = gradient.dbeta {
       emit(work.dbeta, 1, chunk, 1, into: dbeta)
     }
-    guard gate != .none, let dg = gradient.dg else { return }
-    let gates = gate == .channel ? keyStride : 1
-    let columns = gate == .channel ? keyDimension : 1
-    for i in (0..<chunk.tokens.count - 1).reversed() {
-      let (here, later) = (work.db + i * gates, work.db + (i + 1) * gates)
-      for d in 0..<columns { here[d] += later[d] }
-    }
-    emit(work.db, gates, chunk, columns, into: dg)
+    guard gate != .none, let g = head.g, let dg = gradient.dg else { return }
+    let (stride, columns) = gate == .channel ? (keyStride, keyDimension) : (1, 1)
+    Rows.clearClamped(
+      g[chunk.tokens.lowerBound], stride: g.stride, rows: chunk.tokens.count, columns: columns,
+      in: work.dg, ld: stride)
+    emit(work.dg, stride, chunk, columns, into: dg)
   }
 }

@@ -92,7 +92,7 @@ extension DeltaRecurrence {
     }
   }
 
-  /// `dQ`, `dK`, `dβ` and `db` for a gate per key channel.
+  /// `dQ`, `dK`, `dβ` and `dg` for a gate per key channel.
   func differentiateChannels(
     _ chunk: DeltaChunk, _ here: Kept, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
   ) {
@@ -102,20 +102,19 @@ extension DeltaRecurrence {
       for j in 0..<Self.padded(i + 1) { row[j] = j < i ? 1 : 0 }
     }
     differentiateSquares(chunk, here, work)
-    let last = chunk.tokens.count - 1
-    let dLast = work.db + last * keyStride
     for d in 0..<paddedKeys {
       let (s, t) = (here.state + d * valueStride, dState + d * valueStride)
       var sum = Lanes()
       for x in stride(from: 0, to: paddedValues, by: Lanes.width) {
         sum = sum.addingProduct(Lanes.load(s + x), Lanes.load(t + x))
       }
-      dLast[d] = work.decay[d] * sum.sum()
+      work.dg[d] = work.decay[d] * sum.sum()
     }
     for i in 0..<rows {
       let row = i * keyStride
       let (k, fromStart, toEnd) = (work.k + row, work.fromStart + row, work.toEnd + row)
       let (dq, dk, dWrite) = (work.dq + row, work.dk + row, work.dWrite + row)
+      let dg = work.dg + row
       let beta = Lanes(repeating: work.beta[i])
       var step = Lanes()
       for d in stride(from: 0, to: paddedKeys, by: Lanes.width) {
@@ -126,13 +125,15 @@ extension DeltaRecurrence {
         (read * Lanes.load(dq + d)).store(dq + d)
         (Lanes() - read * Lanes.load(dk + d)).store(dk + d)
         (beta * write).store(dWrite + d)
-        if i < last {
-          Lanes.load(dLast + d).addingProduct(key * beta, write).store(dLast + d)
+        // What tokens before the next one write crosses it.
+        if i + 1 < rows {
+          Lanes.load(dg + d).addingProduct(key * beta, write).store(dg + (d + keyStride))
         }
       }
       work.dbeta[i] += step.sum()
     }
     for d in stride(from: 0, to: paddedKeys, by: Lanes.width) {
+      sumReads(rows, d, work)
       for block in stride(from: 0, to: rows, by: 8) {
         gatherRows(block, d, work)
         gatherColumns(block, rows, d, work)
@@ -140,14 +141,9 @@ extension DeltaRecurrence {
     }
     for i in 0..<chunk.tokens.count {
       let row = i * keyStride
-      let (q, k, db) = (work.q + row, work.k + row, work.db + row)
+      let (q, k) = (work.q + row, work.k + row)
       let (dq, dk, dWrite) = (work.dq + row, work.dk + row, work.dWrite + row)
       let own = work.outputError[i * C + i]
-      if i < last {
-        for d in 0..<paddedKeys { db[d] = q[d] * dq[d] + k[d] * (dk[d] - dWrite[d]) }
-      } else {
-        for d in 0..<paddedKeys { db[d] += q[d] * dq[d] + k[d] * dk[d] }
-      }
       for d in 0..<paddedKeys {
         dq[d] += own * k[d]
         dk[d] += dWrite[d] + own * q[d]
@@ -155,37 +151,96 @@ extension DeltaRecurrence {
     }
   }
 
-  /// Adds `Σ_{j<i} dP_ij k_j e^{b_i−b_j}` to `dq_i` and the same with `dL` to `dk_i`: eight rows, a register of
-  /// channels.
+  /// Adds `Σ_{i≥l} e^{b_i} ⊙ (q_i ⊙ dO_i Sᵀ − k_i ⊙ λ_i Sᵀ)` to `dg_l`, a register of channels.
+  @inline(__always)
+  private func sumReads(_ rows: Int, _ d: Int, _ work: DeltaWorkspace) {
+    var sum = Lanes()
+    var i = rows &- 1
+    while i >= 0 {
+      let at = i &* keyStride &+ d
+      sum = sum.addingProduct(Lanes.load(work.q + at), Lanes.load(work.dq + at))
+      sum = sum.addingProduct(Lanes.load(work.k + at), Lanes.load(work.dk + at))
+      (Lanes.load(work.dg + at) + sum).store(work.dg + at)
+      i &-= 1
+    }
+  }
+
+  /// Adds `Σ_{j<i} dP_ij k_j e^{b_i−b_j}` to `dq_i`, the same with `dL` to `dk_i`, and what of both crosses a token
+  /// to its `dg`: eight rows, a register of channels.
+  ///
+  /// When the sums over `j < l` stand at token `l`, their products with the rows, decayed from `l` to the row, are
+  /// `Σ_{i≥l>j} Z_ij`.
   @inline(__always)
   private func gatherRows(_ block: Int, _ d: Int, _ work: DeltaWorkspace) {
     let C = chunkLength
     var fromOutput = InlineArray<8, Lanes>(repeating: Lanes())
     var fromError = InlineArray<8, Lanes>(repeating: Lanes())
     let (dP, dL) = (work.outputError + block * C, work.symmetric + block * C)
+    if block > 0 { decayToBlock(block, d, work) }
+    var queries = InlineArray<8, Lanes>(repeating: Lanes())
+    var keys = InlineArray<8, Lanes>(repeating: Lanes())
+    var fromBlock = Lanes(repeating: 1)
+    for r in 0..<8 {
+      let at = (block &+ r) &* keyStride &+ d
+      if r > 0 { fromBlock *= Lanes.load(work.alpha + at) }
+      queries[unchecked: r] = fromBlock * Lanes.load(work.q + at)
+      keys[unchecked: r] = fromBlock * Lanes.load(work.k + at)
+    }
     for j in 0..<block {
       let key = Lanes.load(work.k + (j &* keyStride &+ d))
-      let alpha = Lanes.load(work.alpha + ((j &+ 1) &* keyStride &+ d))
+      let next = (j &+ 1) &* keyStride &+ d
+      let alpha = Lanes.load(work.alpha + next)
+      var (output, error) = (Lanes(), Lanes())
       for r in 0..<8 {
         let at = r &* C &+ j
         fromOutput[unchecked: r] =
           alpha * fromOutput[unchecked: r].addingProduct(Lanes(repeating: dP[at]), key)
         fromError[unchecked: r] =
           alpha * fromError[unchecked: r].addingProduct(Lanes(repeating: dL[at]), key)
+        output = output.addingProduct(queries[unchecked: r], fromOutput[unchecked: r])
+        error = error.addingProduct(keys[unchecked: r], fromError[unchecked: r])
       }
+      let decay = Lanes.load(work.toBlock + (j &+ 1) &* Lanes.width)
+      Lanes.load(work.dg + next).addingProduct(decay, output + error).store(work.dg + next)
     }
     for r in 0..<8 {
       var (output, error) = (fromOutput[unchecked: r], fromError[unchecked: r])
-      for j in block..<block &+ r {
-        let key = Lanes.load(work.k + (j &* keyStride &+ d))
-        let alpha = Lanes.load(work.alpha + ((j &+ 1) &* keyStride &+ d))
-        let at = r &* C &+ j
-        output = alpha * output.addingProduct(Lanes(repeating: dP[at]), key)
-        error = alpha * error.addingProduct(Lanes(repeating: dL[at]), key)
-      }
       let at = (block &+ r) &* keyStride &+ d
+      queries[unchecked: r] = Lanes.load(work.q + at)
+      keys[unchecked: r] = Lanes.load(work.k + at)
+      var l = r
+      while l > 1 {
+        let alpha = Lanes.load(work.alpha + ((block &+ l) &* keyStride &+ d))
+        queries[unchecked: l &- 1] = alpha * queries[unchecked: l]
+        keys[unchecked: l &- 1] = alpha * keys[unchecked: l]
+        l &-= 1
+      }
+      for l in 1..<r &+ 1 {
+        let j = block &+ l &- 1
+        let key = Lanes.load(work.k + (j &* keyStride &+ d))
+        let next = (j &+ 1) &* keyStride &+ d
+        let alpha = Lanes.load(work.alpha + next)
+        let pair = r &* C &+ j
+        output = alpha * output.addingProduct(Lanes(repeating: dP[pair]), key)
+        error = alpha * error.addingProduct(Lanes(repeating: dL[pair]), key)
+        Lanes.load(work.dg + next)
+          .addingProduct(queries[unchecked: l], output)
+          .addingProduct(keys[unchecked: l], error).store(work.dg + next)
+      }
       (Lanes.load(work.dq + at) + output).store(work.dq + at)
       (Lanes.load(work.dk + at) + error).store(work.dk + at)
+    }
+  }
+
+  /// `e^{b_block−b_l}` of a register of channels, for each token `l` up to a block's first.
+  @inline(__always)
+  private func decayToBlock(_ block: Int, _ d: Int, _ work: DeltaWorkspace) {
+    var decay = Lanes(repeating: 1)
+    var l = block
+    while l > 0 {
+      decay.store(work.toBlock + l &* Lanes.width)
+      decay *= Lanes.load(work.alpha + (l &* keyStride &+ d))
+      l &-= 1
     }
   }
 

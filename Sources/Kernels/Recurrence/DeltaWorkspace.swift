@@ -42,11 +42,13 @@ struct DeltaWorkspace {
   let dState: UnsafeMutablePointer<Float>
   /// `dO Sᵀ`, `λ Sᵀ`, `E Dᵀ`, rows `keyStride` apart; the first two become `dQ` and `dK`.
   let dq, dk, dWrite: UnsafeMutablePointer<Float>
-  /// Gradients of `β` and of `b`: one float a row, or rows `keyStride` apart.
-  let dbeta, db: UnsafeMutablePointer<Float>
+  /// Gradients of `β` and of `g`: one float a row, or rows `keyStride` apart.
+  let dbeta, dg: UnsafeMutablePointer<Float>
 
-  /// The share of `db` that pairs of tokens have, one float a row.
+  /// The share of `dg` that pairs of tokens have, one float a row.
   let pairs: UnsafeMutablePointer<Float>
+  /// The decays of one register of channels from each token to a block's start.
+  let toBlock: UnsafeMutablePointer<Float>
 
   private let end: UnsafeMutablePointer<Float>
 
@@ -95,8 +97,9 @@ struct DeltaWorkspace {
     dk = take(C, keyStride)
     dWrite = take(C, keyStride)
     dbeta = take(C, 1)
-    db = take(C, gates)
+    dg = take(C, gates)
     pairs = take(C, 1)
+    toBlock = take(C, Lanes.width)
     end = max(next, endOfSummary)
   }
 

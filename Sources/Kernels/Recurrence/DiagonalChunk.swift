@@ -4,6 +4,8 @@
 protocol DiagonalChunk {
   /// The scratch.
   var buffers: DiagonalBuffers { get set }
+  /// Whether the chunk's decays together are above `e^−60`, so that none is clamped.
+  var isMild: Bool { get }
   /// Divides scratch.
   init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>)
   /// Floats of scratch.

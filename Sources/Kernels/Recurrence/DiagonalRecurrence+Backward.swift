@@ -41,7 +41,7 @@ extension DiagonalRecurrence {
       chunk.gradientsIntra()
       chunk.buffers.addStored(gradient, range)
       chunk.buffers.store(gradient, range, isReadAgain: true)
-      storeDG(chunk, gradient, range, adds: gradient.dg?.accumulates ?? false)
+      storeDG(chunk, head, gradient, range, adds: gradient.dg?.accumulates ?? false)
     }
     decay == .vector
       ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
@@ -71,7 +71,7 @@ extension DiagonalRecurrence {
       chunk.buffers.reload(gradient, range)
       chunk.gradientsInter(state, dState)
       chunk.buffers.store(gradient, range)
-      storeDG(chunk, gradient, range, adds: true)
+      storeDG(chunk, head, gradient, range, adds: true)
       guard c > 0 else { return }
       let previous = dState - stateCount
       if plan.resets[c] {
@@ -100,10 +100,10 @@ extension DiagonalRecurrence {
         chunk.prepareStateGradient()
         chunk.gradientsIntra()
         chunk.buffers.addStored(gradient, range)
-        storeDG(chunk, gradient, range, adds: gradient.dg?.accumulates ?? false)
+        storeDG(chunk, head, gradient, range, adds: gradient.dg?.accumulates ?? false)
         chunk.gradientsInter(kept + c * stateCount, initial)
         chunk.buffers.store(gradient, range)
-        storeDG(chunk, gradient, range, adds: true)
+        storeDG(chunk, head, gradient, range, adds: true)
         if plan.resets[c] {
           initial.update(repeating: 0, count: stateCount)
         } else {
@@ -126,15 +126,18 @@ extension DiagonalRecurrence {
     chunk.buffers.loadDO(gradient, range)
   }
 
+  /// Writes `dg`, which is 0 where the log decay is clamped.
   private func storeDG(
-    _ chunk: some DiagonalChunk, _ gradient: RecurrenceGradient, _ range: Range<Int>, adds: Bool
+    _ chunk: some DiagonalChunk, _ head: RecurrenceHead, _ gradient: RecurrenceGradient,
+    _ range: Range<Int>, adds: Bool
   ) {
-    switch decay {
-    case .none, .fixed: break
-    case .scalar: chunk.buffers.storeDG(gradient, range, width: 1, ld: 1, adds: adds)
-    case .vector:
-      chunk.buffers.storeDG(
-        gradient, range, width: keyDimension, ld: chunk.buffers.ldK, adds: adds)
+    guard let g = head.g, decay == .scalar || decay == .vector else { return }
+    let (width, ld) = decay == .vector ? (keyDimension, chunk.buffers.ldK) : (1, 1)
+    if !chunk.isMild {
+      Rows.clearClamped(
+        g[range.lowerBound], stride: g.stride, rows: range.count, columns: width,
+        in: chunk.buffers.dg, ld: ld)
     }
+    chunk.buffers.storeDG(gradient, range, width: width, ld: ld, adds: adds)
   }
 }

@@ -83,6 +83,24 @@ enum Rows {
     }
   }
 
+  /// Zeros in the gradients of log decays below −80, which count as −80 whatever they are.
+  @inline(__always)
+  static func clearClamped(
+    _ logDecays: UnsafePointer<Float>, stride: Int, rows: Int, columns: Int,
+    in gradients: UnsafeMutablePointer<Float>, ld: Int
+  ) {
+    for i in 0..<rows {
+      let (g, dg) = (logDecays + i &* stride, gradients + i &* ld)
+      var j = 0
+      while j < columns {
+        let n = min(Lanes.width, columns &- j)
+        let isClamped = Lanes.load(g + j, count: n) .< Lanes(repeating: -80)
+        Lanes.load(dg + j, count: n).replacing(with: 0, where: isClamped).store(dg + j, count: n)
+        j &+= Lanes.width
+      }
+    }
+  }
+
   /// `Σ_x a_x b_x` over `count` floats.
   @inline(__always)
   static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) -> Float {

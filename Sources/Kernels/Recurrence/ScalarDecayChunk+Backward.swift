@@ -34,12 +34,6 @@ extension ScalarDecayChunk {
     SmallMatrix.multiply(
       x.p, lda: x.ldC, transposed: true, x.dO, ldb: x.ldV, into: x.dv, ldc: x.ldV, rows: n,
       columns: x.V, inner: n, structure: .upperLeft)
-    guard kernel.decay == .scalar else { return }
-    var sum = 0.0
-    for i in (0..<n).reversed() {
-      sum += Double(zRows[i]) - Double(zColumns[i])
-      x.dg[i] = Float(sum)
-    }
   }
 
   func gradientsInter(_ state: UnsafePointer<Float>, _ dState: UnsafePointer<Float>) {
@@ -52,11 +46,15 @@ extension ScalarDecayChunk {
     addAcross(state, dOIn, x.q, to: x.dq, dots: queryDots)
     addAcross(dState, vOut, x.k, to: x.dk, dots: keyDots)
     guard kernel.decay == .scalar else { return }
-    var sum = Double(total) * Double(Rows.dot(state, dState, count: x.K * x.V))
-    for i in 0..<n { sum += Double(queryDots[i]) }
+    var reads = 0.0
+    for i in (0..<n).reversed() {
+      reads += Double(queryDots[i])
+      x.dg[i] = Float(reads)
+    }
+    var writes = Double(total) * Double(Rows.dot(state, dState, count: x.K * x.V))
     for i in 0..<n {
-      x.dg[i] = Float(sum)
-      sum += Double(keyDots[i]) - Double(queryDots[i])
+      x.dg[i] = Float(Double(x.dg[i]) + writes)
+      writes += Double(keyDots[i])
     }
   }
 

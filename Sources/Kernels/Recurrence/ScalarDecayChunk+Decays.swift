@@ -11,7 +11,7 @@ extension ScalarDecayChunk {
     }
   }
 
-  /// `P ← Γ ⊙ P` and `dP ← Γ ⊙ dP`, likewise; a decay from data also sums `Z = P ⊙ dO Vᵀ` below the diagonal.
+  /// `P ← Γ ⊙ P` and `dP ← Γ ⊙ dP`, likewise; a decay from data also sums `Z = P ⊙ dO Vᵀ`.
   func applyDecaysBackward() {
     let (tokens, p, dP) = (buffers.tokens, buffers.p, buffers.dP)
     if kernel.decay != .scalar {
@@ -49,11 +49,13 @@ extension ScalarDecayChunk {
     }
   }
 
+  /// Rows from the last: what columns before a token have summed up by then is what crosses it.
   @inline(__always)
   private func scaleLowerSumming(_ factors: (Int, Int) -> Lanes) {
     let (tokens, ldC, p, dP) = (buffers.tokens, buffers.ldC, buffers.p, buffers.dP)
     zColumns.update(repeating: 0, count: ldC)
-    for i in 0..<tokens {
+    var i = tokens &- 1
+    while i >= 0 {
       let (pRow, dPRow) = (p + i &* ldC, dP + i &* ldC)
       var sum = Lanes()
       var j = 0
@@ -62,14 +64,15 @@ extension ScalarDecayChunk {
         let gamma = factors(i, j).first(count)
         let scaled = Lanes.load(pRow + j, count: count) * gamma
         let gradient = Lanes.load(dPRow + j, count: count)
-        let z = (scaled * gradient).first(min(count, i &- j))
-        sum += z
-        (Lanes.load(zColumns + j) + z).store(zColumns + j)
+        let columns = Lanes.load(zColumns + j) + (scaled * gradient).first(min(count, i &- j))
+        sum += columns.first(min(count, i &- j))
+        columns.store(zColumns + j)
         scaled.store(pRow + j)
         (gradient * gamma).store(dPRow + j)
         j &+= Lanes.width
       }
-      zRows[i] = sum.sum()
+      buffers.dg[i] = sum.sum()
+      i &-= 1
     }
   }
 }

@@ -10,7 +10,8 @@ import Tensors
 ///     dV = Pᵀ dO + (e^{b_C−b} ⊙ K) dS'                     dS = e^{b_C} dS' + Qᵀ (scale · e^b ⊙ dO)
 ///     dg_l = Σ_{i ≥ l > j} Z_ij + Σ_{i ≥ l} q_i·dq'_i + Σ_{j < l} k_j·dk'_j + e^{b_C} ⟨S, dS'⟩
 ///
-/// `Z` is the same number in its row's sum and in its column's, so that nothing is lost where they cancel.
+/// Every term of `dg_l` contains `e^{g_l}`; it is summed from those terms alone, never as a difference of sums that
+/// contain others, whose rounding would drown a strong decay's gradient.
 struct ScalarDecayChunk: DiagonalChunk {
   let kernel: DiagonalRecurrence
   var buffers: DiagonalBuffers
@@ -20,15 +21,15 @@ struct ScalarDecayChunk: DiagonalChunk {
   let inward, outward: UnsafeMutablePointer<Float>
   /// Rounded `b`, and what the rounding left.
   let b, bLow: UnsafeMutablePointer<Float>
-  /// Whether `b_1 − b_C` is so small that `scale · e^{b_i−b_C}`, which is `rise`, stays in range.
+  /// Whether `b_C` is so small that `scale · e^{b_i−b_C}`, which is `rise`, stays in range.
   var isMild = true
   let rise: UnsafeMutablePointer<Float>
   /// Decay not from data: `scale · λ^{n−1−x}` for `x < n` tokens, then 0: row `i` of Γ begins at `n − 1 − i`.
   let powers: UnsafeMutablePointer<Float>
   /// `e^{b_C−b} ⊙ V` and `scale · e^b ⊙ dO`.
   let vOut, dOIn: UnsafeMutablePointer<Float>
-  /// Sums of `Z` along rows and columns, `q_i·dq'_i` and `k_j·dk'_j`.
-  let zRows, zColumns, queryDots, keyDots: UnsafeMutablePointer<Float>
+  /// Sums of `Z` along columns, `q_i·dq'_i` and `k_j·dk'_j`.
+  let zColumns, queryDots, keyDots: UnsafeMutablePointer<Float>
 
   init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>) {
     self.kernel = kernel
@@ -36,7 +37,7 @@ struct ScalarDecayChunk: DiagonalChunk {
     (inward, outward, b, bLow) = (x.take(x.C), x.take(x.ldC), x.take(x.ldC), x.take(x.ldC))
     (rise, powers) = (x.take(x.C), x.take(2 * x.C + Lanes.width))
     (vOut, dOIn) = (x.take(x.C * x.ldV), x.take(x.C * x.ldV))
-    (zRows, zColumns, queryDots, keyDots) = (x.take(x.C), x.take(x.ldC), x.take(x.C), x.take(x.C))
+    (zColumns, queryDots, keyDots) = (x.take(x.ldC), x.take(x.C), x.take(x.C))
     buffers = x
   }
 
@@ -88,7 +89,7 @@ struct ScalarDecayChunk: DiagonalChunk {
       outward[i] = expOf(sum - Double(b[i]) - Double(bLow[i]))
     }
     total = expOf(sum)
-    isMild = b[0] - b[n - 1] < 60
+    isMild = sum > -60
     if isMild {
       for i in 0..<n { rise[i] = kernel.scale * expOf(Double(b[i]) + Double(bLow[i]) - sum) }
     }

@@ -23,12 +23,12 @@ extension VectorDecayChunk {
       let factored = prepare(block)
       scores(block, factored)
       scoreGradients(block, factored)
+      if block.isDiagonal { finish(block) }
     }
     keepLower(x.p, strictly: false)
     SmallMatrix.multiply(
       x.p, lda: x.ldC, transposed: true, x.dO, ldb: x.ldV, into: x.dv, ldc: x.ldV, rows: n,
       columns: x.V, inner: n, structure: .upperLeft)
-    finishIntra()
   }
 
   /// `dq` of a block's rows and `dk` of its columns, without `i = j`.
@@ -41,32 +41,66 @@ extension VectorDecayChunk {
     SmallMatrix.multiply(
       dP, lda: x.ldC, factored.k, ldb: x.ldK, into: x.term, ldc: x.ldK, rows: height,
       columns: x.K, inner: width, structure: block.isDiagonal ? .lowerLeft : .full)
-    apply(rowFactors, block.rows, adds: !block.isDiagonal, to: x.dq)
+    if block.isDiagonal { set(x.dq, rowFactors, block.rows) } else { addRows(block.rows) }
     SmallMatrix.multiply(
       dP, lda: x.ldC, transposed: true, factored.q, ldb: x.ldK, into: x.term, ldc: x.ldK,
       rows: width, columns: x.K, inner: height, structure: block.isDiagonal ? .upperLeft : .full)
-    apply(factorsOfColumns, block.columns, adds: !block.isDiagonal, to: x.dk)
+    if block.isDiagonal {
+      set(x.dk, factorsOfColumns, block.columns)
+    } else {
+      addColumns(block.columns)
+    }
   }
 
-  /// `gradient ← factors ⊙ term`, or the sum.
-  private func apply(
-    _ factors: UnsafePointer<Float>, _ tokens: Range<Int>, adds: Bool,
-    to gradient: UnsafeMutablePointer<Float>
+  /// `gradient ← factors ⊙ term`.
+  private func set(
+    _ gradient: UnsafeMutablePointer<Float>, _ factors: UnsafePointer<Float>, _ tokens: Range<Int>
   ) {
     let x = buffers
     let term = x.term - tokens.lowerBound * x.ldK
     forEachRegister(tokens) { place, _ in
-      let y = Lanes.load(term + place) * Lanes.load(factors + place)
-      let target = gradient + place
-      (adds ? Lanes.load(target) + y : y).store(target)
+      (Lanes.load(term + place) * Lanes.load(factors + place)).store(gradient + place)
     }
   }
 
-  /// `dg` of the terms `i > j`, then the terms `i = j` of `dq` and `dk`, which `dg` has not.
-  private func finishIntra() {
+  /// Adds what earlier tokens of another block give to `dq`; it crosses every token of this block up to the row.
+  private func addRows(_ tokens: Range<Int>) {
+    let x = buffers
+    let term = x.term - tokens.lowerBound * x.ldK
+    sums.update(repeating: 0, count: x.ldK)
+    for i in tokens.reversed() {
+      forEachRegister(i..<i + 1) { place, d in
+        let y = Lanes.load(term + place) * Lanes.load(rowFactors + place)
+        (Lanes.load(x.dq + place) + y).store(x.dq + place)
+        let sum = Lanes.load(sums + d).addingProduct(Lanes.load(x.q + place), y)
+        sum.store(sums + d)
+        (Lanes.load(x.dg + place) + sum).store(x.dg + place)
+      }
+    }
+  }
+
+  /// Adds what later tokens of another block give to `dk`; it crosses every token of this block after the column.
+  private func addColumns(_ tokens: Range<Int>) {
+    let x = buffers
+    let term = x.term - tokens.lowerBound * x.ldK
+    let factors = factorsOfColumns
+    sums.update(repeating: 0, count: x.ldK)
+    forEachRegister(tokens) { place, d in
+      let y = Lanes.load(term + place) * Lanes.load(factors + place)
+      (Lanes.load(x.dk + place) + y).store(x.dk + place)
+      let sum = Lanes.load(sums + d)
+      (Lanes.load(x.dg + place) + sum).store(x.dg + place)
+      sum.addingProduct(Lanes.load(x.k + place), y).store(sums + d)
+    }
+  }
+
+  /// `dg` of the terms `i > j` of a diagonal block, then the terms `i = j` of `dq` and `dk`, which `dg` has not.
+  ///
+  /// A difference of sums is good enough here: the block's decays are mild.
+  private func finish(_ block: Block) {
     let x = buffers
     sums.update(repeating: 0, count: x.ldK)
-    for i in (0..<x.tokens).reversed() {
+    for i in block.rows.reversed() {
       let own = Lanes(repeating: diagonal[i])
       forEachRegister(i..<i + 1) { place, d in
         let (q, k) = (Lanes.load(x.q + place), Lanes.load(x.k + place))
