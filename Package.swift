@@ -60,7 +60,9 @@ let package = Package(
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "COpenMPI", pkgConfig: "mpi", providers: [.apt(["libopenmpi-dev"])]),
-    // Every module that a target imports is in its list: only those are seen when they change.
+    // Bottom up; each lists exactly the modules that its files import (Tests/imports checks it): only
+    // those are seen when they change.
+    module("Files", numeric: true),
     module("Configuration", [yams]),
     module("Measurement"),
     module("Tensors", ["COpenBLAS", "Measurement"], numeric: true),
@@ -73,24 +75,27 @@ let package = Package(
       numeric: true),
     module("Models", ["SequenceParallel", "Autodiff", "Kernels", "Tensors", "Configuration"]),
     module(
-      "DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement"], numeric: true),
+      "DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement", "Files"],
+      numeric: true),
     module("Optimizers", ["Tensors", "Configuration"], numeric: true),
-    module("Corpora", ["Tensors", "Configuration"], numeric: true),
-    module(
-      "Checkpoints",
-      ["Models", "Optimizers", "DataParallel", "Autodiff", "Tensors", "Configuration"]),
+    module("Tokenizers"),
+    module("Corpora", ["Tokenizers", "Tensors", "Configuration", "Files"], numeric: true),
+    module("Checkpoints", ["Models", "Autodiff", "Tensors", "Configuration", "Files"]),
     module(
       "Training",
       [
-        "Checkpoints", "Corpora", "Models", "Optimizers", "DataParallel", "SequenceParallel",
-        "Autodiff", "Kernels", "MessagePassing", "Tensors", "Measurement", "Configuration",
+        "Checkpoints", "Corpora", "Tokenizers", "Models", "Optimizers", "DataParallel",
+        "SequenceParallel", "Autodiff", "Kernels", "MessagePassing", "Tensors", "Measurement",
+        "Configuration", "Files",
       ]),
     .executableTarget(
       name: "lasp-train",
       dependencies: ["Training", "SequenceParallel", "Tensors", "Configuration", argumentParser]),
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
+    .target(name: "TemporaryFolders", path: "Tests/TemporaryFolders"),
     tests("ReferenceMath"),
+    tests("Files", ["TemporaryFolders"]),
     tests("Configuration"),
     tests("Measurement"),
     tests("Tensors", ["COpenBLAS"]),
@@ -107,8 +112,9 @@ let package = Package(
       ]),
     tests("DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement"]),
     tests("Optimizers", ["Tensors"]),
-    tests("Corpora"),
-    tests("Checkpoints", ["Configuration"]),
+    tests("Tokenizers"),
+    tests("Corpora", ["Configuration"]),
+    tests("Checkpoints", ["Configuration", "TemporaryFolders"]),
     tests(
       "Training",
       [

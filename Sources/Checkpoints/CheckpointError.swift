@@ -1,4 +1,4 @@
-import Tensors
+import Files
 
 /// What can be wrong with a file or folder of weights or training state.
 public enum CheckpointError: Error, Equatable, CustomStringConvertible {

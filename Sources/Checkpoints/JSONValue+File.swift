@@ -1,6 +1,6 @@
 import Configuration
+import Files
 import Foundation
-import Tensors
 
 extension JSONValue {
   /// Reads a file; `Infinity` and `NaN` without quotes are accepted, as Python writes them.

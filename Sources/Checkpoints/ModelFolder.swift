@@ -1,5 +1,6 @@
 import Autodiff
 import Configuration
+import Files
 import Foundation
 import Models
 import Tensors

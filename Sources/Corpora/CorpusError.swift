@@ -1,4 +1,4 @@
-import Tensors
+import Files
 
 /// What can be wrong with data to train or evaluate on.
 public enum CorpusError: Error, Equatable, CustomStringConvertible {

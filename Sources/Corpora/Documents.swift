@@ -1,4 +1,4 @@
-import Tensors
+import Files
 
 /// Where documents begin in a file of tokens.
 public enum Documents: Sendable {

@@ -1,4 +1,4 @@
-import Tensors
+import Files
 
 /// A mapped companion file with a byte for each token: 1 where the token is to be predicted, else 0.
 public struct LossMask: Sendable {

@@ -1,4 +1,5 @@
 import Tensors
+import Tokenizers
 
 /// Windows drawn at random from one or several files, each window once an epoch.
 ///
@@ -74,7 +75,8 @@ public struct TextCorpus: TrainingCorpus {
     }
     let needed =
       files[0].file.tokenBytes == 1
-      ? 256 : files.map { Int($0.file.largestToken(in: 0..<$0.file.count)) + 1 }.max()!
+      ? ByteTokenizer().vocabulary
+      : files.map { Int($0.file.largestToken(in: 0..<$0.file.count)) + 1 }.max()!
     if vocabulary > 0, vocabulary < needed {
       for (file, _) in files { try file.check(vocabulary: vocabulary, in: 0..<file.count) }
     }

@@ -1,4 +1,4 @@
-import Tensors
+import Files
 
 /// A mapped file of tokens: text, one token a byte, or little-endian `uint16` or `uint32` tokens.
 public struct TokenFile: Sendable {

@@ -1,4 +1,4 @@
-import Tensors
+import Files
 
 /// Tensors that can be read by name: a safetensors file, or a folder of them.
 public protocol TensorSource: Sendable {

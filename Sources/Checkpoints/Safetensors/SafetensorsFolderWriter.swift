@@ -1,4 +1,4 @@
-import Tensors
+import Files
 
 /// Writes a folder's weights: one `model.safetensors`, or shards and their index above a limit.
 ///

@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import Tensors
 
 /// What a tensor of a file to be written is called and looks like.
 public struct TensorDescription: Sendable {

@@ -1,7 +1,6 @@
-import Checkpoints
-import Corpora
 import Foundation
 import Tensors
+import Tokenizers
 
 /// `lasp-train generate`: text from a trained model, as it comes.
 public enum Generation {

@@ -1,8 +1,7 @@
-import Checkpoints
 import Dispatch
+import Files
 import Foundation
 import Synchronization
-import Tensors
 
 /// Runs whole jobs of ranks, one after another, and ends the one at work when the user wants an end.
 ///

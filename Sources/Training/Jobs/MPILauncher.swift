@@ -1,4 +1,4 @@
-import Checkpoints
+import Files
 import Foundation
 
 /// How a program is started on several ranks: the words of a command.

@@ -1,5 +1,5 @@
-import Checkpoints
 import Configuration
+import Files
 import Foundation
 
 /// The folder of a measurement that consists of many jobs.

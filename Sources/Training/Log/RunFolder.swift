@@ -1,6 +1,5 @@
-import Checkpoints
+import Files
 import Foundation
-import Tensors
 
 /// Where a run writes: its log, its final model and its checkpoints.
 public struct RunFolder: Sendable, Equatable {

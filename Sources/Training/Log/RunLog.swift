@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import Tensors
 
 /// `log.jsonl`, the record of a run for programs: an event a line, as `Docs/Log.md` describes.
 ///

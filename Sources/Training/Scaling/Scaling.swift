@@ -1,6 +1,5 @@
-import Checkpoints
+import Files
 import Foundation
-import Tensors
 
 /// `lasp-train scaling`: the same training on more and more ranks, as whole jobs.
 ///

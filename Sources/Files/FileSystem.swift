@@ -1,5 +1,4 @@
 import Foundation
-import Tensors
 
 /// File operations that survive a crash: each says with a typed error what was refused.
 public enum FileSystem {

@@ -1,5 +1,4 @@
 import Foundation
-import Tensors
 
 /// A folder that appears under its name only when all its files are complete and on the disk.
 ///
