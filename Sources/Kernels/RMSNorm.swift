@@ -28,19 +28,24 @@ public enum RMSNorm {
 
   /// `dx (+)= r (dy ⊙ w − x · r² · mean(dy ⊙ w ⊙ x))`; `dw += Σ_rows dy ⊙ x r`.
   ///
-  /// - Parameter scratch: Room for `columns` numbers.
+  /// - Parameter weight: The weight, its gradient, which is added to, and room for `columns` numbers; nil for none.
   public static func backward(
-    _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>?, inverse: UnsafePointer<Float>,
-    _ dy: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>,
-    dWeight: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>, rows: Range<Int>,
-    columns n: Int, accumulate: Bool
+    _ x: UnsafePointer<Float>,
+    weight: (
+      value: UnsafePointer<Float>, gradient: UnsafeMutablePointer<Float>,
+      scratch: UnsafeMutablePointer<Float>
+    )? = nil, inverse: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
+    into dx: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int, accumulate: Bool
   ) {
     for row in rows {
       let (x, dy, dx) = (x + row * n, dy + row * n, dx + row * n)
       let r = inverse[row]
       var g = dy
-      if let weight {
-        for i in 0..<n { scratch[i] = dy[i] * weight[i] }
+      if let (weight, dWeight, scratch) = weight {
+        for i in 0..<n {
+          scratch[i] = dy[i] * weight[i]
+          dWeight[i] = dWeight[i].addingProduct(dy[i], x[i] * r)
+        }
         g = UnsafePointer(scratch)
       }
       let c = -Reduction.dot(g, x, n) / Float(n) * r * r * r
@@ -48,9 +53,6 @@ public enum RMSNorm {
         for i in 0..<n { dx[i] = dx[i].addingProduct(g[i], r).addingProduct(x[i], c) }
       } else {
         for i in 0..<n { dx[i] = (g[i] * r).addingProduct(x[i], c) }
-      }
-      if let dWeight {
-        for i in 0..<n { dWeight[i] = dWeight[i].addingProduct(dy[i], x[i] * r) }
       }
     }
   }

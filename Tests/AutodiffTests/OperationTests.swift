@@ -24,8 +24,9 @@ struct OperationTests {
   }
 
   /// What the program gives of `y ⊙ y` of an op's output, or of `y ⊙ y'` of two runs of it.
-  private func run(
-    _ sample: OperationCase, twice: Bool, recompute: Bool = false, constantInputs: Bool = false
+  func run(
+    _ sample: OperationCase, twice: Bool, recompute: Bool = false, constantInputs: Bool = false,
+    threads: Int = 1
   ) throws -> Result {
     let (inputs, weights) = Self.numbers(sample)
     var table = ParameterTable()
@@ -33,7 +34,7 @@ struct OperationTests {
     let parameters = sample.parameters.enumerated().map {
       table.add("p\($0)", $1, role: .matrix, initialization: .constant(0))
     }
-    let workspace = Workspace()
+    let workspace = Workspace(threads: threads)
     let store = WholeParameters(table: table, gradients: true, pool: workspace.pool)
     store.clearGradients()
     for (parameter, weight) in zip(parameters, weights) {
@@ -61,7 +62,7 @@ struct OperationTests {
         })
   }
 
-  private func expected(_ sample: OperationCase) -> (output: Matrix, gradients: [[Double]]) {
+  func expected(_ sample: OperationCase) -> (output: Matrix, gradients: [[Double]]) {
     let (inputs, weights) = Self.numbers(sample)
     func terms(_ shapes: [Shape], _ numbers: [[Float]]) -> [Term] {
       zip(shapes, numbers).map { Term(Matrix($0.rows, $0.columns, $1)) }

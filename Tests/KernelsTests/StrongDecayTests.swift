@@ -128,7 +128,7 @@ private struct StrongDecay {
     let da = FloatRows(count: tokens * gates)
     SoftplusGate.backward(
       a.pointer, rate: rate, bias: bias, g.pointer, outputs[4].1.pointer, into: da.pointer,
-      dRate: &result.rate, dBias: &result.bias, rows: tokens, heads: gates, range: 0..<gates,
+      dRate: &result.rate, dBias: &result.bias, rows: 0..<tokens, heads: gates,
       accumulate: false)
     withExtendedLifetime((inputs, outputs, a, g, da, kept, keptBackward, scratch, state)) {}
     return result

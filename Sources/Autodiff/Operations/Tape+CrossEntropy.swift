@@ -77,10 +77,13 @@ extension Tape {
           z, transposeA: true, lda: vocabulary, x.value.pointer + start * width, ldb: width,
           into: parameters.gradient(weight), ldc: width, m: vocabulary, n: width, k: m, beta: 1)
         if let bias {
+          // A tile has few rows and many columns, so threads share the columns; each is summed in one order.
           let db = parameters.gradient(bias)
-          for row in 0..<m {
-            let z = z + row * vocabulary
-            for i in 0..<vocabulary { db[i] += z[i] }
+          workspace.team.parallel(vocabulary, grain: max(16, Tape.grain / m)) { columns in
+            for row in 0..<m {
+              let z = z + row * vocabulary
+              for i in columns { db[i] += z[i] }
+            }
           }
         }
       }

@@ -33,13 +33,14 @@ extension Tape {
     return record(g, inputs: [a], always: true) { [unowned self] dg in
       let (da, accumulate) =
         a.needsGradient ? a.gradientTarget(in: workspace) : (Tensor(a.shape, pool: pool), false)
+      let sums = RowSums(rows: rows, width: 2 * heads, workspace: workspace)
       workspace.compute(.normsAndGates) {
-        workspace.team.parallel(heads, grain: max(1, Tape.grain / max(rows, 1))) {
+        let (dRate, dBias) = (parameters.gradient(rate), parameters.gradient(bias))
+        sums.add(to: [(dRate, heads), (dBias, heads)]) { _, rows, sums in
           SoftplusGate.backward(
             a.value.pointer, rate: parameters.value(rate), bias: parameters.value(bias),
-            g.pointer, dg.pointer, into: da.pointer, dRate: parameters.gradient(rate),
-            dBias: parameters.gradient(bias), rows: rows, heads: heads, range: $0,
-            accumulate: accumulate)
+            g.pointer, dg.pointer, into: da.pointer, dRate: sums, dBias: sums + heads, rows: rows,
+            heads: heads, accumulate: accumulate)
         }
       }
     }

@@ -85,26 +85,15 @@ extension Tape {
       let (dGate, addsGate) =
         gate.needsGradient
         ? gate.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
-      // The weight's gradient is summed by blocks of rows, so that it does not depend on the threads.
-      let blockRows = 256
-      let blocks = (rows + blockRows - 1) / blockRows
-      let sums = Tensor([blocks, width], pool: pool, kind: .buffers)
+      let sums = RowSums(rows: rows, width: width, workspace: workspace)
       let scratch = Tensor([workspace.team.size, width], pool: pool, kind: .buffers)
       workspace.compute(.normsAndGates) {
-        sums.clear()
-        workspace.team.parallel(blocks) { thread, range in
-          for block in range {
-            norm.backward(
-              x.value.pointer, gate: gate.value.pointer, weight: parameters.value(weight),
-              inverse: inverse.pointer, dy.pointer, into: dx.pointer, dGate: dGate.pointer,
-              dWeight: sums.pointer + block * width, scratch: scratch.pointer + thread * width,
-              rows: block * blockRows..<min((block + 1) * blockRows, rows),
-              accumulate: (addsX, addsGate))
-          }
-        }
-        let dw = parameters.gradient(weight)
-        for block in 0..<blocks {
-          for i in 0..<width { dw[i] += sums.pointer[block * width + i] }
+        sums.add(to: [(parameters.gradient(weight), width)]) { thread, rows, dw in
+          norm.backward(
+            x.value.pointer, gate: gate.value.pointer, weight: parameters.value(weight),
+            inverse: inverse.pointer, dy.pointer, into: dx.pointer, dGate: dGate.pointer,
+            dWeight: dw, scratch: scratch.pointer + thread * width, rows: rows,
+            accumulate: (addsX, addsGate))
         }
       }
     }

@@ -26,9 +26,12 @@ extension Tape {
       }
       if let bias {
         let b = parameters.value(bias)
-        for row in 0..<n {
-          let y = y.pointer + row * out
-          for i in 0..<out { y[i] = beta == 0 ? b[i] : y[i] + b[i] }
+        let adds = beta == 1
+        workspace.team.parallel(n, grain: max(1, Tape.grain / max(out, 1))) { rows in
+          for row in rows {
+            let y = y.pointer + row * out
+            for i in 0..<out { y[i] = adds ? y[i] + b[i] : b[i] }
+          }
         }
         beta = 1
       }
@@ -43,6 +46,7 @@ extension Tape {
     return record(y, inputs: inputs, always: true) { [unowned self] dy in
       // Outside `compute`, which a rehearsal leaves out.
       let target = x.needsGradient ? x.gradientTarget(in: workspace) : nil
+      let sums = bias.map { _ in RowSums(rows: n, width: out, workspace: workspace) }
       workspace.compute(.projections) {
         if let (dx, accumulate) = target {
           byRows(n, operationsPerRow: 2 * out * input) { rows in
@@ -59,11 +63,12 @@ extension Tape {
             into: parameters.gradient(weight), ldc: input, m: out, n: input, k: rows.count,
             beta: 1)
         }
-        if let bias {
-          let db = parameters.gradient(bias)
-          for row in 0..<n {
-            let dy = dy.pointer + row * out
-            for i in 0..<out { db[i] += dy[i] }
+        if let bias, let sums {
+          sums.add(to: [(parameters.gradient(bias), out)]) { _, rows, db in
+            for row in rows {
+              let dy = dy.pointer + row * out
+              for i in 0..<out { db[i] += dy[i] }
+            }
           }
         }
       }

@@ -29,21 +29,26 @@ extension Tape {
       // Memory is taken outside `compute`, which a rehearsal leaves out.
       let (dx, accumulate) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
-      // A weight's gradient is summed over rows in one order, whatever the threads: by one of them.
-      let threads = weight == nil ? workspace.team.size : 1
-      let scratch = Tensor([columns * threads], pool: pool)
-      workspace.compute(.normsAndGates) {
-        let w = weight.map { UnsafePointer(parameters.value($0)) }
-        let dw = weight.map { parameters.gradient($0) }
-        let part = (rows + threads - 1) / max(threads, 1)
-        let body = { (index: Int) in
-          let range = min(index * part, rows)..<min((index + 1) * part, rows)
-          RMSNorm.backward(
-            x.value.pointer, weight: w, inverse: inverse.pointer, dy.pointer, into: dx.pointer,
-            dWeight: dw, scratch: scratch.pointer + index * columns, rows: range,
-            columns: columns, accumulate: accumulate)
+      guard let weight else {
+        workspace.compute(.normsAndGates) {
+          workspace.team.parallel(rows, grain: max(1, Tape.grain / columns)) {
+            RMSNorm.backward(
+              x.value.pointer, inverse: inverse.pointer, dy.pointer, into: dx.pointer, rows: $0,
+              columns: columns, accumulate: accumulate)
+          }
         }
-        if threads == 1 { body(0) } else { workspace.team.workers(body) }
+        return
+      }
+      let sums = RowSums(rows: rows, width: columns, workspace: workspace)
+      let scratch = Tensor([workspace.team.size, columns], pool: pool, kind: .buffers)
+      workspace.compute(.normsAndGates) {
+        let w = UnsafePointer(parameters.value(weight))
+        sums.add(to: [(parameters.gradient(weight), columns)]) { thread, rows, dw in
+          RMSNorm.backward(
+            x.value.pointer, weight: (w, dw, scratch.pointer + thread * columns),
+            inverse: inverse.pointer, dy.pointer, into: dx.pointer, rows: rows, columns: columns,
+            accumulate: accumulate)
+        }
       }
     }
   }

@@ -57,18 +57,16 @@ public enum SoftplusGate {
   }
 
   /// `da (+)= −dg e^A σ(a + b)`; `db += Σ_n da`; `dA += Σ_n dg ⊙ g`, both summed in Double.
-  ///
-  /// - Parameter heads: The heads to work on; others may be worked on at the same time.
   public static func backward(
     _ a: UnsafePointer<Float>, rate: UnsafePointer<Float>, bias: UnsafePointer<Float>,
     _ g: UnsafePointer<Float>, _ dg: UnsafePointer<Float>, into da: UnsafeMutablePointer<Float>,
-    dRate: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>, rows: Int, heads: Int,
-    range: Range<Int>, accumulate: Bool
+    dRate: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>, rows: Range<Int>,
+    heads: Int, accumulate: Bool
   ) {
-    for h in range {
+    for h in 0..<heads {
       let factor = -VectorMath.exp(rate[h])
       var (rateSum, biasSum) = (0.0, 0.0)
-      for row in 0..<rows {
+      for row in rows {
         let index = row * heads + h
         let d =
           dg[index] == 0 ? 0 : dg[index] * factor * VectorMath.sigmoid(a[index] + bias[h])
