@@ -56,6 +56,9 @@ public final class Counters: @unchecked Sendable {
   public var gradientBytesSent = 0
   /// Bytes of sharded weights sent to other ranks.
   public var weightBytesSent = 0
+  /// Operations of softmax attention, forward and backward: 12 a pair of a query and a key that it sees, for each
+  /// number of a head; what is run again is not counted.
+  public var attentionOperations = 0.0
   /// Seconds in which sums of gradients or gathers of sharded weights were under way.
   public private(set) var transferSeconds = 0.0
   /// Seconds of these that the rank spent waiting for them.
@@ -149,6 +152,7 @@ public final class Counters: @unchecked Sendable {
     haloBytesSent = 0
     gradientBytesSent = 0
     weightBytesSent = 0
+    attentionOperations = 0
     transferSeconds = 0
     transferWaitSeconds = 0
     transfers.since = since

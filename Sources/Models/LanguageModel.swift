@@ -56,7 +56,7 @@ public struct LanguageModel: Sendable {
   /// Parameters outside the token embedding: what the operations of a token are counted by.
   public var bodyCount: Int { table.count - table[embedding].range.count }
 
-  /// Operations of a training step a token, by the field's formula.
+  /// Operations of a training step a token, by the field's formula, without those of softmax attention.
   ///
   /// Concretely: `6 (parameters − token embedding) + 3 Σ_layers H (2C(K+V) + 4KV)`, with `C` = 64. A tied
   /// head counts as a head.
@@ -64,6 +64,12 @@ public struct LanguageModel: Sendable {
     let body = bodyCount + (head == embedding ? table[embedding].range.count : 0)
     return 6 * Double(body)
       + blocks.reduce(0) { $0 + $1.mixer.recurrences.reduce(0) { $0 + $1.operationsPerToken } }
+  }
+
+  /// Operations of a training step of so many sequences, each one document.
+  public func operations(sequences: Int, length: Int) -> Double {
+    let attention = blocks.reduce(0) { $0 + ($1.mixer.attention?.operations(length: length) ?? 0) }
+    return Double(sequences) * (operationsPerToken * Double(length) + attention)
   }
 
   /// Runs a shard through the model and its loss.

@@ -187,7 +187,9 @@ final class TrainingSession {
     let tokens = configuration.training.batch * configuration.sequence.length
     let report = StepReport(
       outcome: outcome, tokens: tokens, seconds: seconds,
-      operations: run.model.operationsPerToken * Double(tokens), ranks: ranks)
+      operations: run.model.operationsPerToken * Double(tokens)
+        + ranks.reduce(0) { $0 + $1.attentionOperations },
+      ranks: ranks)
     try desk.log.step(report, chance: chance)
     desk.console.step(report)
     return outcome.stops

@@ -48,6 +48,18 @@ private struct AttentionCase {
     }
   }
 
+  /// Pairs of a query and a key that it sees, in all rows.
+  var pairs: Int {
+    (0..<test.rows).reduce(0) { sum, row in
+      (0..<test.tokens).reduce(sum) { sum, token in
+        sum
+          + (0...token).count {
+            token - $0 < window ?? .max && test.isSameDocument(row, $0, token)
+          }
+      }
+    }
+  }
+
   /// The same a token at a time, in Double, over whole sequences.
   func reference(x: [Float], dy: [Float]) -> (y: [Double], dx: [Double]) {
     let (d, tokens) = (dimension, test.tokens)
@@ -128,6 +140,30 @@ private struct AttentionCase {
     let results = try [false, true].map { try test.run(x: x, dy: dy, recomputes: $0) }
     #expect(results[0].bytes == results[1].bytes, "\(test)")
     #expect(results[0].y == results[1].y && results[0].dx == results[1].dx, "\(test)")
+  }
+}
+
+@Suite struct AttentionOperationTests {
+  @Test(
+    "all ranks together count twelve operations a pair that is seen and a number of a head",
+    arguments: Crossing.allCases, 200..<230 as Range<UInt64>)
+  func countsPairs(crossing: Crossing, seed: UInt64) throws {
+    var test = AttentionCase(crossing, seed: seed)
+    let (x, dy) = (test.test.numbers(test.columns), test.test.numbers(test.outputs))
+    let expected = 12 * Double(test.pairs * test.outputs)
+    for recomputes in [false, true] {
+      let result = try test.run(x: x, dy: dy, recomputes: recomputes)
+      #expect(result.attentionOperations == expected, "\(test)")
+    }
+  }
+
+  @Test("the formula counts a sequence of one document", arguments: [nil, 1, 3, 17, 100])
+  func formula(window: Int?) {
+    for length in [0, 1, 2, 17, 40] {
+      let pairs = (0..<length).reduce(0) { $0 + min($1 + 1, window ?? .max) }
+      let size = AttentionSize(heads: 3, dimension: 5, window: window)
+      #expect(size.operations(length: length) == 12 * 15 * Double(pairs))
+    }
   }
 }
 

@@ -62,6 +62,8 @@ struct SequenceCase: CustomStringConvertible {
     var y, dx, weights: [Float]
     /// Bytes beside states that each rank sent.
     var bytes: [Int]
+    /// Operations of attention of all ranks.
+    var attentionOperations = 0.0
   }
 
   /// Runs an op forward and backward over all segments and ranks.
@@ -79,6 +81,7 @@ struct SequenceCase: CustomStringConvertible {
       var y, dx: [[Float]]
       var weights: [Float]
       var bytes: Int
+      var attentionOperations = 0.0
     }
     let again = recomputes ?? self.recomputes
     let parts = try ThreadCommunicator.run(ranks: ranks, deadline: 20) { group -> Part in
@@ -125,10 +128,12 @@ struct SequenceCase: CustomStringConvertible {
       try context.drain()
       part.weights = (0..<table.count).map { store.gradients!.pointer[$0] }
       part.bytes = workspace.counters.haloBytesSent
+      part.attentionOperations = workspace.counters.attentionOperations
       return part
     }
     var result = Result(
-      y: [], dx: [], weights: [Float](repeating: 0, count: table.count), bytes: parts.map(\.bytes))
+      y: [], dx: [], weights: [Float](repeating: 0, count: table.count), bytes: parts.map(\.bytes),
+      attentionOperations: parts.reduce(0) { $0 + $1.attentionOperations })
     for part in parts {
       for (index, weight) in part.weights.enumerated() { result.weights[index] += weight }
     }

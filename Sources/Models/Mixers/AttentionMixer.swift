@@ -33,10 +33,10 @@ struct AttentionMixer: TokenMixer {
     }
     queryNorm = norm("q", &builder)
     keyNorm = norm("k", &builder)
-    dimensionOfHead = split.keyDimension
+    (heads, dimensionOfHead) = (split.heads, split.keyDimension)
   }
 
-  private let dimensionOfHead: Int
+  private let heads, dimensionOfHead: Int
 
   func callAsFunction(
     _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
@@ -54,7 +54,9 @@ struct AttentionMixer: TokenMixer {
     return output(o, adding: residual, tape: tape)
   }
 
-  var recurrences: [RecurrenceSize] { [] }
+  var attention: AttentionSize? {
+    AttentionSize(heads: heads, dimension: dimensionOfHead, window: settings.window)
+  }
 
   var seesAllTokens: Bool { settings.window == nil }
 }

@@ -15,11 +15,14 @@ final class AttentionHeads {
   private let sum: Tensor
   /// The lowest position that each query sees, `[rows, length]`, as 32-bit integers.
   private let lowest: Tensor
+  /// In each row, how many tokens before the sequence are there to be seen; `Int.max` while that does not matter.
+  private var known: [Int]
 
   /// What is kept of a forward pass that shall not run again.
   struct Output {
     let o, logSum: Tensor
     fileprivate let lowest: Tensor
+    fileprivate let known: [Int]
 
     var tensors: [Tensor] { [o, logSum, lowest] }
   }
@@ -42,11 +45,12 @@ final class AttentionHeads {
     logSum = output?.logSum ?? Tensor([layout.rows, heads, layout.length], pool: pool)
     sum = Tensor(logSum.shape, pool: pool)
     lowest = output?.lowest ?? Tensor([layout.rows, layout.length], pool: pool)
-    if output == nil { see(before: [Int](repeating: .max, count: layout.rows)) }
+    known = output?.known ?? [Int](repeating: .max, count: layout.rows)
+    if output == nil { see(before: known) }
   }
 
   /// What a backward pass needs.
-  var output: Output { Output(o: o, logSum: logSum, lowest: lowest) }
+  var output: Output { Output(o: o, logSum: logSum, lowest: lowest, known: known) }
 
   private var workspace: Workspace { pass.context.workspace }
   private var layout: SequenceLayout { pass.layout }
@@ -62,22 +66,41 @@ final class AttentionHeads {
 
   /// Sets what queries see: their document, their window, and in each row so many tokens before the shard.
   func see(before known: [Int]) {
+    self.known = known
     workspace.compute(.attention) {
-      let first = layout.shard.lowerBound
       for row in 0..<layout.rows {
         let target = lowestOf(row)
-        var start = known[row] == .max ? Int(Int32.min) : first - known[row]
-        var starts = layout.documentStarts[row][...]
-        for token in 0..<length {
-          let position = first + token
-          while let next = starts.first, next <= position {
-            start = max(start, next)
-            starts.removeFirst()
-          }
-          target[token] = Int32(window.map { max(start, position - $0 + 1) } ?? start)
-        }
+        forEachLowest(row) { token, lowest in target[token] = Int32(lowest) }
       }
     }
+  }
+
+  /// Calls `body` with each token of the shard and the lowest position that its query sees.
+  private func forEachLowest(_ row: Int, _ body: (_ token: Int, _ lowest: Int) -> Void) {
+    let first = layout.shard.lowerBound
+    var start = known[row] == .max ? Int(Int32.min) : first - known[row]
+    var starts = layout.documentStarts[row][...]
+    for token in 0..<length {
+      let position = first + token
+      while let next = starts.first, next <= position {
+        start = max(start, next)
+        starts.removeFirst()
+      }
+      body(token, window.map { max(start, position - $0 + 1) } ?? start)
+    }
+  }
+
+  /// Pairs of a query and a key of a block that it sees, over all rows and one head.
+  private func pairs(with block: KeyBlock) -> Int {
+    let first = layout.shard.lowerBound
+    var pairs = 0
+    for row in 0..<layout.rows {
+      forEachLowest(row) { token, lowest in
+        let end = min(first + token + 1, block.positions.upperBound)
+        pairs += max(0, end - max(lowest, block.positions.lowerBound))
+      }
+    }
+    return pairs
   }
 
   private func lowestOf(_ row: Int) -> UnsafeMutablePointer<Int32> {
@@ -129,6 +152,8 @@ final class AttentionHeads {
   /// - Parameter target: The block's gradients, added to.
   func backward(_ block: KeyBlock, into target: KeyBlock, dO: Tensor, dq: Tensor) throws {
     let shared = heads / keyHeads
+    workspace.counters.attentionOperations +=
+      AttentionSize.operationsPerPair * Double(pairs(with: block) * heads * dimension)
     try inBatches(block) { tiles in
       each(layout.rows * keyHeads) { group, scratch in
         for unit in group * shared..<(group + 1) * shared {

@@ -68,7 +68,9 @@ struct StepBenchmark {
   private func report(seconds: Double, peak: Double, parts: [Double], allocations: Int) -> String {
     let model = training.model
     let tokens = configuration.training.batch * configuration.sequence.length
-    let gigaflops = model.operationsPerToken * Double(tokens) / seconds * 1e-9
+    let operations = model.operations(
+      sequences: configuration.training.batch, length: configuration.sequence.length)
+    let gigaflops = operations / seconds * 1e-9
     let workers = Double(workspace.team.size * world.size)
     var lines = [
       "\(Human.grouped(model.table.count)) parameters, "

@@ -98,7 +98,9 @@ public struct Plan {
     let forwards = (groups - 1) * held + parts - groups
     let again =
       Double(forwards) / Double(parts) + (configuration.training.recompute ? 1 : 0)
-    let operations = model.operationsPerToken * Double(tokens) * 1e-9 * (1 + again / 3)
+    let step = model.operations(
+      sequences: configuration.training.batch, length: configuration.sequence.length)
+    let operations = step * 1e-9 * (1 + again / 3)
     let cores = Double(min(Host(ranks: 1, index: 0).cores, ranks))
     let seconds = operations / (sgemm * cores) / Plan.efficiency
     let shortest = shards.min() ?? 0

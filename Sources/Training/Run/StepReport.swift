@@ -25,6 +25,8 @@ public struct RankFigures: Sendable, Equatable {
   public var gradientBytesSent = 0
   /// Bytes of sharded weights sent.
   public var weightBytesSent = 0
+  /// Operations of softmax attention.
+  public var attentionOperations = 0.0
   /// The most memory the process ever had.
   public var peakMemoryBytes = 0
 
@@ -43,13 +45,14 @@ public struct RankFigures: Sendable, Equatable {
     transferWaitSeconds = counters.transferWaitSeconds
     gradientBytesSent = counters.gradientBytesSent
     weightBytesSent = counters.weightBytesSent
+    attentionOperations = counters.attentionOperations
     peakMemoryBytes = ProcessMemory.peakBytes
   }
 
   var numbers: [Double] {
     [
       computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds, transferSeconds,
-      transferWaitSeconds, seconds,
+      transferWaitSeconds, seconds, attentionOperations,
     ]
       + [stateBytesSent, haloBytesSent, gradientBytesSent, weightBytesSent, peakMemoryBytes]
       .map(Double.init)
@@ -59,8 +62,9 @@ public struct RankFigures: Sendable, Equatable {
     let n = Array(numbers)
     (computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds) = (n[0], n[1], n[2], n[3])
     (transferSeconds, transferWaitSeconds, seconds) = (n[4], n[5], n[6])
-    (stateBytesSent, haloBytesSent, gradientBytesSent) = (Int(n[7]), Int(n[8]), Int(n[9]))
-    (weightBytesSent, peakMemoryBytes) = (Int(n[10]), Int(n[11]))
+    attentionOperations = n[7]
+    (stateBytesSent, haloBytesSent, gradientBytesSent) = (Int(n[8]), Int(n[9]), Int(n[10]))
+    (weightBytesSent, peakMemoryBytes) = (Int(n[11]), Int(n[12]))
   }
 
   /// Every rank's figures, in rank order, on rank 0; empty elsewhere.
@@ -85,7 +89,8 @@ public struct StepReport: Sendable {
   public let tokens: Int
   /// Seconds the step took on rank 0.
   public let seconds: Double
-  /// Operations of the step over the whole world, by the field's formula.
+  /// Operations of the step over the whole world, by the field's formula; of softmax attention what was
+  /// computed, documents and windows considered.
   public let operations: Double
   /// Every rank's figures, in rank order.
   public let ranks: [RankFigures]
