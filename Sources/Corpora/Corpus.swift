@@ -18,7 +18,9 @@ public protocol Corpus: Sendable {
   /// - Parameters:
   ///   - batch: Which rows and positions are wanted, and the room for them.
   ///   - step: The step, from 0.
-  func fill(_ batch: inout TokenBatch, step: Int)
+  /// - Throws: `CorpusError` where the data that is read is faulty: a token beyond the vocabulary, or no
+  ///   loss mask.
+  func fill(_ batch: inout TokenBatch, step: Int) throws(CorpusError)
 }
 
 /// A corpus to train on, which keeps a part for evaluation.
@@ -79,5 +81,25 @@ public struct TokenBatch: Sendable {
     precondition(
       positions.lowerBound >= 0 && positions.upperBound <= corpus.length,
       "positions \(positions) of a sequence of \(corpus.length) tokens")
+  }
+
+  /// Overwrites tokens, targets and document starts row by row.
+  ///
+  /// - Parameter fill: Gets a row, and the room for its inputs and targets; gives its document starts.
+  mutating func fillRows(
+    _ fill: (Int, UnsafeMutableBufferPointer<Int32>, UnsafeMutableBufferPointer<Int32>)
+      throws(CorpusError) -> [Int]
+  ) throws(CorpusError) {
+    for (place, row) in rows.enumerated() {
+      let here = place * positions.count..<(place + 1) * positions.count
+      documentStarts[place] = try inputs.withUnsafeMutableBufferPointer {
+        inputs throws(CorpusError) in
+        try targets.withUnsafeMutableBufferPointer { targets throws(CorpusError) in
+          try fill(
+            row, UnsafeMutableBufferPointer(rebasing: inputs[here]),
+            UnsafeMutableBufferPointer(rebasing: targets[here]))
+        }
+      }
+    }
   }
 }

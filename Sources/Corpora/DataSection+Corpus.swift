@@ -5,7 +5,8 @@ extension DataSection {
   ///   - length: Tokens of a sequence.
   ///   - batch: Sequences of a step, over the whole world.
   ///   - seed: The run's seed.
-  ///   - vocabulary: The model's, to check the files against; 0 for the section's own.
+  ///   - vocabulary: Number of different tokens that the model knows; 0 for the section's own, or what
+  ///     the files hold.
   /// - Throws: `CorpusError` when the data is missing, unreadable or does not fit.
   public func makeCorpus(
     length: Int, batch: Int, seed: UInt64, vocabulary: Int = 0
@@ -24,6 +25,22 @@ extension DataSection {
     return try TextCorpus(
       files: files, length: length, batch: batch, seed: seed, heldOut: heldOut,
       vocabulary: vocabulary > 0 ? vocabulary : self.vocabulary)
+  }
+
+  /// The vocabulary that a part of the files' tokens needs; 0 where nothing must be read to know it.
+  ///
+  /// - Parameters:
+  ///   - part: Which part of each file, from 0.
+  ///   - parts: Number of parts; the files need the greatest of their vocabularies.
+  /// - Throws: `CorpusError` when a file is missing or unreadable.
+  package func vocabularyOfFiles(part: Int, of parts: Int) throws(CorpusError) -> Int {
+    guard vocabulary == 0 else { return 0 }
+    var needed = 0
+    for path in path {
+      let file = try TokenFile(path: path.path, tokenBytes: tokenBytes)
+      needed = max(needed, file.vocabulary(part: part, of: parts))
+    }
+    return needed
   }
 
   /// The files with their weights, document starts and loss masks.

@@ -4,30 +4,32 @@ import Files
 public struct LossMask: Sendable {
   private let file: MappedFile
 
-  /// Maps a companion file and checks all of it.
+  /// Maps a companion file; its bytes are checked when they are read.
   ///
   /// - Parameters:
   ///   - path: The companion file.
   ///   - tokens: The file of tokens that it belongs to.
-  /// - Throws: `CorpusError` when it is missing, is not as long as there are tokens, or holds a byte
-  ///   that is neither 0 nor 1.
+  /// - Throws: `CorpusError` when it is missing, or is not as long as there are tokens.
   public init(path: String, of tokens: TokenFile) throws(CorpusError) {
     do throws(FileError) {
       file = try MappedFile(path: path)
     } catch {
       throw .file(error)
     }
-    let bytes = file.bytes
-    guard bytes.count == tokens.count else {
-      throw .maskLength(path: path, bytes: bytes.count, file: tokens.path, tokens: tokens.count)
-    }
-    var all: UInt8 = 0
-    for byte in bytes { all |= byte }
-    if all > 1, let position = bytes.firstIndex(where: { $0 > 1 }) {
-      throw .maskValue(path: path, position: position, value: bytes[position])
+    guard file.bytes.count == tokens.count else {
+      throw .maskLength(
+        path: path, bytes: file.bytes.count, file: tokens.path, tokens: tokens.count)
     }
   }
 
   /// Whether a token is to be predicted.
-  subscript(token: Int) -> Bool { file.bytes[token] == 1 }
+  ///
+  /// - Throws: `CorpusError.maskValue` where its byte is neither 0 nor 1.
+  func predicts(_ token: Int) throws(CorpusError) -> Bool {
+    let value = file.bytes[token]
+    guard value <= 1 else {
+      throw .maskValue(path: file.path, position: token, value: value)
+    }
+    return value == 1
+  }
 }

@@ -48,6 +48,7 @@ extension Random {
     case windowOffset = 0xC0_03
     case recall = 0xC0_04
     case heldOutRecall = 0xC0_05
+    case mixturePhase = 0xC0_06
   }
 
   /// The stream of one purpose and one item (a sample, a block, a file's epoch), below 2^48.

@@ -48,34 +48,20 @@ public struct SequentialWindows: Corpus {
   }
 
   /// Overwrites a batch's tokens with those of a step.
-  public func fill(_ batch: inout TokenBatch, step: Int) {
+  public func fill(_ batch: inout TokenBatch, step: Int) throws(CorpusError) {
     batch.check(self)
-    let (rows, positions) = (batch.rows, batch.positions)
-    batch.inputs.withUnsafeMutableBufferPointer { inputs in
-      batch.targets.withUnsafeMutableBufferPointer { targets in
-        guard let inputs = inputs.baseAddress, let targets = targets.baseAddress else { return }
-        for (place, row) in rows.enumerated() {
-          let (inputs, targets) = (
-            inputs + place * positions.count, targets + place * positions.count
-          )
-          if let (part, start) = source(window: step * self.batch + row) {
-            part.file.readWindow(
-              at: start, positions: positions, end: part.range.upperBound, inputs: inputs,
-              targets: targets)
-          } else {
-            inputs.update(repeating: 0, count: positions.count)
-            targets.update(repeating: -1, count: positions.count)
-          }
-        }
-      }
-    }
-    for (index, row) in rows.enumerated() {
+    let positions = batch.positions
+    try batch.fillRows { row, inputs, targets throws(CorpusError) in
       guard let (part, start) = source(window: step * self.batch + row) else {
-        batch.documentStarts[index] = []
-        continue
+        inputs.update(repeating: 0)
+        targets.update(repeating: -1)
+        return []
       }
+      try part.file.readWindow(
+        at: start, positions: positions, end: part.range.upperBound, vocabulary: vocabulary,
+        inputs: inputs, targets: targets)
       let window = start..<min(start + length, part.range.upperBound)
-      batch.documentStarts[index] = part.file.documentStarts(in: window).map { $0 - start }
+      return part.file.documentStarts(in: window).map { $0 - start }
     }
   }
 

@@ -1,4 +1,5 @@
 import Files
+import Tokenizers
 
 /// A mapped file of tokens: text, one token a byte, or little-endian `uint16` or `uint32` tokens.
 public struct TokenFile: Sendable {
@@ -73,31 +74,74 @@ public struct TokenFile: Sendable {
   ///   - positions: Which positions of the window.
   ///   - end: The first token that must not be read; positions from there on get input 0, and the
   ///     position before it and those get target −1.
+  ///   - vocabulary: Number of different tokens.
+  ///   - inputs: Room for the tokens at the positions.
+  ///   - targets: Room for the tokens after them.
+  /// - Throws: `CorpusError` that names a token beyond the vocabulary, or a byte of the loss mask that is
+  ///   neither 0 nor 1, among those that are read.
   func readWindow(
-    at start: Int, positions: Range<Int>, end: Int, inputs: UnsafeMutablePointer<Int32>,
-    targets: UnsafeMutablePointer<Int32>
-  ) {
+    at start: Int, positions: Range<Int>, end: Int, vocabulary: Int,
+    inputs: UnsafeMutableBufferPointer<Int32>, targets: UnsafeMutableBufferPointer<Int32>
+  ) throws(CorpusError) {
+    guard let inputs = inputs.baseAddress, let targets = targets.baseAddress else { return }
     let first = start + positions.lowerBound
     let present = max(0, min(positions.count, end - first))
-    if present > 0 { read(first..<first + present, into: inputs) }
+    if present > 0 {
+      read(first..<first + present, into: inputs)
+      try check(inputs, count: present, from: first, vocabulary: vocabulary)
+    }
     for i in present..<positions.count { inputs[i] = 0 }
     // A target is the next input; only the last one is read from the file once more.
     for i in 0..<max(0, present - 1) { targets[i] = inputs[i + 1] }
     for i in max(0, present - 1)..<positions.count { targets[i] = -1 }
     if present > 0, first + present < end {
-      read(first + present..<first + present + 1, into: targets + (present - 1))
+      let last = targets + (present - 1)
+      read(first + present..<first + present + 1, into: last)
+      try check(last, count: 1, from: first + present, vocabulary: vocabulary)
     }
     let predicted = first + 1..<first + 1 + present
     for token in documentStarts(in: predicted.clamped(to: 0..<end)) {
       targets[token - predicted.lowerBound] = -1
     }
     if let lossMask {
-      for i in 0..<present where targets[i] >= 0 && !lossMask[first + 1 + i] { targets[i] = -1 }
+      for i in 0..<present where targets[i] >= 0 {
+        if try !lossMask.predicts(first + 1 + i) { targets[i] = -1 }
+      }
+    }
+  }
+
+  /// The vocabulary that the file's tokens need: 256 for bytes, else one more than the largest token.
+  ///
+  /// With several parts each gives what the tokens of its share need, so that ranks may read a file
+  /// together; the file needs the greatest of them.
+  ///
+  /// - Parameters:
+  ///   - part: Which part of the file, from 0.
+  ///   - parts: Number of its parts.
+  package func vocabulary(part: Int, of parts: Int) -> Int {
+    precondition((0..<parts).contains(part), "part \(part) of \(parts)")
+    guard tokenBytes > 1 else { return ByteTokenizer().vocabulary }
+    return Int(largestToken(in: count * part / parts..<count * (part + 1) / parts)) + 1
+  }
+
+  /// Checks tokens that were read.
+  ///
+  /// - Parameter position: The first one's place in the file.
+  private func check(
+    _ tokens: UnsafePointer<Int32>, count: Int, from position: Int, vocabulary: Int
+  ) throws(CorpusError) {
+    var largest: UInt32 = 0
+    for i in 0..<count { largest = max(largest, UInt32(bitPattern: tokens[i])) }
+    guard Int(largest) >= vocabulary else { return }
+    for i in 0..<count where Int(UInt32(bitPattern: tokens[i])) >= vocabulary {
+      throw .beyondVocabulary(
+        path: path, position: position + i, token: Int(UInt32(bitPattern: tokens[i])),
+        vocabulary: vocabulary)
     }
   }
 
   /// The largest of some tokens, 0 for none.
-  public func largestToken(in range: Range<Int>) -> UInt32 {
+  func largestToken(in range: Range<Int>) -> UInt32 {
     guard let base = start(of: range) else { return 0 }
     switch tokenBytes {
     case 1:
@@ -112,22 +156,6 @@ public struct TokenFile: Sendable {
     default:
       return largest(
         UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt32.self), count: range.count))
-    }
-  }
-
-  /// Checks that some tokens are below a vocabulary's size.
-  ///
-  /// - Throws: `CorpusError.beyondVocabulary` with the first token that is not.
-  public func check(vocabulary: Int, in range: Range<Int>) throws(CorpusError) {
-    guard Int(largestToken(in: range)) >= vocabulary else { return }
-    var token: Int32 = 0
-    for position in range {
-      read(position..<position + 1, into: &token)
-      let token = Int(UInt32(bitPattern: token))
-      if token >= vocabulary {
-        throw .beyondVocabulary(
-          path: path, position: position, token: token, vocabulary: vocabulary)
-      }
     }
   }
 

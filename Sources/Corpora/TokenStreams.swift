@@ -31,8 +31,7 @@ public struct TokenStreams: TrainingCorpus {
   ///   - batch: Sequences of a step.
   ///   - heldOut: Share of the file, at its end, that is only evaluated.
   ///   - vocabulary: Number of different tokens; 0 for 256 with bytes, else for what the file holds.
-  /// - Throws: `CorpusError` when a stream is too short, or the file has a token or separator beyond the
-  ///   vocabulary.
+  /// - Throws: `CorpusError` when a stream is too short, or the file has a separator beyond the vocabulary.
   public init(
     file: TokenFile, length: Int, batch: Int, heldOut: Double, vocabulary: Int = 0
   ) throws(CorpusError) {
@@ -55,26 +54,17 @@ public struct TokenStreams: TrainingCorpus {
   public func continues(step: Int) -> Bool { step % windows > 0 }
 
   /// Overwrites a batch's tokens with those of a step.
-  public func fill(_ batch: inout TokenBatch, step: Int) {
+  public func fill(_ batch: inout TokenBatch, step: Int) throws(CorpusError) {
     batch.check(self)
-    let (rows, positions) = (batch.rows, batch.positions)
-    func start(_ row: Int) -> Int { row * stream + step % windows * length }
-    batch.inputs.withUnsafeMutableBufferPointer { inputs in
-      batch.targets.withUnsafeMutableBufferPointer { targets in
-        guard let inputs = inputs.baseAddress, let targets = targets.baseAddress else { return }
-        for (place, row) in rows.enumerated() {
-          file.readWindow(
-            at: start(row), positions: positions, end: (row + 1) * stream,
-            inputs: inputs + place * positions.count, targets: targets + place * positions.count)
-        }
-      }
-    }
-    for (place, row) in rows.enumerated() {
-      let start = start(row)
-      let isFresh = file.documents != nil && !continues(step: step)
-      let first = isFresh ? [0] : []
+    let positions = batch.positions
+    let isFresh = file.documents != nil && !continues(step: step)
+    try batch.fillRows { row, inputs, targets throws(CorpusError) in
+      let start = row * stream + step % windows * length
+      try file.readWindow(
+        at: start, positions: positions, end: (row + 1) * stream, vocabulary: vocabulary,
+        inputs: inputs, targets: targets)
       let window = (isFresh ? start + 1 : start)..<start + length
-      batch.documentStarts[place] = first + file.documentStarts(in: window).map { $0 - start }
+      return (isFresh ? [0] : []) + file.documentStarts(in: window).map { $0 - start }
     }
   }
 }

@@ -58,7 +58,7 @@ final class TrainingSession {
     self.configuration = configuration
     self.world = communicator
     try Self.agree(configuration, communicator)
-    let setup = try RunSetup(configuration)
+    let setup = try RunSetup(configuration, world: communicator)
     extraKeys = setup.folder?.configuration
     evaluationCorpus = setup.evaluation
     chance = (setup.corpus as? RecallTask)?.chance

@@ -29,9 +29,9 @@ final class DataFolder {
 
 extension Corpus {
   /// A whole step, all rows and positions.
-  func whole(_ step: Int) -> TokenBatch {
+  func whole(_ step: Int) throws -> TokenBatch {
     var result = TokenBatch(rows: 0..<batch, positions: 0..<length)
-    fill(&result, step: step)
+    try fill(&result, step: step)
     return result
   }
 }

@@ -42,7 +42,7 @@ import Testing
     let folder = try DataFolder()
     let file = try file(folder, separated: separated)
     let windows = SequentialWindows([(file, 0..<15)], length: 4, batch: 2, vocabulary: 10)
-    let batches = (0..<2).map { windows.whole($0) }
+    let batches = try (0..<2).map { try windows.whole($0) }
     #expect(
       batches.flatMap(\.targets)
         == [2, 9, -1, 4, 5, 9, -1, -1, 7, 8, 1, 9, -1, 3, -1, -1])
@@ -56,7 +56,7 @@ import Testing
       files: [(try file(folder, separated: separated), 1)], length: 4, batch: 3, seed: 1,
       heldOut: 0)
     for step in 0..<10 {
-      let whole = corpus.whole(step)
+      let whole = try corpus.whole(step)
       for row in 0..<3 {
         let start = corpus.window(sample: step * 3 + row).start
         // A random window begins a document: it follows nothing.
@@ -71,7 +71,7 @@ import Testing
       }
       for positions in [0..<1, 1..<3, 3..<4, 2..<2] {
         var part = TokenBatch(rows: 1..<3, positions: positions)
-        corpus.fill(&part, step: step)
+        try corpus.fill(&part, step: step)
         #expect(part.documentStarts == Array(whole.documentStarts[1...]))
         #expect(
           part.targets == [1, 2].flatMap { row in positions.map { whole.targets[row * 4 + $0] } })
@@ -86,7 +86,7 @@ import Testing
     file.lossMask = try LossMask(path: folder.write("mask", mask), of: file)
     let windows = SequentialWindows([(file, 0..<15)], length: 5, batch: 3, vocabulary: 10)
     #expect(
-      windows.whole(0).targets == [-1, 9, -1, 4, 5, -1, -1, -1, 7, 8, 1, 9, -1, -1, -1])
+      try windows.whole(0).targets == [-1, 9, -1, 4, 5, -1, -1, -1, 7, 8, 1, 9, -1, -1, -1])
   }
 
   @Test func theSectionOpensCompanionsFileByFile() throws {
@@ -103,7 +103,7 @@ import Testing
     section.lossMask = [mask, mask]
     let files = try section.openFiles().map(\.file)
     #expect(files.map { $0.documentStarts(in: 0..<8) } == [[0, 5], [0, 3, 7]])
-    #expect(files.allSatisfy { $0.lossMask?[14] == false })
+    #expect(try files.allSatisfy { try $0.lossMask?.predicts(14) == false })
     #expect(section.problems.isEmpty)
     section.documents = [list]
     section.lossMask = [mask]
@@ -145,9 +145,14 @@ import Testing
       try mask([1, 0])
         == "\(place)/mask has 2 bytes, but \(file.path) has 15 tokens; data.loss_mask needs one byte "
         + "for each token")
+    var masked = file
+    masked.lossMask = try LossMask(
+      path: folder.write("faulty", [UInt8](repeating: 1, count: 14) + [49]), of: file)
+    let windows = SequentialWindows([(masked, 0..<15)], length: 5, batch: 1, vocabulary: 10)
+    for step in 0..<2 { #expect(throws: Never.self) { try windows.whole(step) } }
     #expect(
-      try mask([UInt8](repeating: 1, count: 14) + [49])
-        == "\(place)/mask has a byte of 49 at position 14; data.loss_mask needs bytes of 0 (no loss) "
+      try sentence { _ = try windows.whole(2) }
+        == "\(place)/faulty has a byte of 49 at position 14; data.loss_mask needs bytes of 0 (no loss) "
         + "and 1 (loss)")
     #expect(
       try sentence { _ = try DocumentOffsets(path: "\(place)/none", of: file) }

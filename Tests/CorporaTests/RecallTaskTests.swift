@@ -13,7 +13,7 @@ import Testing
     #expect(task.chance == 0.25)
     var queries = 0
     for step in 0..<10 {
-      let batch = task.whole(step)
+      let batch = try task.whole(step)
       for row in 0..<16 {
         let inputs = Array(batch.inputs[row * 512..<row * 512 + 512])
         let pairs = inputs.indices.filter { inputs[$0] < 16 }
@@ -47,7 +47,7 @@ import Testing
     var queries = [Int](repeating: 0, count: 4)
     var early = 0
     for step in 0..<40 {
-      for (index, token) in task.whole(step).inputs.enumerated() {
+      for (index, token) in try task.whole(step).inputs.enumerated() {
         if token < 16 {
           values[Int(token)] += 1
           if index % 512 < 64 { early += 1 }
@@ -65,7 +65,7 @@ import Testing
 
   @Test func anyPartOfABatchIsAPartOfTheWholeOne() throws {
     let task = try task(length: 64, batch: 3)
-    let whole = task.whole(5)
+    let whole = try task.whole(5)
     for (rows, positions) in [(0..<3, 0..<16), (1..<2, 10..<40), (2..<3, 63..<64), (0..<3, 9..<9)] {
       var part = TokenBatch(rows: rows, positions: positions)
       task.fill(&part, step: 5)
@@ -79,10 +79,10 @@ import Testing
   @Test func samplesDifferAndEvaluationHasItsOwn() throws {
     let task = try task(length: 64)
     let heldOut = try #require(task.heldOut)
-    #expect(task.whole(0).inputs == (try self.task(length: 64)).whole(0).inputs)
-    #expect(task.whole(0).inputs != task.whole(1).inputs)
-    #expect(task.whole(0).inputs != heldOut.whole(0).inputs)
-    #expect(task.whole(0).inputs != (try self.task(length: 64, seed: 2)).whole(0).inputs)
+    #expect(try task.whole(0).inputs == (try self.task(length: 64)).whole(0).inputs)
+    #expect(try task.whole(0).inputs != task.whole(1).inputs)
+    #expect(try task.whole(0).inputs != heldOut.whole(0).inputs)
+    #expect(try task.whole(0).inputs != (try self.task(length: 64, seed: 2)).whole(0).inputs)
     #expect(heldOut.steps == nil)
   }
 

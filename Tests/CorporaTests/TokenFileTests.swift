@@ -46,20 +46,47 @@ import Testing
     }
   }
 
-  @Test func theFirstTokenBeyondTheVocabularyIsNamed() throws {
+  @Test func aTokenBeyondTheVocabularyIsNamedWhenItIsRead() throws {
     let folder = try DataFolder()
     let file = try TokenFile(path: folder.write("t.bin", [1, 0, 44, 1, 9, 0, 255, 255]))
-    #expect(throws: Never.self) { try file.check(vocabulary: 301, in: 0..<3) }
-    #expect(throws: Never.self) { try file.check(vocabulary: 2, in: 0..<1) }
+    func batch(_ positions: Range<Int>, of file: TokenFile, vocabulary: Int) throws -> TokenBatch {
+      let windows = SequentialWindows(
+        [(file, 0..<file.count)], length: 4, batch: 1, vocabulary: vocabulary)
+      var batch = TokenBatch(rows: 0..<1, positions: positions)
+      try windows.fill(&batch, step: 0)
+      return batch
+    }
+    #expect(try batch(0..<2, of: file, vocabulary: 301).targets == [300, 9])
     #expect(
       throws: CorpusError.beyondVocabulary(
         path: file.path, position: 1, token: 300, vocabulary: 300)
-    ) { try file.check(vocabulary: 300, in: 0..<4) }
+    ) { try batch(1..<2, of: file, vocabulary: 300) }
+    // As a target, too.
+    #expect(
+      throws: CorpusError.beyondVocabulary(
+        path: file.path, position: 1, token: 300, vocabulary: 300)
+    ) { try batch(0..<1, of: file, vocabulary: 300) }
+    #expect(
+      throws: CorpusError.beyondVocabulary(
+        path: file.path, position: 3, token: 65535, vocabulary: 301)
+    ) { try batch(2..<4, of: file, vocabulary: 301) }
     let wide = try TokenFile(path: file.path, tokenBytes: 4)
     #expect(
       throws: CorpusError.beyondVocabulary(
         path: file.path, position: 1, token: 0xFFFF_0009, vocabulary: 20_000_000)
-    ) { try wide.check(vocabulary: 20_000_000, in: 0..<2) }
+    ) { try batch(0..<2, of: wide, vocabulary: 20_000_000) }
+  }
+
+  @Test(arguments: [1, 2, 3, 7, 8, 20])
+  func partsTellTheVocabularyThatTheWholeFileNeeds(parts: Int) throws {
+    let folder = try DataFolder()
+    for largest in 0..<8 {
+      let tokens = (0..<8).map { $0 == largest ? UInt8(200) : UInt8($0) }
+      let file = try TokenFile(path: folder.write("t.bin", tokens.flatMap { [$0, 0] }))
+      #expect((0..<parts).map { file.vocabulary(part: $0, of: parts) }.max() == 201)
+    }
+    let text = try TokenFile(path: folder.write("t.txt", [65]))
+    #expect(text.vocabulary(part: parts - 1, of: parts) == 256)
   }
 
   @Test(arguments: [1, 2, 3, 4, 5, 7, 16, 17, 100, 1024, 1025])

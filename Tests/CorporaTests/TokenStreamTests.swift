@@ -12,7 +12,7 @@ import Testing
     #expect(corpus.windows == 3)
     #expect(corpus.heldOut != nil)
     for step in 0..<7 {
-      let batch = corpus.whole(step)
+      let batch = try corpus.whole(step)
       for row in 0..<3 {
         let start = Int32(33 * row + 10 * (step % 3))
         #expect(Array(batch.inputs[row * 10..<row * 10 + 10]) == Array(start..<start + 10))
@@ -28,9 +28,9 @@ import Testing
     var file = try folder.counting(99)
     file.documents = .separator(39)
     let corpus = try TokenStreams(file: file, length: 10, batch: 3, heldOut: 0)
-    #expect(corpus.whole(0).documentStarts == [[0], [0, 7], [0]])
-    #expect(corpus.whole(1).documentStarts == [[], [], []])
-    #expect(corpus.whole(3).documentStarts == [[0], [0, 7], [0]])
+    #expect(try corpus.whole(0).documentStarts == [[0], [0, 7], [0]])
+    #expect(try corpus.whole(1).documentStarts == [[], [], []])
+    #expect(try corpus.whole(3).documentStarts == [[0], [0, 7], [0]])
   }
 
   @Test func whatDoesNotFitGivesOneSentence() throws {

@@ -54,7 +54,6 @@ struct StreamEvaluation {
         throw CorpusError.tooShort(
           path: file.path, tokens: file.count, heldOut: 0, length: 1)
       }
-      try file.check(vocabulary: model.vocabulary, in: 0..<file.count)
       return SequentialWindows(
         [(file, 0..<file.count)], length: length, batch: 1, vocabulary: model.vocabulary)
     }
@@ -70,7 +69,7 @@ struct StreamEvaluation {
     for corpus in corpora {
       var left = Carry()
       for window in 0..<corpus.windows {
-        corpus.fill(&batch, step: window)
+        try corpus.fill(&batch, step: window)
         let right = Carry()
         let pass = SequencePass(
           context: context,

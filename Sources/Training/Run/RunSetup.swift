@@ -1,6 +1,7 @@
 import Checkpoints
 import Configuration
 import Corpora
+import MessagePassing
 import Models
 
 /// A run's data and model, made to fit each other before any rank starts work.
@@ -19,15 +20,35 @@ struct RunSetup {
   /// Share of right answers by guessing in the recall task; nil for other data.
   var chance: Double? { (corpus as? RecallTask)?.chance }
 
+  /// Opens the data on every rank, and makes a model with the vocabulary that it needs.
+  ///
+  /// Collective. Where nothing says how large the vocabulary is, each rank reads a part of the files to find
+  /// out.
+  ///
+  /// - Throws: `ConfigurationError`, `CorpusError` or `CheckpointError`, whatever does not fit: on the first
+  ///   rank that finds it, and `MessagePassingError.peerFailed` on the others.
+  init(_ configuration: RunConfiguration, world: any Communicator) throws {
+    var needed = 0
+    if configuration.model.from == nil, configuration.model.vocabulary == 0 {
+      let mine = try world.together {
+        try configuration.data.vocabularyOfFiles(part: world.rank, of: world.size)
+      }
+      needed = Int(try world.allReduceMaximum(Double(mine)))
+    }
+    self = try world.together { try RunSetup(configuration, dataVocabulary: needed) }
+  }
+
   /// Opens the data, and makes a model with the vocabulary that it needs.
   ///
+  /// - Parameter dataVocabulary: What the data's files need; 0 to find out, if that is needed.
   /// - Throws: `ConfigurationError`, `CorpusError` or `CheckpointError`, whatever does not fit.
-  init(_ configuration: RunConfiguration) throws {
+  init(_ configuration: RunConfiguration, dataVocabulary: Int = 0) throws {
     folder = try configuration.model.from.map { try ModelFolder(path: $0) }
     let asked = folder?.model.vocabulary ?? configuration.model.vocabulary
     let corpus = try configuration.data.makeCorpus(
       length: configuration.sequence.length, batch: configuration.training.batch,
-      seed: UInt64(bitPattern: Int64(configuration.training.seed)), vocabulary: asked)
+      seed: UInt64(bitPattern: Int64(configuration.training.seed)),
+      vocabulary: asked > 0 ? asked : dataVocabulary)
     self.corpus = corpus
     guard asked == 0 || asked >= corpus.vocabulary else {
       throw configuration.error([
@@ -46,7 +67,6 @@ struct RunSetup {
     if let path = configuration.evaluation.path {
       var file = try TokenFile(path: path, tokenBytes: configuration.data.tokenBytes)
       file.documents = configuration.data.separator.map(Documents.separator)
-      try file.check(vocabulary: model.vocabulary, in: 0..<file.count)
       evaluation = SequentialWindows(
         [(file, 0..<file.count)], length: configuration.sequence.length,
         batch: configuration.training.batch, vocabulary: model.vocabulary)

@@ -36,7 +36,7 @@ extension TrainingRun {
     for group in groups.dropLast() {
       var left = seams.last!
       for index in group {
-        let part = part(index, rows: rows, step: step, left: left, keepsRight: true)
+        let part = try part(index, rows: rows, step: step, left: left, keepsRight: true)
         sums += try look(part)
         left = try part.pass.close()
       }
@@ -49,7 +49,7 @@ extension TrainingRun {
       var left = seams.removeLast()
       var held: [Part] = []
       for index in group.dropLast() {
-        let part = part(index, rows: rows, step: step, left: left, keepsRight: true)
+        let part = try part(index, rows: rows, step: step, left: left, keepsRight: true)
         let seen = try look(part)
         if endsSequence { sums += seen }
         part.pass.suspend()
@@ -59,7 +59,7 @@ extension TrainingRun {
         held.append(part)
       }
       held.append(
-        part(
+        try part(
           group.upperBound - 1, rows: rows, step: step, left: left,
           keepsRight: !endsSequence || goesOn))
       if endsSequence { last = held.last?.pass }
@@ -82,7 +82,7 @@ extension TrainingRun {
     var left = Carry()
     for index in 0..<cut.segments {
       let goesOn = index < cut.segments - 1
-      let part = part(
+      let part = try part(
         index, of: corpus, rows: rows, step: step, left: left, carried: 0, keepsRight: goesOn)
       sums += try look(part)
       if goesOn { left = try part.pass.close() }
@@ -93,8 +93,8 @@ extension TrainingRun {
   /// A segment of what is trained on.
   private func part(
     _ index: Int, rows: Range<Int>, step: Int, left: Carry, keepsRight: Bool
-  ) -> Part {
-    part(
+  ) throws -> Part {
+    try part(
       index, of: corpus, rows: rows, step: step, left: left, carried: carried,
       keepsRight: keepsRight)
   }
@@ -102,10 +102,10 @@ extension TrainingRun {
   private func part(
     _ index: Int, of corpus: any Corpus, rows: Range<Int>, step: Int, left: Carry, carried: Int,
     keepsRight: Bool
-  ) -> Part {
+  ) throws -> Part {
     var batch = TokenBatch(rows: rows, positions: cut.positions(index))
     if !context.workspace.isRehearsal {
-      context.counters.measure(.data) { corpus.fill(&batch, step: step) }
+      try context.counters.measure(.data) { try corpus.fill(&batch, step: step) }
     }
     let layout = cut.layout(index, carried: carried, documentStarts: batch.documentStarts)
     return Part(
@@ -182,7 +182,7 @@ extension TrainingRun {
   private func heldBytes() throws -> Int {
     var (left, bytes) = (Carry(), 0)
     for index in 0..<2 {
-      let part = part(index, rows: portions[0], step: 0, left: left, keepsRight: true)
+      let part = try part(index, rows: portions[0], step: 0, left: left, keepsRight: true)
       _ = try look(part)
       part.pass.suspend()
       left = try part.pass.close()

@@ -30,7 +30,7 @@ struct DocumentTrainingTests {
     let packed = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
       let run = try run.make(on: world)
       var batch = TokenBatch(rows: 0..<1, positions: run.cut.positions(0))
-      run.corpus.fill(&batch, step: 0)
+      try run.corpus.fill(&batch, step: 0)
       let layout = run.cut.layout(0, carried: 0, documentStarts: batch.documentStarts)
       return try run.sums(batch.inputs, batch.targets, layout: layout)
     }
