@@ -94,21 +94,27 @@ let package = Package(
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
     .target(name: "TemporaryFolders", path: "Tests/TemporaryFolders"),
+    .target(
+      name: "CommunicatorDoubles", dependencies: ["MessagePassing"],
+      path: "Tests/CommunicatorDoubles"),
     tests("ReferenceMath"),
     tests("Files", ["TemporaryFolders"]),
     tests("Configuration"),
     tests("Measurement"),
     tests("Tensors", ["COpenBLAS"]),
     tests("Kernels", ["Tensors"]),
-    tests("MessagePassing"),
+    tests("MessagePassing", ["CommunicatorDoubles"]),
     tests("Autodiff", ["Kernels", "Tensors", "ReferenceMath"]),
     tests(
-      "SequenceParallel", ["Autodiff", "Kernels", "MessagePassing", "Tensors", "ReferenceMath"]),
+      "SequenceParallel",
+      [
+        "Autodiff", "Kernels", "MessagePassing", "Tensors", "ReferenceMath", "CommunicatorDoubles",
+      ]),
     tests(
       "Models",
       [
         "SequenceParallel", "Autodiff", "MessagePassing", "Tensors", "Configuration",
-        "Checkpoints", "ReferenceMath",
+        "Checkpoints", "ReferenceMath", "CommunicatorDoubles",
       ]),
     tests("DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement"]),
     tests("Optimizers", ["Tensors"]),
@@ -120,6 +126,7 @@ let package = Package(
       [
         "Checkpoints", "Models", "DataParallel", "SequenceParallel", "Corpora", "Autodiff",
         "MessagePassing", "Tensors", "Measurement", "Configuration", "ReferenceMath",
+        "CommunicatorDoubles",
       ]),
   ]
 )

@@ -1,4 +1,5 @@
 import Autodiff
+import CommunicatorDoubles
 import MessagePassing
 import Models
 import ReferenceMath

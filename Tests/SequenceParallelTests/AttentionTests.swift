@@ -30,10 +30,13 @@ private struct AttentionCase {
   var columns: Int { (heads + 2 * keyHeads) * dimension }
   var scale: Double { 1 / Double(dimension).squareRoot() }
 
-  func run(x: [Float], dy: [Float], recomputes: Bool? = nil) throws -> SequenceCase.Result {
+  func run(x: [Float], dy: [Float], recomputes: Bool? = nil, runsTwice: Bool = false) throws
+    -> SequenceCase.Result
+  {
     let (outputs, width) = (outputs, keyHeads * dimension)
     return try test.run(
-      x: x, columns: columns, dy: dy, outputs: outputs, recomputes: recomputes
+      x: x, columns: columns, dy: dy, outputs: outputs, recomputes: recomputes,
+      runsTwice: runsTwice
     ) { tape, x, pass in
       var q = tape.columns(x, 0..<outputs)
       var k = tape.columns(x, outputs..<outputs + width)
@@ -132,14 +135,17 @@ private struct AttentionCase {
   }
 
   @Test(
-    "running a region again sends nothing", arguments: Crossing.allCases,
-    100..<105 as Range<UInt64>)
+    "running a region or a segment again, or both, sends nothing", arguments: Crossing.allCases,
+    100..<110 as Range<UInt64>)
   func recomputationIsSilent(crossing: Crossing, seed: UInt64) throws {
     var test = AttentionCase(crossing, seed: seed)
     let (x, dy) = (test.test.numbers(test.columns), test.test.numbers(test.outputs))
-    let results = try [false, true].map { try test.run(x: x, dy: dy, recomputes: $0) }
-    #expect(results[0].bytes == results[1].bytes, "\(test)")
-    #expect(results[0].y == results[1].y && results[0].dx == results[1].dx, "\(test)")
+    let once = try test.run(x: x, dy: dy, recomputes: false)
+    for (recomputes, runsTwice) in [(true, false), (false, true), (true, true)] {
+      let again = try test.run(x: x, dy: dy, recomputes: recomputes, runsTwice: runsTwice)
+      #expect(once.bytes == again.bytes && once.messages == again.messages, "\(test)")
+      #expect(once.y == again.y && once.dx == again.dx, "\(test)")
+    }
   }
 }
 

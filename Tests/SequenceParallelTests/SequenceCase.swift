@@ -1,4 +1,5 @@
 import Autodiff
+import CommunicatorDoubles
 import Foundation
 import MessagePassing
 import SequenceParallel
@@ -64,6 +65,8 @@ struct SequenceCase: CustomStringConvertible {
     var bytes: [Int]
     /// Operations of attention of all ranks.
     var attentionOperations = 0.0
+    /// Messages and collectives that each rank began.
+    var messages: [Int]
   }
 
   /// Runs an op forward and backward over all segments and ranks.
@@ -72,19 +75,22 @@ struct SequenceCase: CustomStringConvertible {
   ///   - x: `[rows, tokens, columns]`.
   ///   - dy: The gradient of the op's output, `[rows, tokens, outputs]`.
   ///   - recomputes: Whether regions are run again; the case's choice where nil.
+  ///   - runsTwice: Whether all segments run once for what leaves them, and each again before its backward pass.
   func run(
     x: [Float], columns: Int, dy: [Float], outputs: Int, table: ParameterTable = .oneRegion,
     weights: [Float] = [], recomputes: Bool? = nil,
+    runsTwice: Bool = false,
     op: @escaping @Sendable (Tape, Variable, SequencePass) throws -> Variable
   ) throws -> Result {
     struct Part {
       var y, dx: [[Float]]
       var weights: [Float]
-      var bytes: Int
+      var bytes, messages: Int
       var attentionOperations = 0.0
     }
     let again = recomputes ?? self.recomputes
-    let parts = try ThreadCommunicator.run(ranks: ranks, deadline: 20) { group -> Part in
+    let parts = try ThreadCommunicator.run(ranks: ranks, deadline: 20) { world -> Part in
+      let group = CountingCommunicator(world)
       let context = RankContext(
         workspace: Workspace(threads: ranks < 3 ? 2 : 1), sequence: group, exchange: ChainExchange()
       )
@@ -92,7 +98,7 @@ struct SequenceCase: CustomStringConvertible {
       let store = WholeParameters(table: table, gradients: true, pool: workspace.pool)
       for (index, weight) in weights.enumerated() { store.values.pointer[index] = weight }
       store.clearGradients()
-      var part = Part(y: [], dx: [], weights: [], bytes: 0)
+      var part = Part(y: [], dx: [], weights: [], bytes: 0, messages: 0)
       var left = Carry()
       var open: [(Tape, Variable, Variable, SequencePass)] = []
       var start = 0
@@ -104,9 +110,9 @@ struct SequenceCase: CustomStringConvertible {
         let pass = SequencePass(
           context: context, layout: layout, left: left, step: 7, segment: index,
           keepsRight: index + 1 < segments.count, wantsLeftGradients: index > 0)
-        let tape = Tape(workspace: workspace, parameters: store, recording: true)
         let input = Variable(
           tensor(slice(x, layout, columns), columns, workspace), needsGradient: true)
+        let tape = Tape(workspace: workspace, parameters: store, recording: !runsTwice)
         let y = try tape.region(0, recompute: again, input: input) {
           try op(tape, $0!, pass)
         }
@@ -116,7 +122,15 @@ struct SequenceCase: CustomStringConvertible {
         start = end
       }
       var later: SequencePass?
-      for (tape, input, y, pass) in open.reversed() {
+      for (first, input, firstY, pass) in open.reversed() {
+        var (tape, y) = (first, firstY)
+        if runsTwice {
+          pass.suspend()
+          tape = Tape(workspace: workspace, parameters: store, recording: true)
+          y = try tape.region(0, recompute: again, input: input) { [tape] in
+            try op(tape, $0!, pass)
+          }
+        }
         if let later {
           try pass.closeBackward(from: later)
         }
@@ -129,11 +143,13 @@ struct SequenceCase: CustomStringConvertible {
       part.weights = (0..<table.count).map { store.gradients!.pointer[$0] }
       part.bytes = workspace.counters.haloBytesSent
       part.attentionOperations = workspace.counters.attentionOperations
+      part.messages = group.operations
       return part
     }
     var result = Result(
       y: [], dx: [], weights: [Float](repeating: 0, count: table.count), bytes: parts.map(\.bytes),
-      attentionOperations: parts.reduce(0) { $0 + $1.attentionOperations })
+      attentionOperations: parts.reduce(0) { $0 + $1.attentionOperations },
+      messages: parts.map(\.messages))
     for part in parts {
       for (index, weight) in part.weights.enumerated() { result.weights[index] += weight }
     }

@@ -110,17 +110,23 @@ private struct ConvolutionReference {
     #expect(distance(result.dx, reference.gradients(dy.map(Double.init)).x) == 0, "\(test)")
   }
 
-  @Test("running a region again sends nothing", arguments: 200..<210)
+  @Test("running a region or a segment again, or both, sends nothing", arguments: 200..<210)
   func recomputationIsSilent(seed: UInt64) throws {
     var test = SequenceCase(seed: seed)
     let (x, dy) = (test.numbers(4), test.numbers(4))
-    let results = try [false, true].map { again in
-      try test.run(x: x, columns: 4, dy: dy, outputs: 4, recomputes: again) { tape, x, pass in
+    func run(recomputes: Bool, runsTwice: Bool) throws -> SequenceCase.Result {
+      try test.run(
+        x: x, columns: 4, dy: dy, outputs: 4, recomputes: recomputes, runsTwice: runsTwice
+      ) { tape, x, pass in
         let y = try tape.tokenShift(x, slot: CarrySlot(layer: 0, .halo(0)), pass: pass)
         return try tape.tokenShift(y, slot: CarrySlot(layer: 1, .halo(0)), pass: pass)
       }
     }
-    #expect(results[0].bytes == results[1].bytes, "\(test)")
-    #expect(results[0].y == results[1].y && results[0].dx == results[1].dx, "\(test)")
+    let once = try run(recomputes: false, runsTwice: false)
+    for (recomputes, runsTwice) in [(true, false), (false, true), (true, true)] {
+      let again = try run(recomputes: recomputes, runsTwice: runsTwice)
+      #expect(once.bytes == again.bytes && once.messages == again.messages, "\(test)")
+      #expect(once.y == again.y && once.dx == again.dx, "\(test)")
+    }
   }
 }

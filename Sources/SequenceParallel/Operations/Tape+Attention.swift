@@ -50,7 +50,7 @@ extension Tape {
         case .ring: RingAttention(slot: slot, columns: k.shape.columns, pass: pass)
         }
     }
-    let kept = pass.attended.removeValue(forKey: slot)
+    let kept = pass.attended[slot]
     let run = AttentionHeads(
       kernel, q: q.value, k: k.value, v: v.value, window: window, pass: pass, output: kept)
     if kept == nil {
@@ -59,8 +59,10 @@ extension Tape {
         try crossing.forward(run)
         run.finish()
       }
-      if !isRecording && crossing.keepsOutput { pass.attended[slot] = run.output }
     }
+    // Whoever records now runs for the last time; whoever does not will run again, maybe more than once: a
+    // segment runs for what leaves it, then a second time, and then its regions are recomputed.
+    pass.attended[slot] = !isRecording && crossing.keepsOutput ? run.output : nil
     return record(run.o, inputs: [q, k, v], always: true) { [unowned self] dO in
       try workspace.counters.measure(.attention) {
         let dq = Tensor(q.shape, pool: pool)

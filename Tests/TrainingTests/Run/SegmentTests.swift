@@ -1,3 +1,4 @@
+import CommunicatorDoubles
 import MessagePassing
 import Tensors
 import Testing
@@ -99,6 +100,39 @@ struct SegmentTests {
   func documents(model: [String], way: Way) throws {
     let file = try TextFile((0..<700).map { UInt8(($0 * $0 + $0 / 7) % 11) })
     try check(model + ["data.path=\(file.path)", "data.documents=3"], way)
+  }
+
+  @Test(
+    "recomputes without sending, and sends what the dry run says", arguments: models,
+    [
+      ["sequence.segments=1"], ["sequence.segments=3"],
+      ["sequence.segments=3", "parallel.attention=ring"],
+      ["sequence.segments=3", "parallel.exchange=gather", "sequence.carry_bytes=9000"],
+      ["sequence.segments=3", "parallel.exchange=scan", "sequence.carry_bytes=0"],
+    ])
+  func silent(model: [String], way: [String]) throws {
+    let ranks = 3
+    func sent(recomputing: Bool) throws -> [(messages: Int, bytes: Int)] {
+      let run = try SmallRun(model + way + ["training.recompute=\(recomputing)"])
+      let sent = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+        let world = CountingCommunicator(world)
+        let run = try run.make(on: world)
+        let before = world.operations
+        _ = try run.step(0)
+        let counters = run.context.counters
+        return (world.operations - before, counters.stateBytesSent + counters.haloBytesSent)
+      }
+      let setup = try RunSetup(run.configuration)
+      for rank in 0..<ranks {
+        let rehearsal = try Rehearsal(
+          run.configuration, corpus: setup.corpus, model: setup.model, rank: rank, ranks: ranks,
+          threads: 1, exchange: run.configuration.parallel.exchangeKind ?? .chain)
+        #expect(rehearsal.stateBytes + rehearsal.haloBytes == sent[rank].1, "rank \(rank)")
+      }
+      return sent
+    }
+    let (once, again) = try (sent(recomputing: false), sent(recomputing: true))
+    for rank in 0..<ranks { #expect(once[rank] == again[rank], "rank \(rank)") }
   }
 
   @Test("goes on from step to step like the whole", arguments: 1...3, [0, 1 << 20])
