@@ -61,6 +61,8 @@ final class GradientReducer {
   private var active: [GradientBucket] = []
   private var free: [GradientBucket.Room]
   private var posted = 0
+  /// What a sum failed by; no other is right after it.
+  private var failure: (any Error)?
 
   /// Makes a reducer, and takes room for the messages of the buckets under way.
   ///
@@ -101,7 +103,7 @@ final class GradientReducer {
     jobs.append(job)
     waiting += (0..<buckets).map { (job, $0) }
     workspace.counters.beginTransfer()
-    try start()
+    try attempt(start)
   }
 
   /// Lets sums under way progress.
@@ -109,7 +111,7 @@ final class GradientReducer {
   /// A rehearsal's sums progress only where somebody waits for them: that needs the most memory.
   func poll() throws {
     guard !active.isEmpty, !workspace.isRehearsal else { return }
-    try advance()
+    try attempt(advance)
   }
 
   /// Waits until at most `limit` units are being summed.
@@ -117,10 +119,21 @@ final class GradientReducer {
     guard jobs.count > limit else { return }
     try workspace.counters.awaitTransfer {
       while jobs.count > limit {
-        guard let first = active.first else { preconditionFailure("sums without a bucket") }
-        try first.wait(polling: polling)
-        try advance()
+        try attempt {
+          guard let first = active.first else { preconditionFailure("sums without a bucket") }
+          try first.wait(polling: polling)
+          try advance()
+        }
       }
+    }
+  }
+
+  /// Goes on with the sums, unless one has failed before: its error is thrown again then.
+  private func attempt(_ body: () throws -> Void) throws {
+    if let failure { throw failure }
+    do { try body() } catch {
+      failure = failure ?? error
+      throw error
     }
   }
 

@@ -61,6 +61,7 @@ public final class ShardedParameters: ParameterStore {
     self.table = table
     self.sharding = group.size > 1 ? sharding : .none
     self.workspace = workspace
+    workspace.hasPeers = workspace.hasPeers || group.size > 1
     // A small model too is summed in several units, so that the first are under way while the last are computed.
     let unit = min(bucketBytes, max(1 << 19, table.count / 2))
     let partition = Partition(
@@ -186,21 +187,18 @@ public final class ShardedParameters: ParameterStore {
     guard gathered[unit] == nil else { return }
     let memory = Buffer(
       count: partition.units[unit].range.count, pool: workspace.pool, kind: .weights)
-    gathered[unit] = Gathered(memory: memory)
     try gather(
       unit, from: values.pointer + offsets[unit], into: memory.pointer)
+    gathered[unit] = Gathered(memory: memory)
   }
 
   private func gather(
     _ unit: Int, from own: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>
   ) throws {
+    let gather = try WeightGather(
+      unit, own, into: target, parts: parts(of: unit), group: gathering, workspace: workspace)
     workspace.counters.beginTransfer()
-    gathers.append(
-      (
-        unit,
-        try WeightGather(
-          unit, own, into: target, parts: parts(of: unit), group: gathering, workspace: workspace)
-      ))
+    gathers.append((unit, gather))
   }
 
   /// Every rank's part of a unit, counted from the unit's first number.

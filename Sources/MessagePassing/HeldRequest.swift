@@ -1,17 +1,24 @@
 /// A request that an object or a list keeps while it is under way: it may be tested and waited for at any
-/// time, also after it is finished.
+/// time, also after it is finished, or has failed: every call then throws what it failed by.
 public final class HeldRequest {
   private var request: Request?
   private var isWaiting = false
+  private var failure: MessagePassingError?
 
   /// Holds a request.
   public init(_ request: consuming Request) { self.request = consume request }
 
   /// Lets communication progress, and says whether the operation is finished.
   public func test() throws(MessagePassingError) -> Bool {
+    if let failure { throw failure }
     guard !isWaiting else { return false }
     guard request != nil else { return true }
-    guard try request!.test() else { return false }
+    do throws(MessagePassingError) {
+      guard try request!.test() else { return false }
+    } catch {
+      failure = error
+      throw error
+    }
     request = nil
     return true
   }
@@ -24,9 +31,15 @@ public final class HeldRequest {
   public func wait(
     for purpose: @autoclosure () -> String, polling poll: () throws -> Void = {}
   ) throws(MessagePassingError) {
+    if let failure { throw failure }
     guard let request = request.take() else { return }
     isWaiting = true
-    try request.wait(for: purpose(), polling: poll)
-    isWaiting = false
+    defer { isWaiting = false }
+    do throws(MessagePassingError) {
+      try request.wait(for: purpose(), polling: poll)
+    } catch {
+      failure = error
+      throw error
+    }
   }
 }

@@ -3,23 +3,29 @@
 /// It cannot be copied. A request that is thrown away unfinished ends the communication of all ranks,
 /// since what it wrote to or read from may be gone: the next operation throws
 /// `MessagePassingError.requestDropped`. Where an error is already on its way out, it is cancelled quietly.
+///
+/// An operation that has failed stays failed: whoever tests it or waits for it again gets the same error.
 public struct Request: ~Copyable, Sendable {
   private var operation: (any PendingOperation)?
+  private var failure: MessagePassingError?
 
   /// A request that is finished already.
-  init() { operation = nil }
+  package init() { operation = nil }
 
-  init(_ operation: any PendingOperation) { self.operation = operation }
+  /// The request of an operation that has begun.
+  package init(_ operation: any PendingOperation) { self.operation = operation }
 
   deinit { operation?.cancel() }
 
   /// Lets communication progress, and says whether the operation is finished.
   public mutating func test() throws(MessagePassingError) -> Bool {
+    if let failure { throw failure }
     guard let operation else { return true }
     do throws(MessagePassingError) {
       guard try operation.test() else { return false }
     } catch {
       operation.watch.isFailing = true
+      failure = error
       throw error
     }
     self.operation = nil
@@ -34,6 +40,7 @@ public struct Request: ~Copyable, Sendable {
   public consuming func wait(
     for purpose: @autoclosure () -> String, polling poll: () throws -> Void = {}
   ) throws(MessagePassingError) {
+    if let failure { throw failure }
     guard let operation else { return }
     do throws(MessagePassingError) {
       try operation.watch.wait(for: operation, purpose, polling: poll)
@@ -46,9 +53,9 @@ public struct Request: ~Copyable, Sendable {
 }
 
 /// What a request stands for, in one kind of communicator.
-protocol PendingOperation: AnyObject, Sendable {
+package protocol PendingOperation: AnyObject, Sendable {
   var watch: Watch { get }
-  /// Makes progress and says whether the operation is done.
+  /// Makes progress and says whether the operation is done; not called again once it has thrown.
   func test() throws(MessagePassingError) -> Bool
   /// Gives way until something may have changed.
   ///

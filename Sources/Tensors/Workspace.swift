@@ -16,8 +16,11 @@ public final class Workspace: @unchecked Sendable {
   /// arithmetic.
   public var poll: () throws -> Void = {}
 
-  /// Whether other ranks send and receive while this one computes, so that long operations should poll.
+  /// Whether other ranks send and receive while this one computes, so that long operations should poll:
+  /// ranks of its sequence, or ranks that have the same weights.
   public var hasPeers = false
+  /// Operations of a thread after which a long operation polls: a few milliseconds.
+  package var operationsBetweenPolls = 400_000_000
   /// Whether this workspace only rehearses: memory is reserved and messages are counted as in a
   /// real step, but nothing is computed.
   ///
@@ -29,6 +32,34 @@ public final class Workspace: @unchecked Sendable {
     isRehearsal = rehearsal
     pool = BufferPool(reserving: rehearsal)
     team = ThreadTeam(size: rehearsal ? 1 : threads)
+  }
+
+  /// How many items a long operation may work on before it polls; all where there are no other ranks.
+  ///
+  /// It depends on sizes and the number of threads alone, never on when a message comes.
+  ///
+  /// - Parameter operations: What an item takes, in floating-point operations.
+  package func itemsBetweenPolls(operations: Int) -> Int {
+    hasPeers ? max(1, operationsBetweenPolls * team.size / max(operations, 1)) : .max
+  }
+
+  /// Works on items in batches, and polls after each; in one go where there are no other ranks.
+  ///
+  /// - Parameters:
+  ///   - operations: What an item takes, in floating-point operations.
+  ///   - least: The fewest items of a batch.
+  /// - Throws: What the body or a poll throws.
+  @inline(__always)
+  package func inBatches(
+    _ count: Int, operations: Int, atLeast least: Int = 1, _ body: (Range<Int>) throws -> Void
+  ) throws {
+    guard count > 0 else { return }
+    guard hasPeers else { return try body(0..<count) }
+    let size = max(least, itemsBetweenPolls(operations: operations))
+    for start in stride(from: 0, to: count, by: size) {
+      try body(start..<min(start + size, count))
+      try poll()
+    }
   }
 
   /// Computes something on the account of a part; a rehearsal leaves it out.

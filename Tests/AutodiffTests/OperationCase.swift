@@ -54,24 +54,24 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
       x[0].silu * x[0]
     },
     .init("projection", [[5, 7]], parameters: [[3, 7]]) { tape, x, w in
-      tape.linear(x[0], w[0])
+      try tape.linear(x[0], w[0])
     } reference: { x, w in
       x[0].projected(by: w[0])
     },
     .init("projection with bias", [[5, 7]], parameters: [[3, 7], [3]]) { tape, x, w in
-      tape.linear(x[0], w[0], bias: w[1])
+      try tape.linear(x[0], w[0], bias: w[1])
     } reference: { x, w in
       x[0].projected(by: w[0], bias: w[1])
     },
     .init(
       "projection with bias and residual", [[5, 7], [5, 3]], parameters: [[3, 7], [3]]
     ) { tape, x, w in
-      tape.linear(x[0], w[0], bias: w[1], residual: x[1])
+      try tape.linear(x[0], w[0], bias: w[1], residual: x[1])
     } reference: { x, w in
       x[0].projected(by: w[0], bias: w[1]) + x[1]
     },
     .init("projection onto its own input", [[5, 7]], parameters: [[7, 7]]) { tape, x, w in
-      tape.linear(x[0], w[0], residual: x[0])
+      try tape.linear(x[0], w[0], residual: x[0])
     } reference: { x, w in
       x[0].projected(by: w[0]) + x[0]
     },
@@ -98,14 +98,14 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
     .init("a block: norm, gate, projection back", [[5, 6]], parameters: [[9, 6], [6, 9], [6]]) {
       tape, x, w in
       let y = tape.rmsNorm(x[0], weight: w[2], epsilon: 1e-3)
-      let z = tape.linear(y, w[0])
-      return tape.linear(tape.product(z, tape.silu(z)), w[1], residual: x[0])
+      let z = try tape.linear(y, w[0])
+      return try tape.linear(tape.product(z, tape.silu(z)), w[1], residual: x[0])
     } reference: { x, w in
       let z = x[0].rmsNorm(weight: w[2], epsilon: 1e-3).projected(by: w[0])
       return (z * z.silu).projected(by: w[1]) + x[0]
     },
     .init("no token at all", [[0, 6]], parameters: [[9, 6], [9]]) { tape, x, w in
-      tape.silu(tape.linear(x[0], w[0], bias: w[1]))
+      try tape.silu(tape.linear(x[0], w[0], bias: w[1]))
     } reference: { x, w in
       x[0].projected(by: w[0], bias: w[1]).silu
     },

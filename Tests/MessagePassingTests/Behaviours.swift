@@ -8,7 +8,7 @@ enum Behaviour: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case exchangesLargeMessages, keepsTheOrderOfATag, sendsToItself, reduces, reducesDoubles
   case gathersEqualParts, gathersUnequalParts, scattersSums, broadcasts, gathersOnTheRoot
   case overlapsCollectives, splits, duplicates, talksSynchronously, agreesOnErrors
-  case refusesAMessageOfAnotherSize, givesUpAtTheDeadline, passesOnWhatPollingThrows
+  case refusesAMessageOfAnotherSize, staysFailed, givesUpAtTheDeadline, passesOnWhatPollingThrows
 
   var testDescription: String { rawValue }
 
@@ -30,6 +30,7 @@ enum Behaviour: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .talksSynchronously: try synchronous(world)
     case .agreesOnErrors: try agree(world)
     case .refusesAMessageOfAnotherSize: try otherSize(world)
+    case .staysFailed: try failed(world)
     case .givesUpAtTheDeadline: try deadline(world)
     case .passesOnWhatPollingThrows: try polling(world)
     }
@@ -280,6 +281,26 @@ private func otherSize(_ world: any Communicator) throws {
     throw Wrong(what: "\(String(describing: error))")
   }
   // Among threads the sender learns it too; MPI's does not.
+  _ = failure(of: send, for: "the receiver")
+}
+
+private func failed(_ world: any Communicator) throws {
+  let (sent, received) = (Memory<Float>(10) { _ in 1 }, Memory<Float>(12) { _ in 0 })
+  let (next, previous) = ((world.rank + 1) % world.size, (world.rank + world.size - 1) % world.size)
+  let send = try world.send(sent.constBytes, to: next, tag: 5)
+  let request = HeldRequest(try world.receive(into: received.bytes, from: previous, tag: 5))
+  func expectMismatch(_ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch MessagePassingError.sizeMismatch(_, expected: 48, received: 40) {
+      return
+    }
+    throw Wrong(what: "a message that has failed counts as arrived")
+  }
+  try expectMismatch { while try !request.test() {} }
+  try expectMismatch { _ = try request.test() }
+  try expectMismatch { try request.wait(for: "a message") }
+  try expectMismatch { _ = try request.test() }
   _ = failure(of: send, for: "the receiver")
 }
 

@@ -11,14 +11,15 @@ extension Tape {
   ///   - bias: Shape `[output]`, or nil.
   ///   - residual: Shape `[…, output]`, added to the product, or nil.
   /// - Returns: Shape `[…, output]`.
+  /// - Throws: What a poll between batches of rows throws.
   public func linear(
     _ x: Variable, _ weight: Parameter, bias: Parameter? = nil, residual: Variable? = nil
-  ) -> Variable {
+  ) throws -> Variable {
     let (out, input) = (parameters.table[weight].shape[0], parameters.table[weight].shape[1])
     let n = x.shape.rows
     precondition(x.shape.columns == input, "x \(x.shape) does not fit a weight [\(out), \(input)]")
     let y = Tensor(Shape(x.shape.dimensions.dropLast() + [out]), pool: pool)
-    workspace.compute(.projections) {
+    try workspace.compute(.projections) {
       var beta: Float = 0
       if let residual {
         y.pointer.update(from: residual.value.pointer, count: y.count)
@@ -35,7 +36,7 @@ extension Tape {
         }
         beta = 1
       }
-      byRows(n, operationsPerRow: 2 * out * input) { rows in
+      try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
         BLAS.multiply(
           x.value.pointer + rows.lowerBound * input, lda: input, parameters.value(weight),
           transposeB: true, ldb: input, into: y.pointer + rows.lowerBound * out, ldc: out,
@@ -47,16 +48,16 @@ extension Tape {
       // Outside `compute`, which a rehearsal leaves out.
       let target = x.needsGradient ? x.gradientTarget(in: workspace) : nil
       let sums = bias.map { _ in RowSums(rows: n, width: out, workspace: workspace) }
-      workspace.compute(.projections) {
+      try workspace.compute(.projections) {
         if let (dx, accumulate) = target {
-          byRows(n, operationsPerRow: 2 * out * input) { rows in
+          try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
             BLAS.multiply(
               dy.pointer + rows.lowerBound * out, lda: out, parameters.value(weight), ldb: input,
               into: dx.pointer + rows.lowerBound * input, ldc: input, m: rows.count, n: input,
               k: out, beta: accumulate ? 1 : 0)
           }
         }
-        byRows(n, operationsPerRow: 2 * out * input) { rows in
+        try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
           BLAS.multiply(
             dy.pointer + rows.lowerBound * out, transposeA: true, lda: out,
             x.value.pointer + rows.lowerBound * input, ldb: input,
@@ -73,20 +74,6 @@ extension Tape {
         }
       }
       residual?.add(gradient: dy, in: workspace)
-    }
-  }
-
-  /// Works on rows in blocks of a few milliseconds where there are other ranks, whose messages move on
-  /// between the blocks; in one go where there are none.
-  ///
-  /// A failure met by the poll is met again by the next wait, which reports it.
-  private func byRows(_ count: Int, operationsPerRow: Int, _ body: (Range<Int>) -> Void) {
-    guard count > 0 else { return }
-    guard workspace.hasPeers else { return body(0..<count) }
-    let rows = max(64, 400_000_000 * workspace.team.size / max(operationsPerRow, 1))
-    for start in stride(from: 0, to: count, by: rows) {
-      body(start..<min(start + rows, count))
-      try? workspace.poll()
     }
   }
 }

@@ -68,6 +68,8 @@ final class ProcessBridge: @unchecked Sendable {
   private var listeners: [Listener] = []
   private var journeys: [Journey] = []
   private var payloads = 0
+  /// Why nothing crosses any more.
+  private var failure: MessagePassingError?
 
   private static let envelopeTag = 0
   /// Tags of bytes, which are used again and again.
@@ -131,9 +133,11 @@ final class ProcessBridge: @unchecked Sendable {
   func progress() throws(MessagePassingError) {
     guard pthread_mutex_trylock(mutex) == 0 else { return }
     defer { unlock() }
+    if let failure { throw failure }
     do throws(MessagePassingError) {
       try advance()
     } catch {
+      failure = error
       world.fail(rank: hosted.lowerBound, reason: "\(error)")
       throw error
     }
@@ -201,11 +205,10 @@ final class ProcessBridge: @unchecked Sendable {
       }
     }
     listeners.removeAll { $0.request == nil }
-    var left: [Journey] = []
-    for journey in journeys {
-      if try journey.isOver() { end(journey) } else { left.append(journey) }
+    // None is ended twice, even where a later one fails.
+    for index in journeys.indices.reversed() where try journeys[index].isOver() {
+      end(journeys.remove(at: index))
     }
-    journeys = left
   }
 
   private func listen(_ listener: Listener) throws(MessagePassingError) {

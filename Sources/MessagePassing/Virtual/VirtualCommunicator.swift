@@ -187,8 +187,9 @@ final class VirtualCommunicator: ThreadCommunicator, @unchecked Sendable {
     collectives += 1
     let collective = TreeCollective(
       name, collectives, on: self, pieces, reduction: reduction, temporary: temporary)
-    // The first messages leave at once.
-    _ = try collective.test()
-    return Request(collective)
+    var request = Request(collective)
+    // The first messages leave at once. Where that fails, the request takes back those that did.
+    _ = try request.test()
+    return request
   }
 }

@@ -68,6 +68,6 @@ public struct Block: Sendable {
   /// Maps `[N, D]` to `[N, D]`.
   public func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
     let y = try mixer(mixerNorm(x, tape: tape), adding: x, tape: tape, pass: pass)
-    return channels(channelNorm(y, tape: tape), adding: y, tape: tape)
+    return try channels(channelNorm(y, tape: tape), adding: y, tape: tape)
   }
 }

@@ -8,12 +8,14 @@ public enum ChannelMixer: Sendable {
   case swiglu(gate: Linear, up: Linear, down: Linear)
 
   /// Maps the normalised input and adds the residual.
-  public func callAsFunction(_ x: Variable, adding residual: Variable, tape: Tape) -> Variable {
+  public func callAsFunction(_ x: Variable, adding residual: Variable, tape: Tape) throws
+    -> Variable
+  {
     switch self {
     case .sglu(let l1, let l2, let l3):
-      l3(tape.product(l1(x, tape: tape), l2(x, tape: tape)), adding: residual, tape: tape)
+      try l3(tape.product(l1(x, tape: tape), l2(x, tape: tape)), adding: residual, tape: tape)
     case .swiglu(let gate, let up, let down):
-      down(
+      try down(
         tape.swiGLU(gate: gate(x, tape: tape), up(x, tape: tape)), adding: residual, tape: tape)
     }
   }

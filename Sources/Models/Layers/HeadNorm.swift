@@ -10,9 +10,9 @@ struct HeadNorm {
   let activation: GatedRMSNorm.Activation
 
   /// `o` and the result `[N, H·V]`; the mixer's input `x` `[N, D]`.
-  func callAsFunction(_ o: Variable, input x: Variable, tape: Tape) -> Variable {
+  func callAsFunction(_ o: Variable, input x: Variable, tape: Tape) throws -> Variable {
     guard let gate, let weight = norm.weight else { return norm(o, tape: tape) }
-    return tape.gatedRMSNorm(
+    return try tape.gatedRMSNorm(
       o, gate: gate(x, tape: tape), weight: weight, epsilon: norm.epsilon, activation: activation)
   }
 }

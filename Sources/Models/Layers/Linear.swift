@@ -11,8 +11,8 @@ public struct Linear: Sendable {
   /// `[…, input]` to `[…, output]`; with a residual of the output's shape added.
   public func callAsFunction(
     _ x: Variable, adding residual: Variable? = nil, tape: Tape
-  ) -> Variable {
-    tape.linear(x, weight, bias: bias, residual: residual)
+  ) throws -> Variable {
+    try tape.linear(x, weight, bias: bias, residual: residual)
   }
 }
 

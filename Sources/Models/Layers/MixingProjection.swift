@@ -14,7 +14,7 @@ struct MixingProjection {
 
   /// `[N, D]` to `[N, C]`.
   func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
-    let y = linear(x, tape: tape)
+    let y = try linear(x, tape: tape)
     guard let taps else { return activation(y, tape: tape) }
     if case .silu = activation {
       return try tape.shortConvolution(

@@ -42,8 +42,8 @@ struct AttentionMixer: TokenMixer {
     _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x q o [N, D]; k v [N, keyHeads·d].
-    func rotated(_ linear: Linear, _ norm: Norm?) -> Variable {
-      let y = linear(x, tape: tape)
+    func rotated(_ linear: Linear, _ norm: Norm?) throws -> Variable {
+      let y = try linear(x, tape: tape)
       return tape.rotaryEmbedding(
         norm?(y, tape: tape) ?? y, dimension: dimensionOfHead, base: settings.base, pass: pass)
     }
@@ -51,7 +51,7 @@ struct AttentionMixer: TokenMixer {
       q: rotated(query, queryNorm), k: rotated(key, keyNorm), v: value(x, tape: tape),
       dimension: dimensionOfHead, window: settings.window,
       slot: CarrySlot(layer: layer, .window), pass: pass)
-    return output(o, adding: residual, tape: tape)
+    return try output(o, adding: residual, tape: tape)
   }
 
   var attention: AttentionSize? {

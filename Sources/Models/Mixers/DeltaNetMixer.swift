@@ -59,9 +59,9 @@ struct DeltaNetMixer: TokenMixer {
       .none, keyDimension: heads.keyDimension, valueDimension: heads.partDimension,
       scale: 1 / Float(heads.keyDimension).squareRoot())
     let o = try tape.recurrence(
-      kernel, RecurrenceInputs(q: q, k: k, v: v, beta: beta(x, tape: tape)),
+      kernel, RecurrenceInputs(q: q, k: k, v: v, beta: try beta(x, tape: tape)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    return output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
+    return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
   }
 
   private func normalized(_ x: Variable, tape: Tape) -> Variable {
@@ -71,8 +71,8 @@ struct DeltaNetMixer: TokenMixer {
     }
   }
 
-  private func beta(_ x: Variable, tape: Tape) -> Variable {
-    if let step { return tape.sigmoid(step(x, tape: tape), scale: largestStep) }
+  private func beta(_ x: Variable, tape: Tape) throws -> Variable {
+    if let step { return try tape.sigmoid(step(x, tape: tape), scale: largestStep) }
     return tape.constant([x.shape.rows, heads.heads], largestStep)
   }
 

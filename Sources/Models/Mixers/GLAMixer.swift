@@ -58,7 +58,7 @@ struct GLAMixer: TokenMixer {
     let q = featureMap(try query(x, tape: tape, pass: pass), tape: tape)
     let k = featureMap(try key(x, tape: tape, pass: pass), tape: tape)
     let v = try value(x, tape: tape, pass: pass)
-    let g = tape.logSigmoidGate(
+    let g = try tape.logSigmoidGate(
       decay.up(decay.down(x, tape: tape), tape: tape), divisor: 16, least: leastDecay)
     let kernel = DiagonalRecurrence(
       .vector, keyDimension: heads.keyDimension, valueDimension: heads.partDimension,
@@ -66,7 +66,7 @@ struct GLAMixer: TokenMixer {
     let o = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: v, g: g),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    return output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
+    return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
   }
 
   var recurrences: [RecurrenceSize] {

@@ -68,15 +68,15 @@ struct GatedDeltaNetMixer: TokenMixer {
     let q = tape.l2Norm(try query(x, tape: tape, pass: pass), width: keyDimension)
     let k = tape.l2Norm(try key(x, tape: tape, pass: pass), width: keyDimension)
     let v = try value(x, tape: tape, pass: pass)
-    let g = tape.softplusGate(decay(x, tape: tape), rate: rate, bias: rateBias)
-    let beta = tape.sigmoid(step(x, tape: tape), scale: largestStep)
+    let g = try tape.softplusGate(decay(x, tape: tape), rate: rate, bias: rateBias)
+    let beta = try tape.sigmoid(step(x, tape: tape), scale: largestStep)
     let kernel = DeltaRecurrence(
       .scalar, keyDimension: keyDimension, valueDimension: HeadSplit.part(of: valueDimension),
       scale: 1 / Float(keyDimension).squareRoot())
     let o = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: v, g: g, beta: beta),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    return output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
+    return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
   }
 
   var recurrences: [RecurrenceSize] {

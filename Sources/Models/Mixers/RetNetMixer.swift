@@ -37,8 +37,8 @@ struct RetNetMixer: TokenMixer {
     _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q [N, H·K]; k [N, keyHeads·K]; v [N, keyHeads·V]; o [N, H·V].
-    func rotated(_ linear: Linear) -> Variable {
-      tape.rotaryEmbedding(
+    func rotated(_ linear: Linear) throws -> Variable {
+      try tape.rotaryEmbedding(
         featureMap(linear(x, tape: tape), tape: tape), dimension: heads.keyDimension, pass: pass)
     }
     let logDecay = (0..<heads.heads * heads.valueParts).map {
@@ -52,7 +52,7 @@ struct RetNetMixer: TokenMixer {
       RecurrenceInputs(
         q: rotated(query), k: rotated(key), v: value(x, tape: tape), logDecay: logDecay),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    return output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
+    return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
   }
 
   var recurrences: [RecurrenceSize] {

@@ -40,8 +40,8 @@ struct TNLMixer: TokenMixer {
     _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k v u o [N, H·K]; rotated q k [N, H·2K].
-    var q = tape.silu(query(x, tape: tape))
-    var k = tape.silu(key(x, tape: tape))
+    var q = try tape.silu(query(x, tape: tape))
+    var k = try tape.silu(key(x, tape: tape))
     if let theta {
       q = tape.learnedRotation(q, theta: theta, layout: pass.layout)
       k = tape.learnedRotation(k, theta: theta, layout: pass.layout)
@@ -49,9 +49,9 @@ struct TNLMixer: TokenMixer {
     let o = try tape.recurrence(
       recurrence, RecurrenceInputs(q: q, k: k, v: value(x, tape: tape), logDecay: logDecay),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    let gated = tape.product(
+    let gated = try tape.product(
       gate(x, tape: tape), tape.rmsNorm(o, width: heads * keyDimension, epsilon: 1e-6))
-    return output(gated, adding: residual, tape: tape)
+    return try output(gated, adding: residual, tape: tape)
   }
 
   private var recurrence: any RecurrenceKernel {
