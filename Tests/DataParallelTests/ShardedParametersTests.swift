@@ -207,6 +207,18 @@ struct ShardedParametersTests {
     for peak in peaks { #expect(peak <= limit, "\(peak) bytes, \(limit) expected") }
   }
 
+  @Test("Long operations of a rank poll where others have the same weights", arguments: 1...2)
+  func peers(ranks: Int) throws {
+    let table = Self.table
+    try ThreadCommunicator.run(ranks: ranks, deadline: 30) { world in
+      let workspace = Workspace()
+      let store = try ShardedParameters(
+        table: table, sharding: .none, group: world, workspace: workspace)
+      #expect(workspace.hasPeers == (ranks > 1))
+      withExtendedLifetime(store) {}
+    }
+  }
+
   @Test("A step is not over before the gradients of all regions are complete")
   func incomplete() async {
     await #expect(processExitsWith: .failure) {

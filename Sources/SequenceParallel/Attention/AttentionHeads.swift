@@ -219,7 +219,9 @@ final class AttentionHeads {
   private func inBatches(_ block: KeyBlock, _ body: (Range<Int>) -> Void) throws {
     let tiles = SoftmaxAttention.tiles(length)
     guard block.tokens > 0 else { return }
-    let batch = max(1, (tiles + 7) / 8)
+    let keys = min(block.tokens, window.map { $0 + SoftmaxAttention.tile } ?? .max)
+    let tile = layout.rows * heads * SoftmaxAttention.tile * keys * 4 * dimension
+    let batch = min(max(1, (tiles + 7) / 8), workspace.itemsBetweenPolls(operations: tile))
     for start in Swift.stride(from: 0, to: tiles, by: batch) {
       body(start..<min(start + batch, tiles))
       try workspace.poll()

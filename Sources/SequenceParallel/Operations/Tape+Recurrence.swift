@@ -74,7 +74,7 @@ struct RecurrenceRun {
       let (incoming, final) = try transfer.transfer.finish()
       if pass.holdsRight { pass.right.values[slot] = final ?? Tensor(stateShape, pool: pool) }
       pass.incoming[slot] = .some(incoming)
-      inter(incoming, o: o, kept: kept)
+      try inter(incoming, o: o, kept: kept)
     }
     return (o, kept)
   }
@@ -85,7 +85,7 @@ struct RecurrenceRun {
     let final = pass.right.gradients[slot]
     if isAlone {
       let initial = Tensor(stateShape, pool: pool, kind: .states)
-      each { unit, scratch in
+      try each { unit, scratch in
         kernel.backward(
           units.head(unit), units.gradient(unit, dO: dO, gradients), units.plan(unit),
           kept: kept.pointer + units.keptOffsets[unit],
@@ -98,7 +98,7 @@ struct RecurrenceRun {
     }
     let (transfer, problem) = try exchange(
       .backward, initial: final, wantsFinal: pass.wantsLeftGradients)
-    each { unit, scratch in
+    try each { unit, scratch in
       kernel.summarizeBackward(
         units.head(unit), units.gradient(unit, dO: dO, gradients), units.plan(unit),
         kept: kept.pointer + units.keptOffsets[unit],
@@ -116,7 +116,7 @@ struct RecurrenceRun {
     if pass.holdsLeftGradients {
       pass.left.gradients[slot] = initial ?? Tensor(stateShape, pool: pool)
     }
-    each { unit, scratch in
+    try each { unit, scratch in
       let (plan, at) = (units.plan(unit), units.keptBackwardOffsets[unit])
       let (head, gradient) = (units.head(unit), units.gradient(unit, dO: dO, gradients))
       kernel.beginBackward(
@@ -159,7 +159,7 @@ struct RecurrenceRun {
   ) throws {
     let problem = exchange.problem
     let mapCount = map.kind.count(kernel.keyDimension)
-    each { unit, scratch in
+    try each { unit, scratch in
       kernel.summarize(
         units.head(unit), units.plan(unit), kept: kept.pointer + units.keptOffsets[unit],
         map: problem.maps.pointer + unit * mapCount,
@@ -172,7 +172,7 @@ struct RecurrenceRun {
   @discardableResult
   private func known(_ initial: Tensor?, o: Tensor, kept: Tensor) throws -> Tensor {
     let final = Tensor(stateShape, pool: pool, kind: .states)
-    each { unit, scratch in
+    try each { unit, scratch in
       kernel.forward(
         units.head(unit), units.plan(unit), kept: kept.pointer + units.keptOffsets[unit],
         initial: state(initial, unit), o: units.output(unit, o),
@@ -181,8 +181,8 @@ struct RecurrenceRun {
     return final
   }
 
-  private func inter(_ incoming: Tensor?, o: Tensor, kept: Tensor) {
-    each { unit, scratch in
+  private func inter(_ incoming: Tensor?, o: Tensor, kept: Tensor) throws {
+    try each { unit, scratch in
       let (plan, kept) = (units.plan(unit), kept.pointer + units.keptOffsets[unit])
       let (head, output) = (units.head(unit), units.output(unit, o))
       kernel.begin(state(incoming, unit), plan, kept: kept)
@@ -196,14 +196,35 @@ struct RecurrenceRun {
     tensor.map { UnsafePointer($0.pointer + unit * map.stateCount) }
   }
 
-  /// Works on every unit, group by group, over all threads.
-  private func each(_ body: (_ unit: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void) {
+  /// Works on every unit over all threads, and lets messages move on after some of them.
+  ///
+  /// The units of a group come one after another.
+  ///
+  /// - Parameter tokens: Tokens of a unit that are worked on; the whole shard's where nil.
+  private func each(
+    tokens: Int? = nil, _ body: (_ unit: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
+  ) throws {
+    let (team, groups) = (workspace.team, units.groups)
     let each = (kernel.scratchCount + 15) / 16 * 16
-    let scratch = Tensor([each * workspace.team.size], pool: pool, kind: .buffers)
+    let scratch = Tensor([each * team.size], pool: pool, kind: .buffers)
     guard !workspace.isRehearsal else { return }
-    workspace.team.parallel(units.groups) { thread, groups in
-      for unit in units.units(groups) { body(unit, scratch.pointer + thread * each) }
+    let (members, unit) = (units.count / max(groups, 1), operations(tokens ?? pass.layout.length))
+    try workspace.inBatches(groups, operations: members * unit, atLeast: team.size) { groups in
+      try workspace.inBatches(members, operations: groups.count * unit) { batch in
+        team.parallel(groups.count) { thread, range in
+          for group in range {
+            let first = (groups.lowerBound + group) * members
+            for member in batch { body(first + member, scratch.pointer + thread * each) }
+          }
+        }
+      }
     }
+  }
+
+  /// About how many operations a unit takes.
+  private func operations(_ tokens: Int) -> Int {
+    let (k, v) = (kernel.keyDimension, kernel.valueDimension)
+    return 4 * tokens * (kernel.chunkLength * (k + v) + k * v)
   }
 
   /// Works on every chunk of every unit in some batches, and lets messages move on between them.
@@ -214,7 +235,7 @@ struct RecurrenceRun {
     let most = units.plans.map(\.chunks.count).max() ?? 0
     let batch = max(1, (most + 7) / 8)
     for start in stride(from: 0, to: most, by: batch) {
-      each { unit, scratch in
+      try each(tokens: batch * kernel.chunkLength) { unit, scratch in
         // Rows differ in their number of chunks: each document's last one may be short.
         let count = units.plan(unit).chunks.count
         for chunk in min(start, count)..<min(start + batch, count) { body(unit, chunk, scratch) }

@@ -69,7 +69,6 @@ public final class TrainingRun {
       bucketBytes: parallel.bucketBytes, transport: parallel.transport)
     self.store = store
     optimizer = FlatOptimizer(configuration, store: store, workspace: workspace)
-    workspace.hasPeers = world.size > 1
     let progress = workspace.poll
     // Weakly, as the store holds the workspace.
     workspace.poll = { [weak store] in
