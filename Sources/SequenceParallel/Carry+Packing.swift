@@ -13,7 +13,7 @@ extension [CarrySlot: Tensor] {
       let tensor = self[slot]!
       let integers = [slot.layer, slot.kind.code, tensor.shape.rank] + tensor.shape.dimensions
       for integer in integers {
-        place.pointee = Float(bitPattern: UInt32(integer))
+        place.pointee = Float(countBits: integer)
         place += 1
       }
       place.update(from: tensor.pointer, count: tensor.count)
@@ -28,7 +28,7 @@ extension [CarrySlot: Tensor] {
     var place = packed.pointer
     func integer() -> Int {
       defer { place += 1 }
-      return Int(place.pointee.bitPattern)
+      return place.pointee.countInBits
     }
     while place < packed.pointer + packed.count {
       let (layer, code, rank) = (integer(), integer(), integer())
@@ -91,7 +91,8 @@ extension CarrySlot.Kind {
 
 /// One row of a carry: what one stream of tokens has left behind, wherever its row is computed.
 ///
-/// Concretely, by slot: a state `[heads, K, V]`, a halo or window `[1, tokens, columns]`, a window's length `[1]`.
+/// Concretely, by slot: a state `[heads, K, V]`, a halo or window `[1, tokens, columns]`, a window's length as
+/// `[2]` digits to the base 2²⁴, each exact as a float; as one float, `[1]`, in older files.
 public struct CarriedRow: Sendable {
   /// A tensor of a row.
   public struct Part: Sendable {
@@ -113,19 +114,31 @@ public struct CarriedRow: Sendable {
   public init(_ parts: [CarrySlot: Part]) { self.parts = parts }
 }
 
+extension CarriedRow.Part {
+  init(windowLength length: Int) {
+    self.init(shape: [2], numbers: [Float(length >> 24), Float(length & 0xFF_FFFF)])
+  }
+
+  var windowLength: Int { numbers.reduce(0) { $0 << 24 + Int($1) } }
+}
+
 extension [CarrySlot: Tensor] {
   /// What each of `rows` rows has.
   public func rows(_ rows: Int) -> [CarriedRow] {
     (0..<rows).map { row in
       CarriedRow(
-        mapValues { tensor in
-          let extents = tensor.shape.dimensions
-          let count = tensor.count / rows
-          // States have their rows and heads in one extent, everything else has rows alone.
-          let shape = [extents[0] / rows] + extents.dropFirst()
-          let numbers = UnsafeBufferPointer(start: tensor.pointer + row * count, count: count)
-          return CarriedRow.Part(shape: shape, numbers: Array<Float>(numbers))
-        })
+        Dictionary<CarrySlot, CarriedRow.Part>(
+          uniqueKeysWithValues: map { slot, tensor in
+            if slot.kind == .windowLengths {
+              return (slot, CarriedRow.Part(windowLength: tensor.pointer[row].countInBits))
+            }
+            let extents = tensor.shape.dimensions
+            let count = tensor.count / rows
+            // States have their rows and heads in one extent, everything else has rows alone.
+            let shape = [extents[0] / rows] + extents.dropFirst()
+            let numbers = UnsafeBufferPointer(start: tensor.pointer + row * count, count: count)
+            return (slot, CarriedRow.Part(shape: shape, numbers: Array<Float>(numbers)))
+          }))
     }
   }
 
@@ -136,6 +149,11 @@ extension [CarrySlot: Tensor] {
     self = [:]
     for slot in rows.first.map({ Array<CarrySlot>($0.parts.keys) }) ?? [] {
       let parts = rows.map { $0.parts[slot]! }
+      if slot.kind == .windowLengths {
+        let lengths = parts.map { Float(countBits: $0.windowLength) }
+        self[slot] = Tensor([rows.count], lengths, pool: pool)
+        continue
+      }
       let most = parts.max { $0.numbers.count < $1.numbers.count }!
       var numbers: [Float] = []
       for part in parts {

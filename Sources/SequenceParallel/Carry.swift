@@ -10,7 +10,7 @@ public struct CarrySlot: Hashable, Sendable {
     case halo(Int)
     /// The last keys and values of an attention window, or all of them: `[rows, tokens, keys + values]`.
     case window
-    /// How many of the window's tokens, counted from its end, each row sees: `[rows]`.
+    /// How many of the window's tokens, counted from its end, each row sees: `[rows]`, each the bits of an integer.
     case windowLengths
   }
 
@@ -52,7 +52,10 @@ public final class Carry {
       let lengths = CarrySlot(layer: slot.layer, .windowLengths)
       if !workspace.isRehearsal, let own = values[lengths], let grown = later.values[lengths] {
         let rows = 0..<own.count
-        guard rows.allSatisfy({ grown.pointer[$0] == own.pointer[$0] + Float(tokens) })
+        guard
+          rows.allSatisfy({
+            grown.pointer[$0].countInBits == own.pointer[$0].countInBits + tokens
+          })
         else { continue }
       }
       values[slot] = nil

@@ -15,6 +15,8 @@ public struct SequenceLayout: Sendable {
   ///
   /// Position 0 is in it only if a document starts there.
   public let documentStarts: [[Int]]
+  /// Where each rank's shard begins, and where the last ends, counted from `start`.
+  private let bounds: [Int]
 
   /// Makes a layout.
   ///
@@ -29,6 +31,7 @@ public struct SequenceLayout: Sendable {
       documentStarts.isEmpty || documentStarts.count == rows,
       "\(documentStarts.count) lists of document starts for \(rows) rows")
     self.shardLengths = shardLengths
+    bounds = shardLengths.reduce(into: [0]) { $0.append($0.last! + $1) }
     self.rank = rank
     self.rows = rows
     self.start = start
@@ -49,12 +52,11 @@ public struct SequenceLayout: Sendable {
 
   /// Where a rank's shard lies, counted from `start`.
   public func shard(of rank: Int) -> Range<Int> {
-    let first = shardLengths[..<rank].reduce(0, +)
-    return first..<first + shardLengths[rank]
+    bounds[rank]..<bounds[rank + 1]
   }
 
   /// Tokens of all shards, a row.
-  public var total: Int { shardLengths.reduce(0, +) }
+  public var total: Int { bounds.last! }
 
   /// Global position of this shard's first token.
   public var offset: Int { start + shard.lowerBound }
@@ -65,8 +67,7 @@ public struct SequenceLayout: Sendable {
 
   /// Whether a document starts in the shard of a rank.
   public func hasStart(row: Int, rank: Int) -> Bool {
-    let first = shardLengths[..<rank].reduce(0, +)
-    return documentStarts[row].contains { (first..<first + shardLengths[rank]).contains($0) }
+    documentStarts[row].contains(where: shard(of: rank).contains)
   }
 
   /// Where documents start in this shard, counted from the shard's first token.

@@ -14,7 +14,7 @@ import Tensors
 struct GatherAttention: AttentionCrossing {
   private let held: HeldKeys
   /// Positions of each rank in a tile.
-  private let tile: Int
+  private let width: Int
   private let tiles: Int
 
   /// Floats of a tile of all ranks: small beside activations, large beside a message's latency.
@@ -24,8 +24,8 @@ struct GatherAttention: AttentionCrossing {
     held = HeldKeys(slot: slot, columns: columns, pass: pass)
     let ranks = pass.layout.shardLengths.count
     let most = (0..<ranks).map { [held] in held.positions(of: $0).count }.max() ?? 0
-    tile = max(64, Self.tileCount / max(1, ranks * held.count(1)) / 64 * 64)
-    tiles = (most + tile - 1) / tile
+    width = max(64, Self.tileCount / max(1, ranks * held.count(1)) / 64 * 64)
+    tiles = (most + width - 1) / width
   }
 
   var keepsOutput: Bool { true }
@@ -45,13 +45,13 @@ struct GatherAttention: AttentionCrossing {
     var known = [Int](repeating: 0, count: layout.rows)
     for index in 0..<tiles {
       let next = try begin(index + 1, heads, .forward)
-      let message = try finish(coming!, index, .forward)
+      let (tile, message) = try finish(coming!, .forward)
       if index == 0 {
         known = held.lengths(in: message.pointer)
         heads.see(before: known.map { $0 + layout.shard.lowerBound })
       }
       for rank in 0..<layout.rank {
-        let block = block(message, index, rank)
+        let block = block(message, tile, rank)
         kept?.keep(block)
         try heads.absorb(block)
       }
@@ -69,20 +69,21 @@ struct GatherAttention: AttentionCrossing {
     var reducing: Reduction?
     for index in 0..<tiles {
       let next = try begin(index + 1, heads, .backward)
-      let message = try finish(coming!, index, .backward)
-      let places = offsets(index, head: 0)
-      let sums = Tensor([places.last!], pool: workspace.pool)
+      let (tile, message) = try finish(coming!, .backward)
+      let sums = Tensor([tile.counts.reduce(0, +)], pool: workspace.pool)
       workspace.compute(.attention) { sums.clear() }
+      var offset = 0
       for rank in 0..<layout.rank {
-        let positions = positions(index, rank)
+        let positions = tile.positions[rank]
         let gradients = KeyBlock(
-          packed: sums, offset: places[rank], first: positions.lowerBound, tokens: positions.count,
+          packed: sums, offset: offset, first: positions.lowerBound, tokens: positions.count,
           width: held.columns)
+        offset += tile.counts[rank]
         held.addRight(to: gradients)
-        try heads.backward(block(message, index, rank), into: gradients, dO: dO, dq: dq)
+        try heads.backward(block(message, tile, rank), into: gradients, dO: dO, dq: dq)
       }
       try finish(reducing, own: own, left: left)
-      reducing = try reduce(sums, index)
+      reducing = try reduce(sums, tile)
       coming = next
     }
     try finish(reducing, own: own, left: left)
@@ -91,83 +92,83 @@ struct GatherAttention: AttentionCrossing {
 
   // MARK: Tiles
 
-  /// What a rank has in a tile.
-  private func positions(_ index: Int, _ rank: Int) -> Range<Int> {
-    let all = held.positions(of: rank)
-    let first = min(all.lowerBound + index * tile, all.upperBound)
-    return first..<min(first + tile, all.upperBound)
+  /// What every rank has in a tile.
+  private struct Tile {
+    let index: Int
+    /// Each rank's positions.
+    let positions: [Range<Int>]
+    /// Floats of each rank's keys and values.
+    let counts: [Int]
+    /// Where each rank's part of a message begins, which is its head, and where the last ends.
+    let offsets: [Int]
   }
 
-  /// Where each rank's part of a tile begins, and where the last ends, with so many floats before each.
-  private func offsets(_ index: Int, head: Int) -> [Int] {
-    var offsets = [0]
-    for rank in 0..<ranks {
-      offsets.append(offsets.last! + head + held.count(positions(index, rank).count))
+  private func tile(_ index: Int) -> Tile {
+    let positions = (0..<ranks).map { rank in
+      let all = held.positions(of: rank)
+      let first = min(all.lowerBound + index * width, all.upperBound)
+      return first..<min(first + width, all.upperBound)
     }
-    return offsets
+    let counts = positions.map { held.count($0.count) }
+    return Tile(
+      index: index, positions: positions, counts: counts,
+      offsets: counts.reduce(into: [0]) { $0.append($0.last! + held.headCount + $1) })
   }
 
-  private func counts(_ offsets: [Int]) -> [Int] {
-    (0..<ranks).map { offsets[$0 + 1] - offsets[$0] }
-  }
-
-  private func header(_ index: Int, _ rank: Int, _ direction: ExchangeDirection) -> MessageHeader {
-    MessageHeader(
-      held.slot, pass, direction, slice: index, count: held.count(positions(index, rank).count))
+  private func header(_ tile: Tile, _ rank: Int, _ direction: ExchangeDirection) -> MessageHeader {
+    MessageHeader(held.slot, pass, direction, slice: tile.index, count: tile.counts[rank])
   }
 
   /// A rank's keys and values in a tile that has come.
-  private func block(_ message: Tensor, _ index: Int, _ rank: Int) -> KeyBlock {
-    let positions = positions(index, rank)
+  private func block(_ message: Tensor, _ tile: Tile, _ rank: Int) -> KeyBlock {
+    let positions = tile.positions[rank]
     return KeyBlock(
-      packed: message, offset: offsets(index, head: held.headCount)[rank] + held.headCount,
-      first: positions.lowerBound, tokens: positions.count, width: held.columns)
+      packed: message, offset: tile.offsets[rank] + held.headCount, first: positions.lowerBound,
+      tokens: positions.count, width: held.columns)
   }
 
   /// Starts to gather a tile, if there is one; this rank's part is written where it will stand.
   private func begin(
     _ index: Int, _ heads: AttentionHeads, _ direction: ExchangeDirection
-  ) throws -> Incoming? {
+  ) throws -> (tile: Tile, incoming: Incoming)? {
     guard index < tiles else { return nil }
-    let offsets = offsets(index, head: held.headCount)
-    let message = Tensor([offsets.last!], pool: workspace.pool)
-    let mine = message.pointer + offsets[layout.rank]
+    let (tile, rank) = (tile(index), layout.rank)
+    let message = Tensor([tile.offsets.last!], pool: workspace.pool)
+    let mine = message.pointer + tile.offsets[rank]
     workspace.compute(.attention) {
-      held.write(
-        positions(index, layout.rank), of: heads, header(index, layout.rank, direction), into: mine)
+      held.write(tile.positions[rank], of: heads, header(tile, rank, direction), into: mine)
     }
-    let counts = counts(offsets).map { 4 * $0 }
-    workspace.counters.haloBytesSent += (ranks - 1) * counts[layout.rank]
-    return try pass.mark(.send(to: nil, tag: 0), mine, bytes: counts[layout.rank]) {
+    let counts = tile.counts.map { 4 * (held.headCount + $0) }
+    workspace.counters.haloBytesSent += (ranks - 1) * counts[rank]
+    return try pass.mark(.send(to: nil, tag: 0), mine, bytes: counts[rank]) {
       let request = try group.allGather(
-        UnsafeRawBufferPointer(start: mine, count: counts[layout.rank]),
+        UnsafeRawBufferPointer(start: mine, count: counts[rank]),
         into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count),
         counts: counts)
-      return Incoming(message: message, request: request)
+      return (tile, Incoming(message: message, request: request))
     }
   }
 
   /// Waits for a tile, and checks that every rank sent what it should.
   private func finish(
-    _ coming: Incoming, _ index: Int, _ direction: ExchangeDirection
-  ) throws -> Tensor {
+    _ coming: (tile: Tile, incoming: Incoming), _ direction: ExchangeDirection
+  ) throws -> (tile: Tile, message: Tensor) {
+    let (tile, incoming) = coming
     try workspace.counters.measure(.stateWait) {
-      try coming.wait(
-        for: "keys and values of layer \(held.slot.layer), tile \(index)",
+      try incoming.wait(
+        for: "keys and values of layer \(held.slot.layer), tile \(tile.index)",
         polling: workspace.poll)
     }
-    let offsets = offsets(index, head: held.headCount)
-    try pass.mark(
-      .receive(from: nil, tag: 0), coming.message.pointer, bytes: 4 * coming.message.count
-    ) {
+    let message = incoming.message
+    try pass.mark(.receive(from: nil, tag: 0), message.pointer, bytes: 4 * message.count) {
       try workspace.compute(.attention) {
         for rank in 0..<ranks {
-          try header(index, rank, direction).check(
-            coming.message.pointer + offsets[rank], rank: layout.rank, source: rank)
+          try header(tile, rank, direction).check(
+            message.pointer + tile.offsets[rank], rank: layout.rank, source: rank)
         }
       }
     }
-    return coming.message
+    return (tile, message)
   }
 
   /// Gradients of a tile on their way to the ranks that hold its keys.
@@ -178,17 +179,17 @@ struct GatherAttention: AttentionCrossing {
     let positions: Range<Int>
   }
 
-  private func reduce(_ sums: Tensor, _ index: Int) throws -> Reduction {
-    let counts = counts(offsets(index, head: 0))
-    let mine = Tensor([counts[layout.rank]], pool: workspace.pool)
+  private func reduce(_ sums: Tensor, _ tile: Tile) throws -> Reduction {
+    let mine = Tensor([tile.counts[layout.rank]], pool: workspace.pool)
     workspace.counters.haloBytesSent += 4 * (sums.count - mine.count)
     let incoming = try mark("send", bytes: 4 * (sums.count - mine.count)) {
       let request = try group.reduceScatter(
         UnsafeMutableBufferPointer(start: sums.pointer, count: sums.count),
-        into: UnsafeMutableBufferPointer(start: mine.pointer, count: mine.count), counts: counts)
+        into: UnsafeMutableBufferPointer(start: mine.pointer, count: mine.count),
+        counts: tile.counts)
       return Incoming(message: mine, request: request)
     }
-    return Reduction(sums: sums, incoming: incoming, positions: positions(index, layout.rank))
+    return Reduction(sums: sums, incoming: incoming, positions: tile.positions[layout.rank])
   }
 
   /// Runs `body` as a span of the trace that sends or takes gradients of keys, which have no header.

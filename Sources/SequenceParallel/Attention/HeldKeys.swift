@@ -37,7 +37,7 @@ struct HeldKeys {
     header.write(to: message)
     let lengths = leftLengths
     for (row, length) in lengths.enumerated() {
-      message[MessageHeader.floats + row] = Float(length)
+      message[MessageHeader.floats + row] = Float(countBits: length)
     }
     let (own, body) = (heads.own, message + headCount)
     let before = positions.clamped(to: positions.lowerBound..<max(positions.lowerBound, 0))
@@ -66,7 +66,7 @@ struct HeldKeys {
     guard !workspace.isRehearsal else {
       return [Int](repeating: layout.start, count: layout.rows)
     }
-    return (0..<layout.rows).map { Int(message[MessageHeader.floats + $0]) }
+    return (0..<layout.rows).map { message[MessageHeader.floats + $0].countInBits }
   }
 
   /// What came before the sequence, on the first rank.

@@ -59,7 +59,7 @@ final class HaloExchange {
       try send(piece, .forward) { message in
         let lengths = self.leftLengths
         for row in 0..<self.layout.rows {
-          message[row] = Float(lengths[row])
+          message[row] = Float(countBits: lengths[row])
           self.copy(
             piece.tokens, row: row, of: tensors, lengths, into: self.place(message, piece, row))
         }
@@ -84,7 +84,7 @@ final class HaloExchange {
       for (piece, incoming) in inbox {
         try take(incoming, piece, .forward) { message in
           for row in 0..<rows {
-            if piece.tokens.lowerBound < 0 { lengths[row] = Int(message[row]) }
+            if piece.tokens.lowerBound < 0 { lengths[row] = message[row].countInBits }
             let target = row * own.count + piece.tokens.lowerBound - own.lowerBound
             (values.pointer + target * total).update(
               from: place(message, piece, row), count: piece.tokens.count * total)

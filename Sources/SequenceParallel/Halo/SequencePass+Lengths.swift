@@ -20,7 +20,7 @@ extension SequencePass {
     guard slot.kind == .window, let counts = self.left.values[lengths],
       !context.workspace.isRehearsal
     else { return [Int](repeating: tokens, count: layout.rows) }
-    return (0..<layout.rows).map { Int(counts.pointer[$0]) }
+    return (0..<layout.rows).map { counts.pointer[$0].countInBits }
   }
 
   /// Tells how many tokens of the layer's window in `right` each row sees.
@@ -28,7 +28,9 @@ extension SequencePass {
     let workspace = context.workspace
     let counts = Tensor([layout.rows], pool: workspace.pool)
     workspace.compute(.other) {
-      for (row, length) in lengths.enumerated() { counts.pointer[row] = Float(length) }
+      for (row, length) in lengths.enumerated() {
+        counts.pointer[row] = Float(countBits: length)
+      }
     }
     right.values[CarrySlot(layer: layer, .windowLengths)] = counts
   }
