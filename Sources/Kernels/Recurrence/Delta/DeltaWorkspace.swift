@@ -1,11 +1,3 @@
-/// The tokens of a chunk, and its rows: the tokens in whole blocks of 16.
-struct DeltaChunk {
-  /// Positions in the shard.
-  let tokens: Range<Int>
-  /// What every matrix of the chunk has; rows beyond the tokens are zero.
-  let rows: Int
-}
-
 /// Scratch of a delta-rule kernel: what a chunk needs while it is worked on.
 struct DeltaWorkspace {
   /// Rows `keyStride` apart: `scale · Q`, `K`, `e^b ⊙ scale · Q`, `−e^b ⊙ K`, `β e^{b_C−b} ⊙ K`.

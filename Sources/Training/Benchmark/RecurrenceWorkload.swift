@@ -1,25 +1,25 @@
 import Foundation
+import Kernels
 
 /// A recurrence of a given size on made-up data, for measuring: one sequence, all heads of one layer, one thread.
 ///
 /// Heads lie beside each other in a token's row, as a model's projections leave them.
-public final class RecurrenceWorkload {
+final class RecurrenceWorkload {
   /// Tokens and heads.
-  public let tokens, heads: Int
+  let tokens, heads: Int
   /// What is measured.
-  public let kernel: any RecurrenceKernel
+  let kernel: any RecurrenceKernel
   private let plan: ChunkPlan
   private let inputs, decays, betas, o, dO, dq, dk, dv, dDecays,
     dBetas: UnsafeMutableBufferPointer<Float>
-  private let kept, keptBackward, scratch, state,
-    map: UnsafeMutableBufferPointer<Float>
+  private let kept, keptBackward, scratch, state: UnsafeMutableBufferPointer<Float>
   private let decayWidth: Int
 
   /// Makes the data: `q`, `k`, `v` in rows of `H · (2K + V)` floats, log decays in [−0.1, 0].
   ///
   /// - Parameters:
   ///   - decayWidth: Floats of `g` a token and head: 0, 1 or `K`.
-  public init(_ kernel: any RecurrenceKernel, decayWidth: Int, tokens: Int, heads: Int) {
+  init(_ kernel: any RecurrenceKernel, decayWidth: Int, tokens: Int, heads: Int) {
     (self.kernel, self.tokens, self.heads, self.decayWidth) = (kernel, tokens, heads, decayWidth)
     let (K, V) = (kernel.keyDimension, kernel.valueDimension)
     plan = ChunkPlan(tokens: tokens, chunkLength: kernel.chunkLength)
@@ -49,26 +49,22 @@ public final class RecurrenceWorkload {
     keptBackward = RecurrenceWorkload.allocate(heads * kernel.keptBackwardCount(plan))
     scratch = RecurrenceWorkload.allocate(kernel.scratchCount)
     state = RecurrenceWorkload.allocate(K * V)
-    map = RecurrenceWorkload.allocate(kernel.mapKind.count(K))
   }
 
   deinit {
     for buffer in [
       inputs, decays, betas, o, dO, dq, dk, dv, dDecays, dBetas, kept, keptBackward, scratch, state,
-      map,
     ] { free(buffer.baseAddress) }
   }
 
-  /// Runs all heads forward and backward once, and gives the seconds of processor time of each.
+  /// Runs all heads forward and backward once, for a state that is known from the start.
   ///
-  /// - Parameters:
-  ///   - arriving: Whether the state comes from another rank, so that the work is in the parts that go on
-  ///     before it is there and after; otherwise it is known from the start.
-  public func run(arriving: Bool = false) -> (forward: Double, backward: Double) {
+  /// - Returns: The seconds of processor time of each.
+  func run() -> (forward: Double, backward: Double) {
     let start = processorTime()
-    arriving ? forwardArriving() : forward()
+    forward()
     let middle = processorTime()
-    arriving ? backwardArriving() : backward()
+    backward()
     return (middle - start, processorTime() - middle)
   }
 
@@ -85,50 +81,6 @@ public final class RecurrenceWorkload {
       kernel.backward(
         head(h), gradient(h), plan, kept: kept(h), keptBackward: keptBackward(h), final: nil,
         initial: state.baseAddress!, scratch: scratch.baseAddress!)
-    }
-  }
-
-  private func forwardArriving() {
-    let scratch = scratch.baseAddress!
-    for h in 0..<heads {
-      kernel.summarize(
-        head(h), plan, kept: kept(h), map: map.baseAddress!, state: state.baseAddress!,
-        scratch: scratch)
-    }
-    for h in 0..<heads {
-      for c in plan.chunks.indices {
-        kernel.outputIntra(head(h), plan, chunk: c, kept: kept(h), o: output(h), scratch: scratch)
-      }
-    }
-    for h in 0..<heads {
-      kernel.begin(nil, plan, kept: kept(h))
-      for c in plan.chunks.indices {
-        kernel.outputInter(head(h), plan, chunk: c, kept: kept(h), o: output(h), scratch: scratch)
-      }
-    }
-  }
-
-  private func backwardArriving() {
-    let scratch = scratch.baseAddress!
-    for h in 0..<heads {
-      kernel.summarizeBackward(
-        head(h), gradient(h), plan, kept: kept(h), keptBackward: keptBackward(h),
-        state: state.baseAddress!, scratch: scratch)
-    }
-    for h in 0..<heads {
-      for c in plan.chunks.indices {
-        kernel.backwardIntra(
-          head(h), gradient(h), plan, chunk: c, kept: kept(h), keptBackward: keptBackward(h),
-          scratch: scratch)
-      }
-    }
-    for h in 0..<heads {
-      kernel.beginBackward(nil, plan, keptBackward: keptBackward(h))
-      for c in plan.chunks.indices.reversed() {
-        kernel.backwardInter(
-          head(h), gradient(h), plan, chunk: c, kept: kept(h), keptBackward: keptBackward(h),
-          scratch: scratch)
-      }
     }
   }
 

@@ -1,0 +1,17 @@
+/// What one (row, head) of a recurrence's backward pass reads and writes beside its `RecurrenceHead`.
+public struct RecurrenceGradient: Sendable {
+  /// Gradient of the output, `V` floats a token.
+  public var dO: TokenRows
+  /// Gradients of queries, keys and values, written.
+  public var dq, dk, dv: MutableTokenRows
+  /// Gradients of `g` and `beta`, written, where the kind reads them.
+  public var dg, dbeta: MutableTokenRows?
+
+  /// The views of one (row, head); leave out what the kind does not read.
+  public init(
+    dO: TokenRows, dq: MutableTokenRows, dk: MutableTokenRows, dv: MutableTokenRows,
+    dg: MutableTokenRows? = nil, dbeta: MutableTokenRows? = nil
+  ) {
+    (self.dO, self.dq, self.dk, self.dv, self.dg, self.dbeta) = (dO, dq, dk, dv, dg, dbeta)
+  }
+}

@@ -1,0 +1,32 @@
+import Configuration
+
+/// The one place that maps names to architectures.
+public enum Architectures {
+  /// All architectures.
+  public static let all: [any Architecture.Type] = [
+    TransNormerLLM.self, FlashModel<RetNet>.self, FlashModel<GatedLinearAttention>.self,
+    FlashModel<DeltaNet>.self, FlashModel<GatedDeltaNet>.self, FlashModel<Transformer>.self,
+  ]
+
+  /// The architecture that provides a mixer.
+  static func type(of mixer: String) -> any Architecture.Type {
+    guard let type = all.first(where: { $0.mixers.contains(mixer) }) else {
+      preconditionFailure("no architecture provides the mixer \(mixer)")
+    }
+    return type
+  }
+
+  /// The architecture of a run file.
+  public static func make(_ section: ModelSection, vocabulary: Int) -> any Architecture {
+    type(of: section.mainMixer).init(section, vocabulary: vocabulary)
+  }
+
+  /// The architecture of a `config.json`.
+  public static func make(configuration: JSONValue) throws(ModelError) -> any Architecture {
+    guard let name = configuration["model_type"]?.string else { throw .missingKey("model_type") }
+    guard let type = all.first(where: { $0.modelType == name }) else {
+      throw .unknownModel(name, known: all.map { $0.modelType })
+    }
+    return try type.init(configuration: configuration)
+  }
+}

@@ -1,0 +1,27 @@
+import Autodiff
+import SequenceParallel
+
+/// The token-mixing layer of a block: computes q, k, v and gates, runs a recurrence, projects out.
+public protocol TokenMixer: Sendable {
+  /// Maps the normalised input `[N, D]` and adds the residual `[N, D]`.
+  func callAsFunction(
+    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+  ) throws -> Variable
+  /// What its recurrences are, for counting their operations.
+  var recurrences: [RecurrenceSize] { get }
+  /// What its softmax attention is, for counting its operations.
+  var attention: AttentionSize? { get }
+  /// Whether what it keeps of the tokens before grows with their number.
+  var seesAllTokens: Bool { get }
+}
+
+extension TokenMixer {
+  /// None.
+  public var recurrences: [RecurrenceSize] { [] }
+
+  /// None.
+  public var attention: AttentionSize? { nil }
+
+  /// No: a state of fixed size.
+  public var seesAllTokens: Bool { false }
+}
