@@ -25,10 +25,10 @@ public struct TrainingState: Sendable, Equatable {
   public enum Kind: String, CaseIterable, Sendable {
     /// The weights.
     case weight
-    /// The means of gradients.
-    case mean
-    /// The means of squared gradients.
-    case square
+    /// The first moments.
+    case firstMoment = "mean"
+    /// The second moments.
+    case secondMoment = "square"
 
     func name(_ entry: ParameterTable.Entry) -> String { rawValue + "." + entry.name }
   }

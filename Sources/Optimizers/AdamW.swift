@@ -13,11 +13,11 @@ import Tensors
 /// - Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (arXiv 1711.05101),
 ///   Algorithm 2.
 public struct AdamW: Sendable, Equatable {
-  /// β₁, how much of the mean of gradients stays in a step.
+  /// β₁, how much of the first moment stays in a step.
   public let beta1: Double
-  /// β₂, how much of the mean of squared gradients stays in a step.
+  /// β₂, how much of the second moment stays in a step.
   public let beta2: Double
-  /// ε, added to the root of the mean square.
+  /// ε, added to the root of the second moment.
   public let epsilon: Double
 
   /// Makes the update rule.
@@ -39,21 +39,21 @@ public struct AdamW: Sendable, Equatable {
     public let weights: UnsafeMutablePointer<Float>
     /// Their gradients.
     public let gradients: UnsafePointer<Float>
-    /// The mean of gradients, m.
-    public let mean: UnsafeMutablePointer<Float>
-    /// The mean of squared gradients, v.
-    public let square: UnsafeMutablePointer<Float>
+    /// The first moment, m: the running mean of gradients.
+    public let firstMoment: UnsafeMutablePointer<Float>
+    /// The second moment, v: the running mean of their squares.
+    public let secondMoment: UnsafeMutablePointer<Float>
 
     /// Names the memory of a range.
     public init(
       range: Range<Int>, weights: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
-      mean: UnsafeMutablePointer<Float>, square: UnsafeMutablePointer<Float>
+      firstMoment: UnsafeMutablePointer<Float>, secondMoment: UnsafeMutablePointer<Float>
     ) {
       self.range = range
       self.weights = weights
       self.gradients = gradients
-      self.mean = mean
-      self.square = square
+      self.firstMoment = firstMoment
+      self.secondMoment = secondMoment
     }
   }
 
@@ -89,7 +89,7 @@ public struct AdamW: Sendable, Equatable {
     gradientScale scale: Float
   ) {
     let (w, g) = (slice.weights + offset, slice.gradients + offset)
-    let (m, v) = (slice.mean + offset, slice.square + offset)
+    let (m, v) = (slice.firstMoment + offset, slice.secondMoment + offset)
     let (b1, b2) = (Float(beta1), Float(beta2))
     let (a1, a2) = (Float(1 - beta1), Float(1 - beta2))
     let keep = finite(1 - learningRate * decay)
@@ -99,13 +99,13 @@ public struct AdamW: Sendable, Equatable {
     let leastRoot = Float.leastNormalMagnitude.squareRoot()
     for i in 0..<count {
       let gradient = g[i] * scale
-      let mean = (a1 * gradient).addingProduct(b1, m[i])
-      let square = (a2 * gradient * gradient).addingProduct(b2, v[i])
-      m[i] = mean
-      v[i] = square
-      let root = square.squareRoot()
+      let first = (a1 * gradient).addingProduct(b1, m[i])
+      let second = (a2 * gradient * gradient).addingProduct(b2, v[i])
+      m[i] = first
+      v[i] = second
+      let root = second.squareRoot()
       let divisor = epsilon.addingProduct(root < leastRoot ? leastRoot : root, correction)
-      w[i] = (rate * mean / divisor).addingProduct(keep, w[i])
+      w[i] = (rate * first / divisor).addingProduct(keep, w[i])
     }
   }
 

@@ -50,7 +50,7 @@ public struct LearningRateSchedule: Sendable, Equatable {
   ///   - steps: Steps of the run.
   public init(_ section: ScheduleSection, peak: Double, steps: Int) {
     let course: Course =
-      switch section.kind {
+      switch section.course {
       case .cosine: .cosine
       case .wsd: .wsd(decay: section.decaySteps(of: steps))
       case .constant: .constant

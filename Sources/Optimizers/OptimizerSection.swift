@@ -6,11 +6,11 @@ public struct OptimizerSection: ConfigurationSection, Equatable {
   public var name: String
   /// Peak of the learning rate, reached after the warmup.
   public var learningRate: Double
-  /// Decay of the mean of gradients, β₁.
+  /// Decay of the first moment, the mean of gradients: β₁.
   public var beta1: Double
-  /// Decay of the mean of squared gradients, β₂.
+  /// Decay of the second moment, the mean of their squares: β₂.
   public var beta2: Double
-  /// What is added to the root of the mean square, ε.
+  /// What is added to the root of the second moment, ε.
   public var epsilon: Double
   /// Decoupled weight decay: a step multiplies weights by `1 − learning rate · weight decay`.
   public var weightDecay: Double
@@ -27,9 +27,10 @@ public struct OptimizerSection: ConfigurationSection, Equatable {
     [
       .choice("name", "adamw", of: ["adamw"], "Update rule."),
       .number("learning_rate", 2e-3, above: 0, "Learning rate after the warmup, its peak."),
-      .number("beta1", 0.9, from: 0, below: 1, "Decay of the mean of gradients."),
-      .number("beta2", 0.95, from: 0, below: 1, "Decay of the mean of squared gradients."),
-      .number("epsilon", 1e-8, above: 0, "Added to the root of the mean square."),
+      .number("beta1", 0.9, from: 0, below: 1, "Decay of the first moment, the mean of gradients."),
+      .number(
+        "beta2", 0.95, from: 0, below: 1, "Decay of the second moment, the mean of their squares."),
+      .number("epsilon", 1e-8, above: 0, "Added to the root of the second moment."),
       .number("weight_decay", 0.01, from: 0, "Decoupled weight decay, times the learning rate."),
       .boolean("decay_norms", false, "Whether norms and biases decay too."),
       .boolean("decay_embeddings", false, "Whether embeddings decay too."),

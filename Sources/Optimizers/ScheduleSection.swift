@@ -3,7 +3,7 @@ import Configuration
 /// The run file's `schedule` section: the learning rate over the steps.
 public struct ScheduleSection: ConfigurationSection, Equatable {
   /// A course of the learning rate after the warmup.
-  public enum Kind: String, Sendable, CaseIterable {
+  public enum Course: String, Sendable, CaseIterable {
     /// Half a cosine from the peak down to the minimum at the last step.
     case cosine
     /// Warmup, stable, decay: the peak, then a straight line to the minimum over the last steps.
@@ -13,7 +13,7 @@ public struct ScheduleSection: ConfigurationSection, Equatable {
   }
 
   /// The course after the warmup.
-  public var kind: Kind
+  public var course: Course
   /// Steps of the linear warmup from 0.
   public var warmup: Int
   /// The learning rate at the end, as a share of its peak.
@@ -26,7 +26,7 @@ public struct ScheduleSection: ConfigurationSection, Equatable {
     "schedule", "The learning rate over the steps.",
     [
       .choice(
-        "kind", Kind.cosine.rawValue, of: Kind.allCases.map(\.rawValue),
+        "kind", Course.cosine.rawValue, of: Course.allCases.map(\.rawValue),
         "Course of the learning rate after the warmup."),
       .integer("warmup", 20, unit: "steps", "Steps of the linear warmup."),
       .number(
@@ -36,10 +36,10 @@ public struct ScheduleSection: ConfigurationSection, Equatable {
 
   /// Reads the section.
   public init(_ values: SectionValues) {
-    guard let kind = Kind(rawValue: values.string("kind")) else {
+    guard let course = Course(rawValue: values.string("kind")) else {
       preconditionFailure("schedule.kind \(values.string("kind")) passed its schema")
     }
-    self.kind = kind
+    self.course = course
     warmup = values.integer("warmup")
     minimum = values.number("minimum")
     decay = values.integer("decay")

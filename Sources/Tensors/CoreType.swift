@@ -27,15 +27,6 @@ public enum CoreType {
     unsetenv("OPENBLAS_CORETYPE")
   }
 
-  /// A sentence for the log where the user has chosen slower kernels than this program would have.
-  public static var advice: String? {
-    guard let better = better(than: BLAS.coreName, vectors: buildVectors) else {
-      return nil
-    }
-    return "OpenBLAS runs with its \(BLAS.coreName) kernels; without OPENBLAS_CORETYPE in the "
-      + "environment, \(better), which is faster here, would be chosen"
-  }
-
   /// Kernels that suit the vectors of this build better than those of `core`, if there are such.
   static func better(than core: String, vectors: Int32) -> String? {
     let wide: Set = ["SkylakeX", "Cooperlake", "SapphireRapids"]

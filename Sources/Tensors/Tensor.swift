@@ -24,13 +24,6 @@ public struct Tensor: @unchecked Sendable {
     self.init(shape, buffer: Buffer(count: shape.count, pool: pool, kind: kind))
   }
 
-  /// A tensor of zeros.
-  public static func zeros(_ shape: Shape, pool: BufferPool) -> Tensor {
-    let tensor = Tensor(shape, pool: pool)
-    tensor.pointer.update(repeating: 0, count: shape.count)
-    return tensor
-  }
-
   /// A tensor with the given numbers, row-major.
   public init(_ shape: Shape, _ numbers: [Float], pool: BufferPool) {
     precondition(

@@ -116,7 +116,7 @@ public struct RunConfiguration: Sendable {
   private static func problems(
     _ schedule: ScheduleSection, in training: TrainingSection
   ) -> [KeyProblem] {
-    let decay = schedule.kind == .wsd ? schedule.decaySteps(of: training.steps) : 0
+    let decay = schedule.course == .wsd ? schedule.decaySteps(of: training.steps) : 0
     guard schedule.decay > 0, schedule.warmup + decay > training.steps else { return [] }
     return [
       KeyProblem(

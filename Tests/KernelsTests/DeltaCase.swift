@@ -4,7 +4,7 @@ import Tensors
 
 /// A random sequence of the delta-rule family, cut into pieces as ranks cut it.
 struct DeltaCase: CustomStringConvertible {
-  let gate: DeltaRecurrence.Gate
+  let decay: DeltaRecurrence.Decay
   let seed: UInt64
   let keys: Int, values: Int, tokens: Int
   /// Floats from one token to the next beyond the row itself.
@@ -22,12 +22,12 @@ struct DeltaCase: CustomStringConvertible {
   private let regime: String
 
   var description: String {
-    "seed \(seed), gate \(gate), K \(keys), V \(values), T \(tokens), pieces \(pieces), "
+    "seed \(seed), decay \(decay), K \(keys), V \(values), T \(tokens), pieces \(pieces), "
       + "documents at \(starts), gates \(regime)"
   }
 
-  init(gate: DeltaRecurrence.Gate, seed: UInt64) {
-    (self.gate, self.seed) = (gate, seed)
+  init(decay: DeltaRecurrence.Decay, seed: UInt64) {
+    (self.decay, self.seed) = (decay, seed)
     let random = Random(seed: seed, purpose: 77)
     var next: UInt64 = 0
     func integer(_ range: Range<Int>) -> Int {
@@ -79,7 +79,7 @@ struct DeltaCase: CustomStringConvertible {
     let regimes = ["0", "slow", "fast", "−30", "−∞", "−8", "−20", "mixed"]
     regime = regimes[integer(0..<regimes.count)]
     let regime = regime
-    let gates = gate == .channel ? keys : 1
+    let gates = decay == .vector ? keys : 1
     g = (0..<tokens * gates).map { _ in
       switch regime {
       case "0": 0
@@ -97,10 +97,10 @@ struct DeltaCase: CustomStringConvertible {
   /// The same sequence for the per-token recurrence.
   var reference: DeltaReference {
     let gates: [Double] =
-      switch gate {
+      switch decay {
       case .none: [Double](repeating: 0, count: tokens * keys)
       case .scalar: g.flatMap { [Double](repeating: Double($0), count: keys) }
-      case .channel: g.map(Double.init)
+      case .vector: g.map(Double.init)
       }
     var reference = DeltaReference(
       tokens: tokens, keys: keys, values: values, q: q.map(Double.init), k: k.map(Double.init),
@@ -118,9 +118,9 @@ struct DeltaCase: CustomStringConvertible {
 
   /// Runs all pieces, the first and last through the calls for a known state, the others through summaries.
   func run() -> Result {
-    let kernel = DeltaRecurrence(gate, keyDimension: keys, valueDimension: values, scale: scale)
+    let kernel = DeltaRecurrence(decay, keyDimension: keys, valueDimension: values, scale: scale)
     let algebra = StateMap(.matrix, keyDimension: keys, valueDimension: values)
-    let gates = gate == .channel ? keys : 1
+    let gates = decay == .vector ? keys : 1
     let inputs = [
       FloatRows(q, keys, gap), FloatRows(k, keys, gap), FloatRows(v, values, gap),
       FloatRows(g, gates, gap),
@@ -151,14 +151,14 @@ struct DeltaCase: CustomStringConvertible {
       }
       let head = RecurrenceHead(
         q: rows(inputs[0]), k: rows(inputs[1]), v: rows(inputs[2]),
-        g: gate == .none ? nil : rows(inputs[3]), beta: rows(inputs[4]))
+        g: decay == .none ? nil : rows(inputs[3]), beta: rows(inputs[4]))
       let adds = accumulated != nil
       let shard = Shard(
         plan: plan, head: head,
         gradient: RecurrenceGradient(
           dO: rows(inputs[5]), dq: written(outputs[1], accumulates: adds),
           dk: written(outputs[2], accumulates: adds), dv: written(outputs[3], accumulates: adds),
-          dg: gate == .none ? nil : written(outputs[4], accumulates: adds),
+          dg: decay == .none ? nil : written(outputs[4], accumulates: adds),
           dbeta: written(outputs[5], accumulates: adds)),
         kept: FloatRows(count: kernel.keptCount(plan)),
         keptBackward: FloatRows(count: kernel.keptBackwardCount(plan)),
@@ -223,7 +223,7 @@ struct DeltaCase: CustomStringConvertible {
     let (o, dq, dk, dv) = (outputs[0], outputs[1], outputs[2], outputs[3])
     return Result(
       o: o.numbers, final: states.last?.numbers ?? [], dq: dq.numbers, dk: dk.numbers,
-      dv: dv.numbers, dbeta: outputs[5].numbers, dg: gate == .none ? [] : outputs[4].numbers,
+      dv: dv.numbers, dbeta: outputs[5].numbers, dg: decay == .none ? [] : outputs[4].numbers,
       dInitial: dState.numbers)
   }
 

@@ -8,9 +8,9 @@ import Testing
 struct DeltaRecurrenceTests {
   @Test(
     "outputs, states and gradients are the per-token recurrence's, on any pieces of any sequence",
-    arguments: [DeltaRecurrence.Gate.none, .scalar, .channel], 0..<100)
-  func property(gate: DeltaRecurrence.Gate, seed: Int) {
-    let example = DeltaCase(gate: gate, seed: UInt64(seed))
+    arguments: [DeltaRecurrence.Decay.none, .scalar, .vector], 0..<100)
+  func property(decay: DeltaRecurrence.Decay, seed: Int) {
+    let example = DeltaCase(decay: decay, seed: UInt64(seed))
     let reference = example.reference
     let output = reference.forward()
     let gradients = reference.backward(
@@ -27,8 +27,8 @@ struct DeltaRecurrenceTests {
     check("dv", result.dv, gradients.v)
     check("dbeta", result.dbeta, gradients.beta)
     check("dinitial", result.dInitial, gradients.initial)
-    if gate == .channel { check("dg", result.dg, gradients.g) }
-    if gate == .scalar {
+    if decay == .vector { check("dg", result.dg, gradients.g) }
+    if decay == .scalar {
       let sums = (0..<example.tokens).map { t in
         gradients.g[t * example.keys..<(t + 1) * example.keys].reduce(0, +)
       }
@@ -38,9 +38,9 @@ struct DeltaRecurrenceTests {
 
   @Test(
     "calls for a known state give the bits that the separate calls give",
-    arguments: [DeltaRecurrence.Gate.none, .scalar, .channel], [3, 8, 21])
-  func sameBits(gate: DeltaRecurrence.Gate, seed: Int) {
-    var example = DeltaCase(gate: gate, seed: UInt64(seed))
+    arguments: [DeltaRecurrence.Decay.none, .scalar, .vector], [3, 8, 21])
+  func sameBits(decay: DeltaRecurrence.Decay, seed: Int) {
+    var example = DeltaCase(decay: decay, seed: UInt64(seed))
     example.pieces = [example.tokens]
     let whole = example.run()
     example.isSplit = true
@@ -55,9 +55,9 @@ struct DeltaRecurrenceTests {
 
   @Test(
     "gradients that accumulate are added to what is there",
-    arguments: [DeltaRecurrence.Gate.none, .scalar, .channel])
-  func accumulation(gate: DeltaRecurrence.Gate) {
-    var example = DeltaCase(gate: gate, seed: 5)
+    arguments: [DeltaRecurrence.Decay.none, .scalar, .vector])
+  func accumulation(decay: DeltaRecurrence.Decay) {
+    var example = DeltaCase(decay: decay, seed: 5)
     let plain = example.run()
     example.accumulated = 0.5
     let added = example.run()

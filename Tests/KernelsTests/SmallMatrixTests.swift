@@ -43,7 +43,7 @@ private let sizes: [(Int, Int, Int)] = [
   @Test("products of every size, stored in every way, are exact and stay inside", arguments: sizes)
   func products(m: Int, n: Int, p: Int) {
     for transposed in [false, true] {
-      for mode in 0..<4 {
+      for mode in 0..<3 {
         let a =
           transposed
           ? Padded(p, m, extra: 3) { integer($1, $0, 1) }
@@ -53,7 +53,7 @@ private let sizes: [(Int, Int, Int)] = [
         let y = Padded(m, n, extra: 5) { integer($0, $1, 4) }
         let f = Padded(1, m, extra: 0) { integer($0, $1, 5) }
         let store: SmallMatrix.Store =
-          [.replace, .add, .subtract, .addScaled(y.base, ld: y.ld, by: f.base)][mode]
+          [.replace, .add, .addScaled(y.base, ld: y.ld, by: f.base)][mode]
         SmallMatrix.multiply(
           a.base, lda: a.ld, transposed: transposed, b.base, ldb: b.ld, into: c.base, ldc: c.ld,
           rows: m, columns: n, inner: p, store: store)
@@ -63,7 +63,7 @@ private let sizes: [(Int, Int, Int)] = [
             var sum: Float = 0
             for x in 0..<p { sum += integer(i, x, 1) * integer(x, j, 2) }
             let old = integer(i, j, 3)
-            let expected = [sum, old + sum, old - sum, f[0, i] * y[i, j] + sum][mode]
+            let expected = [sum, old + sum, f[0, i] * y[i, j] + sum][mode]
             if c[i, j] != expected { wrong += 1 }
           }
         }
@@ -96,7 +96,7 @@ private let sizes: [(Int, Int, Int)] = [
     let b = Padded(n, 9, extra: 0) { integer($0, $1, 2) }
     let c = Padded(n, n, extra: 0) { _, _ in 0 }
     let scratch = UnsafeMutablePointer<Float>.allocate(
-      capacity: SmallMatrix.transposeCount(n, 9))
+      capacity: Lanes.padded(n) * 9)
     SmallMatrix.multiplyTransposedRight(
       a.base, lda: a.ld, b.base, ldb: b.ld, into: c.base, ldc: c.ld, rows: n, columns: n,
       inner: 9, structure: .lowerResult, scratch: scratch)

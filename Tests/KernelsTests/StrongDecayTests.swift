@@ -92,7 +92,7 @@ private struct StrongDecay {
       case .scalar: DiagonalRecurrence(.scalar, keyDimension: K, valueDimension: V)
       case .vector: DiagonalRecurrence(.vector, keyDimension: K, valueDimension: V)
       case .delta: DeltaRecurrence(.scalar, keyDimension: K, valueDimension: V)
-      case .deltaVector: DeltaRecurrence(.channel, keyDimension: K, valueDimension: V)
+      case .deltaVector: DeltaRecurrence(.vector, keyDimension: K, valueDimension: V)
       }
     let plan = ChunkPlan(tokens: tokens, chunkLength: kernel.chunkLength)
     let inputs = [(q, K), (k, K), (v, V), (beta, 1), (dO, V)].map { FloatRows($0.0, $0.1, 0) }

@@ -6,18 +6,20 @@ import Testing
 /// The rule in Double, one number at a time, as the paper writes it.
 private struct Reference {
   var weight: Double
-  var mean = 0.0
-  var square = 0.0
+  var firstMoment = 0.0
+  var secondMoment = 0.0
   var productOfBeta1 = 1.0
   var productOfBeta2 = 1.0
 
   mutating func update(_ gradient: Double, _ rule: AdamW, rate: Double, decay: Double) {
-    mean = rule.beta1 * mean + (1 - rule.beta1) * gradient
-    square = rule.beta2 * square + (1 - rule.beta2) * gradient * gradient
+    firstMoment = rule.beta1 * firstMoment + (1 - rule.beta1) * gradient
+    secondMoment = rule.beta2 * secondMoment + (1 - rule.beta2) * gradient * gradient
     productOfBeta1 *= rule.beta1
     productOfBeta2 *= rule.beta2
-    let (meanHat, squareHat) = (mean / (1 - productOfBeta1), square / (1 - productOfBeta2))
-    weight -= rate * (meanHat / (squareHat.squareRoot() + rule.epsilon) + decay * weight)
+    let (firstHat, secondHat) = (
+      firstMoment / (1 - productOfBeta1), secondMoment / (1 - productOfBeta2)
+    )
+    weight -= rate * (firstHat / (secondHat.squareRoot() + rule.epsilon) + decay * weight)
   }
 }
 
@@ -25,15 +27,15 @@ private struct Reference {
 private struct Memory {
   var weights: [Float]
   var gradients: [Float]
-  var mean: [Float]
-  var square: [Float]
+  var firstMoment: [Float]
+  var secondMoment: [Float]
 
   init(count: Int) {
     let random = Random(seed: 1, purpose: 1)
     weights = (0..<count).map { Float(random.normal(at: UInt64($0))) }
     gradients = weights
-    mean = Array(repeating: 0, count: count)
-    square = mean
+    firstMoment = Array(repeating: 0, count: count)
+    secondMoment = firstMoment
   }
 
   /// New gradients whose sizes span eight powers of ten.
@@ -51,12 +53,12 @@ private struct Memory {
     let first = range.lowerBound
     weights.withUnsafeMutableBufferPointer { w in
       gradients.withUnsafeBufferPointer { g in
-        mean.withUnsafeMutableBufferPointer { m in
-          square.withUnsafeMutableBufferPointer { v in
+        firstMoment.withUnsafeMutableBufferPointer { m in
+          secondMoment.withUnsafeMutableBufferPointer { v in
             rule.update(
               AdamW.Slice(
                 range: range, weights: w.baseAddress! + first, gradients: g.baseAddress! + first,
-                mean: m.baseAddress! + first, square: v.baseAddress! + first),
+                firstMoment: m.baseAddress! + first, secondMoment: v.baseAddress! + first),
               step: step, learningRate: rate, decay: decay, gradientScale: scale, team: team)
           }
         }
@@ -89,7 +91,9 @@ private struct Memory {
       #expect(
         abs(Double(memory.weights[i]) - references[i].weight)
           <= 2e-6 * max(1, abs(references[i].weight)), "element \(i)")
-      #expect(abs(Double(memory.square[i]) - references[i].square) <= 1e-5 * references[i].square)
+      #expect(
+        abs(Double(memory.secondMoment[i]) - references[i].secondMoment) <= 1e-5
+          * references[i].secondMoment)
     }
   }
 
@@ -161,8 +165,8 @@ private struct Memory {
       }
     }
     #expect(cut.weights == whole.weights)
-    #expect(cut.mean == whole.mean)
-    #expect(cut.square == whole.square)
+    #expect(cut.firstMoment == whole.firstMoment)
+    #expect(cut.secondMoment == whole.secondMoment)
   }
 
   @Test func decayIsCutWhereItChanges() {

@@ -8,7 +8,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   /// Every recurrence that there is.
   enum Kind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case noDecay, fixedDecay, scalarDecay, vectorDecay
-    case deltaRule, gatedDeltaRule, deltaRuleWithChannelGates
+    case deltaRule, gatedDeltaRule, deltaRuleWithVectorDecay
 
     var testDescription: String { rawValue }
 
@@ -17,14 +17,14 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       switch self {
       case .noDecay, .fixedDecay, .deltaRule: 0
       case .scalarDecay, .gatedDeltaRule: 1
-      case .vectorDecay, .deltaRuleWithChannelGates: keyDimension
+      case .vectorDecay, .deltaRuleWithVectorDecay: keyDimension
       }
     }
 
     var isDelta: Bool {
       switch self {
       case .noDecay, .fixedDecay, .scalarDecay, .vectorDecay: false
-      case .deltaRule, .gatedDeltaRule, .deltaRuleWithChannelGates: true
+      case .deltaRule, .gatedDeltaRule, .deltaRuleWithVectorDecay: true
       }
     }
 
@@ -34,7 +34,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
         DiagonalRecurrence(
           decay, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale)
       }
-      func delta(_ gate: DeltaRecurrence.Gate) -> any RecurrenceKernel {
+      func delta(_ gate: DeltaRecurrence.Decay) -> any RecurrenceKernel {
         DeltaRecurrence(
           gate, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale)
       }
@@ -45,7 +45,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       case .vectorDecay: diagonal(.vector)
       case .deltaRule: delta(.none)
       case .gatedDeltaRule: delta(.scalar)
-      case .deltaRuleWithChannelGates: delta(.channel)
+      case .deltaRuleWithVectorDecay: delta(.vector)
       }
     }
   }
@@ -79,7 +79,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     case .noDecay, .fixedDecay: 0
     case .scalarDecay: rows * heads.state
     case .vectorDecay: rows * heads.state * keyDimension
-    case .deltaRule, .gatedDeltaRule, .deltaRuleWithChannelGates:
+    case .deltaRule, .gatedDeltaRule, .deltaRuleWithVectorDecay:
       rows * heads.state * keyDimension * keyDimension
     }
   }

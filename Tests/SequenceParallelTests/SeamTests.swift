@@ -41,7 +41,9 @@ struct SeamTests {
         let store = WholeParameters(
           table: ParameterTable(), gradients: false, pool: workspace.pool)
         let tape = Tape(workspace: workspace, parameters: store, recording: false)
-        let x = Variable(Tensor.zeros([2, 4], pool: workspace.pool), needsGradient: false)
+        let x = Variable(
+          Tensor([2, 4], [Float](repeating: 0, count: 8), pool: workspace.pool),
+          needsGradient: false)
         _ = try tape.recurrence(
           DiagonalRecurrence(.none, keyDimension: 4, valueDimension: 4),
           RecurrenceInputs(q: x, k: x, v: x),

@@ -80,7 +80,7 @@ private struct ConvolutionReference {
       x: x, columns: channels, dy: dy, outputs: channels, table: table, weights: weights
     ) { tape, x, pass in
       try tape.shortConvolution(
-        x, weight: weight, bias: bias, activation: isSilu ? .silu : .none,
+        x, weight: weight, bias: bias, activation: isSilu ? .silu : .identity,
         slot: CarrySlot(layer: 3, .halo(1)), pass: pass)
     }
     let taps = channels * width

@@ -6,6 +6,17 @@ extension Tape {
   /// The fewest elements worth a thread of their own.
   static let grain = 1 << 15
 
+  /// A function of each number.
+  public func activation(_ function: Activation, _ x: Variable) -> Variable {
+    switch function {
+    case .identity: x
+    case .relu: relu(x)
+    case .silu: silu(x)
+    case .sigmoid: sigmoid(x)
+    case .eluPlusOne: eluPlusOne(x)
+    }
+  }
+
   /// `y = x σ(x)`, elementwise.
   public func silu(_ x: Variable) -> Variable {
     pointwise(x, SiLU.forward, SiLU.backward)

@@ -62,7 +62,7 @@ extension Tape {
   ///   - weight: Shape `[V]`.
   public func gatedRMSNorm(
     _ x: Variable, gate: Variable, weight: Parameter, epsilon: Float,
-    activation: GatedRMSNorm.Activation
+    activation: Activation
   ) -> Variable {
     let width = parameters.table[weight].shape.count
     precondition(

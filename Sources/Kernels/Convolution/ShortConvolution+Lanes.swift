@@ -35,8 +35,8 @@ extension ShortConvolution {
     for _ in 0..<block.count {
       let z = sum(Lanes.load(source, count: n), &x, w, bias)
       switch activation {
-      case .none: z.store(target, count: n)
       case .silu: (z * sigmoid(z)).store(target, count: n)
+      default: z.store(target, count: n)
       }
       source += channels
       target += channels

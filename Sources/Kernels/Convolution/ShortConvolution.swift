@@ -7,13 +7,8 @@ import Tensors
 ///
 /// Glossary: `C` channels, `W` taps, `T` tokens of one row of the shard.
 public struct ShortConvolution: Sendable {
-  /// What is applied to a convolution's sum.
-  public enum Activation: Sendable {
-    /// Nothing.
-    case none
-    /// `z σ(z)`.
-    case silu
-  }
+  /// What can be applied to a convolution's sum.
+  public static let activations: Set<Activation> = [.identity, .silu]
 
   /// Number of channels.
   public let channels: Int
@@ -25,6 +20,7 @@ public struct ShortConvolution: Sendable {
   /// Describes a convolution.
   public init(channels: Int, width: Int, activation: Activation) {
     precondition((1...8).contains(width), "a short convolution of \(width) taps, not 1 to 8")
+    precondition(Self.activations.contains(activation), "a convolution's \(activation)")
     (self.channels, self.width, self.activation) = (channels, width, activation)
   }
 

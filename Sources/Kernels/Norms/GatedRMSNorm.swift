@@ -4,13 +4,8 @@ import Tensors
 ///
 /// - Source: RetNet (arXiv 2307.08621), equation 8; Gated Linear Attention (2312.06635), section 4.4.
 public struct GatedRMSNorm: Sendable {
-  /// What is applied to the gate.
-  public enum Activation: Sendable {
-    /// `z σ(z)`.
-    case silu
-    /// `σ(z)`.
-    case sigmoid
-  }
+  /// What can be applied to the gate.
+  public static let activations: Set<Activation> = [.silu, .sigmoid]
 
   /// Numbers normalised together.
   public let columns: Int
@@ -21,6 +16,7 @@ public struct GatedRMSNorm: Sendable {
 
   /// Describes a norm.
   public init(columns: Int, epsilon: Float, activation: Activation) {
+    precondition(Self.activations.contains(activation), "a gate's \(activation)")
     (self.columns, self.epsilon, self.activation) = (columns, epsilon, activation)
   }
 
@@ -42,7 +38,7 @@ public struct GatedRMSNorm: Sendable {
       inverse[row] = r
       switch activation {
       case .silu: for i in 0..<n { y[i] = x[i] * r * weight[i] * VectorMath.silu(z[i]) }
-      case .sigmoid: for i in 0..<n { y[i] = x[i] * r * weight[i] * VectorMath.sigmoid(z[i]) }
+      default: for i in 0..<n { y[i] = x[i] * r * weight[i] * VectorMath.sigmoid(z[i]) }
       }
     }
   }
@@ -75,7 +71,7 @@ public struct GatedRMSNorm: Sendable {
           dWeight[i] = dWeight[i].addingProduct(u, normed)
           scratch[i] = u * weight[i]
         }
-      case .sigmoid:
+      default:
         for i in 0..<n {
           let normed = x[i] * r
           let s = VectorMath.sigmoid(z[i])

@@ -25,8 +25,8 @@ public protocol RecurrenceKernel: Sendable {
   var keyDimension: Int { get }
   /// `V`, 1…256.
   var valueDimension: Int { get }
-  /// Floats of `g` a token: 1 for a scalar gate (or none), `K` for a gate per key channel.
-  var gateDimension: Int { get }
+  /// Floats of `g` a token: 1 for a scalar decay (or none), `K` for a vector decay.
+  var decayDimension: Int { get }
   /// Tokens in a full chunk: what `ChunkPlan` is to be made with.
   var chunkLength: Int { get }
   /// What `M` is.
@@ -115,6 +115,6 @@ public protocol RecurrenceKernel: Sendable {
 }
 
 extension RecurrenceKernel {
-  /// One gate a token, unless the kernel says otherwise.
-  public var gateDimension: Int { mapKind == .vector ? keyDimension : 1 }
+  /// As many as a map that is no matrix has, unless the kernel says otherwise.
+  public var decayDimension: Int { mapKind == .vector ? keyDimension : 1 }
 }

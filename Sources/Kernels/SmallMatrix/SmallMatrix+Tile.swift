@@ -99,7 +99,6 @@ extension SmallMatrix {
           let place = target + (r &* ldc &+ n &* Lanes.width)
           switch store {
           case .replace, .add: break
-          case .subtract: y = load(place, count, N) - y
           case .addScaled(let source, let ld, let factors):
             let old = load(source + ((i &+ r) &* ld &+ j &+ n &* Lanes.width), count, N)
             y = y.addingProduct(Lanes(repeating: factors[i &+ r]), old)

@@ -10,8 +10,6 @@ enum SmallMatrix {
     case replace
     /// `C ← C + AB`, the sum going on from `C`: the same bits as one longer product.
     case add
-    /// `C ← C − AB`.
-    case subtract
     /// `C_i ← f_i Y_i + (AB)_i` for each row `i`: `f` has a float a row, `Y` is `source`, which may be `C`.
     case addScaled(UnsafePointer<Float>, ld: Int, by: UnsafePointer<Float>)
   }
@@ -70,7 +68,7 @@ enum SmallMatrix {
   /// `C ← A Bᵀ`, or as `store` says, where `A` is `[rows, inner]` and `B` is `[columns, inner]`.
   ///
   /// - Parameters:
-  ///   - scratch: `transposeCount(columns, inner)` floats: where `Bᵀ` is put.
+  ///   - scratch: `inner` rows of whole registers of `columns` floats: where `Bᵀ` is put.
   static func multiplyTransposedRight(
     _ a: UnsafePointer<Float>, lda: Int, transposed: Bool = false,
     _ b: UnsafePointer<Float>, ldb: Int,
@@ -84,7 +82,4 @@ enum SmallMatrix {
       a, lda: lda, transposed: transposed, scratch, ldb: ld, into: c, ldc: ldc, rows: rows,
       columns: columns, inner: inner, store: store, structure: structure)
   }
-
-  /// Floats that the transpose of a `[rows, columns]` matrix takes, its rows padded to whole registers.
-  static func transposeCount(_ rows: Int, _ columns: Int) -> Int { Lanes.padded(rows) * columns }
 }

@@ -30,11 +30,4 @@
     }
     return sum
   }
-
-  /// The largest of `count` elements, at least one.
-  @inline(__always) static func maximum(_ a: UnsafePointer<Float>, _ count: Int) -> Float {
-    var best = a[0]
-    for i in 1..<max(count, 1) where a[i] > best { best = a[i] }
-    return best
-  }
 }

@@ -1,9 +1,12 @@
 import Configuration
+import Kernels
 
 /// DeltaNet: the delta rule without decay.
 ///
 /// - Source: arXiv 2406.06484; flash-linear-attention's layout.
 struct DeltaNet: FlashMixer {
+  typealias Layer = DeltaNetMixer
+
   /// How a head's queries and keys are normalised.
   enum KeyNorm: String {
     case l2, sum
@@ -72,11 +75,4 @@ struct DeltaNet: FlashMixer {
   }
 
   var problem: String? { heads.problem }
-
-  func layer(
-    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
-  ) -> any TokenMixer {
-    DeltaNetMixer(
-      self, layer: layer, dimension: dimension, epsilon: epsilon, name: name, &builder)
-  }
 }

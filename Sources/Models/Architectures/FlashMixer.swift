@@ -1,9 +1,13 @@
 import Configuration
+import Kernels
 
 /// One family of flash-linear-attention: what it has beside the skeleton that all of them share.
 ///
 /// A family is one file with a type that conforms to this, and a line in `Architectures`.
 protocol FlashMixer: Sendable {
+  /// One layer's mixer.
+  associatedtype Layer: FlashLayer where Layer.Family == Self
+
   /// `model_type` in `config.json`, and its name in run files.
   static var name: String { get }
   /// `architectures` in `config.json`, without `ForCausalLM`.
@@ -23,14 +27,15 @@ protocol FlashMixer: Sendable {
   var configuration: [String: JSONValue] { get }
   /// Why its sizes cannot be, and what to do; nil where they can.
   var problem: String? { get }
-  /// Builds one layer's mixer.
-  ///
-  /// - Parameters:
-  ///   - epsilon: `norm_eps`.
-  ///   - name: What its tensors' names begin with.
-  func layer(
-    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
-  ) -> any TokenMixer
+}
+
+/// A mixer that is built from its family's description.
+protocol FlashLayer: TokenMixer {
+  /// The family.
+  associatedtype Family
+
+  /// Builds one layer's mixer and adds its parameters.
+  init(_ family: Family, at place: MixerPlace, _ builder: inout ModelBuilder)
 }
 
 extension FlashMixer {

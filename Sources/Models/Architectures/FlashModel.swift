@@ -96,13 +96,12 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
     let prefix = "model.layers.\(layer)."
     let name = prefix + "mlp."
     func mix(_ builder: inout ModelBuilder) -> any TokenMixer {
-      let name = prefix + "attn."
+      let place = MixerPlace(
+        layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "attn.")
       guard let attention, attention.layers.contains(layer) else {
-        return mixer.layer(
-          layer, dimension: dimension, epsilon: normEpsilon, name: name, &builder)
+        return Mixer.Layer(mixer, at: place, &builder)
       }
-      return AttentionMixer(
-        attention.settings, layer: layer, dimension: dimension, name: name, &builder)
+      return AttentionMixer(attention.settings, at: place, &builder)
     }
     return Block(
       region: region,

@@ -5,6 +5,8 @@ import Kernels
 ///
 /// - Source: arXiv 2412.06464; flash-linear-attention's layout.
 struct GatedDeltaNet: FlashMixer {
+  typealias Layer = GatedDeltaNetMixer
+
   static let name = "gated_deltanet"
   static let className = "GatedDeltaNet"
   static let depth = 21
@@ -20,7 +22,7 @@ struct GatedDeltaNet: FlashMixer {
   let expandValue: Double
   let isGated, doublesBeta: Bool
   let taps: Int?
-  let gateActivation: GatedRMSNorm.Activation
+  let gateActivation: Activation
   /// Width of all keys.
   private let keyWidth: Int
 
@@ -83,12 +85,5 @@ struct GatedDeltaNet: FlashMixer {
         + "use a multiple of \(keyHeads)"
     }
     return nil
-  }
-
-  func layer(
-    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
-  ) -> any TokenMixer {
-    GatedDeltaNetMixer(
-      self, layer: layer, dimension: dimension, epsilon: epsilon, name: name, &builder)
   }
 }

@@ -1,9 +1,12 @@
 import Configuration
+import Kernels
 
 /// Gated Linear Attention (GLA): a decay from data for every key channel.
 ///
 /// - Source: arXiv 2312.06635; flash-linear-attention's layout.
 struct GatedLinearAttention: FlashMixer {
+  typealias Layer = GLAMixer
+
   static let name = "gla"
   static let className = "GLA"
   static let keys: Set<String> = ["kv_heads", "expand_k", "expand_v"]
@@ -55,11 +58,4 @@ struct GatedLinearAttention: FlashMixer {
   }
 
   var problem: String? { heads.problem }
-
-  func layer(
-    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
-  ) -> any TokenMixer {
-    GLAMixer(
-      self, layer: layer, dimension: dimension, epsilon: epsilon, name: name, &builder)
-  }
 }

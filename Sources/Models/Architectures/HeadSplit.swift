@@ -37,6 +37,8 @@ struct HeadSplit {
   var partDimension: Int { Self.part(of: valueDimension) }
   /// Such parts of a value.
   var valueParts: Int { valueDimension / partDimension }
+  /// `K^−½`, what outputs are multiplied by.
+  var scale: Float { 1 / Float(keyDimension).squareRoot() }
   /// Width of the keys that there are.
   var ownKeyWidth: Int { keyHeads * keyDimension }
   /// Width of the values that there are.

@@ -1,9 +1,12 @@
 import Configuration
+import Kernels
 
 /// RetNet: linear attention with a fixed decay per head and rotary positions.
 ///
 /// - Source: arXiv 2307.08621; flash-linear-attention's layout.
 struct RetNet: FlashMixer {
+  typealias Layer = RetNetMixer
+
   static let name = "retnet"
   static let className = "RetNet"
   static let hiddenRatio = 2.0
@@ -48,10 +51,4 @@ struct RetNet: FlashMixer {
   }
 
   var problem: String? { heads.problem }
-
-  func layer(
-    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
-  ) -> any TokenMixer {
-    RetNetMixer(self, layer: layer, dimension: dimension, epsilon: epsilon, name: name, &builder)
-  }
 }

@@ -4,6 +4,8 @@ import Configuration
 ///
 /// - Source: arXiv 1706.03762; flash-linear-attention's layout.
 struct Transformer: FlashMixer {
+  typealias Layer = AttentionMixer
+
   static let name = "transformer"
   static let className = "Transformer"
   static let keys: Set<String> = ["kv_heads", "bias", "window"]
@@ -26,10 +28,4 @@ struct Transformer: FlashMixer {
   }
 
   var problem: String? { settings.split(dimension).problem }
-
-  func layer(
-    _ layer: Int, dimension: Int, epsilon: Float, name: String, _ builder: inout ModelBuilder
-  ) -> any TokenMixer {
-    AttentionMixer(settings, layer: layer, dimension: dimension, name: name, &builder)
-  }
 }

@@ -7,7 +7,7 @@ import Kernels
 struct HeadNorm {
   let norm: Norm
   let gate: Linear?
-  let activation: GatedRMSNorm.Activation
+  let activation: Activation
 
   /// `o` and the result `[N, H·V]`; the mixer's input `x` `[N, D]`.
   func callAsFunction(_ o: Variable, input x: Variable, tape: Tape) throws -> Variable {
@@ -20,15 +20,15 @@ struct HeadNorm {
 extension ModelBuilder {
   /// A norm over heads of `heads.valueDimension` numbers, and the gate `g_proj` where wanted.
   ///
-  /// - Parameters:
-  ///   - name: What all names begin with.
-  ///   - normName: The norm's own name.
+  /// - Parameter name: The norm's own name.
   mutating func headNorm(
-    _ name: String, normName: String, heads: Int, valueDimension: Int, input: Int, isGated: Bool,
-    epsilon: Float, activation: GatedRMSNorm.Activation = .silu
+    _ name: String, at place: MixerPlace, heads: Int, valueDimension: Int, isGated: Bool,
+    activation: Activation = .silu
   ) -> HeadNorm {
-    let gate = isGated ? linear(name + "g_proj", heads * valueDimension, input) : nil
-    var norm = norm("\(name)\(normName).weight", width: valueDimension, epsilon: epsilon)
+    let gate =
+      isGated ? linear(place.name + "g_proj", heads * valueDimension, place.dimension) : nil
+    var norm = norm(
+      "\(place.name)\(name).weight", width: valueDimension, epsilon: place.epsilon)
     norm.width = valueDimension
     return HeadNorm(norm: norm, gate: gate, activation: activation)
   }

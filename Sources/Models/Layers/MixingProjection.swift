@@ -15,14 +15,11 @@ struct MixingProjection {
   /// `[N, D]` to `[N, C]`.
   func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
     let y = try linear(x, tape: tape)
-    guard let taps else { return activation(y, tape: tape) }
-    if case .silu = activation {
-      return try tape.shortConvolution(
-        y, weight: taps, activation: .silu, slot: slot, pass: pass)
-    }
+    guard let taps else { return tape.activation(activation, y) }
+    let isFused = ShortConvolution.activations.contains(activation)
     let convolved = try tape.shortConvolution(
-      y, weight: taps, activation: .none, slot: slot, pass: pass)
-    return activation(convolved, tape: tape)
+      y, weight: taps, activation: isFused ? activation : .identity, slot: slot, pass: pass)
+    return isFused ? convolved : tape.activation(activation, convolved)
   }
 }
 
@@ -30,20 +27,18 @@ extension ModelBuilder {
   /// A projection `[output, input]` named `<letter>_proj`, and where `taps` is not nil a convolution named
   /// `<letter>_conv1d`.
   ///
-  /// - Parameters:
-  ///   - index: The number of the projection's halo in its layer.
-  ///   - name: What both names begin with.
+  /// - Parameter index: The number of the projection's halo in its layer.
   mutating func mixingProjection(
-    _ letter: Character, index: Int, layer: Int, name: String, output: Int, input: Int, taps: Int?,
+    _ letter: Character, _ index: Int, at place: MixerPlace, output: Int, taps: Int?,
     activation: Activation
   ) -> MixingProjection {
     MixingProjection(
-      linear: linear("\(name)\(letter)_proj", output, input),
+      linear: linear("\(place.name)\(letter)_proj", output, place.dimension),
       taps: taps.map {
         parameter(
-          "\(name)\(letter)_conv1d.weight", [output, 1, $0], role: .matrix,
+          "\(place.name)\(letter)_conv1d.weight", [output, 1, $0], role: .matrix,
           initialization: .normal(deviation: deviation))
       },
-      activation: activation, slot: CarrySlot(layer: layer, .halo(index)))
+      activation: activation, slot: CarrySlot(layer: place.layer, .halo(index)))
   }
 }

@@ -1,3 +1,5 @@
+import Kernels
+
 /// The size of one recurrence, for the formula that counts its operations.
 public struct RecurrenceSize: Sendable {
   /// Heads of the state.
@@ -11,6 +13,17 @@ public struct RecurrenceSize: Sendable {
   public init(heads: Int, keyDimension: Int, valueDimension: Int, isDelta: Bool) {
     (self.heads, self.isDelta) = (heads, isDelta)
     (self.keyDimension, self.valueDimension) = (keyDimension, valueDimension)
+  }
+
+  /// The size of a kernel's work.
+  ///
+  /// - Parameters:
+  ///   - heads: Heads of the state.
+  ///   - parts: Heads of the kernel that a head's values are cut into.
+  public init(_ kernel: any RecurrenceKernel, heads: Int, parts: Int = 1) {
+    self.init(
+      heads: heads, keyDimension: kernel.keyDimension,
+      valueDimension: kernel.valueDimension * parts, isDelta: kernel.mapKind == .matrix)
   }
 
   /// Operations a token, forward and backward, with chunks of 64 tokens whatever the kernel's.

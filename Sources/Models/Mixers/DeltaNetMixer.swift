@@ -9,7 +9,7 @@ import Tensors
 /// `y = W_o(rms(o) ⊙ w)`, gated by `silu(x W_g)` where the model has a gate.
 ///
 /// - Source: arXiv 2406.06484.
-struct DeltaNetMixer: TokenMixer {
+struct DeltaNetMixer: FlashLayer {
   let layer: Int
   let heads: HeadSplit
   let query, key, value: MixingProjection
@@ -18,33 +18,32 @@ struct DeltaNetMixer: TokenMixer {
   let step: Linear?
   /// The largest step: 1, or 2 where eigenvalues may be negative.
   let largestStep: Float
+  let kernel: DeltaRecurrence
   let norm: HeadNorm
   let output: Linear
 
-  init(
-    _ family: DeltaNet, layer: Int, dimension: Int, epsilon: Float, name: String,
-    _ builder: inout ModelBuilder
-  ) {
-    self.layer = layer
+  init(_ family: DeltaNet, at place: MixerPlace, _ builder: inout ModelBuilder) {
+    let (name, dimension) = (place.name, place.dimension)
+    layer = place.layer
     let heads = family.heads
     self.heads = heads
-    func project(
-      _ letter: Character, _ index: Int, _ output: Int, _ activation: Activation,
-      _ builder: inout ModelBuilder
-    ) -> MixingProjection {
-      builder.mixingProjection(
-        letter, index: index, layer: layer, name: name, output: output, input: dimension,
-        taps: family.taps, activation: activation)
-    }
-    query = project("q", 0, heads.keyWidth, family.keyActivation, &builder)
-    key = project("k", 1, heads.keyWidth, family.keyActivation, &builder)
-    value = project("v", 2, heads.valueWidth, .silu, &builder)
+    query = builder.mixingProjection(
+      "q", 0, at: place, output: heads.keyWidth, taps: family.taps,
+      activation: family.keyActivation)
+    key = builder.mixingProjection(
+      "k", 1, at: place, output: heads.keyWidth, taps: family.taps,
+      activation: family.keyActivation)
+    value = builder.mixingProjection(
+      "v", 2, at: place, output: heads.valueWidth, taps: family.taps, activation: .silu)
     keyNorm = family.keyNorm
     step = family.usesBeta ? builder.linear(name + "b_proj", heads.heads, dimension) : nil
     largestStep = family.doublesBeta ? 2 : 1
+    kernel = DeltaRecurrence(
+      .none, keyDimension: heads.keyDimension, valueDimension: heads.partDimension,
+      scale: heads.scale)
     norm = builder.headNorm(
-      name, normName: "o_norm", heads: heads.heads, valueDimension: heads.valueDimension,
-      input: dimension, isGated: family.isGated, epsilon: epsilon)
+      "o_norm", at: place, heads: heads.heads, valueDimension: heads.valueDimension,
+      isGated: family.isGated)
     output = builder.linear(name + "o_proj", dimension, heads.valueWidth)
   }
 
@@ -55,9 +54,6 @@ struct DeltaNetMixer: TokenMixer {
     let q = normalized(try query(x, tape: tape, pass: pass), tape: tape)
     let k = normalized(try key(x, tape: tape, pass: pass), tape: tape)
     let v = try value(x, tape: tape, pass: pass)
-    let kernel = DeltaRecurrence(
-      .none, keyDimension: heads.keyDimension, valueDimension: heads.partDimension,
-      scale: 1 / Float(heads.keyDimension).squareRoot())
     let o = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: v, beta: try beta(x, tape: tape)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
@@ -77,10 +73,6 @@ struct DeltaNetMixer: TokenMixer {
   }
 
   var recurrences: [RecurrenceSize] {
-    [
-      RecurrenceSize(
-        heads: heads.heads, keyDimension: heads.keyDimension, valueDimension: heads.valueDimension,
-        isDelta: true)
-    ]
+    [RecurrenceSize(kernel, heads: heads.heads, parts: heads.valueParts)]
   }
 }

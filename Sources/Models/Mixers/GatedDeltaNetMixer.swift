@@ -10,11 +10,13 @@ import Tensors
 /// `β = σ(x W_b)`, and q and k of length 1; `y = W_o(rms(o) ⊙ w ⊙ act(x W_g))`.
 ///
 /// - Source: arXiv 2412.06464.
-struct GatedDeltaNetMixer: TokenMixer {
+struct GatedDeltaNetMixer: FlashLayer {
   let layer: Int
   /// Heads of the state.
   let heads: Int
-  let keyDimension, valueDimension: Int
+  /// Heads of the kernel that a head's values are cut into.
+  let valueParts: Int
+  let kernel: DeltaRecurrence
   let query, key, value: MixingProjection
   let decay, step: Linear
   /// The logarithm of each head's rate of decay, and the bias of its step, `[H]`.
@@ -24,20 +26,16 @@ struct GatedDeltaNetMixer: TokenMixer {
   let norm: HeadNorm
   let output: Linear
 
-  init(
-    _ family: GatedDeltaNet, layer: Int, dimension: Int, epsilon: Float, name: String,
-    _ builder: inout ModelBuilder
-  ) {
-    self.layer = layer
+  init(_ family: GatedDeltaNet, at place: MixerPlace, _ builder: inout ModelBuilder) {
+    let (name, dimension) = (place.name, place.dimension)
+    layer = place.layer
     heads = family.heads
-    keyDimension = family.keyDimension
-    valueDimension = family.valueDimension
+    let (keyDimension, valueDimension) = (family.keyDimension, family.valueDimension)
     func project(
       _ letter: Character, _ index: Int, _ output: Int, _ builder: inout ModelBuilder
     ) -> MixingProjection {
       builder.mixingProjection(
-        letter, index: index, layer: layer, name: name, output: output, input: dimension,
-        taps: family.taps, activation: .silu)
+        letter, index, at: place, output: output, taps: family.taps, activation: .silu)
     }
     query = project("q", 0, family.keyHeads * keyDimension, &builder)
     key = project("k", 1, family.keyHeads * keyDimension, &builder)
@@ -49,9 +47,14 @@ struct GatedDeltaNetMixer: TokenMixer {
     rateBias = builder.parameter(
       name + "dt_bias", [heads], role: .bias, initialization: .drawn { Self.initialBias($1) })
     largestStep = family.doublesBeta ? 2 : 1
+    let part = HeadSplit.part(of: valueDimension)
+    kernel = DeltaRecurrence(
+      .scalar, keyDimension: keyDimension, valueDimension: part,
+      scale: 1 / Float(keyDimension).squareRoot())
+    valueParts = valueDimension / part
     norm = builder.headNorm(
-      name, normName: "o_norm", heads: heads, valueDimension: valueDimension, input: dimension,
-      isGated: family.isGated, epsilon: epsilon, activation: family.gateActivation)
+      "o_norm", at: place, heads: heads, valueDimension: valueDimension, isGated: family.isGated,
+      activation: family.gateActivation)
     output = builder.linear(name + "o_proj", dimension, heads * valueDimension)
   }
 
@@ -65,14 +68,11 @@ struct GatedDeltaNetMixer: TokenMixer {
     _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k [N, keyHeads·K]; v o [N, H·V]; g beta [N, H].
-    let q = tape.l2Norm(try query(x, tape: tape, pass: pass), width: keyDimension)
-    let k = tape.l2Norm(try key(x, tape: tape, pass: pass), width: keyDimension)
+    let q = tape.l2Norm(try query(x, tape: tape, pass: pass), width: kernel.keyDimension)
+    let k = tape.l2Norm(try key(x, tape: tape, pass: pass), width: kernel.keyDimension)
     let v = try value(x, tape: tape, pass: pass)
     let g = try tape.softplusGate(decay(x, tape: tape), rate: rate, bias: rateBias)
     let beta = try tape.sigmoid(step(x, tape: tape), scale: largestStep)
-    let kernel = DeltaRecurrence(
-      .scalar, keyDimension: keyDimension, valueDimension: HeadSplit.part(of: valueDimension),
-      scale: 1 / Float(keyDimension).squareRoot())
     let o = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: v, g: g, beta: beta),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
@@ -80,9 +80,6 @@ struct GatedDeltaNetMixer: TokenMixer {
   }
 
   var recurrences: [RecurrenceSize] {
-    [
-      RecurrenceSize(
-        heads: heads, keyDimension: keyDimension, valueDimension: valueDimension, isDelta: true)
-    ]
+    [RecurrenceSize(kernel, heads: heads, parts: valueParts)]
   }
 }

@@ -9,27 +9,28 @@ import SequenceParallel
 /// `y = W_o(rms(o) ⊙ w ⊙ silu(x W_g))`.
 ///
 /// - Source: arXiv 2307.08621, section 2.
-struct RetNetMixer: TokenMixer {
+struct RetNetMixer: FlashLayer {
   let layer: Int
   let heads: HeadSplit
   let query, key, value, output: Linear
   let featureMap: Activation
+  let kernel: DiagonalRecurrence
   let norm: HeadNorm
 
-  init(
-    _ family: RetNet, layer: Int, dimension: Int, epsilon: Float, name: String,
-    _ builder: inout ModelBuilder
-  ) {
-    self.layer = layer
+  init(_ family: RetNet, at place: MixerPlace, _ builder: inout ModelBuilder) {
+    let (name, dimension) = (place.name, place.dimension)
+    layer = place.layer
     heads = family.heads
     query = builder.linear(name + "q_proj", heads.keyWidth, dimension)
     key = builder.linear(name + "k_proj", heads.ownKeyWidth, dimension)
     value = builder.linear(name + "v_proj", heads.ownValueWidth, dimension)
     featureMap = family.featureMap
+    kernel = DiagonalRecurrence(
+      .fixed, keyDimension: heads.keyDimension, valueDimension: heads.partDimension,
+      scale: heads.scale)
     norm = builder.headNorm(
-      name, normName: family.isGated && family.fusesNorm ? "g_norm_swish_gate" : "g_norm",
-      heads: heads.heads, valueDimension: heads.valueDimension, input: dimension,
-      isGated: family.isGated, epsilon: epsilon)
+      family.isGated && family.fusesNorm ? "g_norm_swish_gate" : "g_norm", at: place,
+      heads: heads.heads, valueDimension: heads.valueDimension, isGated: family.isGated)
     output = builder.linear(name + "o_proj", dimension, heads.valueWidth)
   }
 
@@ -39,14 +40,12 @@ struct RetNetMixer: TokenMixer {
     // Shapes: x [N, D]; q [N, H·K]; k [N, keyHeads·K]; v [N, keyHeads·V]; o [N, H·V].
     func rotated(_ linear: Linear) throws -> Variable {
       try tape.rotaryEmbedding(
-        featureMap(linear(x, tape: tape), tape: tape), dimension: heads.keyDimension, pass: pass)
+        tape.activation(featureMap, linear(x, tape: tape)), dimension: heads.keyDimension,
+        pass: pass)
     }
     let logDecay = (0..<heads.heads * heads.valueParts).map {
       Float(log1p(-pow(2, -5 - Double($0 / heads.valueParts))))
     }
-    let kernel = DiagonalRecurrence(
-      .fixed, keyDimension: heads.keyDimension, valueDimension: heads.partDimension,
-      scale: 1 / Float(heads.keyDimension).squareRoot())
     let o = try tape.recurrence(
       kernel,
       RecurrenceInputs(
@@ -56,10 +55,6 @@ struct RetNetMixer: TokenMixer {
   }
 
   var recurrences: [RecurrenceSize] {
-    [
-      RecurrenceSize(
-        heads: heads.heads, keyDimension: heads.keyDimension, valueDimension: heads.valueDimension,
-        isDelta: false)
-    ]
+    [RecurrenceSize(kernel, heads: heads.heads, parts: heads.valueParts)]
   }
 }

@@ -9,8 +9,8 @@ import Tensors
 /// - Source: arXiv 2307.14995, 2401.04658.
 struct TNLMixer: TokenMixer {
   let layer: Int
-  let keyDimension: Int
   let heads: Int
+  let kernel: DiagonalRecurrence
   let logDecay: [Float]
   let query, key, value, gate, output: Linear
   /// Angles of the learned rotary positions, `[H, 1, K]`, or nil.
@@ -23,7 +23,9 @@ struct TNLMixer: TokenMixer {
     self.layer = layer
     self.heads = heads
     self.logDecay = logDecay
-    keyDimension = hidden / heads
+    let width = hidden / heads
+    kernel = DiagonalRecurrence(
+      .fixed, keyDimension: lrpe ? 2 * width : width, valueDimension: width)
     let fused = builder.fused(
       name + "qkvu_proj", parts: ["q", "k", "v", "u"].map { ($0, hidden) }, input: dimension,
       bias: bias)
@@ -32,7 +34,7 @@ struct TNLMixer: TokenMixer {
     theta =
       lrpe
       ? builder.parameter(
-        name + "lrpe.theta", [heads, 1, hidden / heads], role: .norm,
+        name + "lrpe.theta", [heads, 1, width], role: .norm,
         initialization: .indexed { pow(10000, -2 * Double($0) / Double(hidden)) }) : nil
   }
 
@@ -47,23 +49,14 @@ struct TNLMixer: TokenMixer {
       k = tape.learnedRotation(k, theta: theta, layout: pass.layout)
     }
     let o = try tape.recurrence(
-      recurrence, RecurrenceInputs(q: q, k: k, v: value(x, tape: tape), logDecay: logDecay),
+      kernel, RecurrenceInputs(q: q, k: k, v: value(x, tape: tape), logDecay: logDecay),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     let gated = try tape.product(
-      gate(x, tape: tape), tape.rmsNorm(o, width: heads * keyDimension, epsilon: 1e-6))
+      gate(x, tape: tape), tape.rmsNorm(o, width: heads * kernel.valueDimension, epsilon: 1e-6))
     return try output(gated, adding: residual, tape: tape)
   }
 
-  private var recurrence: any RecurrenceKernel {
-    DiagonalRecurrence(.fixed, keyDimension: stateKeys, valueDimension: keyDimension)
-  }
-
-  private var stateKeys: Int { theta == nil ? keyDimension : 2 * keyDimension }
-
   var recurrences: [RecurrenceSize] {
-    [
-      RecurrenceSize(
-        heads: heads, keyDimension: stateKeys, valueDimension: keyDimension, isDelta: false)
-    ]
+    [RecurrenceSize(kernel, heads: heads)]
   }
 }

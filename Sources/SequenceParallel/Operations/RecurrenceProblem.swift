@@ -116,7 +116,7 @@ struct RecurrenceUnits {
   }
 
   /// Numbers of `g` a token and head.
-  private var gWidth: Int { kernel.gateDimension }
+  private var gWidth: Int { kernel.decayDimension }
 
   private func place(_ tensor: Tensor, _ unit: Int, width: Int) -> (offset: Int, first: Bool) {
     let columns = tensor.shape.columns

@@ -17,7 +17,7 @@ extension Tape {
   /// - Returns: Shape `[N, C]`.
   public func shortConvolution(
     _ x: Variable, weight: Parameter, bias: Parameter? = nil,
-    activation: ShortConvolution.Activation, slot: CarrySlot, pass: SequencePass
+    activation: Activation, slot: CarrySlot, pass: SequencePass
   ) throws -> Variable {
     let shape = parameters.table[weight].shape
     let (channels, width) = (shape[0], shape[2])
@@ -62,7 +62,7 @@ extension Tape {
   public func tokenShift(_ x: Variable, slot: CarrySlot, pass: SequencePass) throws -> Variable {
     let channels = x.shape.columns
     let run = ConvolutionRun(
-      kernel: ShortConvolution(channels: channels, width: 2, activation: .none), slot: slot,
+      kernel: ShortConvolution(channels: channels, width: 2, activation: .identity), slot: slot,
       pass: pass)
     let taps = Tensor([2, channels], pool: pool)
     workspace.compute(.normsAndGates) {

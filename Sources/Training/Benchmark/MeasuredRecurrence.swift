@@ -13,8 +13,8 @@ struct MeasuredRecurrence {
     func diagonal(_ decay: DiagonalRecurrence.Decay) -> any RecurrenceKernel {
       DiagonalRecurrence(decay, keyDimension: dimension, valueDimension: dimension)
     }
-    func delta(_ gate: DeltaRecurrence.Gate) -> any RecurrenceKernel {
-      DeltaRecurrence(gate, keyDimension: dimension, valueDimension: dimension)
+    func delta(_ decay: DeltaRecurrence.Decay) -> any RecurrenceKernel {
+      DeltaRecurrence(decay, keyDimension: dimension, valueDimension: dimension)
     }
     return [
       MeasuredRecurrence(name: "no decay", kernel: diagonal(.none), decayWidth: 0),
@@ -24,7 +24,7 @@ struct MeasuredRecurrence {
       MeasuredRecurrence(name: "delta rule", kernel: delta(.none), decayWidth: 0),
       MeasuredRecurrence(name: "gated delta rule", kernel: delta(.scalar), decayWidth: 1),
       MeasuredRecurrence(
-        name: "delta, channel gates", kernel: delta(.channel), decayWidth: dimension),
+        name: "delta, vector decay", kernel: delta(.vector), decayWidth: dimension),
     ]
   }
 
@@ -33,8 +33,6 @@ struct MeasuredRecurrence {
   }
 
   func size(heads: Int) -> RecurrenceSize {
-    RecurrenceSize(
-      heads: heads, keyDimension: kernel.keyDimension, valueDimension: kernel.valueDimension,
-      isDelta: kernel.mapKind == .matrix)
+    RecurrenceSize(kernel, heads: heads)
   }
 }

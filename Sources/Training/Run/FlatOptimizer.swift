@@ -6,10 +6,10 @@ import Tensors
 public final class FlatOptimizer {
   /// The learning rate of each step.
   public let schedule: LearningRateSchedule
-  /// The mean of gradients of the parts that this rank updates, one after another.
-  public let mean: Buffer
-  /// The mean of squared gradients.
-  public let square: Buffer
+  /// The first moment of the parts that this rank updates, one after another.
+  public let firstMoment: Buffer
+  /// The second moment, likewise.
+  public let secondMoment: Buffer
   private let rule: AdamW
   private let decay: WeightDecay
   private let clip: Double
@@ -26,11 +26,11 @@ public final class FlatOptimizer {
       table, factor: section.weightDecay, norms: section.decayNorms,
       embeddings: section.decayEmbeddings)
     clip = section.clip
-    mean = Buffer(count: count, pool: workspace.pool, kind: .optimizer)
-    square = Buffer(count: count, pool: workspace.pool, kind: .optimizer)
+    firstMoment = Buffer(count: count, pool: workspace.pool, kind: .optimizer)
+    secondMoment = Buffer(count: count, pool: workspace.pool, kind: .optimizer)
     workspace.compute(.optimizer) {
-      mean.pointer.update(repeating: 0, count: count)
-      square.pointer.update(repeating: 0, count: count)
+      firstMoment.pointer.update(repeating: 0, count: count)
+      secondMoment.pointer.update(repeating: 0, count: count)
     }
   }
 
@@ -47,7 +47,8 @@ public final class FlatOptimizer {
       rule.update(
         AdamW.Slice(
           range: part.range, weights: part.values, gradients: UnsafePointer(part.gradients),
-          mean: mean.pointer + part.offset, square: square.pointer + part.offset),
+          firstMoment: firstMoment.pointer + part.offset,
+          secondMoment: secondMoment.pointer + part.offset),
         step: step + 1, learningRate: schedule.rate(at: step), decay: decay,
         gradientScale: scale * norm.clippingScale(limit: clip), team: team)
     }

@@ -12,7 +12,8 @@ extension TrainingRun {
   public func write(to writer: TrainingState.Writer?) throws {
     for (kind, numbers) in [
       (TrainingState.Kind.weight, ShardedParameters.Numbers.weights),
-      (.mean, .moments(optimizer.mean.pointer)), (.square, .moments(optimizer.square.pointer)),
+      (.firstMoment, .moments(optimizer.firstMoment.pointer)),
+      (.secondMoment, .moments(optimizer.secondMoment.pointer)),
     ] {
       try store.collect(numbers) { try writer?.write(kind, $0, $1) }
     }
@@ -25,8 +26,8 @@ extension TrainingRun {
       into: store.kept.map { .init(.weight, $0.range, $0.values) }
         + store.updated.flatMap { part in
           [
-            .init(.mean, part.range, optimizer.mean.pointer + part.offset),
-            .init(.square, part.range, optimizer.square.pointer + part.offset),
+            .init(.firstMoment, part.range, optimizer.firstMoment.pointer + part.offset),
+            .init(.secondMoment, part.range, optimizer.secondMoment.pointer + part.offset),
           ]
         })
   }

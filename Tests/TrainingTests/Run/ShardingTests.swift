@@ -157,7 +157,7 @@ struct ShardingTests {
       try ThreadCommunicator.run(ranks: 3, deadline: 30) { world in
         let run = try small.make(on: world)
         _ = try run.step(0)
-        try run.store.collect(.moments(run.optimizer.mean.pointer)) { range, _ in
+        try run.store.collect(.moments(run.optimizer.firstMoment.pointer)) { range, _ in
           if range.lowerBound > 0 { throw Full() }
         }
         try world.synchronize(for: "a rank that is gone")

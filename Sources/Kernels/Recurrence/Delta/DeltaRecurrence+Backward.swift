@@ -62,8 +62,8 @@ extension DeltaRecurrence {
     touch(here.errors, shape.rows * (valueStride + 3 * chunkLength), work)
     solve(shape, here, dState: dState, work)
     multiplyStates(shape, here, dState: dState, work)
-    if gate == .channel {
-      differentiateChannels(shape, here, dState: dState, work)
+    if decay == .vector {
+      differentiateVectorDecay(shape, here, dState: dState, work)
     } else {
       differentiate(shape, here, dState: dState, work)
     }
@@ -151,7 +151,7 @@ extension DeltaRecurrence {
       inner: paddedValues, structure: structure)
   }
 
-  /// `dQ`, `dK`, `dβ` and `dg` for a gate per head, or none.
+  /// `dQ`, `dK`, `dβ` and `dg` for a scalar decay, or none.
   private func differentiate(
     _ chunk: DeltaChunk, _ here: Kept, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
   ) {
@@ -194,7 +194,7 @@ extension DeltaRecurrence {
       columns: paddedKeys, inner: rows, store: .add)
   }
 
-  /// `dg` of a gate per head: from `dg`, `pairs` and `square`, which hold each token's terms, and `⟨e^{b_C} S, D⟩`.
+  /// `dg` of a scalar decay: from `dg`, `pairs` and `square`, which hold each token's terms, and `⟨e^{b_C} S, D⟩`.
   private func sumDecayGradients(
     _ chunk: DeltaChunk, _ throughout: Double, _ work: DeltaWorkspace
   ) {
@@ -210,7 +210,7 @@ extension DeltaRecurrence {
     }
   }
 
-  /// From `N^o` and `N^λ`: their shares of `dβ` and, for a gate per head, of `dg` (in `pairs`); `dP ⊙ Γ` in the
+  /// From `N^o` and `N^λ`: their shares of `dβ` and, for a scalar decay, of `dg` (in `pairs`); `dP ⊙ Γ` in the
   /// place of `N^o`, `dL ⊙ Γ` in the lower triangle of `symmetric`.
   ///
   /// Rows from the last: what columns before a token have summed up by then is what crosses it.
@@ -283,8 +283,8 @@ extension DeltaRecurrence {
     if let dbeta = gradient.dbeta {
       emit(work.dbeta, 1, chunk, 1, into: dbeta)
     }
-    guard gate != .none, let g = head.g, let dg = gradient.dg else { return }
-    let (stride, columns) = gate == .channel ? (keyStride, keyDimension) : (1, 1)
+    guard decay != .none, let g = head.g, let dg = gradient.dg else { return }
+    let (stride, columns) = decay == .vector ? (keyStride, keyDimension) : (1, 1)
     Rows.clearClamped(
       g[chunk.tokens.lowerBound], stride: g.stride, rows: chunk.tokens.count, columns: columns,
       in: work.dg, ld: stride)

@@ -12,13 +12,13 @@ extension DeltaRecurrence {
       work.beta[i] = i < tokens.count ? beta[tokens.lowerBound + i][0] : 0
     }
     copy(head.v, chunk, valueDimension, into: work.v, valueStride)
-    if gate == .channel {
+    if decay == .vector {
       copy(head.q, chunk, keyDimension, scale: scale, into: work.q, keyStride)
       copy(head.k, chunk, keyDimension, into: work.k, keyStride)
-      loadChannelGates(head, chunk, work)
+      loadVectorDecays(head, chunk, work)
       return chunk
     }
-    loadGates(head, chunk, work)
+    loadDecays(head, chunk, work)
     for i in 0..<chunk.rows {
       let isToken = i < tokens.count
       let source = isToken ? tokens.lowerBound + i : tokens.lowerBound
@@ -104,9 +104,9 @@ extension DeltaRecurrence {
     }
   }
 
-  /// `e^g`, `e^b`, `e^{b_C−b}` and `e^{b_C}` of a gate per head, or of none.
-  private func loadGates(_ head: RecurrenceHead, _ chunk: DeltaChunk, _ work: DeltaWorkspace) {
-    guard gate == .scalar else {
+  /// `e^g`, `e^b`, `e^{b_C−b}` and `e^{b_C}` of a scalar decay, or of none.
+  private func loadDecays(_ head: RecurrenceHead, _ chunk: DeltaChunk, _ work: DeltaWorkspace) {
+    guard decay == .scalar else {
       for i in 0..<chunk.rows {
         (work.alpha[i], work.fromStart[i], work.toEnd[i]) = (1, 1, 1)
       }
@@ -135,8 +135,8 @@ extension DeltaRecurrence {
 
   /// `P`, `L` and `X` of a chunk: what its tokens are to each other.
   func relate(_ chunk: DeltaChunk, _ here: Kept, _ work: DeltaWorkspace) {
-    if gate == .channel {
-      relateChannels(chunk, here, work)
+    if decay == .vector {
+      relateVectorDecay(chunk, here, work)
     } else {
       let C = chunkLength
       SmallMatrix.transpose(

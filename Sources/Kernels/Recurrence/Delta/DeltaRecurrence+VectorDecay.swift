@@ -1,11 +1,11 @@
-/// What a gate per key channel changes within a chunk: decays no longer factor out of a sum over channels.
+/// What a vector decay changes within a chunk: decays no longer factor out of a sum over channels.
 ///
 /// Products of keys are taken by carrying decayed keys along, `F_jd ← F_jd e^{g_id}` from token `i − 1`
 /// to `i`, and sums over tokens by Horner's rule with factors `e^{g}`: one multiplication more a pair of
 /// tokens, and no exponential of a difference.
 extension DeltaRecurrence {
   /// `e^g`, `e^b`, `e^{b_C−b}`, `e^{b_C}`, and the queries and keys times them.
-  func loadChannelGates(_ head: RecurrenceHead, _ chunk: DeltaChunk, _ work: DeltaWorkspace) {
+  func loadVectorDecays(_ head: RecurrenceHead, _ chunk: DeltaChunk, _ work: DeltaWorkspace) {
     guard let g = head.g else { preconditionFailure("a gated delta rule reads g") }
     touch(g, chunk.tokens, keyDimension, work)
     copy(g, chunk, keyDimension, into: work.alpha, keyStride)
@@ -45,7 +45,7 @@ extension DeltaRecurrence {
   }
 
   /// `P` and `L`, a register of earlier tokens at a time: `F_d` holds their keys, decayed up to token `i`.
-  func relateChannels(_ chunk: DeltaChunk, _ here: Kept, _ work: DeltaWorkspace) {
+  func relateVectorDecay(_ chunk: DeltaChunk, _ here: Kept, _ work: DeltaWorkspace) {
     let width = Lanes.width
     for first in stride(from: 0, to: chunk.rows, by: width) {
       work.transposed.update(repeating: 0, count: paddedKeys * width)
@@ -92,8 +92,8 @@ extension DeltaRecurrence {
     }
   }
 
-  /// `dQ`, `dK`, `dβ` and `dg` for a gate per key channel.
-  func differentiateChannels(
+  /// `dQ`, `dK`, `dβ` and `dg` for a vector decay.
+  func differentiateVectorDecay(
     _ chunk: DeltaChunk, _ here: Kept, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
   ) {
     let (rows, C) = (chunk.rows, chunkLength)

@@ -1,4 +1,4 @@
-/// The delta-rule family: no gate, one gate a head (gated delta rule), or one a key channel (KDA).
+/// The delta-rule family: no decay, a scalar decay (gated delta rule), or a vector decay (KDA).
 ///
 /// Concretely: `S̄_t = diag(e^{g_t}) S_{t−1}`, `S_t = S̄_t + β_t k_tᵀ (v_t − k_t S̄_t)` and
 /// `o_t = scale · q_t S_t`. Within a chunk, with `b` the sum of `g` up to a token, the errors
@@ -16,38 +16,38 @@
 /// - Complexity: `O(T · (C·(K + V) + K·V))` forward for chunks of `C` tokens; three times that backward.
 /// - Source: DeltaNet (arXiv 2406.06484), Gated DeltaNet (2412.06464), Kimi Linear (2510.26692).
 public struct DeltaRecurrence: RecurrenceKernel {
-  /// What decays the state.
-  public enum Gate: Sendable {
-    /// Nothing.
+  /// Where the decay comes from.
+  public enum Decay: Sendable {
+    /// There is none.
     case none
-    /// One log decay a token: `g` has 1 float a token.
+    /// `RecurrenceHead.g`, one float a token.
     case scalar
-    /// One log decay a token and key channel: `g` has `K` floats a token.
-    case channel
+    /// `RecurrenceHead.g`, `K` floats a token.
+    case vector
   }
 
   /// `K`, 1…256.
   public let keyDimension: Int
   /// `V`, 1…256.
   public let valueDimension: Int
-  /// What decays the state.
-  public let gate: Gate
+  /// Where the decay comes from.
+  public let decay: Decay
   /// What outputs are multiplied by.
   public let scale: Float
 
   /// A kernel for states of shape `[K, V]`.
-  public init(_ gate: Gate, keyDimension: Int, valueDimension: Int, scale: Float = 1) {
+  public init(_ decay: Decay, keyDimension: Int, valueDimension: Int, scale: Float = 1) {
     precondition(
       (1...256).contains(keyDimension) && (1...256).contains(valueDimension),
       "a state of \(keyDimension) × \(valueDimension); both must be 1…256")
     (self.keyDimension, self.valueDimension) = (keyDimension, valueDimension)
-    (self.gate, self.scale) = (gate, scale)
+    (self.decay, self.scale) = (decay, scale)
   }
 
   /// Tokens in a full chunk.
   public var chunkLength: Int { 32 }
   /// Floats of `g` a token.
-  public var gateDimension: Int { gate == .channel ? keyDimension : 1 }
+  public var decayDimension: Int { decay == .vector ? keyDimension : 1 }
   /// `M` is a matrix.
   public var mapKind: StateMapKind { .matrix }
   /// `M` depends on keys, steps and gates.

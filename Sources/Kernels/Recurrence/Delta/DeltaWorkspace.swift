@@ -6,11 +6,11 @@ struct DeltaWorkspace {
   let v: UnsafeMutablePointer<Float>
   /// `β`, one float a row.
   let beta: UnsafeMutablePointer<Float>
-  /// `e^g`, `e^b` and `e^{b_C−b}`: one float a row, or rows `keyStride` apart for a gate per channel.
+  /// `e^g`, `e^b` and `e^{b_C−b}`: one float a row, or rows `keyStride` apart for a vector decay.
   let alpha, fromStart, toEnd: UnsafeMutablePointer<Float>
   /// `e^{b_C}`, one float a key channel.
   let decay: UnsafeMutablePointer<Float>
-  /// `Γ_ij = e^{b_i−b_j}` for i > j, else 0, of a gate per head; rows `chunkLength` apart.
+  /// `Γ_ij = e^{b_i−b_j}` for i > j, else 0, of a scalar decay; rows `chunkLength` apart.
   let gamma: UnsafeMutablePointer<Float>
   /// Room for a matrix with rows `chunkLength` apart.
   let square: UnsafeMutablePointer<Float>
@@ -49,7 +49,7 @@ struct DeltaWorkspace {
     let C = kernel.chunkLength
     let (K, V) = (kernel.paddedKeys, kernel.paddedValues)
     let (keyStride, valueStride) = (kernel.keyStride, kernel.valueStride)
-    let gates = kernel.gate == .channel ? keyStride : 1
+    let gates = kernel.decay == .vector ? keyStride : 1
     var next = base
     func take(_ rows: Int, _ columns: Int) -> UnsafeMutablePointer<Float> {
       defer { next += rows * columns }

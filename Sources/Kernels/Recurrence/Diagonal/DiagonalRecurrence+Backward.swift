@@ -23,8 +23,7 @@ extension DiagonalRecurrence {
         if plan.resets[c] { state.update(repeating: 0, count: stateCount) }
       }
     }
-    decay == .vector
-      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+    withChunk(scratch, run, run)
   }
 
   /// What a chunk's gradients owe to the chunk alone.
@@ -43,8 +42,7 @@ extension DiagonalRecurrence {
       chunk.buffers.store(gradient, range, isReadAgain: true)
       storeDG(chunk, head, gradient, range, adds: gradient.dg?.accumulates ?? false)
     }
-    decay == .vector
-      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+    withChunk(scratch, run, run)
   }
 
   /// Takes the gradient of the final state.
@@ -80,8 +78,7 @@ extension DiagonalRecurrence {
         carry(dState, by: chunk.buffers.totals, into: previous)
       }
     }
-    decay == .vector
-      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+    withChunk(scratch, run, run)
   }
 
   /// All backward calls for a gradient that is known.
@@ -111,8 +108,7 @@ extension DiagonalRecurrence {
         }
       }
     }
-    decay == .vector
-      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+    withChunk(scratch, run, run)
   }
 
   private func load<Chunk: DiagonalChunk>(

@@ -29,8 +29,7 @@ extension DiagonalRecurrence {
         }
       }
     }
-    decay == .vector
-      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+    withChunk(scratch, run, run)
   }
 
   /// What a chunk's output owes to the chunk alone.
@@ -49,8 +48,7 @@ extension DiagonalRecurrence {
       chunk.outputIntra()
       chunk.buffers.storeO(o, range, isReadAgain: true)
     }
-    decay == .vector
-      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+    withChunk(scratch, run, run)
   }
 
   /// Takes the state before the shard.
@@ -84,8 +82,7 @@ extension DiagonalRecurrence {
         carry(state, by: chunk.buffers.totals, into: next)
       }
     }
-    decay == .vector
-      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+    withChunk(scratch, run, run)
   }
 
   /// All forward calls for a state that is known.
@@ -116,7 +113,6 @@ extension DiagonalRecurrence {
       }
       Rows.copy(state, count: stateCount, into: final)
     }
-    decay == .vector
-      ? run(VectorDecayChunk(self, scratch)) : run(ScalarDecayChunk(self, scratch))
+    withChunk(scratch, run, run)
   }
 }

@@ -62,6 +62,16 @@ public struct DiagonalRecurrence: RecurrenceKernel {
   /// The gradient of the state at the end of each chunk.
   public func keptBackwardCount(_ plan: ChunkPlan) -> Int { plan.chunks.count * stateCount }
 
+  /// Runs work on the kind of chunk that the decay needs: the same generic function, once for each.
+  @inline(__always)
+  func withChunk(
+    _ scratch: UnsafeMutablePointer<Float>, _ vector: (VectorDecayChunk) -> Void,
+    _ scalar: (ScalarDecayChunk) -> Void
+  ) {
+    decay == .vector
+      ? vector(VectorDecayChunk(self, scratch)) : scalar(ScalarDecayChunk(self, scratch))
+  }
+
   /// `next ← diag(totals) state + next`, as `addToState` does it.
   func carry(
     _ state: UnsafePointer<Float>, by totals: UnsafePointer<Float>,
