@@ -91,10 +91,10 @@ public final class ShardedParameters: ParameterStore {
   var rank: Int { gathering.rank }
 
   /// This rank's parts of the index space, ascending, and where the numbers of each lie that it keeps.
-  public var parts: [Part] {
+  public var parts: [ParameterRange] {
     partition.units.indices.map { unit in
       let range = partition.part(of: unit, rank: rank)
-      return Part(
+      return ParameterRange(
         range: range, offset: offsets[unit],
         values: values.pointer + (sharding == .parameters ? offsets[unit] : range.lowerBound),
         gradients: gradients.pointer + (sharding >= .gradients ? offsets[unit] : range.lowerBound))
@@ -102,17 +102,18 @@ public final class ShardedParameters: ParameterStore {
   }
 
   /// What this rank's optimizer updates: everything, or its parts.
-  public var updated: [Part] { sharding == .none ? [everything] : parts }
+  public var updated: [ParameterRange] { sharding == .none ? [everything] : parts }
 
   /// The weights that this rank keeps: everything, or its parts.
-  public var kept: [Part] { sharding == .parameters ? parts : [everything] }
+  public var kept: [ParameterRange] { sharding == .parameters ? parts : [everything] }
 
-  private var everything: Part {
-    Part(range: 0..<table.count, offset: 0, values: values.pointer, gradients: gradients.pointer)
+  private var everything: ParameterRange {
+    ParameterRange(
+      range: 0..<table.count, offset: 0, values: values.pointer, gradients: gradients.pointer)
   }
 
   /// A range of the index space, and where its numbers lie.
-  public struct Part {
+  public struct ParameterRange {
     /// Which parameters.
     public let range: Range<Int>
     /// Where they begin in memory that holds what this rank's optimizer updates, and nothing else.

@@ -1,5 +1,5 @@
 /// What a rank's time goes to.
-public enum Part: Int, CaseIterable, Sendable {
+public enum TimeCategory: Int, CaseIterable, Sendable {
   /// Matrix products with weights.
   case projections
   /// The recurrence kernels.
@@ -23,7 +23,7 @@ public enum Part: Int, CaseIterable, Sendable {
   /// Everything else.
   case other
 
-  /// How the part is called in tables and traces.
+  /// How the category is called in tables and traces.
   public var name: String {
     switch self {
     case .projections: "projections"
@@ -44,9 +44,9 @@ public enum Part: Int, CaseIterable, Sendable {
   public var isWaiting: Bool { self == .stateWait || self == .reduce }
 }
 
-/// One rank's figures since the last reset: exclusive seconds by part, and bytes sent.
+/// One rank's figures since the last reset: exclusive seconds by category, and bytes sent.
 ///
-/// Parts nest: while an inner part runs, the outer one's clock stands, so the seconds add up to the whole.
+/// Categories nest: while an inner one runs, the outer one's clock stands, so the seconds add up to the whole.
 public final class Counters: @unchecked Sendable {
   /// Bytes of states and state gradients sent to other ranks, headers and halos not counted.
   public var stateBytesSent = 0
@@ -66,35 +66,35 @@ public final class Counters: @unchecked Sendable {
   /// Where spans are recorded, if a trace was asked for.
   public var trace: Trace?
 
-  private var nanoseconds = [UInt64](repeating: 0, count: Part.allCases.count)
-  private var open: [(part: Part, started: UInt64)] = []
-  private var current = Part.other
+  private var nanoseconds = [UInt64](repeating: 0, count: TimeCategory.allCases.count)
+  private var open: [(category: TimeCategory, started: UInt64)] = []
+  private var current = TimeCategory.other
   private var since = Clock.nanoseconds
   private var transfers = (open: 0, since: UInt64(0))
 
   /// Makes counters that stand at zero.
   public init() {}
 
-  /// Runs `body` on the account of a part.
+  /// Runs `body` on the account of a category.
   @inline(__always)
   public func measure<Result, Failure: Error>(
-    _ part: Part, _ body: () throws(Failure) -> Result
+    _ category: TimeCategory, _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    enter(part)
+    enter(category)
     defer { leave() }
     return try body()
   }
 
-  /// Begins a part; its clock runs until `leave`.
-  public func enter(_ part: Part) {
+  /// Begins a category; its clock runs until `leave`.
+  public func enter(_ category: TimeCategory) {
     let now = Clock.nanoseconds
     nanoseconds[current.rawValue] += now - since
     open.append((current, now))
-    current = part
+    current = category
     since = now
   }
 
-  /// Ends the part begun last.
+  /// Ends the category begun last.
   public func leave() {
     let now = Clock.nanoseconds
     nanoseconds[current.rawValue] += now - since
@@ -136,12 +136,14 @@ public final class Counters: @unchecked Sendable {
     return try body()
   }
 
-  /// Seconds spent in one part since the last reset.
-  public func seconds(_ part: Part) -> Double { Double(nanoseconds[part.rawValue]) * 1e-9 }
+  /// Seconds spent in one category since the last reset.
+  public func seconds(_ category: TimeCategory) -> Double {
+    Double(nanoseconds[category.rawValue]) * 1e-9
+  }
 
   /// Seconds of all parts that are not waiting.
   public var computeSeconds: Double {
-    Part.allCases.filter { !$0.isWaiting && $0 != .data }.reduce(0) { $0 + seconds($1) }
+    TimeCategory.allCases.filter { !$0.isWaiting && $0 != .data }.reduce(0) { $0 + seconds($1) }
   }
 
   /// Sets every figure to zero.

@@ -12,11 +12,6 @@ extension Communicator {
     try allReduce([value], .sum)[0]
   }
 
-  /// The least of every rank's value.
-  public func allReduceMinimum(_ value: Double) throws(MessagePassingError) -> Double {
-    try allReduce([value], .minimum)[0]
-  }
-
   /// The greatest of every rank's value.
   public func allReduceMaximum(_ value: Double) throws(MessagePassingError) -> Double {
     try allReduce([value], .maximum)[0]
@@ -72,12 +67,6 @@ extension Communicator {
   /// Every rank's text, in rank order.
   public func allGather(_ text: String) throws(MessagePassingError) -> [String] {
     try allGather(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
-  }
-
-  /// Every rank's text, in rank order, on `root`; elsewhere nothing.
-  public func gather(_ text: String, to root: Int = 0) throws(MessagePassingError) -> [String] {
-    let all = try allGather(text)
-    return rank == root ? all : []
   }
 
   /// The text of `root`, on every rank.

@@ -99,25 +99,3 @@ public struct ParallelSection: ConfigurationSection, Equatable {
     return reproducible * groups
   }
 }
-
-/// What of the weights' memory is cut over the ranks, each part kept by one of them.
-///
-/// - Source: Rajbhandari et al., "ZeRO" (arXiv 1910.02054): stages 0 to 3.
-public enum Sharding: String, Sendable, CaseIterable {
-  /// Every rank has everything.
-  case none
-  /// The optimizer's moments.
-  case optimizer
-  /// Moments and gradients.
-  case gradients
-  /// Moments, gradients and weights.
-  case parameters
-}
-
-/// In what form gradients travel between ranks; they are always summed in fp32.
-public enum GradientTransport: String, Sendable, CaseIterable {
-  /// As they are.
-  case fp32
-  /// Rounded to bfloat16, half the bytes.
-  case bf16
-}

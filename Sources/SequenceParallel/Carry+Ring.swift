@@ -100,7 +100,7 @@ private struct CarryMessage {
     head = Tensor([MessageHeader.floats], pool: workspace.pool, kind: .states)
     body = tensors.packed(in: workspace)
     stateBytes = tensors.reduce(0) {
-      if case .state = $1.key.kind { $0 + 4 * $1.value.count } else { $0 }
+      if case .state = $1.key.content { $0 + 4 * $1.value.count } else { $0 }
     }
     guard !workspace.isRehearsal else { return }
     MessageHeader(Self.slot, pass, direction, slice: 0, count: body.count).write(to: head.pointer)

@@ -1,31 +1,5 @@
 import Tensors
 
-/// Names one thing that crosses a seam.
-public struct CarrySlot: Hashable, Sendable {
-  /// What it is.
-  public enum Kind: Hashable, Sendable {
-    /// The state of a recurrence; a layer with several counts them.
-    case state(Int)
-    /// The last inputs of a short convolution or token shift.
-    case halo(Int)
-    /// The last keys and values of an attention window, or all of them: `[rows, tokens, keys + values]`.
-    case window
-    /// How many of the window's tokens, counted from its end, each row sees: `[rows]`, each the bits of an integer.
-    case windowLengths
-  }
-
-  /// The block it belongs to.
-  public let layer: Int
-  /// What it is.
-  public let kind: Kind
-
-  /// Names a slot.
-  public init(layer: Int, _ kind: Kind) {
-    self.layer = layer
-    self.kind = kind
-  }
-}
-
 /// What crosses one seam, values and gradients.
 ///
 /// The seam's other side may be a rank, a segment, an evaluation window, the next step or a generated token:
@@ -46,7 +20,7 @@ public final class Carry {
   ///   - later: The carry after the part that this one stands before.
   ///   - tokens: Tokens of that part.
   public func release(containedIn later: Carry, tokens: Int, in workspace: Workspace) {
-    for (slot, window) in values where slot.kind == .window {
+    for (slot, window) in values where slot.content == .window {
       guard let longer = later.values[slot], longer.shape[1] == window.shape[1] + tokens
       else { continue }
       let lengths = CarrySlot(layer: slot.layer, .windowLengths)

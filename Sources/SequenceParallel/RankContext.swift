@@ -33,12 +33,6 @@ public final class RankContext {
     }
   }
 
-  /// Lets every message under way progress.
-  public func poll() throws {
-    try exchange.poll()
-    try outbox.poll()
-  }
-
   /// Waits until everything sent has left, at the end of a pass.
   public func drain() throws {
     try exchange.drain()

@@ -62,13 +62,13 @@ public final class Workspace: @unchecked Sendable {
     }
   }
 
-  /// Computes something on the account of a part; a rehearsal leaves it out.
+  /// Computes something on the account of a category; a rehearsal leaves it out.
   @inline(__always)
   public func compute<Failure: Error>(
-    _ part: Part, _ body: () throws(Failure) -> Void
+    _ category: TimeCategory, _ body: () throws(Failure) -> Void
   ) throws(Failure) {
     guard !isRehearsal else { return }
-    counters.enter(part)
+    counters.enter(category)
     defer { counters.leave() }
     try body()
   }

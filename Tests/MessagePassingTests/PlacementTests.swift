@@ -56,9 +56,9 @@ struct PlacementTests {
   func placement(hosts: String, sequence: Int, rows: [Row], divided: [Int]) {
     let placement = Placement(hosts: hosts.map(String.init), sequence: sequence)
     #expect(
-      placement.parts
+      placement.hosts
         == rows.map {
-          Placement.Part(host: $0.0, ranks: $0.1..<$0.2 + 1, sequenceGroups: $0.3...$0.4)
+          Placement.HostRanks(host: $0.0, ranks: $0.1..<$0.2 + 1, sequenceGroups: $0.3...$0.4)
         })
     #expect(placement.dividedGroups == divided)
   }

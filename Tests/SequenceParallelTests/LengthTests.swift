@@ -37,7 +37,7 @@ struct LengthTests {
       let pass = Self.pass(world, lengths: [Self.length, 3])
       let exchange = HaloExchange(
         width: Self.length + 10, columns: [0], carried: Self.length, slot: Self.slot, pass: pass,
-        part: .attention)
+        category: .attention)
       try exchange.begin([Tensor([4, 0], pool: pass.context.workspace.pool)])
       let halo = try exchange.finish()
       try pass.context.drain()
@@ -84,7 +84,7 @@ struct LengthTests {
   @Test("were one float in older checkpoints")
   func older() {
     let row = CarriedRow([
-      CarrySlot(layer: 5, .windowLengths): CarriedRow.Part(shape: [1], numbers: [61])
+      CarrySlot(layer: 5, .windowLengths): CarriedRow.TensorRow(shape: [1], numbers: [61])
     ])
     let carry = [CarrySlot: Tensor](rows: [row], pool: BufferPool())
     #expect(carry.values.first!.numbers.map(\.countInBits) == [61])

@@ -12,7 +12,7 @@ final class ProcessBridge: @unchecked Sendable {
   private struct Envelope: BitwiseCopyable {
     var context, source, destination, tag, bytes, payloadTag: Int
     /// No message, and none after it.
-    static let goodbye = Envelope(
+    static let closing = Envelope(
       context: -1, source: 0, destination: 0, tag: 0, bytes: 0, payloadTag: 0)
   }
 
@@ -29,7 +29,7 @@ final class ProcessBridge: @unchecked Sendable {
       UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: memory, count: 1))
     }
 
-    func hears() throws(MessagePassingError) -> Bool {
+    func hasReceived() throws(MessagePassingError) -> Bool {
       guard request != nil, try request!.test() else { return false }
       request = nil
       return true
@@ -37,13 +37,13 @@ final class ProcessBridge: @unchecked Sendable {
   }
 
   /// Something that is on its way between processes.
-  private final class Journey {
-    /// The rank's operation that ends with it; none for what a rank has given up, and for a goodbye.
+  private final class Transfer {
+    /// The rank's operation that ends with it; none for what a rank has given up, and for a closing.
     var operation: ThreadOperation?
     var request: Request?
-    /// Memory that belongs to the journey, freed at its end.
-    var luggage: UnsafeMutableRawBufferPointer?
-    /// How the journey ends.
+    /// Memory that belongs to the transfer, freed at its end.
+    var memory: UnsafeMutableRawBufferPointer?
+    /// How the transfer ends.
     var error: MessagePassingError?
 
     init(_ request: consuming Request, of operation: ThreadOperation? = nil) {
@@ -51,9 +51,9 @@ final class ProcessBridge: @unchecked Sendable {
       self.operation = operation
     }
 
-    deinit { luggage?.deallocate() }
+    deinit { memory?.deallocate() }
 
-    func isOver() throws(MessagePassingError) -> Bool {
+    func isDone() throws(MessagePassingError) -> Bool {
       guard request != nil else { return true }
       guard try request!.test() else { return false }
       request = nil
@@ -66,7 +66,7 @@ final class ProcessBridge: @unchecked Sendable {
   private let hosted: Range<Int>
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private var listeners: [Listener] = []
-  private var journeys: [Journey] = []
+  private var transfers: [Transfer] = []
   private var payloads = 0
   /// Why nothing crosses any more.
   private var failure: MessagePassingError?
@@ -115,7 +115,7 @@ final class ProcessBridge: @unchecked Sendable {
   {
     lock()
     defer { unlock() }
-    try world.depart(operation, at: channel)
+    try world.markSending(operation, at: channel)
     let (target, bytes) = (rank / hosted.count, operation.input)
     payloads = (payloads + 1) % Self.payloadTags.count
     let payloadTag = Self.payloadTags.lowerBound + payloads
@@ -125,8 +125,8 @@ final class ProcessBridge: @unchecked Sendable {
         tag: channel.tag, bytes: bytes.count, payloadTag: payloadTag),
       to: target, ending: bytes.isEmpty ? operation : nil)
     guard !bytes.isEmpty else { return }
-    journeys.append(
-      Journey(try process.send(bytes, to: target, tag: payloadTag), of: operation))
+    transfers.append(
+      Transfer(try process.send(bytes, to: target, tag: payloadTag), of: operation))
   }
 
   /// Moves everything on, unless another thread does so at this moment.
@@ -147,13 +147,13 @@ final class ProcessBridge: @unchecked Sendable {
   func withdraw(_ operation: ThreadOperation) {
     lock()
     defer { unlock() }
-    guard let index = journeys.firstIndex(where: { $0.operation === operation }) else { return }
-    journeys[index].operation = nil
+    guard let index = transfers.firstIndex(where: { $0.operation === operation }) else { return }
+    transfers[index].operation = nil
     guard operation.call == .receive else { return }
     // Its memory may be gone.
     if operation.watch.isFailing { process.watch.isFailing = true }
-    journeys.remove(at: index)
-    world.comeBack(operation)
+    transfers.remove(at: index)
+    world.markWaiting(operation)
   }
 
   /// Waits until everything has arrived everywhere, and closes the bridge; collective.
@@ -161,12 +161,12 @@ final class ProcessBridge: @unchecked Sendable {
     lock()
     defer { unlock() }
     for other in 0..<process.size where other != process.rank {
-      try send(.goodbye, to: other, ending: nil)
+      try send(.closing, to: other, ending: nil)
     }
     let start = Clock.seconds
     while true {
       try advance()
-      if journeys.isEmpty, listeners.isEmpty { return }
+      if transfers.isEmpty, listeners.isEmpty { return }
       let seconds = Clock.seconds - start
       if seconds > process.watch.deadline {
         throw .deadline(purpose: "all processes to end", seconds: seconds)
@@ -180,7 +180,7 @@ final class ProcessBridge: @unchecked Sendable {
     lock()
     defer { unlock() }
     process.watch.isFailing = true
-    (listeners, journeys) = ([], [])
+    (listeners, transfers) = ([], [])
   }
 
   /// Prints `rank 3 (host, process 1): message` and ends every rank of the job within seconds.
@@ -197,17 +197,17 @@ final class ProcessBridge: @unchecked Sendable {
 
   private func advance() throws(MessagePassingError) {
     for listener in listeners {
-      while try listener.hears() {
+      while try listener.hasReceived() {
         let envelope = listener.memory.pointee
-        if envelope.context == Envelope.goodbye.context { break }
+        if envelope.context == Envelope.closing.context { break }
         try listen(listener)
         try receive(envelope, from: listener.process)
       }
     }
     listeners.removeAll { $0.request == nil }
     // None is ended twice, even where a later one fails.
-    for index in journeys.indices.reversed() where try journeys[index].isOver() {
-      end(journeys.remove(at: index))
+    for index in transfers.indices.reversed() where try transfers[index].isDone() {
+      end(transfers.remove(at: index))
     }
   }
 
@@ -222,11 +222,11 @@ final class ProcessBridge: @unchecked Sendable {
     let memory = UnsafeMutableRawBufferPointer.allocate(
       byteCount: MemoryLayout<Envelope>.size, alignment: MemoryLayout<Envelope>.alignment)
     memory.storeBytes(of: envelope, as: Envelope.self)
-    let journey = Journey(
+    let transfer = Transfer(
       try process.send(UnsafeRawBufferPointer(memory), to: target, tag: Self.envelopeTag),
       of: operation)
-    journey.luggage = memory
-    journeys.append(journey)
+    transfer.memory = memory
+    transfers.append(transfer)
   }
 
   /// Lets a message that is announced meet the rank that wants it.
@@ -250,30 +250,30 @@ final class ProcessBridge: @unchecked Sendable {
         message: target.description, expected: target.output.count, received: envelope.bytes)
     }
     guard envelope.bytes > 0 else { return world.finish([target], error) }
-    var luggage: UnsafeMutableRawBufferPointer?
+    var memory: UnsafeMutableRawBufferPointer?
     if target.fold != nil || error != nil {
-      luggage = .allocate(byteCount: envelope.bytes, alignment: 64)
+      memory = .allocate(byteCount: envelope.bytes, alignment: 64)
     }
     do throws(MessagePassingError) {
-      let journey = Journey(
+      let transfer = Transfer(
         try process.receive(
-          into: luggage ?? target.output, from: source, tag: envelope.payloadTag),
+          into: memory ?? target.output, from: source, tag: envelope.payloadTag),
         of: target)
-      (journey.luggage, journey.error) = (luggage, error)
-      journeys.append(journey)
-      world.travel(target)
+      (transfer.memory, transfer.error) = (memory, error)
+      transfers.append(transfer)
+      world.markInTransit(target)
     } catch {
-      luggage?.deallocate()
+      memory?.deallocate()
       world.finish([target], error)
     }
   }
 
-  private func end(_ journey: Journey) {
-    guard let operation = journey.operation else { return }
-    if let fold = operation.fold, journey.error == nil, let luggage = journey.luggage {
-      fold.combine(UnsafeRawBufferPointer(luggage), into: operation.output)
+  private func end(_ transfer: Transfer) {
+    guard let operation = transfer.operation else { return }
+    if let fold = operation.fold, transfer.error == nil, let memory = transfer.memory {
+      fold.combine(UnsafeRawBufferPointer(memory), into: operation.output)
     }
-    world.finish([operation], journey.error)
+    world.finish([operation], transfer.error)
   }
 
   private func lock() { pthread_mutex_lock(mutex) }

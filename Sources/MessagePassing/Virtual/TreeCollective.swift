@@ -3,7 +3,7 @@
 /// It goes on whenever it is tested; no rank waits for more than the messages that it needs.
 final class TreeCollective: PendingOperation, @unchecked Sendable {
   /// What a rank does for one piece of the buffers: stages, one after another.
-  struct Piece {
+  struct BufferPiece {
     enum Message {
       /// Combine what a rank sends with what this rank has.
       case fold(from: Int)
@@ -54,7 +54,7 @@ final class TreeCollective: PendingOperation, @unchecked Sendable {
   private let communicator: VirtualCommunicator
   private let number: Int
   private let reduction: (operation: ReduceOperation, element: Fold.Element)
-  private var pieces: [Piece]
+  private var pieces: [BufferPiece]
   /// Indices of the pieces that are not done.
   private var open: [Int]
   /// Memory of partial results that have no place of their own.
@@ -65,7 +65,8 @@ final class TreeCollective: PendingOperation, @unchecked Sendable {
   ///
   /// - Parameter temporary: Memory that is given back at the end.
   init(
-    _ name: StaticString, _ number: Int, on communicator: VirtualCommunicator, _ pieces: [Piece],
+    _ name: StaticString, _ number: Int, on communicator: VirtualCommunicator,
+    _ pieces: [BufferPiece],
     reduction: (ReduceOperation, Fold.Element) = (.sum, .float),
     temporary: [UnsafeMutableRawBufferPointer] = []
   ) {
@@ -113,7 +114,7 @@ final class TreeCollective: PendingOperation, @unchecked Sendable {
     }
   }
 
-  private func post(_ message: Piece.Message, of piece: Piece)
+  private func post(_ message: BufferPiece.Message, of piece: BufferPiece)
     throws(MessagePassingError) -> ThreadOperation
   {
     let tag = number << Self.tagBits | piece.number

@@ -84,7 +84,7 @@ final class VirtualCommunicator: ThreadCommunicator, @unchecked Sendable {
   ) throws(MessagePassingError) -> Request {
     check(scattering: buffer.count, into: mine.count, counts: counts)
     var temporary: [UnsafeMutableRawBufferPointer] = []
-    var pieces: [TreeCollective.Piece] = []
+    var pieces: [TreeCollective.BufferPiece] = []
     var offset = 0
     for (owner, count) in counts.enumerated() {
       let part = UnsafeMutableRawBufferPointer(
@@ -111,7 +111,7 @@ final class VirtualCommunicator: ThreadCommunicator, @unchecked Sendable {
     _ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer, counts: [Int]
   ) throws(MessagePassingError) -> Request {
     check(gathering: mine.count, into: all.count, counts: counts)
-    var pieces: [TreeCollective.Piece] = []
+    var pieces: [TreeCollective.BufferPiece] = []
     var offset = 0
     for (owner, count) in counts.enumerated() where count > 0 {
       let memory = UnsafeMutableRawBufferPointer(rebasing: all[offset..<offset + count])
@@ -180,7 +180,7 @@ final class VirtualCommunicator: ThreadCommunicator, @unchecked Sendable {
   private func place(owner: Int) -> TreePlace { TreePlace(of: rank, among: size, owner: owner) }
 
   private func start(
-    _ name: StaticString, _ pieces: [TreeCollective.Piece],
+    _ name: StaticString, _ pieces: [TreeCollective.BufferPiece],
     reduction: (ReduceOperation, Fold.Element) = (.sum, .float),
     temporary: [UnsafeMutableRawBufferPointer] = []
   ) throws(MessagePassingError) -> Request {

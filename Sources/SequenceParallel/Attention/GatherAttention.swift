@@ -130,7 +130,7 @@ struct GatherAttention: AttentionCrossing {
   /// Starts to gather a tile, if there is one; this rank's part is written where it will stand.
   private func begin(
     _ index: Int, _ heads: AttentionHeads, _ direction: ExchangeDirection
-  ) throws -> (tile: Tile, incoming: Incoming)? {
+  ) throws -> (tile: Tile, incoming: IncomingMessage)? {
     guard index < tiles else { return nil }
     let (tile, rank) = (tile(index), layout.rank)
     let message = Tensor([tile.offsets.last!], pool: workspace.pool)
@@ -145,13 +145,13 @@ struct GatherAttention: AttentionCrossing {
         UnsafeRawBufferPointer(start: mine, count: counts[rank]),
         into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count),
         counts: counts)
-      return (tile, Incoming(message: message, request: request))
+      return (tile, IncomingMessage(message: message, request: request))
     }
   }
 
   /// Waits for a tile, and checks that every rank sent what it should.
   private func finish(
-    _ coming: (tile: Tile, incoming: Incoming), _ direction: ExchangeDirection
+    _ coming: (tile: Tile, incoming: IncomingMessage), _ direction: ExchangeDirection
   ) throws -> (tile: Tile, message: Tensor) {
     let (tile, incoming) = coming
     try workspace.counters.measure(.stateWait) {
@@ -175,7 +175,7 @@ struct GatherAttention: AttentionCrossing {
   private struct Reduction {
     /// All ranks' gradients, alive until they have left, and this rank's sums.
     let sums: Tensor
-    let incoming: Incoming
+    let incoming: IncomingMessage
     let positions: Range<Int>
   }
 
@@ -187,7 +187,7 @@ struct GatherAttention: AttentionCrossing {
         UnsafeMutableBufferPointer(start: sums.pointer, count: sums.count),
         into: UnsafeMutableBufferPointer(start: mine.pointer, count: mine.count),
         counts: tile.counts)
-      return Incoming(message: mine, request: request)
+      return IncomingMessage(message: mine, request: request)
     }
     return Reduction(sums: sums, incoming: incoming, positions: tile.positions[layout.rank])
   }

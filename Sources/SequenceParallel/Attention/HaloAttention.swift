@@ -19,7 +19,7 @@ struct HaloAttention: AttentionCrossing {
     let width = window.map { $0 - 1 } ?? before
     return HaloExchange(
       width: width, columns: [columns, columns], carried: min(width, before),
-      keeps: window.map { $0 - 1 } ?? .max, slot: slot, pass: pass, part: .attention)
+      keeps: window.map { $0 - 1 } ?? .max, slot: slot, pass: pass, category: .attention)
   }
 
   private func block(_ tensor: Tensor) -> KeyBlock {

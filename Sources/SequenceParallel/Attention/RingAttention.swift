@@ -111,7 +111,7 @@ struct RingAttention: AttentionCrossing {
   ) throws {
     let tag = direction == .forward ? Tag.keys : .keysAgain
     let sources = sources
-    func receive(_ index: Int) throws -> Incoming? {
+    func receive(_ index: Int) throws -> IncomingMessage? {
       guard index < sources.count else { return nil }
       let count = held.headCount + held.count(held.positions(of: sources[index]).count)
       return try self.receive(count, from: rank - 1, tag)
@@ -152,18 +152,18 @@ struct RingAttention: AttentionCrossing {
       width: held.columns)
   }
 
-  private func receiveGradients(of source: Int, from sender: Int) throws -> Incoming {
+  private func receiveGradients(of source: Int, from sender: Int) throws -> IncomingMessage {
     try receive(
       MessageHeader.floats + held.count(held.positions(of: source).count), from: sender,
       .gradients)
   }
 
-  private func receive(_ count: Int, from sender: Int, _ tag: Tag) throws -> Incoming {
+  private func receive(_ count: Int, from sender: Int, _ tag: Tag) throws -> IncomingMessage {
     let message = Tensor([count], pool: workspace.pool)
     let request = try pass.context.sequence.receive(
       into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * count), from: sender,
       tag: tag.rawValue)
-    return Incoming(message: message, request: request)
+    return IncomingMessage(message: message, request: request)
   }
 
   private func send(_ message: Tensor, to receiver: Int, _ tag: Tag) throws {
@@ -177,7 +177,7 @@ struct RingAttention: AttentionCrossing {
   }
 
   /// Waits for a message of the keys of `source`, or of their gradients, and checks that it is one.
-  private func take(_ coming: Incoming, _ source: Int, from sender: Int, _ tag: Tag) throws {
+  private func take(_ coming: IncomingMessage, _ source: Int, from sender: Int, _ tag: Tag) throws {
     try workspace.counters.measure(.stateWait) {
       try coming.wait(
         for: "the \(tag.direction) keys of layer \(held.slot.layer) by way of rank \(sender)",

@@ -34,7 +34,7 @@ private final class ChainTransfer: StateTransfer {
   private let source: Int?
   private let destination: Int?
   private let slices: [Range<Int>]
-  private var inbox: [Incoming] = []
+  private var inbox: [IncomingMessage] = []
   private let incoming: Tensor?
   private var final: Tensor?
   private var done = 0
@@ -65,7 +65,7 @@ private final class ChainTransfer: StateTransfer {
         let request = try group.receive(
           into: UnsafeMutableRawBufferPointer(
             start: message.pointer, count: 4 * message.count), from: source, tag: problem.tag)
-        inbox.append(Incoming(message: message, request: request))
+        inbox.append(IncomingMessage(message: message, request: request))
       }
     } else {
       incoming = problem.initial

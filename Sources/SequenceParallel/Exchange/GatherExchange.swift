@@ -28,7 +28,7 @@ private final class GatherTransfer: StateTransfer {
   private let mapCount: Int
   private let mine: Tensor
   private let all: Tensor
-  private var incoming: Incoming?
+  private var incoming: IncomingMessage?
 
   init(_ problem: SeamProblem) {
     self.problem = problem
@@ -56,7 +56,7 @@ private final class GatherTransfer: StateTransfer {
       let request = try group.allGather(
         UnsafeRawBufferPointer(start: mine.pointer, count: 4 * mine.count),
         into: UnsafeMutableRawBufferPointer(start: all.pointer, count: 4 * all.count))
-      incoming = Incoming(message: all, request: request)
+      incoming = IncomingMessage(message: all, request: request)
     }
     let counters = workspace.counters
     counters.stateBytesSent += 4 * (group.size - 1) * (mine.count - MessageHeader.floats)

@@ -63,7 +63,7 @@ extension MessageHeader {
   fileprivate var content: Trace.Message.Content {
     let layer = Int(layer)
     guard layer >= 0 else { return .carry(segment: Int(segment)) }
-    switch CarrySlot.Kind(code: Int(kind)) {
+    switch CarrySlot.Content(code: Int(kind)) {
     case .state: return .states(layer: layer)
     case .halo: return .halo(layer: layer)
     case .window, .windowLengths: return .keys(layer: layer)

@@ -17,7 +17,7 @@ struct MessageHeader: Equatable {
     step = Int32(truncatingIfNeeded: pass.step)
     segment = Int32(pass.segment)
     layer = Int32(slot.layer)
-    kind = Int32(slot.kind.code)
+    kind = Int32(slot.content.code)
     self.direction = direction.rawValue
     self.slice = Int32(slice)
     self.count = Int64(count)
@@ -51,7 +51,7 @@ extension MessageHeader: CustomStringConvertible {
   var description: String {
     let way = direction == ExchangeDirection.forward.rawValue ? "forward" : "backward"
     let what =
-      switch CarrySlot.Kind(code: Int(kind)) {
+      switch CarrySlot.Content(code: Int(kind)) {
       case .state(let index): "state \(index)"
       case .halo(let index): "halo \(index)"
       case .window: "window"

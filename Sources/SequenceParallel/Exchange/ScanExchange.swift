@@ -35,7 +35,7 @@ private final class ScanTransfer: StateTransfer {
   private let workspace: Workspace
   /// This rank's number from the near end.
   private let place: Int
-  private var inbox: [Incoming] = []
+  private var inbox: [IncomingMessage] = []
   /// How many steps have arrived, and in how many this rank has sent.
   private var step = 0
   private var sent = 0
@@ -61,7 +61,7 @@ private final class ScanTransfer: StateTransfer {
       let request = try group.receive(
         into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count),
         from: source, tag: problem.tag)
-      inbox.append(Incoming(message: message, request: request))
+      inbox.append(IncomingMessage(message: message, request: request))
     }
   }
 

@@ -18,8 +18,8 @@ final class HaloExchange {
   private let pass: SequencePass
   private let columns: [Int]
   private let keeps: Int
-  private let part: Part
-  private var inbox: [(piece: HaloPlan.Piece, incoming: Incoming)] = []
+  private let category: TimeCategory
+  private var inbox: [(transfer: HaloPlan.Transfer, incoming: IncomingMessage)] = []
   private var receipt: (tensors: [Tensor], halo: Tensor)?
 
   /// Plans the exchange.
@@ -29,15 +29,15 @@ final class HaloExchange {
   ///   - columns: Numbers a token of each tensor; a halo has them side by side.
   ///   - carried: The most tokens that may have come before the sequence.
   ///   - keeps: The most tokens that go on to `pass.right`; the width of a halo where nil.
-  ///   - part: On whose account copying goes.
+  ///   - category: On whose account copying goes.
   init(
     width: Int, columns: [Int], carried: Int, keeps: Int? = nil, slot: CarrySlot,
     pass: SequencePass,
-    part: Part
+    category: TimeCategory
   ) {
     plan = HaloPlan(
       layout: pass.layout, width: width, carried: carried, keepsRight: pass.keepsRight)
-    (self.slot, self.pass, self.columns, self.part) = (slot, pass, columns, part)
+    (self.slot, self.pass, self.columns, self.category) = (slot, pass, columns, category)
     self.keeps = keeps ?? width
   }
 
@@ -55,13 +55,14 @@ final class HaloExchange {
   func begin(_ tensors: [Tensor]) throws {
     try post(plan.sources, .forward)
     receipt = (tensors, Tensor(haloShape, pool: workspace.pool))
-    for piece in plan.destinations {
-      try send(piece, .forward) { message in
+    for transfer in plan.destinations {
+      try send(transfer, .forward) { message in
         let lengths = self.leftLengths
         for row in 0..<self.layout.rows {
           message[row] = Float(countBits: lengths[row])
           self.copy(
-            piece.tokens, row: row, of: tensors, lengths, into: self.place(message, piece, row))
+            transfer.tokens, row: row, of: tensors, lengths,
+            into: self.place(message, transfer, row))
         }
       }
     }
@@ -73,7 +74,7 @@ final class HaloExchange {
     let rows = layout.rows
     var lengths = layout.rank == 0 ? leftLengths : [Int](repeating: plan.carried, count: rows)
     try wait(.forward)
-    try workspace.compute(part) {
+    try workspace.compute(category) {
       if layout.rank == 0 {
         for row in 0..<rows {
           copy(
@@ -81,13 +82,13 @@ final class HaloExchange {
             into: values.pointer + row * own.count * total)
         }
       }
-      for (piece, incoming) in inbox {
-        try take(incoming, piece, .forward) { message in
+      for (transfer, incoming) in inbox {
+        try take(incoming, transfer, .forward) { message in
           for row in 0..<rows {
-            if piece.tokens.lowerBound < 0 { lengths[row] = message[row].countInBits }
-            let target = row * own.count + piece.tokens.lowerBound - own.lowerBound
+            if transfer.tokens.lowerBound < 0 { lengths[row] = message[row].countInBits }
+            let target = row * own.count + transfer.tokens.lowerBound - own.lowerBound
             (values.pointer + target * total).update(
-              from: place(message, piece, row), count: piece.tokens.count * total)
+              from: place(message, transfer, row), count: transfer.tokens.count * total)
           }
         }
       }
@@ -112,7 +113,7 @@ final class HaloExchange {
     guard let right = pass.right.gradients[slot] else { return }
     let tokens = right.shape[1]
     let first = layout.total - tokens
-    workspace.compute(part) {
+    workspace.compute(category) {
       for row in 0..<layout.rows {
         let from = max(first, layout.lastDocumentStart(row: row), own.lowerBound)
         for position in from..<max(from, layout.total) {
@@ -128,12 +129,12 @@ final class HaloExchange {
   ///
   /// - Parameter halo: Shape `[rows, tokens, columns]`, of the shape of the halo's values.
   func send(_ halo: Tensor) throws {
-    for piece in plan.sources {
-      try send(piece, .backward) { message in
+    for transfer in plan.sources {
+      try send(transfer, .backward) { message in
         for row in 0..<self.layout.rows {
-          let source = row * self.own.count + piece.tokens.lowerBound - self.own.lowerBound
-          self.place(message, piece, row).update(
-            from: halo.pointer + source * self.total, count: piece.tokens.count * self.total)
+          let source = row * self.own.count + transfer.tokens.lowerBound - self.own.lowerBound
+          self.place(message, transfer, row).update(
+            from: halo.pointer + source * self.total, count: transfer.tokens.count * self.total)
         }
       }
     }
@@ -146,7 +147,7 @@ final class HaloExchange {
     let before: Tensor? =
       pass.holdsLeftGradients && plan.carried > 0
       ? Tensor([layout.rows, plan.carried, total], pool: workspace.pool) : nil
-    try workspace.compute(part) {
+    try workspace.compute(category) {
       if let before {
         before.clear()
         for row in 0..<layout.rows {
@@ -155,11 +156,11 @@ final class HaloExchange {
             from: halo.pointer + row * own.count * total, count: own.count * total)
         }
       }
-      for (piece, incoming) in inbox {
-        try take(incoming, piece, .backward) { message in
+      for (transfer, incoming) in inbox {
+        try take(incoming, transfer, .backward) { message in
           for row in 0..<layout.rows {
-            for (index, position) in piece.tokens.enumerated() {
-              let source = UnsafePointer(place(message, piece, row) + index * total)
+            for (index, position) in transfer.tokens.enumerated() {
+              let source = UnsafePointer(place(message, transfer, row) + index * total)
               if position >= 0 {
                 add(source, row: row, position: position, to: gradients, halo: halo)
               } else if let before {
@@ -183,53 +184,55 @@ final class HaloExchange {
   private func tag(_ direction: ExchangeDirection) -> Int { Int(direction.rawValue) + 2 }
 
   /// Floats of a message: the header, for each row how much came before the sequence, and the tokens.
-  private func count(_ piece: HaloPlan.Piece) -> Int {
-    MessageHeader.floats + layout.rows * (1 + piece.tokens.count * total)
+  private func count(_ transfer: HaloPlan.Transfer) -> Int {
+    MessageHeader.floats + layout.rows * (1 + transfer.tokens.count * total)
   }
 
   private func place(
-    _ body: UnsafeMutablePointer<Float>, _ piece: HaloPlan.Piece, _ row: Int
+    _ body: UnsafeMutablePointer<Float>, _ transfer: HaloPlan.Transfer, _ row: Int
   ) -> UnsafeMutablePointer<Float> {
-    body + layout.rows + row * piece.tokens.count * total
+    body + layout.rows + row * transfer.tokens.count * total
   }
 
-  private func header(_ piece: HaloPlan.Piece, _ direction: ExchangeDirection) -> MessageHeader {
-    MessageHeader(slot, pass, direction, slice: piece.tokens.lowerBound, count: count(piece))
+  private func header(_ transfer: HaloPlan.Transfer, _ direction: ExchangeDirection)
+    -> MessageHeader
+  {
+    MessageHeader(slot, pass, direction, slice: transfer.tokens.lowerBound, count: count(transfer))
   }
 
-  private func post(_ pieces: [HaloPlan.Piece], _ direction: ExchangeDirection) throws {
-    for piece in pieces {
-      let message = Tensor([count(piece)], pool: workspace.pool)
+  private func post(_ transfers: [HaloPlan.Transfer], _ direction: ExchangeDirection) throws {
+    for transfer in transfers {
+      let message = Tensor([count(transfer)], pool: workspace.pool)
       let request = try group.receive(
         into: UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count),
-        from: piece.rank, tag: tag(direction))
-      inbox.append((piece, Incoming(message: message, request: request)))
+        from: transfer.rank, tag: tag(direction))
+      inbox.append((transfer, IncomingMessage(message: message, request: request)))
     }
   }
 
   private func send(
-    _ piece: HaloPlan.Piece, _ direction: ExchangeDirection,
+    _ transfer: HaloPlan.Transfer, _ direction: ExchangeDirection,
     _ fill: (_ body: UnsafeMutablePointer<Float>) -> Void
   ) throws {
-    let message = Tensor([count(piece)], pool: workspace.pool)
-    workspace.compute(part) {
-      header(piece, direction).write(to: message.pointer)
+    let message = Tensor([count(transfer)], pool: workspace.pool)
+    workspace.compute(category) {
+      header(transfer, direction).write(to: message.pointer)
       fill(message.pointer + MessageHeader.floats)
     }
     let tag = tag(direction)
     try pass.mark(
-      .send(to: piece.rank, tag: tag), message.pointer, bytes: 4 * message.count
+      .send(to: transfer.rank, tag: tag), message.pointer, bytes: 4 * message.count
     ) {
-      try pass.context.outbox.send(message, to: piece.rank, tag: tag, through: group)
+      try pass.context.outbox.send(message, to: transfer.rank, tag: tag, through: group)
     }
     workspace.counters.haloBytesSent += 4 * message.count
   }
 
   private func wait(_ direction: ExchangeDirection) throws {
     try workspace.counters.measure(.stateWait) {
-      for (piece, incoming) in inbox {
+      for (transfer, incoming) in inbox {
         try incoming.wait(
-          for: "the \(direction) halo of layer \(slot.layer) from rank \(piece.rank)",
+          for: "the \(direction) halo of layer \(slot.layer) from rank \(transfer.rank)",
           polling: workspace.poll)
       }
     }
@@ -237,14 +240,15 @@ final class HaloExchange {
 
   /// Takes what has arrived, if it is what was expected.
   private func take(
-    _ incoming: Incoming, _ piece: HaloPlan.Piece, _ direction: ExchangeDirection,
+    _ incoming: IncomingMessage, _ transfer: HaloPlan.Transfer, _ direction: ExchangeDirection,
     _ use: (_ body: UnsafeMutablePointer<Float>) -> Void
   ) throws {
     let message = incoming.message
     try pass.mark(
-      .receive(from: piece.rank, tag: tag(direction)), message.pointer, bytes: 4 * message.count
+      .receive(from: transfer.rank, tag: tag(direction)), message.pointer, bytes: 4 * message.count
     ) {
-      try header(piece, direction).check(message.pointer, rank: layout.rank, source: piece.rank)
+      try header(transfer, direction).check(
+        message.pointer, rank: layout.rank, source: transfer.rank)
       use(message.pointer + MessageHeader.floats)
     }
   }
@@ -309,9 +313,9 @@ final class HaloExchange {
         keeps, halo.known[row] + layout.length,
         end - max(layout.lastDocumentStart(row: row), -plan.carried - end))
     }
-    let tokens = slot.kind == .window ? lengths.max() ?? 0 : keeps
+    let tokens = slot.content == .window ? lengths.max() ?? 0 : keeps
     let right = Tensor([rows, tokens, total], pool: workspace.pool)
-    workspace.compute(part) {
+    workspace.compute(category) {
       right.clear()
       for row in 0..<rows {
         for position in end - lengths[row]..<end {
@@ -326,6 +330,6 @@ final class HaloExchange {
       }
     }
     pass.right.values[slot] = right
-    if slot.kind == .window { pass.setRightLengths(lengths, layer: slot.layer) }
+    if slot.content == .window { pass.setRightLengths(lengths, layer: slot.layer) }
   }
 }

@@ -13,7 +13,7 @@ struct HaloPlan {
   let keepsRight: Bool
 
   /// Tokens of one rank that another needs, as positions counted from the layout's start.
-  struct Piece {
+  struct Transfer {
     let rank: Int
     let tokens: Range<Int>
   }
@@ -29,16 +29,16 @@ struct HaloPlan {
   }
 
   /// What other ranks send for this rank's halo, in order; the first rank needs nobody.
-  var sources: [Piece] {
+  var sources: [Transfer] {
     let halo = halo(of: layout.rank)
-    return pieces((0..<layout.rank).map { ($0, held(by: $0).clamped(to: halo)) })
+    return transfers((0..<layout.rank).map { ($0, held(by: $0).clamped(to: halo)) })
   }
 
   /// What this rank sends for the halos of the ranks after it, in order.
-  var destinations: [Piece] {
+  var destinations: [Transfer] {
     let held = held(by: layout.rank)
     let after = layout.rank + 1..<max(layout.shardLengths.count, layout.rank + 1)
-    return pieces(after.map { ($0, held.clamped(to: halo(of: $0))) })
+    return transfers(after.map { ($0, held.clamped(to: halo(of: $0))) })
   }
 
   private func held(by rank: Int) -> Range<Int> {
@@ -46,7 +46,7 @@ struct HaloPlan {
     return rank == 0 ? -carried..<shard.upperBound : shard
   }
 
-  private func pieces(_ ranges: [(Int, Range<Int>)]) -> [Piece] {
-    ranges.filter { !$0.1.isEmpty }.map { Piece(rank: $0.0, tokens: $0.1) }
+  private func transfers(_ ranges: [(Int, Range<Int>)]) -> [Transfer] {
+    ranges.filter { !$0.1.isEmpty }.map { Transfer(rank: $0.0, tokens: $0.1) }
   }
 }

@@ -17,7 +17,7 @@ extension SequencePass {
       "a carry \(left.shape) before position \(layout.start), where \(layout.rows) rows of at most "
         + "\(most) tokens of \(columns) numbers can come")
     let lengths = CarrySlot(layer: slot.layer, .windowLengths)
-    guard slot.kind == .window, let counts = self.left.values[lengths],
+    guard slot.content == .window, let counts = self.left.values[lengths],
       !context.workspace.isRehearsal
     else { return [Int](repeating: tokens, count: layout.rows) }
     return (0..<layout.rows).map { counts.pointer[$0].countInBits }

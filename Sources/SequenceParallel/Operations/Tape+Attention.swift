@@ -36,7 +36,7 @@ extension Tape {
     scale: Float? = nil, exchange: AttentionExchange? = nil, slot: CarrySlot,
     pass: SequencePass
   ) throws -> Variable {
-    precondition(slot.kind == .window, "attention's slot is a window, not \(slot.kind)")
+    precondition(slot.content == .window, "attention's slot is a window, not \(slot.content)")
     precondition(window.map { $0 > 0 } ?? true, "a window of \(window ?? 0) tokens")
     let kernel = SoftmaxAttention(
       dimension: dimension, scale: scale ?? 1 / Float(dimension).squareRoot())

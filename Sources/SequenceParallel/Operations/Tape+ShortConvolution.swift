@@ -93,7 +93,7 @@ private struct ConvolutionRun {
   private func makeExchange() -> HaloExchange {
     HaloExchange(
       width: before, columns: [kernel.channels], carried: before, slot: slot, pass: pass,
-      part: .normsAndGates)
+      category: .normsAndGates)
   }
 
   /// Gives the output, and the halo for the backward pass.

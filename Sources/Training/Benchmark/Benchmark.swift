@@ -46,7 +46,7 @@ struct StepBenchmark {
     var peak = SgemmPeak()
     let counters = workspace.counters
     var seconds: [Double] = []
-    var parts = [[Double]](repeating: [], count: Part.allCases.count)
+    var parts = [[Double]](repeating: [], count: TimeCategory.allCases.count)
     _ = try training.step(0)
     let before = workspace.pool.statistics.allocations
     for step in 1...configuration.training.steps {
@@ -57,7 +57,7 @@ struct StepBenchmark {
       let start = Clock.seconds
       _ = try training.step(step)
       seconds.append(Clock.seconds - start)
-      for part in Part.allCases { parts[part.rawValue].append(counters.seconds(part)) }
+      for part in TimeCategory.allCases { parts[part.rawValue].append(counters.seconds(part)) }
     }
     try training.store.settle(polling: workspace.poll)
     return report(
@@ -89,7 +89,7 @@ struct StepBenchmark {
       "",
     ]
     let total = parts.reduce(0, +)
-    for part in Part.allCases where parts[part.rawValue] > 0.0005 * total {
+    for part in TimeCategory.allCases where parts[part.rawValue] > 0.0005 * total {
       let own = parts[part.rawValue]
       let cell = String(format: "%8.1f ms %5.1f%%", own * 1e3, own / total * 100)
       lines.append(line(part.name, cell))

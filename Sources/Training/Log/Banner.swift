@@ -27,7 +27,7 @@ struct Banner: Sendable {
   /// sequence groups that these share, and what is not as one would have it.
   private var hosts: [String] {
     let placement = event.placement
-    let parts = placement.parts
+    let parts = placement.hosts
     if parts.count == 1 {
       return ["\(parts[0].host) (\(Human.number(event.hosts.count, of: "rank")))"]
     }

@@ -36,7 +36,7 @@ public final class RunLog {
     line.set("launch_ranks", event.launchRanks)
     line.set(
       "placement",
-      objects: event.placement.parts.map { part in
+      objects: event.placement.hosts.map { part in
         var object = JSONLine()
         object.set("host", part.host)
         object.set("ranks", [part.ranks.lowerBound, part.ranks.upperBound - 1])

@@ -61,7 +61,7 @@ extension TrainingRun {
     }
     try writer?.write(
       streams: streams.map { row in
-        Dictionary(uniqueKeysWithValues: row.parts.map { ($0.name, ($1.shape, $1.numbers)) })
+        Dictionary(uniqueKeysWithValues: row.tensors.map { ($0.name, ($1.shape, $1.numbers)) })
       }, position: carried)
   }
 
@@ -88,7 +88,7 @@ extension TrainingRun {
             Dictionary(
               uniqueKeysWithValues: stream.compactMap { name, part in
                 CarrySlot(name: name).map {
-                  ($0, CarriedRow.Part(shape: part.shape, numbers: part.numbers))
+                  ($0, CarriedRow.TensorRow(shape: part.shape, numbers: part.numbers))
                 }
               }))
         }, pool: context.workspace.pool)

@@ -24,7 +24,8 @@ enum Affinity {
   static func cores(of processors: Set<Int>) -> Set<Int> {
     Set(
       processors.map { processor in
-        let siblings = read("/sys/devices/system/cpu/cpu\(processor)/topology/thread_siblings_list")
+        let siblings = readSystemFile(
+          "/sys/devices/system/cpu/cpu\(processor)/topology/thread_siblings_list")
         return siblings.flatMap { Int($0.prefix { $0.isNumber }) } ?? processor
       })
   }
@@ -49,7 +50,7 @@ enum Affinity {
     let names: Set = ["mpirun", "mpiexec", "orterun", "orted", "prterun", "prted"]
     var process = getppid()
     while process > 1 {
-      guard let status = read("/proc/\(process)/status") else { return nil }
+      guard let status = readSystemFile("/proc/\(process)/status") else { return nil }
       let fields = status.split(separator: "\n").map { $0.split(separator: "\t") }
       let value = { (key: String) in fields.first { $0.first == "\(key):" }?.dropFirst().first }
       if let name = value("Name"), names.contains(String(name)) { return process }
@@ -58,56 +59,4 @@ enum Affinity {
     }
     return nil
   }
-}
-
-/// How much processor time the control group of a process allows.
-enum CPUQuota {
-  /// The quota in processors, the least of this process's groups; none if there is no limit.
-  ///
-  /// - Parameter root: Where the system's files are, for tests.
-  static func current(root: String = "") -> Double? {
-    let groups = read("\(root)/proc/self/cgroup") ?? ""
-    var quotas: [Double] = []
-    for line in groups.split(separator: "\n") {
-      let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-      guard fields.count == 3 else { continue }
-      if fields[1].isEmpty {
-        quotas += ancestors(of: String(fields[2])).compactMap {
-          version2("\(root)/sys/fs/cgroup\($0)")
-        }
-      } else if fields[1].split(separator: ",").contains("cpu") {
-        quotas += ancestors(of: String(fields[2])).compactMap {
-          version1("\(root)/sys/fs/cgroup/cpu\($0)")
-            ?? version1("\(root)/sys/fs/cgroup/\(fields[1])\($0)")
-        }
-      }
-    }
-    return quotas.min()
-  }
-
-  /// `/a/b`, `/a` and the root.
-  private static func ancestors(of path: String) -> [String] {
-    let parts = path.split(separator: "/")
-    return (0...parts.count).map { count in parts.prefix(count).map { "/\($0)" }.joined() }
-  }
-
-  private static func version2(_ folder: String) -> Double? {
-    guard let fields = read("\(folder)/cpu.max")?.split(separator: " "), fields.count == 2,
-      let quota = Double(fields[0]), let period = Double(fields[1]), period > 0
-    else { return nil }
-    return quota / period
-  }
-
-  private static func version1(_ folder: String) -> Double? {
-    guard let quota = read("\(folder)/cpu.cfs_quota_us").flatMap({ Double($0) }), quota > 0,
-      let period = read("\(folder)/cpu.cfs_period_us").flatMap({ Double($0) }), period > 0
-    else { return nil }
-    return quota / period
-  }
-}
-
-/// A small file of the system's, without its last line break; none if it cannot be read.
-private func read(_ path: String) -> String? {
-  (try? String(contentsOfFile: path, encoding: .utf8))?.trimmingCharacters(
-    in: .whitespacesAndNewlines)
 }

@@ -13,7 +13,7 @@ final class ThreadWorld: @unchecked Sendable {
   private var events: [Int]
   private var failure: (rank: Int, reason: String)?
   private var messages: [Channel: [ThreadOperation]] = [:]
-  private var collectives: [Place: [ThreadOperation]] = [:]
+  private var collectives: [CollectiveKey: [ThreadOperation]] = [:]
   private var contexts = 1
   /// The way to the ranks of other processes, where there are any; set before the ranks start.
   var bridge: ProcessBridge?
@@ -24,7 +24,7 @@ final class ThreadWorld: @unchecked Sendable {
   }
 
   /// Where collectives meet: the n-th of one communicator.
-  struct Place: Hashable {
+  struct CollectiveKey: Hashable {
     let context, number: Int
   }
 
@@ -94,7 +94,7 @@ final class ThreadWorld: @unchecked Sendable {
   /// Lets a rank join a collective; the last to come does its work, for all.
   ///
   /// - Parameter ranks: How many ranks the collective has.
-  func join(_ operation: ThreadOperation, at place: Place, ranks: Int)
+  func join(_ operation: ThreadOperation, at place: CollectiveKey, ranks: Int)
     throws(MessagePassingError)
   {
     let all = try matching { () -> [ThreadOperation] in
@@ -120,7 +120,7 @@ final class ThreadWorld: @unchecked Sendable {
   func isDone(_ operation: ThreadOperation) throws(MessagePassingError) -> Bool {
     let state = locked { () -> ThreadOperation.State in
       operation.seen = events[operation.watch.worldRank]
-      if operation.state == .waiting || operation.state == .travelling, let failure {
+      if operation.state == .waiting || operation.state == .inTransit, let failure {
         return .failed(.peerFailed(rank: failure.rank, reason: failure.reason))
       }
       return operation.state
@@ -151,19 +151,19 @@ final class ThreadWorld: @unchecked Sendable {
   }
 
   /// Says that an operation leaves for another process.
-  func depart(_ operation: ThreadOperation, at channel: Channel) throws(MessagePassingError) {
+  func markSending(_ operation: ThreadOperation, at channel: Channel) throws(MessagePassingError) {
     _ = try matching {
       operation.place = .message(channel)
-      operation.state = .travelling
+      operation.state = .inTransit
       return []
     }
   }
 
   /// Says that an operation waits for bytes that are on their way from another process.
-  func travel(_ operation: ThreadOperation) { locked { operation.state = .travelling } }
+  func markInTransit(_ operation: ThreadOperation) { locked { operation.state = .inTransit } }
 
   /// Says that an operation is no longer on its way.
-  func comeBack(_ operation: ThreadOperation) { locked { operation.state = .waiting } }
+  func markWaiting(_ operation: ThreadOperation) { locked { operation.state = .waiting } }
 
   /// A number for a communicator that no other has, in any process.
   func reserveContext() -> Int {

@@ -1,7 +1,7 @@
 /// Which ranks and which sequence groups lie on which host.
 public struct Placement: Sendable, Equatable {
   /// Consecutive ranks that share a host.
-  public struct Part: Sendable, Equatable {
+  public struct HostRanks: Sendable, Equatable {
     /// The host's name.
     public let host: String
     /// Its ranks.
@@ -11,7 +11,7 @@ public struct Placement: Sendable, Equatable {
   }
 
   /// Every host, in rank order.
-  public let parts: [Part]
+  public let hosts: [HostRanks]
   /// Sequence groups that lie on several hosts although one of these has ranks enough for a whole group.
   public let dividedGroups: [Int]
 
@@ -24,19 +24,19 @@ public struct Placement: Sendable, Equatable {
     precondition(
       sequence >= 1 && hosts.count % sequence == 0,
       "\(hosts.count) ranks in sequence groups of \(sequence)")
-    var parts: [Part] = []
+    var found: [HostRanks] = []
     var start = 0
     for end in hosts.indices.map({ $0 + 1 }) where end == hosts.count || hosts[end] != hosts[start]
     {
-      parts.append(
-        Part(
+      found.append(
+        HostRanks(
           host: hosts[start], ranks: start..<end,
           sequenceGroups: start / sequence...(end - 1) / sequence))
       start = end
     }
-    self.parts = parts
+    self.hosts = found
     dividedGroups = (0..<hosts.count / sequence).filter { group in
-      let on = parts.filter { $0.sequenceGroups.contains(group) }
+      let on = found.filter { $0.sequenceGroups.contains(group) }
       return on.count > 1 && on.contains { $0.ranks.count >= sequence }
     }
   }

@@ -67,10 +67,3 @@ public struct Host: Sendable {
     return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 }
-
-/// Prints a line to the standard error output, at once.
-func printFailure(_ line: String) {
-  fflush(nil)
-  let text = line + "\n"
-  _ = text.withCString { write(STDERR_FILENO, $0, text.utf8.count) }
-}

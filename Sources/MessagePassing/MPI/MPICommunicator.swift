@@ -72,7 +72,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
       "gather of \(size) × \(mine.count) bytes into \(all?.count ?? 0) bytes")
     return try start(.collective("gather")) { () throws(MessagePassingError) in
       guard rank == root else { return try sending(mine, to: root, tag: gatherTag) }
-      var pieces: [MPIOperation.Piece] = []
+      var pieces: [MPIOperation.PartialRequest] = []
       for source in 0..<size {
         let place = UnsafeMutableRawBufferPointer(
           rebasing: all![source * mine.count..<(source + 1) * mine.count])
@@ -135,12 +135,12 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
 
   /// Makes the calls of an operation, unless a mistake was made before, and its request.
   func start(
-    _ kind: MPIOperation.Kind, lists: UnsafeMutableBufferPointer<Int32>? = nil,
-    _ calls: () throws(MessagePassingError) -> [MPIOperation.Piece]
+    _ call: MPIOperation.Call, lists: UnsafeMutableBufferPointer<Int32>? = nil,
+    _ calls: () throws(MessagePassingError) -> [MPIOperation.PartialRequest]
   ) throws(MessagePassingError) -> Request {
     if let error = library.mistake { throw error }
     let pieces = try calls()
-    return Request(MPIOperation(kind, pieces, library: library, watch: watch, lists: lists))
+    return Request(MPIOperation(call, pieces, library: library, watch: watch, lists: lists))
   }
 
   /// Bytes of the pieces in which a message of `bytes` goes; both sides work out the same.
@@ -157,7 +157,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   private static let mostInShortPieces = 160 << 10
 
   private func sending(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int)
-    throws(MessagePassingError) -> [MPIOperation.Piece]
+    throws(MessagePassingError) -> [MPIOperation.PartialRequest]
   {
     try inPieces(of: buffer.count, at: piece(of: buffer.count)) {
       (range: Range<Int>, request: inout MPI_Request?) in
@@ -169,7 +169,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
 
   private func receiving(
     into buffer: UnsafeMutableRawBufferPointer, from source: Int, tag: Int
-  ) throws(MessagePassingError) -> [MPIOperation.Piece] {
+  ) throws(MessagePassingError) -> [MPIOperation.PartialRequest] {
     try inPieces(of: buffer.count, at: piece(of: buffer.count)) {
       (range: Range<Int>, request: inout MPI_Request?) in
       MPI_Irecv(
@@ -182,8 +182,8 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   func inPieces(
     of count: Int, at most: Int,
     _ call: (Range<Int>, inout MPI_Request?) -> Int32
-  ) throws(MessagePassingError) -> [MPIOperation.Piece] {
-    var pieces: [MPIOperation.Piece] = []
+  ) throws(MessagePassingError) -> [MPIOperation.PartialRequest] {
+    var pieces: [MPIOperation.PartialRequest] = []
     var start = 0
     repeat {
       let range = start..<min(start + most, count)

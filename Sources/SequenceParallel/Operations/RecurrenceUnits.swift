@@ -1,31 +1,5 @@
-import Autodiff
 import Kernels
 import Tensors
-
-/// What a layer hands to the recurrence engine: the family's standard inputs.
-public struct RecurrenceInputs {
-  /// Queries, `[N, queryHeads·K]`, where `N = rows × length`.
-  public var q: Variable
-  /// Keys, `[N, keyHeads·K]`.
-  public var k: Variable
-  /// Values, `[N, valueHeads·V]`.
-  public var v: Variable
-  /// Log decays from data, `[N, heads]` or `[N, heads·K]`, with the heads of k or of the state; or nil.
-  public var g: Variable?
-  /// The delta rule's steps, `[N, heads]`, with the heads of the state; or nil.
-  public var beta: Variable?
-  /// Fixed log decay of each head of the state; empty for none.
-  public var logDecay: [Float]
-
-  /// Collects the inputs; leave out what the recurrence does not read.
-  public init(
-    q: Variable, k: Variable, v: Variable, g: Variable? = nil, beta: Variable? = nil,
-    logDecay: [Float] = []
-  ) {
-    (self.q, self.k, self.v) = (q, k, v)
-    (self.g, self.beta, self.logDecay) = (g, beta, logDecay)
-  }
-}
 
 /// The units (row, head) of one recurrence on one shard: where each one's numbers lie.
 ///
@@ -135,28 +109,5 @@ struct RecurrenceUnits {
     let (offset, first) = place(tensor, unit, width: width)
     return MutableTokenRows(
       tensor.pointer + offset, stride: tensor.shape.columns, accumulates: !first)
-  }
-}
-
-/// Room for the gradients of a recurrence's inputs.
-struct RecurrenceGradients {
-  let q, k, v: Tensor
-  let g, beta: Tensor?
-
-  init(_ inputs: RecurrenceInputs, pool: BufferPool) {
-    q = Tensor(inputs.q.shape, pool: pool)
-    k = Tensor(inputs.k.shape, pool: pool)
-    v = Tensor(inputs.v.shape, pool: pool)
-    g = inputs.g.map { Tensor($0.shape, pool: pool) }
-    beta = inputs.beta.map { Tensor($0.shape, pool: pool) }
-  }
-
-  /// Adds them to the inputs' gradients.
-  func deliver(to inputs: RecurrenceInputs, in workspace: Workspace) {
-    inputs.q.add(gradient: q, in: workspace)
-    inputs.k.add(gradient: k, in: workspace)
-    inputs.v.add(gradient: v, in: workspace)
-    if let g { inputs.g?.add(gradient: g, in: workspace) }
-    if let beta { inputs.beta?.add(gradient: beta, in: workspace) }
   }
 }

@@ -60,7 +60,7 @@ extension MPICommunicator {
       if let source = mine.baseAddress, !isInPlace {
         own.copyMemory(from: source, byteCount: mine.count)
       }
-      var (pieces, offset) = ([MPIOperation.Piece](), 0)
+      var (pieces, offset) = ([MPIOperation.PartialRequest](), 0)
       for (root, count) in counts.enumerated() where count > 0 {
         pieces += try broadcasting(
           UnsafeMutableRawBufferPointer(rebasing: all[offset..<offset + count]), from: root)
@@ -90,7 +90,7 @@ extension MPICommunicator {
     }
     // MPI's displacements are 32-bit: so each rank's part is reduced to it, in pieces.
     return try start(.collective("reduction")) { () throws(MessagePassingError) in
-      var (pieces, offset) = ([MPIOperation.Piece](), 0)
+      var (pieces, offset) = ([MPIOperation.PartialRequest](), 0)
       for (root, count) in counts.enumerated() where count > 0 {
         pieces += try inPieces(of: count, at: library.largestPiece / 4) {
           (range: Range<Int>, request: inout MPI_Request?) in
@@ -138,7 +138,7 @@ extension MPICommunicator {
   }
 
   private func broadcasting(_ buffer: UnsafeMutableRawBufferPointer, from root: Int)
-    throws(MessagePassingError) -> [MPIOperation.Piece]
+    throws(MessagePassingError) -> [MPIOperation.PartialRequest]
   {
     try inPieces(of: buffer.count, at: library.largestPiece) {
       (range: Range<Int>, request: inout MPI_Request?) in

@@ -4,30 +4,31 @@ import Glibc
 /// One rank's part in a message or a collective of MPI: one request of MPI's for each piece of it.
 final class MPIOperation: PendingOperation, @unchecked Sendable {
   /// What is checked, and given back, when the operation is done.
-  enum Kind {
+  enum Call {
     case send(to: Int, tag: Int)
     case receive(from: Int, tag: Int)
     case collective(StaticString)
   }
 
   let watch: Watch
-  private let kind: Kind
+  private let call: Call
   private let library: MPILibrary
-  private var pieces: [Piece]
+  private var pieces: [PartialRequest]
   /// Counts and displacements, which MPI reads until the operation is done.
   private let lists: UnsafeMutableBufferPointer<Int32>?
 
-  struct Piece {
+  /// MPI's request of one of the calls that the operation is made of.
+  struct PartialRequest {
     var request: MPI_Request?
     /// What must have been received, if it is a receive.
     var bytes: Int
   }
 
   init(
-    _ kind: Kind, _ pieces: [Piece], library: MPILibrary, watch: Watch,
+    _ call: Call, _ pieces: [PartialRequest], library: MPILibrary, watch: Watch,
     lists: UnsafeMutableBufferPointer<Int32>? = nil
   ) {
-    (self.kind, self.pieces, self.library, self.lists) = (kind, pieces, library, lists)
+    (self.call, self.pieces, self.library, self.lists) = (call, pieces, library, lists)
     self.watch = watch
   }
 
@@ -45,7 +46,7 @@ final class MPIOperation: PendingOperation, @unchecked Sendable {
         pieces.append(piece)
         return false
       }
-      if case .receive = kind, bytes(status) != piece.bytes { throw mismatch(of: piece, status) }
+      if case .receive = call, bytes(status) != piece.bytes { throw mismatch(of: piece, status) }
     }
     return true
   }
@@ -55,7 +56,7 @@ final class MPIOperation: PendingOperation, @unchecked Sendable {
   func cancel() {
     if !watch.isFailing { library.mistake = .requestDropped(request: name) }
     // A receive can be taken back; what else is under way goes on, and its memory with it.
-    guard case .receive = kind else { return }
+    guard case .receive = call else { return }
     for piece in pieces {
       var request = piece.request
       var isDone: Int32 = 0
@@ -67,7 +68,7 @@ final class MPIOperation: PendingOperation, @unchecked Sendable {
   }
 
   private var name: String {
-    switch kind {
+    switch call {
     case .send(let rank, let tag): "message of tag \(tag) from this rank to rank \(rank)"
     case .receive(let rank, let tag): "message of tag \(tag) from rank \(rank) to this rank"
     case .collective(let name): "\(name)"
@@ -80,7 +81,7 @@ final class MPIOperation: PendingOperation, @unchecked Sendable {
     return Int(count)
   }
 
-  private func mismatch(of piece: Piece, _ status: MPI_Status) -> MessagePassingError {
+  private func mismatch(of piece: PartialRequest, _ status: MPI_Status) -> MessagePassingError {
     .sizeMismatch(message: name, expected: piece.bytes, received: bytes(status))
   }
 }

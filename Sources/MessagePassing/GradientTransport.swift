@@ -1,0 +1,7 @@
+/// In what form gradients travel between ranks; they are always summed in fp32.
+public enum GradientTransport: String, Sendable, CaseIterable {
+  /// As they are.
+  case fp32
+  /// Rounded to bfloat16, half the bytes.
+  case bf16
+}
