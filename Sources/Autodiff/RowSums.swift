@@ -4,7 +4,7 @@ import Tensors
 ///
 /// Concretely: fixed blocks of rows are summed, each by one thread, and the blocks' sums are added in their order. What
 /// a long sum adds up stays of one size, so it also loses fewer digits than one row after another.
-struct RowSums {
+struct RowSums: Sendable {
   /// Rows that are summed in one go.
   static let blockRows = 128
 
@@ -30,7 +30,8 @@ struct RowSums {
   ///   - body: Adds its rows to `width` sums; it has the index of its thread, for scratch of its own.
   func add(
     to targets: [(target: UnsafeMutablePointer<Float>, count: Int)],
-    _ body: (_ thread: Int, _ rows: Range<Int>, _ sums: UnsafeMutablePointer<Float>) -> Void
+    _ body:
+      @Sendable (_ thread: Int, _ rows: Range<Int>, _ sums: UnsafeMutablePointer<Float>) -> Void
   ) {
     sums.clear()
     let blocks = sums.shape[0]

@@ -29,9 +29,9 @@ public final class Variable {
       return
     }
     let (target, _) = gradientTarget(in: workspace)
-    let (sum, more) = (target.pointer, new.pointer)
     workspace.compute(.normsAndGates) {
       workspace.team.parallel(new.count, grain: 1 << 15) { range in
+        let (sum, more) = (target.pointer, new.pointer)
         for index in range { sum[index] += more[index] }
       }
     }

@@ -47,7 +47,7 @@ public enum TimeCategory: Int, CaseIterable, Sendable {
 /// One rank's figures since the last reset: exclusive seconds by category, and bytes sent.
 ///
 /// Categories nest: while an inner one runs, the outer one's clock stands, so the seconds add up to the whole.
-public final class Counters: @unchecked Sendable {
+public final class Counters {
   /// Bytes of states and state gradients sent to other ranks, headers and halos not counted.
   public var stateBytesSent = 0
   /// Bytes of headers and halos sent beside the states.

@@ -1,7 +1,7 @@
 /// The spans of one rank, for a timeline with a lane a rank.
 ///
 /// Spans nest: each lies inside or outside of any other. The thread that owns the rank adds them.
-public final class Trace: @unchecked Sendable {
+public final class Trace {
   /// The message that a span sends or takes.
   public struct Message: Sendable, Equatable {
     /// What a message carries.

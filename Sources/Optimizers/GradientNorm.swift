@@ -31,7 +31,8 @@ public struct GradientNorm: Sendable, Equatable {
   ) -> Double {
     withUnsafeTemporaryAllocation(of: Double.self, capacity: team.size) { sums in
       sums.initialize(repeating: 0)
-      let sums = sums.baseAddress!
+      // All threads read the gradients, and each writes a sum of its own.
+      nonisolated(unsafe) let (sums, gradients) = (sums.baseAddress!, gradients)
       team.parallel(count, grain: 1 << 16) { thread, part in
         sums[thread] = sumOfSquares(gradients + part.lowerBound, count: part.count)
       }

@@ -28,7 +28,7 @@ public enum BufferKind: Int, CaseIterable, Sendable {
 ///
 /// - Complexity: O(1) a request, once warm.
 public final class BufferPool: Sendable {
-  private struct Blocks: @unchecked Sendable {
+  private struct Blocks {
     var free: [Int: [UnsafeMutableRawPointer]] = [:]
     var statistics = Statistics()
   }

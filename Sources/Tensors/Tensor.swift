@@ -1,7 +1,7 @@
 /// A contiguous, row-major array of fp32 numbers: a shape over a part of a pooled buffer.
 ///
 /// Copying a tensor copies the reference, not the numbers.
-public struct Tensor: @unchecked Sendable {
+public struct Tensor: Sendable {
   /// Extents, outermost first.
   public let shape: Shape
   /// The memory the numbers lie in.

@@ -9,9 +9,7 @@ public final class ThreadTeam: Sendable {
   /// How many threads work, the caller included.
   public let size: Int
   private let gate: Gate
-  private let threads: [Thread]
-
-  private struct Thread: @unchecked Sendable { let handle: pthread_t }
+  private let threads: [pthread_t]
 
   /// Starts `size − 1` worker threads, which sleep until there is work.
   public init(size: Int) {
@@ -30,13 +28,13 @@ public final class ThreadTeam: Sendable {
           return nil
         }, start.toOpaque())
       precondition(code == 0, "thread \(index) of \(size) could not be started: error \(code)")
-      return Thread(handle: handle)
+      return handle
     }
   }
 
   deinit {
     gate.stop()
-    for thread in threads { pthread_join(thread.handle, nil) }
+    for thread in threads { pthread_join(thread, nil) }
   }
 
   /// Runs `body` on every part of `0..<count`, in parallel, and returns when all parts are done.
@@ -45,12 +43,14 @@ public final class ThreadTeam: Sendable {
   ///   - count: How many items there are.
   ///   - grain: The fewest items worth a thread of their own.
   ///   - body: Works on a range of items; must not throw, nor call `parallel` again.
-  public func parallel(_ count: Int, grain: Int = 1, _ body: (Range<Int>) -> Void) {
+  public func parallel(_ count: Int, grain: Int = 1, _ body: @Sendable (Range<Int>) -> Void) {
     parallel(count, grain: grain) { _, range in body(range) }
   }
 
   /// The same for a body that also wants the index of its thread, in `0..<size`, for scratch of its own.
-  public func parallel(_ count: Int, grain: Int = 1, _ body: (_ thread: Int, Range<Int>) -> Void) {
+  public func parallel(
+    _ count: Int, grain: Int = 1, _ body: @Sendable (_ thread: Int, Range<Int>) -> Void
+  ) {
     guard count > 0 else { return }
     let parts = min(size, (count + grain - 1) / grain)
     if parts <= 1 { return body(0, 0..<count) }
@@ -62,7 +62,7 @@ public final class ThreadTeam: Sendable {
   }
 
   /// Runs `body` once on every thread, with the thread's index in `0..<size`.
-  public func workers(_ body: (Int) -> Void) {
+  public func workers(_ body: @Sendable (Int) -> Void) {
     if size == 1 { return body(0) }
     withoutActuallyEscaping(body) { body in
       gate.open(body)
@@ -85,7 +85,7 @@ private final class Gate: @unchecked Sendable {
   private let generation = Atomic<Int>(0)
   private let running = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
-  private var body: ((Int) -> Void)?
+  private var body: (@Sendable (Int) -> Void)?
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private let spins = 2_000
@@ -103,7 +103,7 @@ private final class Gate: @unchecked Sendable {
     wake.deallocate()
   }
 
-  func open(_ body: @escaping (Int) -> Void) {
+  func open(_ body: @escaping @Sendable (Int) -> Void) {
     self.body = body
     running.store(workers, ordering: .relaxed)
     pthread_mutex_lock(mutex)
@@ -129,6 +129,10 @@ private final class Gate: @unchecked Sendable {
     pthread_mutex_unlock(mutex)
   }
 
+  /// A function of its own, so that the body is let go of before the caller hears that it has run.
+  @inline(never)
+  private func run(_ index: Int) { body?(index) }
+
   func work(_ index: Int) {
     var seen = 0
     while true {
@@ -141,7 +145,7 @@ private final class Gate: @unchecked Sendable {
       }
       seen += 1
       if stopping.load(ordering: .acquiring) { return }
-      body?(index)
+      run(index)
       running.subtract(1, ordering: .acquiringAndReleasing)
     }
   }

@@ -3,7 +3,7 @@ import Measurement
 /// What every computation of a rank uses: memory, threads, and a way to let communication progress.
 ///
 /// It is passed explicitly; there are no globals.
-public final class Workspace: @unchecked Sendable {
+public final class Workspace {
   /// Where tensors and scratch come from.
   public let pool: BufferPool
   /// The rank's threads.

@@ -57,7 +57,8 @@ extension Tape {
         wanted.map { ($0 + start * vocabulary).update(from: z, count: m * vocabulary) }
         result.losses.withUnsafeMutableBufferPointer { losses in
           result.predictions.withUnsafeMutableBufferPointer { predictions in
-            nonisolated(unsafe) let (losses, predictions) = (losses, predictions)
+            // Each thread writes rows of its own.
+            nonisolated(unsafe) let (z, losses, predictions) = (z, losses, predictions)
             workspace.team.parallel(m, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
               for row in range {
                 let one = CrossEntropy.row(
@@ -78,7 +79,7 @@ extension Tape {
           into: parameters.gradient(weight), ldc: width, m: vocabulary, n: width, k: m, beta: 1)
         if let bias {
           // A tile has few rows and many columns, so threads share the columns; each is summed in one order.
-          let db = parameters.gradient(bias)
+          nonisolated(unsafe) let (z, db) = (z, parameters.gradient(bias))
           workspace.team.parallel(vocabulary, grain: max(16, Tape.grain / m)) { columns in
             for row in 0..<m {
               let z = z + row * vocabulary

@@ -22,11 +22,15 @@ extension Tape {
       parameters.table[rate].shape.count == heads && parameters.table[bias].shape.count == heads,
       "a \(a.shape) for the rates \(parameters.table[rate].shape) and biases "
         + "\(parameters.table[bias].shape)")
-    let g = Tensor(a.shape, pool: pool)
+    let (g, input) = (Tensor(a.shape, pool: pool), a.value)
     workspace.compute(.normsAndGates) {
+      // All threads read the weights.
+      nonisolated(unsafe) let (rates, biases) = (
+        UnsafePointer(parameters.value(rate)), UnsafePointer(parameters.value(bias))
+      )
       workspace.team.parallel(rows, grain: max(1, Tape.grain / heads)) {
         SoftplusGate.forward(
-          a.value.pointer, rate: parameters.value(rate), bias: parameters.value(bias),
+          input.pointer, rate: rates, bias: biases,
           into: g.pointer, rows: $0, heads: heads)
       }
     }
@@ -36,9 +40,13 @@ extension Tape {
       let sums = RowSums(rows: rows, width: 2 * heads, workspace: workspace)
       workspace.compute(.normsAndGates) {
         let (dRate, dBias) = (parameters.gradient(rate), parameters.gradient(bias))
+        // All threads read the weights.
+        nonisolated(unsafe) let (rates, biases) = (
+          UnsafePointer(parameters.value(rate)), UnsafePointer(parameters.value(bias))
+        )
         sums.add(to: [(dRate, heads), (dBias, heads)]) { _, rows, sums in
           SoftplusGate.backward(
-            a.value.pointer, rate: parameters.value(rate), bias: parameters.value(bias),
+            input.pointer, rate: rates, bias: biases,
             g.pointer, dg.pointer, into: da.pointer, dRate: sums, dBias: sums + heads, rows: rows,
             heads: heads, accumulate: accumulate)
         }

@@ -34,10 +34,10 @@ extension Tape {
 
   /// `y = scale · σ(x)`, elementwise.
   public func sigmoid(_ x: Variable, scale: Float = 1) -> Variable {
-    let y = Tensor(x.shape, pool: pool)
+    let (y, input) = (Tensor(x.shape, pool: pool), x.value)
     elementwise(y.count) { range in
       Sigmoid.forward(
-        x.value.pointer + range.lowerBound, scale: scale, into: y.pointer + range.lowerBound,
+        input.pointer + range.lowerBound, scale: scale, into: y.pointer + range.lowerBound,
         count: range.count)
     }
     return record(y, inputs: [x]) { [unowned self] dy in
@@ -55,18 +55,20 @@ extension Tape {
   public func product(_ a: Variable, _ b: Variable) -> Variable {
     precondition(a.shape.count == b.shape.count, "product of \(a.shape) and \(b.shape)")
     let y = Tensor(a.shape, pool: pool)
+    let (left, right) = (a.value, b.value)
     elementwise(y.count) { range in
       let at = range.lowerBound
       Product.forward(
-        a.value.pointer + at, b.value.pointer + at, into: y.pointer + at, count: range.count)
+        left.pointer + at, right.pointer + at, into: y.pointer + at, count: range.count)
     }
     return record(y, inputs: [a, b]) { [unowned self] dy in
       for (side, other) in [(a, b), (b, a)] where side.needsGradient {
         let (d, accumulate) = side.gradientTarget(in: workspace)
+        let other = other.value
         elementwise(dy.count) { range in
           let at = range.lowerBound
           Product.backward(
-            other.value.pointer + at, dy.pointer + at, into: d.pointer + at, count: range.count,
+            other.pointer + at, dy.pointer + at, into: d.pointer + at, count: range.count,
             accumulate: accumulate)
         }
       }
@@ -76,10 +78,11 @@ extension Tape {
   /// `y = silu(gate) ⊙ x`, both of one shape.
   public func swiGLU(gate: Variable, _ x: Variable) -> Variable {
     let y = Tensor(x.shape, pool: pool)
+    let (gates, input) = (gate.value, x.value)
     elementwise(y.count) { range in
       let at = range.lowerBound
       SwiGLU.forward(
-        gate.value.pointer + at, x.value.pointer + at, into: y.pointer + at, count: range.count)
+        gates.pointer + at, input.pointer + at, into: y.pointer + at, count: range.count)
     }
     return record(y, inputs: [gate, x]) { [unowned self] dy in
       let da = Tensor(gate.shape, pool: pool)
@@ -87,7 +90,7 @@ extension Tape {
       elementwise(dy.count) { range in
         let at = range.lowerBound
         SwiGLU.backward(
-          gate.value.pointer + at, x.value.pointer + at, dy.pointer + at, da: da.pointer + at,
+          gates.pointer + at, input.pointer + at, dy.pointer + at, da: da.pointer + at,
           db: db.pointer + at, count: range.count)
       }
       gate.add(gradient: da, in: workspace)
@@ -105,28 +108,28 @@ extension Tape {
   /// A function of each element, whose twin reads the function's argument.
   func pointwise(
     _ x: Variable,
-    _ forward: @escaping (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void,
+    _ forward: @escaping @Sendable (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void,
     _ backward:
-      @escaping (
+      @escaping @Sendable (
         UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int, Bool
       ) -> Void
   ) -> Variable {
-    let y = Tensor(x.shape, pool: pool)
+    let (y, input) = (Tensor(x.shape, pool: pool), x.value)
     elementwise(y.count) { range in
-      forward(x.value.pointer + range.lowerBound, y.pointer + range.lowerBound, range.count)
+      forward(input.pointer + range.lowerBound, y.pointer + range.lowerBound, range.count)
     }
     return record(y, inputs: [x]) { [unowned self] dy in
       let (dx, accumulate) = x.gradientTarget(in: workspace)
       elementwise(dy.count) { range in
         let at = range.lowerBound
         backward(
-          x.value.pointer + at, dy.pointer + at, dx.pointer + at, range.count, accumulate)
+          input.pointer + at, dy.pointer + at, dx.pointer + at, range.count, accumulate)
       }
     }
   }
 
   /// Runs an elementwise kernel over all threads, on the account of norms and gates.
-  func elementwise(_ count: Int, _ body: (Range<Int>) -> Void) {
+  func elementwise(_ count: Int, _ body: @Sendable (Range<Int>) -> Void) {
     workspace.compute(.normsAndGates) {
       workspace.team.parallel(count, grain: Tape.grain, body)
     }

@@ -18,24 +18,27 @@ extension Tape {
     let y = Tensor([tokens.count, width], pool: pool)
     workspace.compute(.embedding) {
       tokens.withUnsafeBufferPointer { tokens in
-        guard let ids = tokens.baseAddress else { return }
-        nonisolated(unsafe) let base = ids
+        guard let base = tokens.baseAddress else { return }
+        // All threads read the tokens and the table.
+        nonisolated(unsafe) let (ids, rows) = (base, UnsafePointer(parameters.value(table)))
         workspace.team.parallel(tokens.count, grain: max(1, Tape.grain / max(width, 1))) {
           Embedding.forward(
-            parameters.value(table), tokens: base, scale: scale, into: y.pointer, positions: $0,
+            rows, tokens: ids, scale: scale, into: y.pointer, positions: $0,
             width: width)
         }
       }
     }
     return record(y, always: true) { [unowned self] dy in
+      let count = tokens.count
       workspace.compute(.embedding) {
         tokens.withUnsafeBufferPointer { tokens in
-          guard let ids = tokens.baseAddress else { return }
-          nonisolated(unsafe) let base = ids
+          guard let base = tokens.baseAddress else { return }
+          // All threads read the tokens; each adds to columns of its own.
+          nonisolated(unsafe) let (ids, gradients) = (base, parameters.gradient(table))
           workspace.team.parallel(width, grain: 64) {
             Embedding.backward(
-              dy.pointer, tokens: base, scale: scale, into: parameters.gradient(table),
-              count: tokens.count, width: width, columns: $0)
+              dy.pointer, tokens: ids, scale: scale, into: gradients, count: count, width: width,
+              columns: $0)
           }
         }
       }

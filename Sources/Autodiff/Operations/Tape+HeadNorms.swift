@@ -25,11 +25,12 @@ extension Tape {
   /// A normalisation of rows whose twin reads the result and a number a row.
   private func normalized(
     _ x: Variable, width: Int,
-    _ forward: (
-      UnsafePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, Range<Int>
-    ) -> Void,
+    _ forward:
+      @Sendable (
+        UnsafePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, Range<Int>
+      ) -> Void,
     _ backward:
-      @escaping (
+      @escaping @Sendable (
         UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>,
         UnsafeMutablePointer<Float>, Range<Int>, Int, Bool
       ) -> Void
@@ -39,9 +40,10 @@ extension Tape {
     let y = Tensor(x.shape, pool: pool)
     let inverse = Tensor([rows], pool: pool)
     let grain = max(1, Tape.grain / width)
+    let input = x.value
     workspace.compute(.normsAndGates) {
       workspace.team.parallel(rows, grain: grain) {
-        forward(x.value.pointer, y.pointer, inverse.pointer, $0)
+        forward(input.pointer, y.pointer, inverse.pointer, $0)
       }
     }
     return record(y, inputs: [x]) { [unowned self] dy in
@@ -72,10 +74,13 @@ extension Tape {
     let rows = x.shape.count / width
     let y = Tensor(x.shape, pool: pool)
     let inverse = Tensor([rows], pool: pool)
+    let (input, gates) = (x.value, gate.value)
     workspace.compute(.normsAndGates) {
+      // All threads read the weights.
+      nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
       workspace.team.parallel(rows, grain: max(1, Tape.grain / width)) {
         norm.forward(
-          x.value.pointer, gate: gate.value.pointer, weight: parameters.value(weight),
+          input.pointer, gate: gates.pointer, weight: w,
           into: y.pointer, inverse: inverse.pointer, rows: $0)
       }
     }
@@ -88,9 +93,11 @@ extension Tape {
       let sums = RowSums(rows: rows, width: width, workspace: workspace)
       let scratch = Tensor([workspace.team.size, width], pool: pool, kind: .buffers)
       workspace.compute(.normsAndGates) {
+        // All threads read the weights.
+        nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
         sums.add(to: [(parameters.gradient(weight), width)]) { thread, rows, dw in
           norm.backward(
-            x.value.pointer, gate: gate.value.pointer, weight: parameters.value(weight),
+            input.pointer, gate: gates.pointer, weight: w,
             inverse: inverse.pointer, dy.pointer, into: dx.pointer, dGate: dGate.pointer,
             dWeight: dw, scratch: scratch.pointer + thread * width, rows: rows,
             accumulate: (addsX, addsGate))

@@ -26,7 +26,8 @@ extension Tape {
         beta = 1
       }
       if let bias {
-        let b = parameters.value(bias)
+        // All threads read the bias.
+        nonisolated(unsafe) let b = UnsafePointer(parameters.value(bias))
         let adds = beta == 1
         workspace.team.parallel(n, grain: max(1, Tape.grain / max(out, 1))) { rows in
           for row in rows {

@@ -17,11 +17,13 @@ extension Tape {
     let rows = columns == 0 ? 0 : x.shape.count / columns
     let y = Tensor(x.shape, pool: pool)
     let inverse = Tensor([rows], pool: pool)
-    let w = weight.map { UnsafePointer(parameters.value($0)) }
+    let input = x.value
+    // All threads read the weights.
+    nonisolated(unsafe) let w = weight.map { UnsafePointer(parameters.value($0)) }
     workspace.compute(.normsAndGates) {
       workspace.team.parallel(rows, grain: max(1, Tape.grain / columns)) {
         RMSNorm.forward(
-          x.value.pointer, weight: w, epsilon: epsilon, into: y.pointer, inverse: inverse.pointer,
+          input.pointer, weight: w, epsilon: epsilon, into: y.pointer, inverse: inverse.pointer,
           rows: $0, columns: columns)
       }
     }
@@ -33,7 +35,7 @@ extension Tape {
         workspace.compute(.normsAndGates) {
           workspace.team.parallel(rows, grain: max(1, Tape.grain / columns)) {
             RMSNorm.backward(
-              x.value.pointer, inverse: inverse.pointer, dy.pointer, into: dx.pointer, rows: $0,
+              input.pointer, inverse: inverse.pointer, dy.pointer, into: dx.pointer, rows: $0,
               columns: columns, accumulate: accumulate)
           }
         }
@@ -42,10 +44,11 @@ extension Tape {
       let sums = RowSums(rows: rows, width: columns, workspace: workspace)
       let scratch = Tensor([workspace.team.size, columns], pool: pool, kind: .buffers)
       workspace.compute(.normsAndGates) {
-        let w = UnsafePointer(parameters.value(weight))
+        // All threads read the weights.
+        nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
         sums.add(to: [(parameters.gradient(weight), columns)]) { thread, rows, dw in
           RMSNorm.backward(
-            x.value.pointer, weight: (w, dw, scratch.pointer + thread * columns),
+            input.pointer, weight: (w, dw, scratch.pointer + thread * columns),
             inverse: inverse.pointer, dy.pointer, into: dx.pointer, rows: rows, columns: columns,
             accumulate: accumulate)
         }

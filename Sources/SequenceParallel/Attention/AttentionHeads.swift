@@ -2,7 +2,10 @@ import Kernels
 import Tensors
 
 /// The heads of one attention layer on one shard: drives the kernel over blocks of keys.
-final class AttentionHeads {
+///
+/// Unchecked: it is constant; a team's threads write the sums of their own units, and the pass is the rank's own
+/// thread's alone.
+final class AttentionHeads: @unchecked Sendable {
   let kernel: SoftmaxAttention
   let pass: SequencePass
   let q, k, v: Tensor
@@ -204,7 +207,7 @@ final class AttentionHeads {
 
   /// Runs a body for every item over all threads, each with scratch of its own.
   private func each(
-    _ count: Int, _ body: (_ item: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
+    _ count: Int, _ body: @Sendable (_ item: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
   ) {
     let each = (kernel.scratchCount + 15) / 16 * 16
     let scratch = Tensor([each * workspace.team.size], pool: workspace.pool)

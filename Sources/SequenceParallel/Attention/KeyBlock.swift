@@ -2,7 +2,9 @@ import Kernels
 import Tensors
 
 /// Keys and values, or their gradients, of all rows at consecutive positions.
-struct KeyBlock {
+///
+/// Unchecked: threads read it, or write the columns of their own heads; it holds the memory that it points into.
+struct KeyBlock: @unchecked Sendable {
   /// The position of the first token, counted from the layout's start.
   let first: Int
   /// Tokens of a row.

@@ -27,7 +27,7 @@ public struct RecurrenceInputs {
 }
 
 /// Room for the gradients of a recurrence's inputs.
-struct RecurrenceGradients {
+struct RecurrenceGradients: Sendable {
   let q, k, v: Tensor
   let g, beta: Tensor?
 

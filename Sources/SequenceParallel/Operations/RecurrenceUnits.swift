@@ -6,7 +6,9 @@ import Tensors
 /// Heads of q, k, v, g and beta may be fewer than the state's; a head then serves as many neighbouring
 /// heads of the state as it takes. Units that write to a shared gradient form a group, which one thread
 /// works through in order.
-struct RecurrenceUnits {
+///
+/// Unchecked: of its inputs it reads values, which never change; each thread writes what belongs to its units.
+struct RecurrenceUnits: @unchecked Sendable {
   let kernel: any RecurrenceKernel
   let inputs: RecurrenceInputs
   let layout: SequenceLayout

@@ -35,7 +35,9 @@ extension Tape {
 }
 
 /// Drives a recurrence kernel and the exchange of its states, for one layer of one pass.
-struct RecurrenceRun {
+///
+/// Unchecked: a team's threads read its constants; the pass and what it holds are the rank's own thread's alone.
+struct RecurrenceRun: @unchecked Sendable {
   let units: RecurrenceUnits
   let slot: CarrySlot
   let pass: SequencePass
@@ -98,12 +100,13 @@ struct RecurrenceRun {
     }
     let (transfer, problem) = try exchange(
       .backward, initial: final, wantsFinal: pass.wantsLeftGradients)
+    let sums = problem.sums
     try each { unit, scratch in
       kernel.summarizeBackward(
         units.head(unit), units.gradient(unit, dO: dO, gradients), units.plan(unit),
         kept: kept.pointer + units.keptOffsets[unit],
         keptBackward: keptBackward.pointer + units.keptBackwardOffsets[unit],
-        state: problem.sums.pointer + unit * map.stateCount, scratch: scratch)
+        state: sums.pointer + unit * map.stateCount, scratch: scratch)
     }
     try transfer.summaryReady()
     try inBatches(transfer) { unit, chunk, scratch in
@@ -139,7 +142,7 @@ struct RecurrenceRun {
     let problem = SeamProblem(
       direction: direction, slot: slot, pass: pass, map: map, units: units.count, maps: maps,
       sums: Tensor(stateShape, pool: pool, kind: .states),
-      knownMap: kernel.isMapKnown ? knownMap : nil,
+      knownMap: kernel.isMapKnown ? { self.knownMap($0, $1) } : nil,
       initial: initial,
       wantsFinal: wantsFinal)
     return (try pass.context.exchange.begin(problem), problem)
@@ -157,13 +160,13 @@ struct RecurrenceRun {
   private func summarize(
     _ exchange: (transfer: any StateTransfer, problem: SeamProblem), kept: Tensor
   ) throws {
-    let problem = exchange.problem
+    let (maps, sums) = (exchange.problem.maps, exchange.problem.sums)
     let mapCount = map.kind.count(kernel.keyDimension)
     try each { unit, scratch in
       kernel.summarize(
         units.head(unit), units.plan(unit), kept: kept.pointer + units.keptOffsets[unit],
-        map: problem.maps.pointer + unit * mapCount,
-        state: problem.sums.pointer + unit * map.stateCount, scratch: scratch)
+        map: maps.pointer + unit * mapCount,
+        state: sums.pointer + unit * map.stateCount, scratch: scratch)
     }
     try exchange.transfer.summaryReady()
   }
@@ -202,7 +205,8 @@ struct RecurrenceRun {
   ///
   /// - Parameter tokens: Tokens of a unit that are worked on; the whole shard's where nil.
   private func each(
-    tokens: Int? = nil, _ body: (_ unit: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
+    tokens: Int? = nil,
+    _ body: @Sendable (_ unit: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
   ) throws {
     let (team, groups) = (workspace.team, units.groups)
     let each = (kernel.scratchCount + 15) / 16 * 16
@@ -230,7 +234,7 @@ struct RecurrenceRun {
   /// Works on every chunk of every unit in some batches, and lets messages move on between them.
   private func inBatches(
     _ transfer: any StateTransfer,
-    _ body: (_ unit: Int, _ chunk: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
+    _ body: @Sendable (_ unit: Int, _ chunk: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
   ) throws {
     let most = units.plans.map(\.chunks.count).max() ?? 0
     let batch = max(1, (most + 7) / 8)

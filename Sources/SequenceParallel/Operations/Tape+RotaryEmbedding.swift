@@ -20,7 +20,7 @@ extension Tape {
       "x \(x.shape) cannot be rotated in heads of \(d)")
     let (heads, length) = (x.shape.columns / d, pass.layout.length)
     let table = pass.rotation(dimension: d, base: base)
-    func each(_ body: (_ first: Int, _ tokens: Range<Int>) -> Void) {
+    func each(_ body: @Sendable (_ first: Int, _ tokens: Range<Int>) -> Void) {
       workspace.compute(.normsAndGates) {
         for row in 0..<pass.layout.rows {
           workspace.team.parallel(length, grain: max(1, (1 << 15) / x.shape.columns)) {
@@ -29,10 +29,10 @@ extension Tape {
         }
       }
     }
-    let y = Tensor(x.shape, pool: pool)
+    let (y, input) = (Tensor(x.shape, pool: pool), x.value)
     each { first, tokens in
       RotaryEmbedding.forward(
-        x.value.pointer + first, table: table.pointer, into: y.pointer + first, tokens: tokens,
+        input.pointer + first, table: table.pointer, into: y.pointer + first, tokens: tokens,
         heads: heads, dimension: d)
     }
     return record(y, inputs: [x]) { [unowned self] dy in
@@ -58,11 +58,11 @@ extension SequencePass {
     let rotation = Rotation(dimension: dimension, base: base)
     if let table = rotations[rotation] { return table }
     let workspace = context.workspace
-    let table = Tensor([layout.length, dimension], pool: workspace.pool)
+    let (table, offset) = (Tensor([layout.length, dimension], pool: workspace.pool), layout.offset)
     workspace.compute(.normsAndGates) {
       workspace.team.parallel(layout.length, grain: 16) {
         RotaryEmbedding.fillTable(
-          table.pointer, tokens: $0, offset: layout.offset, dimension: dimension, base: base)
+          table.pointer, tokens: $0, offset: offset, dimension: dimension, base: base)
       }
     }
     rotations[rotation] = table

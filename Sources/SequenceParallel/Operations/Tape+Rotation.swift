@@ -14,11 +14,14 @@ extension Tape {
     let (heads, width, n) = (shape[0], shape[2], x.shape.rows)
     let y = Tensor([n, heads * 2 * width], pool: pool)
     let (length, offset) = (max(layout.length, 1), layout.offset)
-    let position = { (row: Int) in offset + row % length }
+    let position = { @Sendable (row: Int) in offset + row % length }
+    let input = x.value
     workspace.compute(.normsAndGates) {
+      // All threads read the angles.
+      nonisolated(unsafe) let angles = UnsafePointer(parameters.value(theta))
       workspace.team.parallel(n, grain: 16) {
         LearnedRotation.forward(
-          x.value.pointer, theta: parameters.value(theta), into: y.pointer, rows: $0,
+          input.pointer, theta: angles, into: y.pointer, rows: $0,
           heads: heads, width: width, position: position)
       }
     }
@@ -27,10 +30,13 @@ extension Tape {
       workspace.compute(.normsAndGates) {
         var sums = [Double](repeating: 0, count: heads * width)
         sums.withUnsafeMutableBufferPointer { sums in
-          nonisolated(unsafe) let sums = sums.baseAddress!
+          // All threads read the angles; each adds to the sums of its own heads.
+          nonisolated(unsafe) let (sums, angles) = (
+            sums.baseAddress!, UnsafePointer(parameters.value(theta))
+          )
           workspace.team.parallel(heads) {
             LearnedRotation.backward(
-              x.value.pointer, theta: parameters.value(theta), dy.pointer, into: dx.pointer,
+              input.pointer, theta: angles, dy.pointer, into: dx.pointer,
               dTheta: sums, rows: n, heads: $0, heads: heads, width: width,
               accumulate: accumulate, position: position)
           }

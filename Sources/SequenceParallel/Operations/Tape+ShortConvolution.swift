@@ -126,15 +126,19 @@ private struct ConvolutionRun {
     let dHalo = Tensor(halo.values.shape, pool: workspace.pool)
     let scratch = Tensor([kernel.scratchCount], pool: workspace.pool)
     let weights = ShortConvolution.Weights(taps: taps.pointer, bias: bias)
+    let rows = (0..<layout.rows).map { row($0, x, halo) }
+    let (kernel, before) = (kernel, before)
+    // Each thread adds to the gradients of its own channels.
+    nonisolated(unsafe) let dBias = dBias
     workspace.compute(.normsAndGates) {
       dTaps?.clear()
       dHalo.clear()
       guard n > 0 else { return }
       workspace.team.parallel((C + 63) / 64) { blocks in
         let channels = 64 * blocks.lowerBound..<min(64 * blocks.upperBound, C)
-        for row in 0..<layout.rows {
+        for (row, input) in rows.enumerated() {
           kernel.backward(
-            self.row(row, x, halo), weights, dy.pointer + row * n * C,
+            input, weights, dy.pointer + row * n * C,
             into: dx.pointer + row * n * C,
             accumulate: accumulate, dHalo: dHalo.pointer + row * before * C,
             dTaps: dTaps?.pointer, dBias: dBias, channels: channels, scratch: scratch.pointer)
@@ -161,14 +165,14 @@ private struct ConvolutionRun {
     _ x: Tensor, _ halo: Halo?, _ weights: ShortConvolution.Weights, _ y: Tensor,
     tokens: Range<Int>
   ) {
-    let C = kernel.channels
+    let (kernel, C, n) = (kernel, kernel.channels, layout.length)
     guard !tokens.isEmpty else { return }
     workspace.compute(.normsAndGates) {
       for row in 0..<layout.rows {
         let input = self.row(row, x, halo)
         workspace.team.parallel(tokens.count, grain: max(1, (1 << 14) / C)) { range in
           kernel.forward(
-            input, weights, into: y.pointer + row * layout.length * C,
+            input, weights, into: y.pointer + row * n * C,
             tokens: tokens.lowerBound + range.lowerBound..<tokens.lowerBound + range.upperBound)
         }
       }

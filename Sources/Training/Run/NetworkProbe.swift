@@ -36,7 +36,7 @@ enum NetworkProbe {
         .enumerated()
       {
         let message = UnsafeMutableRawBufferPointer(rebasing: buffer[..<length])
-        let seconds = try throwing(message, to: other, first: isFirst, rounds: rounds, group)
+        let seconds = try roundTrips(message, to: other, first: isFirst, rounds: rounds, group)
         slowest[index] = max(slowest[index], seconds)
       }
     }
@@ -46,7 +46,7 @@ enum NetworkProbe {
   }
 
   /// Seconds of one way: half the shortest round trip.
-  private static func throwing(
+  private static func roundTrips(
     _ message: UnsafeMutableRawBufferPointer, to other: Int, first: Bool, rounds: Int,
     _ group: any Communicator
   ) throws -> Double {

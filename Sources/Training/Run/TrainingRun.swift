@@ -87,10 +87,11 @@ public final class TrainingRun {
     guard !context.workspace.isRehearsal else { return }
     let seed = UInt64(bitPattern: Int64(configuration.training.seed))
     for part in store.kept {
+      let (table, first) = (model.table, part.range.lowerBound)
+      // Each thread writes a range of its own.
       nonisolated(unsafe) let base = part.values
-      let first = part.range.lowerBound
       context.workspace.team.parallel(part.range.count, grain: 1 << 16) { range in
-        model.table.initialize(
+        table.initialize(
           first + range.lowerBound..<first + range.upperBound, seed: seed,
           into: base + range.lowerBound)
       }
