@@ -20,8 +20,8 @@ final class GradientReducer {
     let parts: [Range<Int>]
     /// What happens to the sum.
     let destination: Destination
-    /// The gradients' memory, where it is to go when the sum is complete.
-    private(set) var memory: Buffer?
+    /// What the pointers lie in, held until the sum is complete.
+    private(set) var memory: [Buffer]
     /// Buckets that are not complete.
     fileprivate(set) var open: Int
 
@@ -36,7 +36,7 @@ final class GradientReducer {
 
     fileprivate init(
       _ gradients: UnsafeMutablePointer<Float>, parts: [Range<Int>], destination: Destination,
-      memory: Buffer?, buckets: Int
+      memory: [Buffer], buckets: Int
     ) {
       (self.gradients, self.parts, self.destination) = (gradients, parts, destination)
       (self.memory, open) = (memory, buckets)
@@ -44,7 +44,7 @@ final class GradientReducer {
 
     fileprivate func closeBucket() {
       open -= 1
-      if open == 0 { memory = nil }
+      if open == 0 { memory = [] }
     }
   }
 
@@ -89,11 +89,11 @@ final class GradientReducer {
   ///
   /// - Parameters:
   ///   - gradients: The unit's first gradient; all stay as they are until the sum is complete.
-  ///   - memory: What to let go of when the sum is complete.
+  ///   - memory: What the pointers lie in; let go of when the sum is complete.
   func reduce(
     _ gradients: UnsafeMutablePointer<Float>, parts: [Range<Int>],
     into destination: Job.Destination,
-    memory: Buffer? = nil
+    memory: [Buffer]
   ) throws {
     let longest = parts.map(\.count).max() ?? 0
     guard longest > 0 else { return }

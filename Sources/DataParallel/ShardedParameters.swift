@@ -189,15 +189,17 @@ public final class ShardedParameters: ParameterStore {
     let memory = Buffer(
       count: partition.units[unit].range.count, pool: workspace.pool, kind: .weights)
     try gather(
-      unit, from: values.pointer + offsets[unit], into: memory.pointer)
+      unit, from: values.pointer + offsets[unit], into: memory.pointer, of: memory)
     gathered[unit] = Gathered(memory: memory)
   }
 
   private func gather(
-    _ unit: Int, from own: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>
+    _ unit: Int, from own: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>,
+    of memory: Buffer
   ) throws {
     let gather = try WeightGather(
-      unit, own, into: target, parts: parts(of: unit), group: gathering, workspace: workspace)
+      unit, own, of: values, into: target, of: memory, parts: parts(of: unit), group: gathering,
+      workspace: workspace)
     workspace.counters.beginTransfer()
     gathers.append((unit, gather))
   }
@@ -234,14 +236,19 @@ public final class ShardedParameters: ParameterStore {
     let lower = partition.units[unit].range.lowerBound
     switch sharding {
     case .none:
-      try reducer?.reduce(gradients.pointer + lower, parts: parts, into: .everywhere)
+      try reducer?.reduce(
+        gradients.pointer + lower, parts: parts, into: .everywhere,
+        memory: [gradients])
     case .optimizer:
-      try reducer?.reduce(gradients.pointer + lower, parts: parts, into: .owner)
+      try reducer?.reduce(
+        gradients.pointer + lower, parts: parts, into: .owner,
+        memory: [gradients])
     case .gradients, .parameters:
       guard let memory = unitGradients.removeValue(forKey: unit) else { return }
       try reducer?.reduce(
         memory.pointer, parts: parts,
-        into: .place(gradients.pointer + offsets[unit], adding: isSummed[unit]), memory: memory)
+        into: .place(gradients.pointer + offsets[unit], adding: isSummed[unit]),
+        memory: [memory, gradients])
       isSummed[unit] = true
     }
   }
@@ -272,7 +279,7 @@ public final class ShardedParameters: ParameterStore {
     for (unit, part) in parts.enumerated() {
       try gather(
         unit, from: part.values,
-        into: values.pointer + partition.units[unit].range.lowerBound)
+        into: values.pointer + partition.units[unit].range.lowerBound, of: values)
     }
   }
 

@@ -10,6 +10,9 @@ final class WeightGather {
   private let counters: Counters
   /// Bytes that arrive.
   private let bytes: Int
+  /// What the pointers lie in: held until all weights are here, and until this rank's have left.
+  private var targetMemory: Buffer?
+  private var ownMemory: Buffer?
   private var sends: [HeldRequest] = []
   private var receives: [HeldRequest] = []
 
@@ -18,13 +21,17 @@ final class WeightGather {
   /// - Parameters:
   ///   - unit: The unit's number.
   ///   - own: This rank's part, which may lie in its place in `target`; it stays as it is until all is sent.
+  ///   - ownMemory: What that part lies in.
   ///   - target: Room for the unit.
+  ///   - targetMemory: What that room lies in.
   ///   - parts: Every rank's part, counted from the unit's first number.
   init(
-    _ unit: Int, _ own: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>,
-    parts: [Range<Int>], group: any Communicator, workspace: Workspace
+    _ unit: Int, _ own: UnsafePointer<Float>, of ownMemory: Buffer,
+    into target: UnsafeMutablePointer<Float>, of targetMemory: Buffer, parts: [Range<Int>],
+    group: any Communicator, workspace: Workspace
   ) throws {
     self.target = target
+    (self.ownMemory, self.targetMemory) = (ownMemory, targetMemory)
     self.unit = unit
     counters = workspace.counters
     let mine = parts[group.rank]
@@ -55,6 +62,7 @@ final class WeightGather {
       receives.removeLast()
       if receives.isEmpty { mark("receive", bytes: bytes) {} }
     }
+    targetMemory = nil
     return true
   }
 
@@ -64,6 +72,7 @@ final class WeightGather {
       guard try last.test() else { return false }
       sends.removeLast()
     }
+    ownMemory = nil
     return true
   }
 
@@ -83,5 +92,6 @@ final class WeightGather {
   func waitForDeparture(polling: () throws -> Void) throws {
     for request in sends { try request.wait(for: "the departure of weights", polling: polling) }
     sends = []
+    ownMemory = nil
   }
 }

@@ -3,6 +3,8 @@ import Glibc
 /// A file seen as memory, read only: a page is read from disk when it is first touched.
 ///
 /// The file must keep its length while it is mapped.
+///
+/// Unchecked: its memory is only read, and unmapped with the last reference.
 public final class MappedFile: @unchecked Sendable {
   /// Where the file lies.
   public let path: String

@@ -22,9 +22,10 @@ extension Communicator {
     throws(MessagePassingError) -> [Double]
   {
     let buffer = UnsafeMutableBufferPointer<Double>.allocate(capacity: values.count)
-    defer { buffer.deallocate() }
     _ = buffer.initialize(from: values)
     try allReduce(buffer, operation).wait(for: "a reduction of \(values.count) numbers")
+    // Where it fails the memory stays: others may still write to it until the program ends.
+    defer { buffer.deallocate() }
     return Array(buffer)
   }
 
@@ -34,7 +35,6 @@ extension Communicator {
   {
     let stride = MemoryLayout<Number>.stride
     let counts = UnsafeMutableBufferPointer<Int>.allocate(capacity: size)
-    defer { counts.deallocate() }
     counts.initialize(repeating: values.count)
     let own = UnsafeRawBufferPointer(
       rebasing: UnsafeRawBufferPointer(counts)[rank * 8..<rank * 8 + 8])
@@ -43,15 +43,17 @@ extension Communicator {
     let total = counts.reduce(0, +)
     let all = UnsafeMutableBufferPointer<Number>.allocate(capacity: total)
     let mine = UnsafeMutableBufferPointer<Number>.allocate(capacity: values.count)
-    defer {
-      all.deallocate()
-      mine.deallocate()
-    }
     _ = mine.initialize(from: values)
     try allGather(
       UnsafeRawBufferPointer(mine), into: UnsafeMutableRawBufferPointer(all),
       counts: counts.map { $0 * stride }
     ).wait(for: "lists of \(total) numbers")
+    // Where it fails the memory stays, as above.
+    defer {
+      counts.deallocate()
+      all.deallocate()
+      mine.deallocate()
+    }
     var offset = 0
     return counts.map { count in
       defer { offset += count }

@@ -32,6 +32,8 @@ public struct AdamW: Sendable, Equatable {
   /// What an update works on: a range of the index space, and where its numbers lie.
   ///
   /// Each pointer is to the element `range.lowerBound`. Both moments are zero before the first step.
+  ///
+  /// Unchecked: each thread updates a range of its own.
   public struct Slice: @unchecked Sendable {
     /// Which parameters.
     public let range: Range<Int>

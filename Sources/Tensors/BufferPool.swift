@@ -129,10 +129,13 @@ public final class BufferPool: Sendable {
     if isReserving { munmap(pointer, size) } else { Glibc.free(pointer) }
   }
 
+  /// Unchecked: a block has one holder, the pool or a buffer.
   private struct Block: @unchecked Sendable { let pointer: UnsafeMutableRawPointer }
 }
 
 /// A block of pooled memory; it returns to its pool when the last reference goes.
+///
+/// Unchecked: it is constant; who works on its numbers, and when, is for the ops to say.
 public final class Buffer: @unchecked Sendable {
   /// The first element.
   public let pointer: UnsafeMutablePointer<Float>

@@ -80,6 +80,8 @@ public final class ThreadTeam: Sendable {
 
 /// Where a team's workers wait: they spin for some microseconds, since regions follow one another closely,
 /// and then sleep.
+///
+/// Unchecked: the body is set before the generation that workers wait for is counted up, and let go of after they have all counted down.
 private final class Gate: @unchecked Sendable {
   private let workers: Int
   private let generation = Atomic<Int>(0)

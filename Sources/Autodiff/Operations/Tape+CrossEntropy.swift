@@ -78,7 +78,8 @@ extension Tape {
           z, transposeA: true, lda: vocabulary, x.value.pointer + start * width, ldb: width,
           into: parameters.gradient(weight), ldc: width, m: vocabulary, n: width, k: m, beta: 1)
         if let bias {
-          // A tile has few rows and many columns, so threads share the columns; each is summed in one order.
+          // A tile has few rows and many columns, so threads share the columns; each is summed in one order, by
+          // one thread.
           nonisolated(unsafe) let (z, db) = (z, parameters.gradient(bias))
           workspace.team.parallel(vocabulary, grain: max(16, Tape.grain / m)) { columns in
             for row in 0..<m {

@@ -1,5 +1,7 @@
 extension SoftmaxAttention {
   /// What one (row, head) of the backward pass reads and adds to.
+  ///
+  /// Unchecked: each thread writes the gradients of its own units, which its caller keeps alive.
   public struct Gradients: @unchecked Sendable {
     let dO: TokenRows
     let dq: MutableTokenRows

@@ -23,6 +23,8 @@ public struct SoftmaxAttention: Sendable {
   }
 
   /// Queries of one (row, head) and what they may see.
+  ///
+  /// Unchecked: threads only read what it points to, which its caller keeps alive.
   public struct Queries: @unchecked Sendable {
     let q: TokenRows
     let tokens, first: Int
@@ -51,6 +53,8 @@ public struct SoftmaxAttention: Sendable {
   }
 
   /// What the queries have absorbed so far.
+  ///
+  /// Unchecked: each thread writes the sums of its own units or tiles, which its caller keeps alive.
   public struct Sums: @unchecked Sendable {
     let o: MutableTokenRows
     let maximum, sum: UnsafeMutablePointer<Float>

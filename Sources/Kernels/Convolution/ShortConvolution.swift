@@ -25,6 +25,8 @@ public struct ShortConvolution: Sendable {
   }
 
   /// One row of a shard, as the convolution reads it.
+  ///
+  /// Unchecked: threads only read what it points to, which its caller keeps alive.
   public struct Row: @unchecked Sendable {
     let x, halo: UnsafePointer<Float>
     let tokens: Int
@@ -45,6 +47,8 @@ public struct ShortConvolution: Sendable {
   }
 
   /// Taps and bias of all channels.
+  ///
+  /// Unchecked: threads only read what it points to, which its caller keeps alive.
   public struct Weights: @unchecked Sendable {
     let taps: UnsafePointer<Float>
     let bias: UnsafePointer<Float>?

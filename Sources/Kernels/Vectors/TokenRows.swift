@@ -1,4 +1,6 @@
 /// Rows of floats, one per token: row `t` begins at `base + t · stride`.
+///
+/// Unchecked: threads only read what it points to, which its caller keeps alive.
 public struct TokenRows: @unchecked Sendable {
   /// Row 0.
   public let base: UnsafePointer<Float>
@@ -16,6 +18,8 @@ public struct TokenRows: @unchecked Sendable {
 }
 
 /// Rows of floats, one per token, that a kernel writes.
+///
+/// Unchecked: each thread writes rows or columns of its own, which its caller keeps alive.
 public struct MutableTokenRows: @unchecked Sendable {
   /// Row 0.
   public let base: UnsafeMutablePointer<Float>

@@ -4,6 +4,8 @@ import Glibc
 /// A communicator whose ranks are processes, by Open MPI.
 ///
 /// No call blocks inside MPI after start-up: a wait tests, polls and gives way.
+///
+/// Unchecked: it is constant, and one thread of a rank calls MPI at a time.
 public final class MPICommunicator: Communicator, @unchecked Sendable {
   /// This rank's number in this communicator.
   public let rank: Int

@@ -4,6 +4,8 @@ import Measurement
 import Synchronization
 
 /// Open MPI in this process: how it starts and ends, how it reports errors, and how a wait gives way.
+///
+/// Unchecked: what is set after the start is atomic or guarded by a mutex.
 final class MPILibrary: @unchecked Sendable {
   /// The most bytes of one call to MPI, whose counts are 32-bit: longer ones are sent in pieces.
   let largestPiece: Int

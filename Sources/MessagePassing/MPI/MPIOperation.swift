@@ -2,6 +2,8 @@ import COpenMPI
 import Glibc
 
 /// One rank's part in a message or a collective of MPI: one request of MPI's for each piece of it.
+///
+/// Unchecked: the thread that holds its request is the only one to call it.
 final class MPIOperation: PendingOperation, @unchecked Sendable {
   /// What is checked, and given back, when the operation is done.
   enum Call {

@@ -6,6 +6,8 @@ extension Optional<MessagePassingError> {
 }
 
 /// A thread that computes one rank's result.
+///
+/// Unchecked: its thread writes the result, which is read after the thread has been joined.
 final class RankThread<T>: @unchecked Sendable {
   private let body: () -> Result<T, any Error>
   private var handle = pthread_t()

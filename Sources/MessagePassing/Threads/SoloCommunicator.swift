@@ -1,4 +1,6 @@
 /// The communicator of a program that runs as one rank, without MPI: everything completes at once.
+///
+/// Unchecked: as its superclass, to which it adds nothing.
 public final class SoloCommunicator: ThreadCommunicator, @unchecked Sendable {
   /// Makes a world of one rank.
   ///

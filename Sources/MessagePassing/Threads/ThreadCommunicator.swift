@@ -5,6 +5,8 @@ import Glibc
 /// Ranks wait on condition variables. Collectives combine in rank order, 0 … P − 1, so they are bitwise
 /// repeatable. A send is finished only when it was received, which is stricter than MPI: what works
 /// here does not rely on MPI's buffers. When one rank fails, all others throw.
+///
+/// Unchecked: the world has a mutex; the number of collectives is the rank's own thread's alone.
 public class ThreadCommunicator: Communicator, @unchecked Sendable {
   /// This rank's number in this communicator.
   public let rank: Int

@@ -1,4 +1,6 @@
 /// One rank's part in a message or a collective between rank threads.
+///
+/// Unchecked: its state is guarded by the world's mutex; the rest is set before the operation is posted, or while one thread works.
 final class ThreadOperation: PendingOperation, CustomStringConvertible, @unchecked Sendable {
   enum State: Equatable {
     /// Not all ranks it takes have come.

@@ -5,6 +5,8 @@ import Measurement
 /// complete, and where each rank sleeps.
 ///
 /// Everything is guarded by one mutex; data is copied and reduced outside it.
+///
+/// Unchecked: all that changes is guarded by the mutex.
 final class ThreadWorld: @unchecked Sendable {
   let size: Int
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

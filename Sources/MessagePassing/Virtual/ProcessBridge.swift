@@ -8,6 +8,8 @@ import Measurement
 /// received only when the rank that wants them has said where they go, and straight to that place.
 ///
 /// All calls on the processes' communicator are made under one lock, by whichever thread waits or polls.
+///
+/// Unchecked: all that changes is guarded by the mutex.
 final class ProcessBridge: @unchecked Sendable {
   private struct Envelope: BitwiseCopyable {
     var context, source, destination, tag, bytes, payloadTag: Int

@@ -1,6 +1,8 @@
 /// One rank's part in a collective of virtual ranks: messages along trees.
 ///
 /// It goes on whenever it is tested; no rank waits for more than the messages that it needs.
+///
+/// Unchecked: the thread that holds its request is the only one to call it.
 final class TreeCollective: PendingOperation, @unchecked Sendable {
   /// What a rank does for one piece of the buffers: stages, one after another.
   struct BufferPiece {

@@ -4,6 +4,8 @@
 /// through memory, others over the processes' own communicator. Collectives are made of messages along
 /// trees (`TreePlace`), so that their results are a function of the virtual ranks alone: the bits are the
 /// same however many processes there are.
+///
+/// Unchecked: as its superclass; what it adds is constant, or the rank's own thread's alone.
 final class VirtualCommunicator: ThreadCommunicator, @unchecked Sendable {
   /// The world's numbers of the ranks.
   private let members: [Int]
