@@ -120,7 +120,7 @@ let package = Package(
     tests("Optimizers", ["Tensors"]),
     tests("Tokenizers"),
     tests("Corpora", ["Configuration"]),
-    tests("Checkpoints", ["Configuration", "TemporaryFolders"]),
+    tests("Checkpoints", ["Configuration", "Tensors", "TemporaryFolders"]),
     tests(
       "Training",
       [

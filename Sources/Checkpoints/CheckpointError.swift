@@ -1,6 +1,8 @@
 import Files
 
 /// What can be wrong with a file or folder of weights or training state.
+///
+/// A write that failed is one, too: `fileError` tells whether the system ran out of something.
 public enum CheckpointError: Error, Equatable, CustomStringConvertible {
   /// The operating system refused an operation.
   case file(FileError)
@@ -14,6 +16,9 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
   case wrongElements(path: String, name: String, type: ElementType, wanted: String)
   /// A folder without the file that it must have.
   case notAModelFolder(path: String, missing: String)
+
+  /// What the operating system refused, if that is what was wrong.
+  package var fileError: FileError? { if case .file(let error) = self { error } else { nil } }
 
   /// One sentence: what is wrong, where, and what to do.
   public var description: String {
@@ -32,4 +37,11 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "\(path) is no model folder: it has no \(missing)"
     }
   }
+}
+
+/// Runs file operations, whose errors become those of a checkpoint.
+func checkpointFiles<Result>(
+  _ body: () throws(FileError) -> Result
+) throws(CheckpointError) -> Result {
+  do { return try body() } catch { throw .file(error) }
 }

@@ -7,15 +7,9 @@ extension JSONValue {
   ///
   /// - Throws: `CheckpointError` when the file cannot be read or is not JSON.
   public init(file path: String) throws(CheckpointError) {
-    let text: Data
-    do throws(FileError) {
-      let file = try MappedFile(path: path)
-      text = Data(file.bytes)
-    } catch {
-      throw .file(error)
-    }
+    let file = try checkpointFiles { () throws(FileError) in try MappedFile(path: path) }
     do {
-      self = try JSONValue(text)
+      self = try JSONValue(Data(file.bytes))
     } catch {
       throw .damaged(path: path, reason: "it is not JSON")
     }

@@ -1,7 +1,6 @@
 import Autodiff
 import Configuration
 import Files
-import Foundation
 import Models
 import Tensors
 
@@ -21,7 +20,7 @@ public struct ModelFolder {
   public init(path: String) throws {
     self.path = path
     let file = path + "/config.json"
-    guard FileManager.default.fileExists(atPath: file) else {
+    guard FileSystem.exists(file) else {
       throw CheckpointError.notAModelFolder(path: path, missing: "config.json")
     }
     let configuration = try JSONValue(file: file)
@@ -94,16 +93,21 @@ public struct ModelFolder {
   ///   - extra: Keys of an earlier `config.json` that are kept where this program has none of its own.
   ///   - weights: Calls the function that it gets with all weights, range by range of the parameters' index
   ///     space, ascending.
+  /// - Throws: `CheckpointError` when it cannot be written; what `weights` throws.
   public static func write(
     _ model: LanguageModel, to path: String, keeping extra: JSONValue? = nil,
     weights: ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void
   ) throws {
-    let folder = try AtomicFolder(destination: path)
+    let folder = try checkpointFiles { () throws(FileError) in
+      try AtomicFolder(destination: path)
+    }
     var keys = extra?.object ?? [:]
     keys.merge(model.architecture.configuration) { $1 }
     keys["torch_dtype"] = nil
     keys["dtype"] = "float32"
-    try AtomicFile.write(JSONValue.object(keys).encoded, to: folder.path + "/config.json")
+    try checkpointFiles { () throws(FileError) in
+      try AtomicFile.write(JSONValue.object(keys).encoded, to: folder.path + "/config.json")
+    }
     let writer = try SafetensorsFolderWriter(
       path: folder.path,
       tensors: model.tensors.map {
@@ -121,6 +125,6 @@ public struct ModelFolder {
       }
     }
     try writer.finish()
-    try folder.commit()
+    try checkpointFiles { () throws(FileError) in try folder.commit() }
   }
 }

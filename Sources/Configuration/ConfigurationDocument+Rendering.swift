@@ -14,15 +14,16 @@ extension ConfigurationDocument {
     }.joined(separator: "\n")
   }
 
-  /// The resolved values as one line of JSON: an object of sections, each an object of keys.
-  public var json: String {
-    let members = schemas.flatMap { schema -> [String] in
+  /// The resolved values: an object of sections, each an object of keys, in the order of the schemas.
+  package var json: JSONLine {
+    var document = JSONLine()
+    for schema in schemas {
       let values = sectionValues(schema)
-      let keys = schema.keys.map { "\"\($0.name)\":\(values[$0.name].json)" }
-      return schema.name.isEmpty
-        ? keys : ["\"\(schema.name)\":{" + keys.joined(separator: ",") + "}"]
+      var section = schema.name.isEmpty ? document : JSONLine()
+      for key in schema.keys { section.set(key.name, values[key.name].json) }
+      if schema.name.isEmpty { document = section } else { document.set(schema.name, section) }
     }
-    return "{" + members.joined(separator: ",") + "}"
+    return document
   }
 
   /// A number that differs where the values of any key differ: FNV-1a, 64 bits, of the JSON text.
@@ -30,7 +31,7 @@ extension ConfigurationDocument {
   /// It depends on nothing but the values, so that ranks on different hosts can compare theirs.
   /// Source: Fowler, Noll and Vo, "The FNV Non-Cryptographic Hash Algorithm".
   public var digest: UInt64 {
-    json.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    json.text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
   }
 }
 

@@ -56,25 +56,16 @@ public enum JSONValue: Sendable, Equatable {
   /// - Throws: `DecodingError` when it is not JSON.
   public init(_ text: Data) throws {
     let decoder = JSONDecoder()
-    decoder.allowsJSON5 = true
-    self = try decoder.decode(JSONValue.self, from: text)
-  }
-
-  /// The text of a file: indented, keys sorted.
-  ///
-  /// Numbers that are not finite have no place in JSON; leave such keys out.
-  public var encoded: Data {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     do {
-      return try encoder.encode(self) + Data("\n".utf8)
+      self = try decoder.decode(JSONValue.self, from: text)
     } catch {
-      preconditionFailure("a number that is not finite cannot be written as JSON: \(error)")
+      decoder.allowsJSON5 = true
+      self = try decoder.decode(JSONValue.self, from: text)
     }
   }
 }
 
-extension JSONValue: Codable {
+extension JSONValue: Decodable {
   /// Reads any value.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
@@ -92,20 +83,6 @@ extension JSONValue: Codable {
       self = .array(value)
     } else {
       self = .object(try container.decode([String: JSONValue].self))
-    }
-  }
-
-  /// Writes any value.
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    switch self {
-    case .null: try container.encodeNil()
-    case .bool(let value): try container.encode(value)
-    case .integer(let value): try container.encode(value)
-    case .number(let value): try container.encode(value)
-    case .string(let value): try container.encode(value)
-    case .array(let value): try container.encode(value)
-    case .object(let value): try container.encode(value)
     }
   }
 }

@@ -1,5 +1,3 @@
-import Foundation
-
 /// A file or folder with the share of the data that is drawn from it.
 public struct WeightedPath: Sendable, Equatable {
   /// Path as the user wrote it, relative to the current directory.
@@ -40,7 +38,7 @@ extension Value {
     case .boolean(let value): value ? "true" : "false"
     case .integer(let value): String(value)
     case .number(let value): Value.text(of: value)
-    case .string(let value): Value.isPlain(value) ? value : Value.quoted(value)
+    case .string(let value): Value.isPlain(value) ? value : JSONValue.quoted(value)
     case .list(let values): "[" + values.map(\.yaml).joined(separator: ", ") + "]"
     case .weightedPaths(let paths):
       paths.count == 1 && paths[0].weight == 1
@@ -50,16 +48,16 @@ extension Value {
   }
 
   /// The value as JSON.
-  public var json: String {
+  package var json: JSONValue {
     switch self {
-    case .none, .boolean, .integer, .number: yaml
-    case .string(let value): Value.quoted(value)
-    case .list(let values): "[" + values.map(\.json).joined(separator: ",") + "]"
+    case .none: .null
+    case .boolean(let value): .bool(value)
+    case .integer(let value): .integer(value)
+    case .number(let value): .number(value)
+    case .string(let value): .string(value)
+    case .list(let values): .array(values.map(\.json))
     case .weightedPaths(let paths):
-      "["
-        + paths.map {
-          "{\"path\":\(Value.quoted($0.path)),\"weight\":\(Value.text(of: $0.weight))}"
-        }.joined(separator: ",") + "]"
+      .array(paths.map { ["path": .string($0.path), "weight": .number($0.weight)] })
     }
   }
 
@@ -86,23 +84,5 @@ extension Value {
     let reserved = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
     guard safe, !reserved.contains(text.lowercased()), Double(text) == nil else { return false }
     return ["/", "./", "../"].contains { text.hasPrefix($0) } || text.first?.isLetter == true
-  }
-
-  /// `text` as a JSON string, which is a double-quoted YAML scalar too.
-  private static func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case "\t": result += "\\t"
-      case "\r": result += "\\r"
-      case _ where scalar.value < 0x20 || scalar.value == 0x7f:
-        result += String(format: "\\u%04x", scalar.value)
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
   }
 }

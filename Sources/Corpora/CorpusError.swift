@@ -28,8 +28,13 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
   case maskLength(path: String, bytes: Int, file: String, tokens: Int)
   /// A loss mask with a byte that is neither 0 nor 1.
   case maskValue(path: String, position: Int, value: UInt8)
+  /// A file that does not hold what tokens to evaluate are read from.
+  case unreadable(path: String, reason: String)
   /// Too few tokens for the recall task's pairs.
   case noRoomForPairs(keys: Int, places: Int, length: Int)
+
+  /// What the operating system refused, if that is what was wrong.
+  package var fileError: FileError? { if case .file(let error) = self { error } else { nil } }
 
   /// One sentence: what is wrong, where, and what to do.
   public var description: String {
@@ -76,10 +81,25 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
     case .maskValue(let path, let position, let value):
       return "\(path) has a byte of \(value) at position \(position); data.loss_mask needs bytes "
         + "of 0 (no loss) and 1 (loss)"
+    case .unreadable(let path, let reason):
+      return "\(path) cannot be read as tokens: \(reason)"
     case .noRoomForPairs(let keys, let places, let length):
       return "the recall task writes \(keys) pairs into the first \(places) tokens of a "
         + "sequence.length of \(length), where they do not fit; choose a longer sequence.length, "
         + "fewer data.recall_keys or a greater data.recall_key_fraction"
+    }
+  }
+}
+
+extension MappedFile {
+  /// Maps a file of data; reads nothing.
+  ///
+  /// - Throws: `CorpusError` when it is missing, a folder, or unreadable.
+  convenience init(data path: String) throws(CorpusError) {
+    do throws(FileError) {
+      try self.init(path: path)
+    } catch {
+      throw .file(error)
     }
   }
 }

@@ -11,11 +11,7 @@ public struct LossMask: Sendable {
   ///   - tokens: The file of tokens that it belongs to.
   /// - Throws: `CorpusError` when it is missing, or is not as long as there are tokens.
   public init(path: String, of tokens: TokenFile) throws(CorpusError) {
-    do throws(FileError) {
-      file = try MappedFile(path: path)
-    } catch {
-      throw .file(error)
-    }
+    file = try MappedFile(data: path)
     guard file.bytes.count == tokens.count else {
       throw .maskLength(
         path: path, bytes: file.bytes.count, file: tokens.path, tokens: tokens.count)

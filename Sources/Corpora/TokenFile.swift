@@ -24,11 +24,7 @@ public struct TokenFile: Sendable {
   /// - Throws: `CorpusError` when it is missing, unreadable, empty, or ends within a token.
   public init(path: String, tokenBytes: Int = 0) throws(CorpusError) {
     precondition([0, 1, 2, 4].contains(tokenBytes), "tokens of \(tokenBytes) bytes")
-    do throws(FileError) {
-      file = try MappedFile(path: path)
-    } catch {
-      throw .file(error)
-    }
+    file = try MappedFile(data: path)
     let width = tokenBytes > 0 ? tokenBytes : path.hasSuffix(".bin") ? 2 : 1
     let bytes = file.bytes.count
     guard bytes > 0 else { throw .empty(path: path) }

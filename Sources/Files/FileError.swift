@@ -21,6 +21,11 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
     self.code = code
   }
 
+  /// Whether the system ran out of something: space on the disk, memory, or files that may be open.
+  package var isExhaustion: Bool {
+    [ENOSPC, EDQUOT, EFBIG, ENOMEM, EMFILE, ENFILE].contains(code)
+  }
+
   /// One sentence: what failed, where, why, and what to do where that is known.
   public var description: String {
     "cannot \(action) \(path): \(String(cString: strerror(code)))\(cure)"

@@ -87,7 +87,7 @@ public struct RunConfiguration: Sendable {
   public var resolved: String { document.yaml }
 
   /// The resolved values as one line of JSON.
-  public var json: String { document.json }
+  package var json: JSONLine { document.json }
 
   /// A number that is equal on two ranks where their configurations are.
   public var digest: UInt64 { document.digest }

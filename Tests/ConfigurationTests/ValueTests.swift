@@ -91,7 +91,7 @@ struct ValueTests {
   @Test("The digest is FNV-1a of the JSON text")
   func digest() {
     var hash: UInt64 = 14_695_981_039_346_656_037
-    for byte in document().json.utf8 {
+    for byte in document().json.text.utf8 {
       hash ^= UInt64(byte)
       hash = hash &* 1_099_511_628_211
     }

@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 
 @testable import Measurement
@@ -39,41 +38,5 @@ struct TraceTests {
     #expect(sent == identities.map { receiver.arrow($0) })
     #expect(Set(sent).count == 4)
     #expect(sent.allSatisfy { $0 >= 0 && $0 < 1 << 53 })
-  }
-
-  @Test("A file has a named lane for each rank, and times in microseconds from its zero")
-  func file() throws {
-    let trace = Trace()
-    trace.add(
-      "send", from: 6_000, to: 6_250,
-      message: Trace.Message(
-        .states(layer: 1), direction: "backward", bytes: 4_160, arrow: .tail(17)))
-    trace.add(
-      "receive", from: 7_500, to: 8_000,
-      message: Trace.Message(.weights(unit: 4), direction: nil, bytes: 8, arrow: .head(18)))
-    trace.add("recurrence", from: 5_500, to: 7_000)
-    let text = Trace.file(lanes: [trace.events(rank: 3, name: "rank 3 (a\"b)", zero: 5_000)])
-    let file = try #require(
-      JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
-    let events = try #require(file["traceEvents"] as? [[String: Any]])
-    let names = events.filter { $0["name"] as? String == "thread_name" }
-    #expect((names.first?["args"] as? [String: String])?["name"] == "rank 3 (a\"b)")
-    let spans = events.filter { $0["ph"] as? String == "X" }
-    #expect(spans.map { $0["name"] as? String } == ["recurrence", "send", "receive"])
-    #expect(spans.map { $0["ts"] as? Double } == [0.5, 1, 2.5])
-    #expect(spans.map { $0["dur"] as? Double } == [1.5, 0.25, 0.5])
-    #expect(spans.allSatisfy { $0["tid"] as? Int == 3 && $0["pid"] as? Int == 0 })
-    let message = try #require(spans[1]["args"] as? [String: Any])
-    #expect(message["what"] as? String == "states")
-    #expect(message["layer"] as? Int == 1)
-    #expect(message["direction"] as? String == "backward")
-    #expect(message["bytes"] as? Int == 4_160)
-    let weights = try #require(spans[2]["args"] as? [String: Any])
-    #expect(weights["what"] as? String == "weights" && weights["unit"] as? Int == 4)
-    #expect(weights["direction"] == nil)
-    let arrows = events.filter { $0["cat"] as? String == "message" }
-    #expect(arrows.map { $0["ph"] as? String } == ["s", "f"])
-    #expect(arrows.map { $0["id"] as? Int } == [17, 18])
-    #expect(arrows.map { $0["ts"] as? Double } == [1, 2.5])
   }
 }

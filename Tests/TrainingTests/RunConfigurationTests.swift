@@ -60,7 +60,7 @@ struct RunConfigurationTests {
   @Test("The resolved values are JSON")
   func json() throws {
     let configuration = try Self.load("data.path=[a, {path: \"b\\\"\", weight: 2}]", "threads=2")
-    let object = try JSONSerialization.jsonObject(with: Data(configuration.json.utf8))
+    let object = try JSONSerialization.jsonObject(with: Data(configuration.json.text.utf8))
     let root = try #require(object as? [String: Any])
     #expect(root["threads"] as? Int == 2)
     let data = try #require(root["data"] as? [String: Any])

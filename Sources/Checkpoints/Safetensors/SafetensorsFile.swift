@@ -1,51 +1,7 @@
 import Files
 
-/// Tensors that can be read by name: a safetensors file, or a folder of them.
-public protocol TensorSource: Sendable {
-  /// The file or folder, for messages.
-  var path: String { get }
-  /// Every tensor there is, in the order of the bytes.
-  var tensors: [StoredTensor] { get }
-  /// The tensor of that name, or nil.
-  func tensor(_ name: String) -> StoredTensor?
-  /// Reads a part of a floating-point tensor as fp32.
-  ///
-  /// - Parameters:
-  ///   - name: The tensor's name.
-  ///   - elements: Which elements, in row-major order; all when nil.
-  ///   - destination: Room for as many numbers.
-  /// - Throws: `CheckpointError` when the tensor is missing or holds integers.
-  func readFloats(
-    _ name: String, elements: Range<Int>?, into destination: UnsafeMutablePointer<Float>
-  ) throws(CheckpointError)
-  /// Reads a whole tensor of integers.
-  ///
-  /// - Throws: `CheckpointError` when the tensor is missing, holds floating-point numbers, or holds
-  ///   a number above `Int.max`.
-  func readIntegers(_ name: String) throws(CheckpointError) -> [Int]
-}
-
-extension TensorSource {
-  /// Reads a whole floating-point tensor as fp32.
-  public func readFloats(_ name: String) throws(CheckpointError) -> [Float] {
-    guard let tensor = tensor(name) else { throw .missingTensor(path: path, name: name) }
-    // An array's initialiser rethrows untyped, so the error is carried out by hand.
-    var failure: CheckpointError?
-    let numbers = [Float](unsafeUninitializedCapacity: max(1, tensor.count)) { buffer, count in
-      do throws(CheckpointError) {
-        try readFloats(name, elements: nil, into: buffer.baseAddress!)
-        count = tensor.count
-      } catch {
-        failure = error
-      }
-    }
-    if let failure { throw failure }
-    return numbers
-  }
-}
-
 /// A safetensors file, mapped: only what is read is loaded.
-public final class SafetensorsFile: TensorSource {
+public final class SafetensorsFile: Sendable {
   /// Where the file lies.
   public let path: String
   /// Free text about the file, such as `format: pt`.
@@ -61,11 +17,7 @@ public final class SafetensorsFile: TensorSource {
   ///
   /// - Throws: `CheckpointError` when it cannot be opened, is damaged or is not a safetensors file.
   public init(path: String) throws(CheckpointError) {
-    do throws(FileError) {
-      file = try MappedFile(path: path)
-    } catch {
-      throw .file(error)
-    }
+    file = try checkpointFiles { () throws(FileError) in try MappedFile(path: path) }
     let header = try SafetensorsHeader(file: file.bytes, path: path)
     self.path = path
     metadata = header.metadata
@@ -81,6 +33,12 @@ public final class SafetensorsFile: TensorSource {
   /// Reads a part of a floating-point tensor (F32, F16, BF16 or F64) as fp32.
   ///
   /// The file's pages are given back to the system afterwards.
+  ///
+  /// - Parameters:
+  ///   - name: The tensor's name.
+  ///   - elements: Which elements, in row-major order; all when nil.
+  ///   - destination: Room for as many numbers.
+  /// - Throws: `CheckpointError` when the tensor is missing or holds integers.
   public func readFloats(
     _ name: String, elements: Range<Int>? = nil, into destination: UnsafeMutablePointer<Float>
   ) throws(CheckpointError) {
@@ -108,7 +66,29 @@ public final class SafetensorsFile: TensorSource {
     file.release(start..<start + elements.count * tensor.type.size)
   }
 
+  /// Reads a whole floating-point tensor as fp32.
+  ///
+  /// - Throws: `CheckpointError` when the tensor is missing or holds integers.
+  public func readFloats(_ name: String) throws(CheckpointError) -> [Float] {
+    guard let tensor = tensor(name) else { throw .missingTensor(path: path, name: name) }
+    // An array's initialiser rethrows untyped, so the error is carried out by hand.
+    var failure: CheckpointError?
+    let numbers = [Float](unsafeUninitializedCapacity: max(1, tensor.count)) { buffer, count in
+      do throws(CheckpointError) {
+        try readFloats(name, into: buffer.baseAddress!)
+        count = tensor.count
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return numbers
+  }
+
   /// Reads a whole tensor of integers of any width.
+  ///
+  /// - Throws: `CheckpointError` when the tensor is missing, holds floating-point numbers, or holds
+  ///   a number above `Int.max`.
   public func readIntegers(_ name: String) throws(CheckpointError) -> [Int] {
     guard let tensor = tensor(name) else { throw .missingTensor(path: path, name: name) }
     let bytes = UnsafeRawBufferPointer(

@@ -1,7 +1,7 @@
-import Foundation
+import Files
 
 /// The tensors of a model folder: `model.safetensors`, or the shards that an index file names.
-public final class SafetensorsFolder: TensorSource {
+public final class SafetensorsFolder: Sendable {
   /// The folder.
   public let path: String
   /// Every tensor of every file, file by file.
@@ -25,8 +25,8 @@ public final class SafetensorsFolder: TensorSource {
     let index = "\(path)/\(SafetensorsFolder.indexName)"
     var expected: [String: String] = [:]
     var names = [SafetensorsFolder.singleName]
-    if !FileManager.default.fileExists(atPath: single) {
-      guard FileManager.default.fileExists(atPath: index) else {
+    if !FileSystem.exists(single) {
+      guard FileSystem.exists(index) else {
         throw .notAModelFolder(
           path: path,
           missing: "\(SafetensorsFolder.singleName) and no \(SafetensorsFolder.indexName)")
@@ -72,66 +72,8 @@ public final class SafetensorsFolder: TensorSource {
     try file(of: name).readFloats(name, elements: elements, into: destination)
   }
 
-  /// Reads a whole tensor of integers.
-  public func readIntegers(_ name: String) throws(CheckpointError) -> [Int] {
-    try file(of: name).readIntegers(name)
-  }
-
   private func file(of name: String) throws(CheckpointError) -> SafetensorsFile {
     guard let place = places[name] else { throw .missingTensor(path: path, name: name) }
     return files[place]
-  }
-}
-
-/// The index file of a sharded folder.
-struct SafetensorsIndex {
-  /// Which file holds which tensor.
-  let weightMap: [String: String]
-
-  private struct Content: Codable {
-    struct Metadata: Encodable {
-      let total_size: Int
-    }
-    var metadata: Metadata?
-    var weight_map: [String: String]
-
-    enum CodingKeys: CodingKey { case metadata, weight_map }
-
-    init(metadata: Metadata, weight_map: [String: String]) {
-      self.metadata = metadata
-      self.weight_map = weight_map
-    }
-
-    init(from decoder: any Decoder) throws {
-      weight_map = try decoder.container(keyedBy: CodingKeys.self)
-        .decode([String: String].self, forKey: .weight_map)
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      try container.encode(metadata, forKey: .metadata)
-      try container.encode(weight_map, forKey: .weight_map)
-    }
-  }
-
-  init(weightMap: [String: String]) { self.weightMap = weightMap }
-
-  init(path: String) throws(CheckpointError) {
-    do {
-      weightMap = try JSONDecoder().decode(
-        Content.self, from: Data(contentsOf: URL(fileURLWithPath: path))
-      ).weight_map
-    } catch {
-      throw .damaged(path: path, reason: "it is not JSON with a weight_map from tensors to files")
-    }
-  }
-
-  /// The file's text, given the bytes of all tensors together.
-  func encoded(totalBytes: Int) -> Data {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    // Strings and one integer always encode.
-    return try! encoder.encode(
-      Content(metadata: .init(total_size: totalBytes), weight_map: weightMap))
   }
 }

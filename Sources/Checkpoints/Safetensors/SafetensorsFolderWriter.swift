@@ -70,7 +70,7 @@ public final class SafetensorsFolderWriter {
   /// model of another number of shards.
   public func finish() throws(CheckpointError) {
     while current < shards.count { try begin(current + 1) }
-    do throws(FileError) {
+    try checkpointFiles { () throws(FileError) in
       var stale = Set([SafetensorsFolder.singleName, SafetensorsFolder.indexName])
       if shards.count > 1 {
         let bytes = shards.flatMap(\.tensors).map(\.bytes).reduce(0, +)
@@ -82,8 +82,6 @@ public final class SafetensorsFolderWriter {
         stale.remove(SafetensorsFolder.singleName)
       }
       for name in stale { try FileSystem.remove("\(path)/\(name)") }
-    } catch {
-      throw .file(error)
     }
   }
 

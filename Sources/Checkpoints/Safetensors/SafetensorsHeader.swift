@@ -1,19 +1,5 @@
+import Configuration
 import Foundation
-
-/// One tensor of a safetensors file: its name, element type, shape, and place.
-public struct StoredTensor: Sendable, Equatable {
-  /// The name in the file.
-  public let name: String
-  /// How its elements are stored.
-  public let type: ElementType
-  /// Extents, outermost first; row-major.
-  public let shape: [Int]
-  /// Where its bytes lie, counted from the first byte after the header.
-  public let range: Range<Int>
-
-  /// Number of elements.
-  public var count: Int { range.count / type.size }
-}
 
 /// The header of a safetensors file: 8 bytes of length (little endian), then JSON, then the data.
 ///
@@ -108,28 +94,20 @@ struct SafetensorsHeader: Equatable {
 
   /// The bytes that stand before the data: length and JSON, padded with spaces to a multiple of 64.
   var encoded: Data {
-    var parts: [String] = []
+    var header = JSONLine()
     if !metadata.isEmpty {
-      let pairs = metadata.sorted { $0.key < $1.key }
-        .map { "\(quoted($0.key)):\(quoted($0.value))" }
-      parts.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
+      header.set("__metadata__", .object(metadata.mapValues(JSONValue.string)))
     }
     for tensor in tensors {
-      let shape = tensor.shape.map(String.init).joined(separator: ",")
-      parts.append(
-        "\(quoted(tensor.name)):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],"
-          + "\"data_offsets\":[\(tensor.range.lowerBound),\(tensor.range.upperBound)]}")
+      var description = JSONLine()
+      description.set("dtype", tensor.type.rawValue)
+      description.set("shape", tensor.shape)
+      description.set("data_offsets", [tensor.range.lowerBound, tensor.range.upperBound])
+      header.set(tensor.name, description)
     }
-    var json = Data("{\(parts.joined(separator: ","))}".utf8)
+    var json = Data(header.text.utf8)
     json.append(Data(repeating: 0x20, count: (64 - (8 + json.count) % 64) % 64))
     return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Data($0) } + json
-  }
-
-  private func quoted(_ text: String) -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = .withoutEscapingSlashes
-    // A string always encodes.
-    return String(decoding: try! encoder.encode(text), as: UTF8.self)
   }
 }
 

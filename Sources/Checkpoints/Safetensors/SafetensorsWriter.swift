@@ -1,26 +1,4 @@
 import Files
-import Foundation
-
-/// What a tensor of a file to be written is called and looks like.
-public struct TensorDescription: Sendable {
-  /// The name in the file.
-  public let name: String
-  /// Extents, outermost first.
-  public let shape: [Int]
-  /// How its elements are to be stored.
-  public let type: ElementType
-
-  /// Describes a tensor.
-  public init(_ name: String, shape: [Int], type: ElementType = .float32) {
-    precondition(shape.allSatisfy { $0 >= 0 }, "tensor \(name) has the impossible shape \(shape)")
-    self.name = name
-    self.shape = shape
-    self.type = type
-  }
-
-  /// Number of bytes it takes in a file.
-  public var bytes: Int { shape.reduce(type.size, *) }
-}
 
 /// Writes a safetensors file piece by piece; it appears only when `finish` has succeeded.
 ///
@@ -50,11 +28,10 @@ public final class SafetensorsWriter {
     self.tensors = Dictionary(uniqueKeysWithValues: header.tensors.map { ($0.name, $0) })
     missing = self.tensors.mapValues(\.count).filter { $0.value > 0 }
     dataStart = text.count
-    do throws(FileError) {
-      file = try AtomicFile(path: path)
+    file = try checkpointFiles { () throws(FileError) in
+      let file = try AtomicFile(path: path)
       try file.write(text)
-    } catch {
-      throw .file(error)
+      return file
     }
   }
 
@@ -103,7 +80,7 @@ public final class SafetensorsWriter {
   /// Puts the complete file in its place, replacing an old one, and waits until it is on the disk.
   public func finish() throws(CheckpointError) {
     precondition(missing.isEmpty, "\(path): tensors not written: \(missing.keys.sorted())")
-    do throws(FileError) { try file.commit() } catch { throw .file(error) }
+    try checkpointFiles { () throws(FileError) in try file.commit() }
   }
 
   private func account(_ name: String, _ elements: Range<Int>) -> StoredTensor {
@@ -119,6 +96,6 @@ public final class SafetensorsWriter {
   }
 
   private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
-    do throws(FileError) { try file.write(bytes, at: offset) } catch { throw .file(error) }
+    try checkpointFiles { () throws(FileError) in try file.write(bytes, at: offset) }
   }
 }

@@ -1,5 +1,6 @@
 import Autodiff
 import Checkpoints
+import Corpora
 import Foundation
 import MessagePassing
 import Models
@@ -75,20 +76,38 @@ public struct TokenEvaluation {
   }
 
   /// The rows of `input_ids`, checked against the vocabulary.
-  private func read(_ path: String) throws -> (ids: [Int32], rows: Int, length: Int) {
-    let file = try SafetensorsFile(path: path)
+  ///
+  /// - Throws: `CorpusError`: the file is data, although it has the form of weights.
+  private func read(
+    _ path: String
+  ) throws(CorpusError) -> (ids: [Int32], rows: Int, length: Int) {
+    do throws(CheckpointError) {
+      return try tokens(SafetensorsFile(path: path), path: path)
+    } catch {
+      switch error {
+      case .file(let error): throw .file(error)
+      case .damaged(_, let reason), .unsupported(_, let reason):
+        throw .unreadable(path: path, reason: reason)
+      default: throw .unreadable(path: path, reason: "\(error)")
+      }
+    }
+  }
+
+  private func tokens(
+    _ file: SafetensorsFile, path: String
+  ) throws(CheckpointError) -> (ids: [Int32], rows: Int, length: Int) {
     guard let stored = file.tensor("input_ids") else {
-      throw CheckpointError.missingTensor(path: path, name: "input_ids")
+      throw .damaged(path: path, reason: "it has no tensor named input_ids")
     }
     guard stored.shape.count == 2, stored.shape[0] > 0, stored.shape[1] >= 2 else {
-      throw CheckpointError.damaged(
+      throw .damaged(
         path: path,
         reason: "input_ids has the shape \(stored.shape), not [rows, at least 2 tokens]")
     }
     let vocabulary = folder.model.vocabulary
     let ids = try file.readIntegers("input_ids")
     if let wrong = ids.firstIndex(where: { !(0..<vocabulary).contains($0) }) {
-      throw CheckpointError.damaged(
+      throw .damaged(
         path: path,
         reason:
           "input_ids holds \(ids[wrong]) in row \(wrong / stored.shape[1]), beyond the model's "

@@ -1,3 +1,4 @@
+import Configuration
 import Files
 import Foundation
 
@@ -51,14 +52,14 @@ public final class RunLog {
     var grid = JSONLine()
     grid.set("sequence", event.sequenceRanks)
     grid.set("data", event.dataGroups)
-    line.set("grid", json: grid.text)
+    line.set("grid", grid)
     line.set("shard_lengths", event.shardLengths)
     line.set("parameters", event.parameters)
     line.set("tokens_per_step", event.tokensPerStep)
     line.set("steps_done", event.stepsDone)
     line.set("blas_core", event.blasCore)
     line.set("sgemm_peak_gigaflops", event.sgemmPeak)
-    line.set("configuration", json: event.configuration.json)
+    line.set("configuration", event.configuration.json)
     try write(line)
   }
 

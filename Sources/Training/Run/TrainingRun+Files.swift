@@ -10,12 +10,12 @@ extension TrainingRun {
   ///
   /// - Parameter writer: The checkpoint, on rank 0.
   public func write(to writer: TrainingState.Writer?) throws {
-    for (kind, numbers) in [
-      (TrainingState.Kind.weight, ShardedParameters.Numbers.weights),
+    for (quantity, numbers) in [
+      (TrainingState.Quantity.weight, ShardedParameters.Numbers.weights),
       (.firstMoment, .moments(optimizer.firstMoment.pointer)),
       (.secondMoment, .moments(optimizer.secondMoment.pointer)),
     ] {
-      try store.collect(numbers) { try writer?.write(kind, $0, $1) }
+      try store.collect(numbers) { try writer?.write(quantity, $0, $1) }
     }
   }
 

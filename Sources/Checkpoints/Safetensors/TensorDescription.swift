@@ -1,0 +1,20 @@
+/// What a tensor of a file to be written is called and looks like.
+public struct TensorDescription: Sendable {
+  /// The name in the file.
+  public let name: String
+  /// Extents, outermost first.
+  public let shape: [Int]
+  /// How its elements are to be stored.
+  public let type: ElementType
+
+  /// Describes a tensor.
+  public init(_ name: String, shape: [Int], type: ElementType = .float32) {
+    precondition(shape.allSatisfy { $0 >= 0 }, "tensor \(name) has the impossible shape \(shape)")
+    self.name = name
+    self.shape = shape
+    self.type = type
+  }
+
+  /// Number of bytes it takes in a file.
+  public var bytes: Int { shape.reduce(type.size, *) }
+}

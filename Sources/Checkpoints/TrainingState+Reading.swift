@@ -1,0 +1,96 @@
+import Configuration
+import Files
+import Tensors
+
+extension TrainingState {
+  /// Where the numbers of a range of the index space are to be read to.
+  package struct Destination {
+    /// Which numbers.
+    let quantity: Quantity
+    /// Of which parameters.
+    let range: Range<Int>
+    /// Room for them.
+    let numbers: UnsafeMutablePointer<Float>
+
+    /// Names a destination.
+    package init(
+      _ quantity: Quantity, _ range: Range<Int>, _ numbers: UnsafeMutablePointer<Float>
+    ) {
+      (self.quantity, self.range, self.numbers) = (quantity, range, numbers)
+    }
+  }
+
+  /// Reads parts of a checkpoint of the same model.
+  ///
+  /// - Throws: `CheckpointError` that lists every missing tensor and wrong shape.
+  package static func read(
+    _ path: String, table: ParameterTable, into destinations: [Destination]
+  ) throws(CheckpointError) -> TrainingState {
+    let json = try JSONValue(file: path + "/state.json")
+    guard let step = json["step"]?.integer, let seed = json["seed"]?.integer else {
+      throw .damaged(path: path + "/state.json", reason: "it has no step or seed")
+    }
+    let file = try SafetensorsFile(path: path + "/state.safetensors")
+    let wrong = Quantity.allCases.flatMap { quantity in
+      table.entries.compactMap { entry -> String? in
+        let name = quantity.name(of: entry.name, in: file)
+        guard let found = file.tensor(name) else { return "\(name) is missing" }
+        return found.shape == entry.shape.dimensions
+          ? nil : "\(name) is \(found.shape) but the model's is \(entry.shape)"
+      }
+    }
+    guard wrong.isEmpty else {
+      throw .damaged(
+        path: path, reason: "it does not fit this model: " + wrong.joined(separator: ", "))
+    }
+    for destination in destinations {
+      for (entry, part) in table.pieces(of: destination.range) {
+        let first = part.lowerBound - entry.range.lowerBound
+        try file.readFloats(
+          destination.quantity.name(of: entry.name, in: file), elements: first..<first + part.count,
+          into: destination.numbers + part.lowerBound - destination.range.lowerBound)
+      }
+    }
+    return TrainingState(step: step, seed: seed, version: json["version"]?.string ?? "")
+  }
+
+  /// Reads what some streams of tokens carry.
+  ///
+  /// - Parameters:
+  ///   - streams: Which of the streams.
+  ///   - count: Number of all streams.
+  ///   - position: Tokens of each that have been read.
+  /// - Throws: `CheckpointError` where the checkpoint has none, or those of other streams.
+  public static func readStreams(
+    _ path: String, _ streams: Range<Int>, of count: Int, position: Int
+  ) throws(CheckpointError) -> [[String: (shape: [Int], numbers: [Float])]] {
+    let file = path + "/" + streamsName
+    guard FileSystem.exists(file) else {
+      throw .unsupported(
+        path: path,
+        reason:
+          "it was written without data.carry, so the states in the middle of this run's streams "
+          + "are not known; go on with data.carry=false, or from the start")
+    }
+    let tensors = try SafetensorsFile(path: file)
+    let names = tensors.tensors.map(\.name).filter { $0.hasPrefix("streams.") }
+    let known = (names.compactMap { Int($0.split(separator: ".")[1]) }.max() ?? -1) + 1
+    let read = try tensors.readIntegers("position").first ?? 0
+    guard known == count, read == position else {
+      throw .unsupported(
+        path: path,
+        reason: "\(known) streams had read \(read) tokens each, but by this run file it would be "
+          + "\(count) and \(position); use the same training.batch and sequence.length")
+    }
+    return try streams.map { stream throws(CheckpointError) in
+      let prefix = "streams.\(stream)."
+      var parts: [String: (shape: [Int], numbers: [Float])] = [:]
+      for name in names where name.hasPrefix(prefix) {
+        parts[String(name.dropFirst(prefix.count))] = (
+          tensors.tensor(name)!.shape, try tensors.readFloats(name)
+        )
+      }
+      return parts
+    }
+  }
+}

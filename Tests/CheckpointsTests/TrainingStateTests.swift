@@ -1,0 +1,98 @@
+import Configuration
+import Foundation
+import TemporaryFolders
+import Tensors
+import Testing
+
+@testable import Checkpoints
+
+@Suite struct TrainingStates {
+  private let table: ParameterTable
+  private let weights: [Float] = [1, 2, 3, 4, 5, 6]
+  private let first: [Float] = [10, 20, 30, 40, 50, 60]
+  private let second: [Float] = [11, 21, 31, 41, 51, 61]
+
+  init() {
+    var table = ParameterTable()
+    table.addRegion("blocks.0")
+    _ = table.add("a", [2, 2], role: .matrix, initialization: .constant(0))
+    _ = table.add("b", [2], role: .bias, initialization: .constant(0))
+    self.table = table
+  }
+
+  /// What a checkpoint holds for a range of the index space: weights, first and second moments.
+  private func read(_ path: String, _ range: Range<Int>) throws -> (TrainingState, [[Float]]) {
+    let numbers = UnsafeMutablePointer<Float>.allocate(capacity: 3 * range.count)
+    defer { numbers.deallocate() }
+    let state = try TrainingState.read(
+      path, table: table,
+      into: [
+        .init(.weight, range, numbers), .init(.firstMoment, range, numbers + range.count),
+        .init(.secondMoment, range, numbers + 2 * range.count),
+      ])
+    return (
+      state,
+      (0..<3).map {
+        Array(UnsafeBufferPointer(start: numbers + $0 * range.count, count: range.count))
+      }
+    )
+  }
+
+  @Test func whatIsWrittenInPiecesIsReadBack() throws {
+    let folder = try TemporaryFolder()
+    let state = TrainingState(step: 7, seed: 3, version: "x")
+    let writer = try TrainingState.Writer(state, table: table, below: folder.file("checkpoints"))
+    for range in [2..<6, 0..<2] {
+      for (quantity, numbers) in [
+        (TrainingState.Quantity.secondMoment, second), (.weight, weights), (.firstMoment, first),
+      ] {
+        try numbers[range].withUnsafeBufferPointer {
+          try writer.write(quantity, range, $0.baseAddress!)
+        }
+      }
+    }
+    let path = try writer.finish(keep: 0)
+    #expect(TrainingState.latest(below: folder.file("checkpoints")) == path)
+    let (read, numbers) = try read(path, 1..<6)
+    #expect(read == state)
+    #expect(numbers == [weights, first, second].map { Array($0[1...]) })
+    let names = try SafetensorsFile(path: path + "/state.safetensors").tensors.map(\.name)
+    #expect(
+      Set(names) == [
+        "weight.a", "weight.b", "first_moment.a", "first_moment.b", "second_moment.a",
+        "second_moment.b",
+      ])
+  }
+
+  @Test func momentsOfOlderCheckpointsAreRead() throws {
+    let folder = try TemporaryFolder()
+    let former = [("weight", weights), ("mean", first), ("square", second)]
+    let writer = try SafetensorsWriter(
+      path: folder.file("state.safetensors"),
+      tensors: former.flatMap { name, _ in
+        table.entries.map { TensorDescription("\(name).\($0.name)", shape: $0.shape.dimensions) }
+      })
+    for (name, numbers) in former {
+      for entry in table.entries {
+        try numbers[entry.range].withUnsafeBufferPointer {
+          try writer.write("\(name).\(entry.name)", $0)
+        }
+      }
+    }
+    try writer.finish()
+    try folder.write("state.json", Data(#"{"step": 7, "seed": 3, "version": "old"}"#.utf8))
+    let (state, numbers) = try read(folder.path, 0..<6)
+    #expect(state == TrainingState(step: 7, seed: 3, version: "old"))
+    #expect(numbers == [weights, first, second])
+  }
+
+  @Test func aPlaceThatMayNotBeWrittenIsAnErrorOfTheCheckpoint() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("file", Data())
+    let error = try #require(throws: CheckpointError.self) {
+      try TrainingState.Writer(
+        TrainingState(step: 1, seed: 1, version: ""), table: table, below: file + "/checkpoints")
+    }
+    #expect(error.fileError?.isExhaustion == false)
+  }
+}
