@@ -93,16 +93,19 @@ extension SmallMatrix {
         right += ldb
         remaining &-= 1
       }
+      if case .addScaled(let source, let ld, let factors) = store {
+        for r in 0..<R {
+          let factor = Lanes(repeating: factors[i &+ r])
+          for n in 0..<N {
+            let old = load(source + ((i &+ r) &* ld &+ j &+ n &* Lanes.width), count, N)
+            let x = r &* N &+ n
+            sum[unchecked: x] = sum[unchecked: x].addingProduct(factor, old)
+          }
+        }
+      }
       for r in 0..<R {
         for n in 0..<N {
-          var y = sum[unchecked: r &* N &+ n]
-          let place = target + (r &* ldc &+ n &* Lanes.width)
-          switch store {
-          case .replace, .add: break
-          case .addScaled(let source, let ld, let factors):
-            let old = load(source + ((i &+ r) &* ld &+ j &+ n &* Lanes.width), count, N)
-            y = y.addingProduct(Lanes(repeating: factors[i &+ r]), old)
-          }
+          let (y, place) = (sum[unchecked: r &* N &+ n], target + (r &* ldc &+ n &* Lanes.width))
           if N == 1 { y.store(place, count: count) } else { y.store(place) }
         }
       }
