@@ -132,10 +132,9 @@ public struct TransNormerLLM: Architecture {
   public func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
     let prefix = "model.layers.\(layer)."
     let norm = Norm(weight: nil, epsilon: normEpsilon)
-    let mixer = TNLMixer(
-      layer: layer, heads: heads, hidden: hidden, dimension: dimension, bias: bias,
-      lrpe: lrpeLayers.contains(layer), logDecay: logDecay(layer: layer),
-      name: prefix + "token_mixer.", &builder)
+    let place = MixerPlace(
+      layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "token_mixer.")
+    let mixer = TNLMixer(self, at: place, &builder)
     let name = prefix + "channel_mixer."
     let channels = ChannelMixer.sglu(
       builder.linear(name + "l1", glu, dimension, bias: bias),

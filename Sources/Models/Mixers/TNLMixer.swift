@@ -16,21 +16,20 @@ struct TNLMixer: TokenMixer {
   /// Angles of the learned rotary positions, `[H, 1, K]`, or nil.
   let theta: Parameter?
 
-  init(
-    layer: Int, heads: Int, hidden: Int, dimension: Int, bias: Bool, lrpe: Bool,
-    logDecay: [Float], name: String, _ builder: inout ModelBuilder
-  ) {
-    self.layer = layer
-    self.heads = heads
-    self.logDecay = logDecay
+  init(_ family: TransNormerLLM, at place: MixerPlace, _ builder: inout ModelBuilder) {
+    let (hidden, bias, name) = (family.hidden, family.bias, place.name)
+    let lrpe = family.lrpeLayers.contains(place.layer)
+    layer = place.layer
+    heads = family.heads
+    logDecay = family.logDecay(layer: layer)
     let width = hidden / heads
     kernel = DiagonalRecurrence(
       .fixed, keyDimension: lrpe ? 2 * width : width, valueDimension: width)
     let fused = builder.fused(
-      name + "qkvu_proj", parts: ["q", "k", "v", "u"].map { ($0, hidden) }, input: dimension,
+      name + "qkvu_proj", parts: ["q", "k", "v", "u"].map { ($0, hidden) }, input: place.dimension,
       bias: bias)
     (query, key, value, gate) = (fused[0], fused[1], fused[2], fused[3])
-    output = builder.linear(name + "out_proj", dimension, hidden, bias: bias)
+    output = builder.linear(name + "out_proj", place.dimension, hidden, bias: bias)
     theta =
       lrpe
       ? builder.parameter(
