@@ -10,16 +10,16 @@ public enum Failure {
   ///
   /// - Parameters:
   ///   - message: What is wrong; what to do. No line break at the end.
-  ///   - code: Exit code, not 0.
-  /// - Returns: `code`.
-  public static func report(
-    _ message: String, code: Int32,
+  ///   - status: Why the program ends.
+  /// - Returns: The exit code.
+  package static func report(
+    _ message: String, _ status: ExitReason,
     environment: [String: String] = ProcessInfo.processInfo.environment
   ) -> Int32 {
     let rank = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"]
       .lazy.compactMap { environment[$0].flatMap { Int($0) } }.first
     if let rank, rank > 0 { Thread.sleep(forTimeInterval: 4) }
     FileHandle.standardError.write(Data((message + "\n").utf8))
-    return code
+    return status.rawValue
   }
 }

@@ -29,8 +29,8 @@ public enum TrainingEnd: Sendable {
   /// A signal asked to stop; a checkpoint holds what was done.
   case stopped
 
-  /// What the program tells who started it: 0, or 75 where the run can go on.
-  public var exitCode: Int32 { self == .finished ? 0 : World.stopCode }
+  /// What the program tells who started it.
+  package var exitReason: ExitReason { self == .finished ? .success : .stopped }
 }
 
 /// One rank's run from start to end: steps, evaluations, checkpoints, and on rank 0 the log.
@@ -64,20 +64,16 @@ final class TrainingSession {
     chance = (setup.corpus as? RecallTask)?.chance
     let choice = try ExchangeChoice(
       measuring: configuration, corpus: setup.corpus, model: setup.model, world: communicator)
-    let each = communicator.size / world.processes
-    // Only rank 0 prints it: what the process is now, and what a rehearsed step of each of its ranks adds.
+    // Only rank 0 prints it: what the process is now, and what the run adds.
     let expectedMemory =
       communicator.rank == 0
       ? ProcessMemory.residentBytes
-        + each
-        * (try Rehearsal(
-          configuration, corpus: setup.corpus, model: setup.model, rank: 0,
-          ranks: communicator.size, threads: workspace.team.size,
-          exchange: configuration.parallel.exchangeKind ?? .chain
-        ).bytes) : nil
+        + (try Self.runMemory(
+          configuration, setup, choice, ranks: communicator.size, processes: world.processes,
+          threads: workspace.team.size)) : nil
     let run = try TrainingRun(
       configuration, corpus: setup.corpus, model: setup.model, world: communicator,
-      workspace: workspace, exchange: choice.kind.make())
+      workspace: workspace, exchange: choice.kind.make)
     self.run = run
     let folder =
       communicator.rank == 0
@@ -130,6 +126,17 @@ final class TrainingSession {
     }
   }
 
+  /// Bytes that a run adds to the first of its processes: a rehearsed step of rank 0, for each rank that it hosts.
+  static func runMemory(
+    _ configuration: RunConfiguration, _ setup: RunSetup, _ choice: ExchangeChoice, ranks: Int,
+    processes: Int, threads: Int
+  ) throws -> Int {
+    let rehearsal = try Rehearsal(
+      configuration, corpus: setup.corpus, model: setup.model, rank: 0, ranks: ranks,
+      threads: threads, exchange: choice.kind)
+    return ranks / processes * rehearsal.bytes
+  }
+
   /// Runs all steps, or those until any rank is asked to stop; an error is recorded in the log before it
   /// goes on.
   ///
@@ -140,18 +147,22 @@ final class TrainingSession {
     func seconds() -> Double { ProcessInfo.processInfo.systemUptime - started }
     do {
       while done < configuration.training.steps {
-        let stops = try step(stop: isAskedToStop())
-        if stops, done < configuration.training.steps {
+        let isAsked = try step(stop: isAskedToStop())
+        let last = done == configuration.training.steps
+        // After the last step only an evaluation is long, and that hears the request itself.
+        var stops = isAsked && !last
+        if !stops,
+          isDue(configuration.evaluation.every) || (last && configuration.evaluation.every > 0)
+        {
+          stops = try !evaluate(until: isAskedToStop)
+        }
+        if stops {
           try recording?.finish()
           try checkpoint()
           try desk?.log.end(reason: "stopped by a signal", steps: done, seconds: seconds())
           desk?.console.end(
             reason: "stopped by a signal", steps: done, seconds: seconds(), modelPath: nil)
           return .stopped
-        }
-        let last = done == configuration.training.steps
-        if isDue(configuration.evaluation.every) || (last && configuration.evaluation.every > 0) {
-          try evaluate()
         }
         if isDue(configuration.checkpoint.every) { try checkpoint() }
       }
@@ -195,19 +206,21 @@ final class TrainingSession {
     return outcome.stops
   }
 
-  private func evaluate() throws {
-    guard let corpus = evaluationCorpus else { return }
+  /// Evaluates; gives whether it came to its end before any rank was asked to stop.
+  private func evaluate(until isAskedToStop: () -> Bool) throws -> Bool {
+    guard let corpus = evaluationCorpus else { return true }
     let started = ProcessInfo.processInfo.systemUptime
-    let each = corpus.batch * corpus.length
-    let wanted = configuration.evaluation.tokens
-    let some = wanted > 0 ? max(1, wanted / each) : Int.max
-    let sums = try run.evaluate(corpus, steps: min(some, corpus.steps ?? max(1, some)))
-    guard let desk else { return }
+    let steps = configuration.evaluation.steps(of: corpus)
+    guard let sums = try run.evaluate(corpus, steps: steps, until: isAskedToStop) else {
+      return false
+    }
+    guard let desk else { return true }
     let report = EvaluationReport(
       step: done, sums: sums, seconds: ProcessInfo.processInfo.systemUptime - started,
       tokensAreBytes: corpus.tokensAreBytes, recallChance: chance)
     try desk.log.evaluation(report)
     desk.console.evaluation(report)
+    return true
   }
 
   private func checkpoint() throws {

@@ -11,8 +11,7 @@ enum Main {
     exit(run(Array(CommandLine.arguments.dropFirst())))
   }
 
-  /// Runs a command line and gives the exit code: 0, 1 where a run failed, 2 where it was asked
-  /// wrongly.
+  /// Runs a command line and gives the exit code, an `ExitReason`.
   nonisolated static func run(_ arguments: [String]) -> Int32 {
     let (overrides, rest) = Override.extract(from: arguments, schemas: RunConfiguration.schemas)
     let end = rest.firstIndex(of: "--") ?? rest.endIndex
@@ -21,17 +20,15 @@ enum Main {
       var command = try LaspTrain.parseAsRoot(Array(expanded))
       try command.run()
       return 0
-    } catch let error as ConfigurationError {
-      return Failure.report("\(error)", code: 2)
     } catch let code as ExitCode {
       return code.rawValue
     } catch  where LaspTrain.exitCode(for: error).isSuccess {
       print(LaspTrain.fullMessage(for: error))
       return 0
     } catch  where LaspTrain.exitCode(for: error) == .validationFailure {
-      return Failure.report(LaspTrain.fullMessage(for: error), code: 2)
+      return Failure.report(LaspTrain.fullMessage(for: error), .configuration)
     } catch {
-      return Failure.report("\(error)", code: 1)
+      return Failure.report("\(error)", ExitReason(error))
     }
   }
 }
@@ -58,8 +55,9 @@ struct LaspTrain: ParsableCommand {
 
       \(OverrideOptions.help)
 
-      Exit code: 0 if all went well, 2 if the command line or run file is wrong, 75 if a signal \
-      stopped a run that can go on, else 1.
+      Exit code: 0 if all went well; 2 if the command line or run file is wrong, 3 data, 4 a model \
+      or checkpoint; 5 if ranks lost each other, 6 if a number is not finite, 7 if disk or memory \
+      is full; 75 if a signal stopped a run that can go on; else 1.
       """,
     version: Release.version,
     subcommands: [

@@ -65,7 +65,7 @@ struct TrainCommand: ParsableCommand {
     } else {
       let request = TrainRequest(configuration: configuration, overwrite: overwrite, trace: trace)
       let end = try Trainer.run(request)
-      if end != .finished { throw ExitCode(end.exitCode) }
+      if end != .finished { throw ExitCode(end.exitReason.rawValue) }
     }
   }
 }

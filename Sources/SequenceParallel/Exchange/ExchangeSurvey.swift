@@ -44,6 +44,20 @@ private final class NoTransfer: StateTransfer {
 }
 
 extension ExchangeSurvey.Load {
+  /// What the layer costs where its arithmetic runs at a given speed: the same numbers on every rank and in every
+  /// run.
+  ///
+  /// - Parameter speed: Multiplications with additions a second.
+  package func nominal(speed: Double) -> ExchangeCost.Layer {
+    let states = units * map.stateCount
+    let maps = units * map.kind.count(map.keyDimension)
+    // A matrix meets each of its columns K times; other maps meet each number once.
+    let each = map.kind == .matrix ? map.keyDimension : 1
+    return ExchangeCost.Layer(
+      stateBytes: 4 * states, mapBytes: 4 * sentMapCount,
+      combineSeconds: Double(states * each) / speed, composeSeconds: Double(maps * each) / speed)
+  }
+
   /// What the layer costs where its arithmetic takes the time that it takes here.
   public func measured() -> ExchangeCost.Layer {
     let maps = units * map.kind.count(map.keyDimension)

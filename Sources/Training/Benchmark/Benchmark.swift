@@ -37,7 +37,8 @@ struct StepBenchmark {
       batch: configuration.training.batch,
       seed: UInt64(bitPattern: Int64(configuration.training.seed)))
     training = try TrainingRun(
-      configuration, corpus: corpus, model: model, world: world, workspace: workspace)
+      configuration, corpus: corpus, model: model, world: world, workspace: workspace,
+      exchange: (configuration.parallel.exchangeKind ?? .chain).make)
     training.initializeWeights()
   }
 

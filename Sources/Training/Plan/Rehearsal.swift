@@ -64,7 +64,7 @@ struct Rehearsal {
     let world = grid.rehearsal(of: rank, hosting: each)
     let run = try TrainingRun(
       configuration, corpus: corpus, model: model, world: world, workspace: workspace,
-      exchange: exchange.make())
+      exchange: exchange.make)
     var before = 0
     for step in 0..<(run.cut.segments > 1 ? 1 : 2) {
       workspace.counters.reset()

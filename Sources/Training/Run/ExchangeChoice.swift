@@ -12,24 +12,29 @@ struct ExchangeChoice {
   let kind: ExchangeKind
   /// Why, in one sentence; nil where the run file names the exchange itself.
   let reason: String?
+  /// What the exchanges were found to cost; nil where the run file names the exchange itself.
+  let cost: ExchangeCost?
 
-  /// A dry run's network: 5 µs a message and 10 GB/s.
-  private static let nominal = (latency: 5e-6, secondsPerByte: 1e-10)
+  /// A dry run's machine: 5 µs a message, 10 GB/s, and 4·10⁹ multiplications with additions a second.
+  private static let nominal = (latency: 5e-6, secondsPerByte: 1e-10, speed: 4e9)
 
-  /// Chooses for a dry run, with nominal figures of the network.
+  /// Chooses with nominal figures of the network and of the ranks' arithmetic: a function of the run file and the
+  /// number of ranks alone.
   init(
     planning configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
     ranks: Int
   ) throws {
     if let kind = configuration.parallel.exchangeKind {
-      (self.kind, reason) = (kind, nil)
+      (self.kind, reason, cost) = (kind, nil, nil)
       return
     }
     let grid = try GridPlace(configuration, rank: 0, ranks: ranks)
     let loads = try Self.loads(configuration, corpus: corpus, model: model, ranks: ranks)
     let cost = ExchangeCost(
       ranks: grid.sequence, latency: Self.nominal.latency,
-      secondsPerByte: Self.nominal.secondsPerByte, layers: loads.map { $0.measured() })
+      secondsPerByte: Self.nominal.secondsPerByte,
+      layers: loads.map { $0.nominal(speed: Self.nominal.speed) })
+    self.cost = cost
     kind = cost.best
     reason = Self.sentence(cost, network: "a nominal network")
   }
@@ -42,11 +47,11 @@ struct ExchangeChoice {
     world: any Communicator
   ) throws {
     if let kind = configuration.parallel.exchangeKind {
-      (self.kind, reason) = (kind, nil)
+      (self.kind, reason, cost) = (kind, nil, nil)
       return
     }
     guard configuration.parallel.reproducible == 0 else {
-      // A measurement could choose otherwise the next time.
+      // A measurement could choose otherwise on another rank or the next time.
       self = try Self(planning: configuration, corpus: corpus, model: model, ranks: world.size)
       return
     }
@@ -65,7 +70,7 @@ struct ExchangeChoice {
     guard parts.count == 2, let kind = ExchangeKind(rawValue: parts[0]) else {
       preconditionFailure("rank 0 chose \(answer)")
     }
-    (self.kind, reason) = (kind, parts[1])
+    (self.kind, reason, self.cost) = (kind, parts[1], cost)
   }
 
   /// What every layer carries: a rehearsed step tells.
@@ -76,7 +81,7 @@ struct ExchangeChoice {
     let run = try TrainingRun(
       configuration, corpus: corpus, model: model,
       world: try GridPlace(configuration, rank: 0, ranks: ranks).rehearsal(of: 0),
-      workspace: Workspace(threads: 1, rehearsal: true), exchange: survey)
+      workspace: Workspace(threads: 1, rehearsal: true), exchange: { survey })
     _ = try run.step(0)
     return survey.loads
   }

@@ -33,7 +33,7 @@ enum RankProgram {
       return try body()
     } catch {
       guard world.communicator.size > 1 else { throw error }
-      world.fail(error, code: error is ConfigurationError ? 2 : 1)
+      world.fail(error, code: ExitReason(error).rawValue)
     }
   }
 }

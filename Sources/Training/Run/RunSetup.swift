@@ -73,6 +73,16 @@ struct RunSetup {
     } else {
       evaluation = corpus.heldOut
     }
+    if let evaluation, evaluation.steps == nil, configuration.evaluation.every > 0,
+      configuration.evaluation.tokens == 0
+    {
+      throw configuration.error([
+        KeyProblem(
+          "evaluation.tokens",
+          message: "0 means all there are, but the \(configuration.data.task) task has no end; "
+            + "give a number of tokens, or evaluation.every=0 for no evaluation")
+      ])
+    }
     warning =
       evaluation == nil && configuration.evaluation.every > 0
       ? "the data is too short to keep a part for evaluation; give evaluation.path, or "

@@ -172,7 +172,8 @@ extension TrainingRun {
     let bytes = try ranks.map { rank in
       let run = try TrainingRun(
         configuration, corpus: corpus, model: model, world: grid.rehearsal(of: rank),
-        workspace: Workspace(threads: context.workspace.team.size, rehearsal: true))
+        workspace: Workspace(threads: context.workspace.team.size, rehearsal: true),
+        exchange: makeExchange)
       return try run.heldBytes()
     }.max()!
     return max(1, min(cut.segments, configuration.sequence.carryBytes / max(bytes, 1)))

@@ -35,6 +35,8 @@ public final class TrainingRun {
   var carries: [Carry]
   /// Tokens that the states of `carries` have seen.
   var carried = 0
+  /// Makes what carries states across ranks, for rehearsals of this run too.
+  let makeExchange: () -> any StateExchange
   /// How many segments' passes are held at once, when it is known.
   var groupSize: Int?
   /// All ranks.
@@ -45,12 +47,13 @@ public final class TrainingRun {
   /// - Parameters:
   ///   - world: All ranks.
   ///   - workspace: The rank's memory and threads.
-  ///   - exchange: How states cross ranks; nil for what the run file names, and the chain where it says `auto`.
+  ///   - exchange: Makes what carries states across ranks.
   /// - Throws: `ConfigurationError` for a grid, batch or vocabulary that does not fit; `CorpusError`;
   ///   `MessagePassingError`.
   public init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
-    world: any Communicator, workspace: Workspace, exchange: (any StateExchange)? = nil
+    world: any Communicator, workspace: Workspace,
+    exchange makeExchange: @escaping () -> any StateExchange
   ) throws {
     self.configuration = configuration
     self.world = world
@@ -58,11 +61,11 @@ public final class TrainingRun {
     self.model = model
     let grid = try GridPlace(configuration, world: world)
     self.grid = grid
-    let exchange = exchange ?? (configuration.parallel.exchangeKind ?? .chain).make()
+    self.makeExchange = makeExchange
     context = RankContext(
       workspace: workspace,
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
-      exchange: exchange, attention: configuration.parallel.attentionExchange)
+      exchange: makeExchange(), attention: configuration.parallel.attentionExchange)
     let parallel = configuration.parallel
     let store = try ShardedParameters(
       table: model.table, sharding: parallel.sharding, group: world, workspace: workspace,
@@ -149,11 +152,22 @@ public final class TrainingRun {
 
   /// The loss on a corpus that is not trained on, over all ranks.
   ///
-  /// - Parameter steps: How many of the corpus's steps are read, from its first.
-  public func evaluate(_ corpus: any Corpus, steps: Int) throws -> LossSums {
+  /// - Parameters:
+  ///   - steps: How many of the corpus's steps are read, from its first.
+  ///   - isAskedToStop: Whether this rank is; all ranks then stop after the same step.
+  /// - Returns: Sums over all ranks; nil where a rank was asked to stop before the last step.
+  package func evaluate(
+    _ corpus: any Corpus, steps: Int, until isAskedToStop: () -> Bool = { false }
+  ) throws -> LossSums? {
     var sums = LossSums()
     for step in 0..<steps {
       for rows in portions { sums += try evaluate(corpus, rows: rows, step: step) }
+      let asking = try world.allReduceSum(isAskedToStop() ? 1 : 0)
+      if asking > 0, step + 1 < steps {
+        try context.drain()
+        try store.settle(polling: context.workspace.poll)
+        return nil
+      }
     }
     try context.drain()
     try store.settle(polling: context.workspace.poll)

@@ -1,4 +1,5 @@
 import Configuration
+import Corpora
 
 /// The run file's `evaluation` section: when and on what the model is evaluated.
 public struct EvaluationSection: ConfigurationSection, Equatable {
@@ -15,7 +16,7 @@ public struct EvaluationSection: ConfigurationSection, Equatable {
     [
       .integer("every", 100, unit: "steps", "Steps between evaluations; 0 = never."),
       .string("path", nil, "File to evaluate on; null = the held-out part of the data."),
-      .integer("tokens", 65536, unit: "tokens", "Tokens of one evaluation; 0 = all there are."),
+      .integer("tokens", 65536, unit: "tokens", "Tokens of one evaluation; 0 = all of the file."),
     ])
 
   /// Reads the section.
@@ -23,5 +24,13 @@ public struct EvaluationSection: ConfigurationSection, Equatable {
     every = values.integer("every")
     path = values.optionalString("path")
     tokens = values.integer("tokens")
+  }
+
+  /// How many of a corpus's steps an evaluation reads.
+  ///
+  /// All of a corpus that has no end are none; `RunSetup` refuses it.
+  package func steps(of corpus: any Corpus) -> Int {
+    let wanted = tokens > 0 ? max(1, tokens / (corpus.batch * corpus.length)) : corpus.steps ?? 0
+    return min(wanted, corpus.steps ?? wanted)
   }
 }

@@ -35,7 +35,7 @@ struct AttentionOperationsTests {
       let rehearsal = try TrainingRun(
         configuration, corpus: setup.corpus, model: model,
         world: try GridPlace(configuration, rank: rank, ranks: ranks).rehearsal(of: rank),
-        workspace: workspace, exchange: ExchangeKind.chain.make())
+        workspace: workspace, exchange: { ExchangeKind.chain.make() })
       _ = try rehearsal.step(0)
       #expect(workspace.counters.attentionOperations == counted[rank])
     }

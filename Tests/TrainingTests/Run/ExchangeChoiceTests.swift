@@ -30,6 +30,22 @@ struct ExchangeChoiceTests {
     #expect(choice.kind == .scan && choice.reason == nil)
   }
 
+  @Test(
+    "A reproducible run reads no clock: all virtual ranks, every time, choose by the same figures")
+  func reproducible() throws {
+    let run = try SmallRun("parallel.exchange=auto", "parallel.reproducible=4")
+    let choices = try (0..<3).flatMap { _ in
+      try ThreadCommunicator.run(ranks: 4, deadline: 60) { world in
+        let setup = try RunSetup(run.configuration)
+        let choice = try ExchangeChoice(
+          measuring: run.configuration, corpus: setup.corpus, model: setup.model, world: world)
+        // With all digits of what was compared, not only those that are printed.
+        return "\(choice.kind) \(choice.cost!.layers)"
+      }
+    }
+    #expect(Set(choices).count == 1)
+  }
+
   @Test("A dry run says what it would take and by which nominal network")
   func planned() throws {
     let run = try SmallRun("parallel.exchange=auto")

@@ -1,5 +1,6 @@
 import Configuration
 import MessagePassing
+import SequenceParallel
 import Tensors
 
 @testable import Training
@@ -37,7 +38,7 @@ struct SmallRun: Sendable {
     let setup = try RunSetup(configuration)
     let run = try TrainingRun(
       configuration, corpus: setup.corpus, model: setup.model, world: world,
-      workspace: Workspace())
+      workspace: Workspace(), exchange: (configuration.parallel.exchangeKind ?? .chain).make)
     run.initializeWeights()
     return run
   }

@@ -1,5 +1,7 @@
 import Checkpoints
+import Configuration
 import Foundation
+import SequenceParallel
 import Tensors
 import Testing
 
@@ -77,5 +79,68 @@ struct TrainerTests {
     let resumed = try train(
       SmallRun(keys + ["log.directory=\(parts)", "training.resume=auto"]), ranks: 3, into: parts)
     #expect(resumed == through)
+  }
+
+  @Test("A rank that is asked to stop in an evaluation ends it on all, and the run goes on later")
+  func stopsInEvaluation() throws {
+    let folder = NSTemporaryDirectory() + "lasp-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (whole, parts) = (folder + "/whole", folder + "/parts")
+    // Evaluations of 5 steps after steps 3 and 6; a rank is asked once a step of either kind.
+    let keys = ["training.steps=6", "evaluation.every=3", "evaluation.tokens=\(5 * 4 * 61)"]
+    let through = try train(SmallRun(keys + ["log.directory=\(whole)"]), ranks: 4, into: whole)
+    let grid = ["parallel.data=2", "parallel.sequence=2", "log.directory=\(parts)"]
+    let ends = try train(SmallRun(keys + grid), ranks: 4) { rank, asked in
+      rank == 3 && asked == 5
+    }
+    #expect(ends == [.stopped, .stopped, .stopped, .stopped])
+    #expect(TrainingState.latest(below: parts + "/checkpoints")!.hasSuffix("step-00000003"))
+    let log = try String(contentsOfFile: parts + "/log.jsonl", encoding: .utf8)
+    #expect(!log.contains(#""event":"evaluation""#))
+    let resumed = try train(
+      SmallRun(keys + ["log.directory=\(parts)", "training.resume=auto"]), ranks: 4, into: parts)
+    #expect(resumed.count == through.count)
+  }
+
+  @Test("All tokens of a task without an end are refused by the key before the first step")
+  func endlessEvaluation() throws {
+    let run = try SmallRun("evaluation.tokens=0")
+    #expect {
+      _ = try RunSetup(run.configuration)
+    } throws: { error in
+      error is ConfigurationError && "\(error)".contains("evaluation.tokens")
+        && "\(error)".contains("no end")
+    }
+    #expect(throws: Never.self) {
+      _ = try RunSetup(SmallRun("evaluation.tokens=0", "evaluation.every=0").configuration)
+    }
+  }
+
+  @Test("The banner's memory is that of the exchange that auto took")
+  func expectedMemory() throws {
+    // A shard of few tokens and wide states, where a gather holds the states of all ranks.
+    let keys = [
+      "sequence.length=16", "model.dimension=64", "model.heads=1", "parallel.reproducible=4",
+      "parallel.sequence=4",
+    ]
+    func memory(_ exchange: String) throws -> Int {
+      let run = try SmallRun(keys + ["parallel.exchange=\(exchange)"])
+      return try ThreadCommunicator.run(ranks: 4, deadline: 60) { world in
+        let setup = try RunSetup(run.configuration)
+        let choice = try ExchangeChoice(
+          measuring: run.configuration, corpus: setup.corpus, model: setup.model, world: world)
+        return try TrainingSession.runMemory(
+          run.configuration, setup, choice, ranks: 4, processes: 4, threads: 1)
+      }[0]
+    }
+    let named = try Dictionary(
+      uniqueKeysWithValues: ExchangeKind.allCases.map { ($0, try memory($0.rawValue)) })
+    #expect(Set(named.values).count > 1)
+    let taken = try ExchangeChoice(
+      planning: SmallRun(keys + ["parallel.exchange=auto"]).configuration,
+      corpus: RunSetup(SmallRun(keys).configuration).corpus,
+      model: RunSetup(SmallRun(keys).configuration).model, ranks: 4)
+    #expect(taken.kind != .chain)
+    #expect(try memory("auto") == named[taken.kind])
   }
 }

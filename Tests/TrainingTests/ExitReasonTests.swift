@@ -1,0 +1,55 @@
+import Checkpoints
+@testable import Configuration
+import Corpora
+import Files
+import Foundation
+import Glibc
+import MessagePassing
+import Testing
+
+@testable import Training
+
+@Suite("Exit codes")
+struct ExitReasonTests {
+  @Test(
+    "An error's kind is its code",
+    arguments: [
+      (
+        ConfigurationError([Problem(origin: .defaults, key: nil, message: "wrong")]),
+        ExitReason.configuration
+      ),
+      (TrainingError.folderTaken("runs/a"), .configuration),
+      (CorpusError.empty(path: "a.txt"), .data),
+      (CorpusError.file(FileError("open", "a.txt", code: ENOENT)), .data),
+      (CheckpointError.damaged(path: "a", reason: "short"), .checkpoint),
+      (CheckpointError.file(FileError("open", "a", code: ENOENT)), .checkpoint),
+      (MessagePassingError.deadline(purpose: "a state", seconds: 300), .communication),
+      (TrainingError.disagreement("rank 1 has another configuration"), .communication),
+      (TrainingError.notFinite(step: 1, loss: .nan, norm: 1), .numerical),
+      (CheckpointError.file(FileError("write", "a", code: ENOSPC)), .resources),
+      (FileError("write", "log.jsonl", code: EDQUOT), .resources),
+      (FileError("write", "log.jsonl", code: EACCES), .failure),
+      (
+        MessagePassingError.interrupted(
+          purpose: "a state", by: CorpusError.empty(path: "a.txt")), .data
+      ),
+    ] as [(any Error & Sendable, ExitReason)])
+  func kinds(error: any Error & Sendable, status: ExitReason) {
+    #expect(ExitReason(error) == status)
+  }
+
+  @Test("A run that a signal stopped ends as MPI lets it end well")
+  func stopped() {
+    #expect(ExitReason.stopped.rawValue == World.stopCode)
+    #expect(TrainingEnd.stopped.exitReason == .stopped)
+  }
+
+  @Test("Docs/ExitCodes.md has a row for each code")
+  func table() throws {
+    let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "Docs/ExitCodes.md")
+    let text = try String(contentsOf: page, encoding: .utf8)
+    for status in ExitReason.allCases { #expect(text.contains("\n| \(status.rawValue) | ")) }
+  }
+}
