@@ -81,22 +81,42 @@ let package = Package(
     module("Tokenizers"),
     module("Corpora", ["Tokenizers", "Tensors", "Configuration", "Files"], numeric: true),
     module("Checkpoints", ["Models", "Autodiff", "Tensors", "Configuration", "Files"]),
+    module("Reporting", ["MessagePassing", "Measurement", "Configuration", "Files"]),
+    module(
+      "Inference",
+      [
+        "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models", "SequenceParallel",
+        "Autodiff", "MessagePassing", "Tensors",
+      ]),
     module(
       "Training",
       [
-        "Checkpoints", "Corpora", "Tokenizers", "Models", "Optimizers", "DataParallel",
-        "SequenceParallel", "Autodiff", "Kernels", "MessagePassing", "Tensors", "Measurement",
-        "Configuration", "Files",
+        "Inference", "Reporting", "Checkpoints", "Corpora", "Models", "Optimizers", "DataParallel",
+        "SequenceParallel", "Autodiff", "MessagePassing", "Tensors", "Measurement", "Configuration",
+        "Files",
+      ]),
+    module(
+      "Studies",
+      [
+        "Training", "Reporting", "Corpora", "Models", "SequenceParallel", "Autodiff", "Kernels",
+        "MessagePassing", "Tensors", "Measurement", "Configuration", "Files",
       ]),
     .executableTarget(
       name: "lasp-train",
-      dependencies: ["Training", "SequenceParallel", "Tensors", "Configuration", argumentParser]),
+      dependencies: [
+        "Studies", "Training", "Inference", "Reporting", "SequenceParallel", "MessagePassing",
+        "Tensors", "Configuration", argumentParser,
+      ]),
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
     .target(name: "TemporaryFolders", path: "Tests/TemporaryFolders"),
     .target(
       name: "CommunicatorDoubles", dependencies: ["MessagePassing"],
       path: "Tests/CommunicatorDoubles"),
+    .target(
+      name: "LogFixtures",
+      dependencies: ["Reporting", "Measurement", "Configuration", "TemporaryFolders"],
+      path: "Tests/LogFixtures"),
     tests("ReferenceMath"),
     tests("Files", ["TemporaryFolders"]),
     tests("Configuration"),
@@ -121,12 +141,22 @@ let package = Package(
     tests("Tokenizers"),
     tests("Corpora", ["Configuration"]),
     tests("Checkpoints", ["Configuration", "Tensors", "TemporaryFolders"]),
+    tests("Reporting", ["Configuration", "Files", "LogFixtures"]),
+    tests(
+      "Inference",
+      [
+        "Reporting", "Checkpoints", "Corpora", "Models", "MessagePassing", "Tensors",
+        "Configuration", "ReferenceMath",
+      ]),
     tests(
       "Training",
       [
         "Checkpoints", "Models", "DataParallel", "SequenceParallel", "Corpora", "Autodiff",
-        "MessagePassing", "Tensors", "Measurement", "Configuration", "ReferenceMath",
-        "CommunicatorDoubles",
+        "MessagePassing", "Tensors", "Measurement", "Configuration", "Files", "CommunicatorDoubles",
+        "TemporaryFolders",
       ]),
+    tests(
+      "Studies",
+      ["Reporting", "SequenceParallel", "Configuration", "TemporaryFolders", "LogFixtures"]),
   ]
 )

@@ -4,7 +4,7 @@ import Tensors
 ///
 /// A layer knows its weights as `Parameter`s only. The tape acquires a region before its layers run, in
 /// either pass, and releases it after.
-public protocol ParameterStore: AnyObject {
+package protocol ParameterStore: AnyObject {
   /// Every parameter's name, shape and range.
   var table: ParameterTable { get }
   /// Makes the weights of a region readable; its gradients writable if `gradients`.
@@ -21,20 +21,20 @@ public protocol ParameterStore: AnyObject {
 
 extension ParameterStore {
   /// Nothing has to be fetched.
-  public func prefetch(region: Int) {}
+  package func prefetch(region: Int) {}
 }
 
 /// All weights and all gradients, each in one flat buffer.
-public final class WholeParameters: ParameterStore {
+package final class WholeParameters: ParameterStore {
   /// Every parameter's name, shape and range.
-  public let table: ParameterTable
+  package let table: ParameterTable
   /// All weights, in the table's index space.
-  public let values: Buffer
+  package let values: Buffer
   /// All gradient sums, likewise; absent where no gradients are wanted.
-  public let gradients: Buffer?
+  package let gradients: Buffer?
 
   /// Takes room for weights and for gradients, both uninitialised.
-  public init(table: ParameterTable, gradients: Bool, pool: BufferPool) {
+  package init(table: ParameterTable, gradients: Bool, pool: BufferPool) {
     self.table = table
     values = Buffer(count: table.count, pool: pool, kind: .weights)
     self.gradients =
@@ -42,23 +42,23 @@ public final class WholeParameters: ParameterStore {
   }
 
   /// Sets every gradient sum to zero.
-  public func clearGradients() {
+  package func clearGradients() {
     gradients?.pointer.update(repeating: 0, count: table.count)
   }
 
   /// Everything is always here.
-  public func acquire(region: Int, gradients: Bool) {}
+  package func acquire(region: Int, gradients: Bool) {}
 
   /// Everything stays here.
-  public func release(region: Int) {}
+  package func release(region: Int) {}
 
   /// The weights of a parameter.
-  public func value(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
+  package func value(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
     values.pointer + table[parameter].range.lowerBound
   }
 
   /// The gradient sums of a parameter.
-  public func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
+  package func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
     guard let gradients else { preconditionFailure("this store has no gradients") }
     return gradients.pointer + table[parameter].range.lowerBound
   }

@@ -6,15 +6,15 @@ import Tensors
 /// The tape is divided into regions, one a block (and one each for embedding and head). Entering and leaving
 /// a region, in either pass, acquires and releases its weights; a region may be recomputed instead of
 /// remembered; and when nothing can add to a region's gradients any more, `regionCompleted` hears of it.
-public final class Tape {
+package final class Tape {
   /// Memory, threads, figures and the poll.
-  public let workspace: Workspace
+  package let workspace: Workspace
   /// The weights.
-  public let parameters: any ParameterStore
+  package let parameters: any ParameterStore
   /// Whether ops are remembered for a backward pass.
-  public private(set) var isRecording: Bool
+  package private(set) var isRecording: Bool
   /// Called in the backward pass when a region's gradients are complete, in the same order on every rank.
-  public var regionCompleted: (Int) throws -> Void = { _ in }
+  package var regionCompleted: (Int) throws -> Void = { _ in }
 
   private var operations: [Operation] = []
   private var uses: [Int]
@@ -28,7 +28,7 @@ public final class Tape {
   /// Makes an empty tape.
   ///
   /// - Parameter recording: False for evaluation and generation: nothing is remembered.
-  public init(workspace: Workspace, parameters: any ParameterStore, recording: Bool) {
+  package init(workspace: Workspace, parameters: any ParameterStore, recording: Bool) {
     self.workspace = workspace
     self.parameters = parameters
     isRecording = recording
@@ -36,7 +36,7 @@ public final class Tape {
   }
 
   /// Where tensors come from.
-  public var pool: BufferPool { workspace.pool }
+  package var pool: BufferPool { workspace.pool }
 
   /// Makes the variable of an op's output and remembers how its gradient goes back.
   ///
@@ -44,7 +44,7 @@ public final class Tape {
   ///   - inputs: The op's inputs; if none needs a gradient and `always` is false, nothing is remembered.
   ///   - always: True for ops with weights or carries, whose twin must run whatever the inputs need.
   ///   - backward: Receives the output's gradient and adds to the inputs' and weights'.
-  public func record(
+  package func record(
     _ value: Tensor, inputs: [Variable] = [], always: Bool = false,
     backward: @escaping (Tensor) throws -> Void
   ) -> Variable {
@@ -62,7 +62,7 @@ public final class Tape {
   ///   - recompute: Whether to remember the input only and run `body` again in the backward pass.
   ///   - formsGradients: Whether ops of it add to gradients of weights already in the forward pass, as the
   ///     cross-entropy does: it then stays acquired, with its gradients, until the backward pass has left it.
-  public func region(
+  package func region(
     _ region: Int, borrowing: [Int] = [], recompute: Bool, formsGradients: Bool = false,
     input: Variable?, _ body: @escaping (Variable?) throws -> Variable
   ) throws -> Variable {
@@ -103,7 +103,7 @@ public final class Tape {
   }
 
   /// Runs all twins in reverse from one output, and forgets them.
-  public func backward(from output: Variable, gradient: Tensor) throws {
+  package func backward(from output: Variable, gradient: Tensor) throws {
     output.add(gradient: gradient, in: workspace)
     isRecording = true
     while let operation = operations.popLast() {

@@ -1,27 +1,27 @@
 import Tensors
 
 /// A value on the tape and the gradient that has reached it so far.
-public final class Variable {
+package final class Variable {
   /// The value.
-  public let value: Tensor
+  package let value: Tensor
   /// Whether a gradient is wanted.
-  public let needsGradient: Bool
+  package let needsGradient: Bool
   /// The sum of the gradients that have arrived; taken by the op that made the value.
-  public private(set) var gradient: Tensor?
+  package private(set) var gradient: Tensor?
 
   /// Makes a variable.
-  public init(_ value: Tensor, needsGradient: Bool) {
+  package init(_ value: Tensor, needsGradient: Bool) {
     self.value = value
     self.needsGradient = needsGradient
   }
 
   /// Extents of the value.
-  public var shape: Shape { value.shape }
+  package var shape: Shape { value.shape }
 
   /// Adds a finished gradient.
   ///
   /// The first is taken as it is; it may be shared with other variables.
-  public func add(gradient new: Tensor, in workspace: Workspace) {
+  package func add(gradient new: Tensor, in workspace: Workspace) {
     guard needsGradient else { return }
     precondition(new.count == value.count, "a gradient \(new.shape) for a value \(value.shape)")
     guard gradient != nil else {
@@ -40,7 +40,7 @@ public final class Variable {
   /// Room that an op writes a gradient to, and whether it has to add to what is there.
   ///
   /// An existing sum that other variables share is copied first.
-  public func gradientTarget(in workspace: Workspace) -> (tensor: Tensor, accumulate: Bool) {
+  package func gradientTarget(in workspace: Workspace) -> (tensor: Tensor, accumulate: Bool) {
     guard var sum = gradient else {
       let target = Tensor(value.shape, pool: workspace.pool)
       gradient = target

@@ -3,7 +3,7 @@ import Files
 /// What can be wrong with a file or folder of weights or training state.
 ///
 /// A write that failed is one, too: `fileError` tells whether the system ran out of something.
-public enum CheckpointError: Error, Equatable, CustomStringConvertible {
+package enum CheckpointError: Error, Equatable, CustomStringConvertible {
   /// The operating system refused an operation.
   case file(FileError)
   /// The content breaks the format's rules.
@@ -21,7 +21,7 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
   package var fileError: FileError? { if case .file(let error) = self { error } else { nil } }
 
   /// One sentence: what is wrong, where, and what to do.
-  public var description: String {
+  package var description: String {
     switch self {
     case .file(let error):
       error.description

@@ -1,14 +1,14 @@
 import Configuration
 
 /// The run file's `checkpoint` section: when a run saves what it needs to go on.
-public struct CheckpointSection: ConfigurationSection, Equatable {
+package struct CheckpointSection: ConfigurationSection, Equatable {
   /// Steps between checkpoints; 0 for none.
-  public var every: Int
+  package var every: Int
   /// Checkpoints that are kept, the latest; 0 for all.
-  public var keep: Int
+  package var keep: Int
 
   /// The keys of `checkpoint`.
-  public static let schema = SectionSchema(
+  package static let schema = SectionSchema(
     "checkpoint", "When a run saves what it needs to go on.",
     [
       .integer("every", 0, unit: "steps", "Steps between checkpoints; 0 = none."),
@@ -16,7 +16,7 @@ public struct CheckpointSection: ConfigurationSection, Equatable {
     ])
 
   /// Reads the section.
-  public init(_ values: SectionValues) {
+  package init(_ values: SectionValues) {
     every = values.integer("every")
     keep = values.integer("keep")
   }

@@ -6,7 +6,7 @@ extension JSONValue {
   /// Reads a file; `Infinity` and `NaN` without quotes are accepted, as Python writes them.
   ///
   /// - Throws: `CheckpointError` when the file cannot be read or is not JSON.
-  public init(file path: String) throws(CheckpointError) {
+  package init(file path: String) throws(CheckpointError) {
     let file = try checkpointFiles { () throws(FileError) in try MappedFile(path: path) }
     do {
       self = try JSONValue(Data(file.bytes))

@@ -5,19 +5,19 @@ import Models
 import Tensors
 
 /// A model in a Hugging Face folder: `config.json` and `model.safetensors`.
-public struct ModelFolder {
+package struct ModelFolder {
   /// Where it lies.
-  public let path: String
+  package let path: String
   /// The model that its `config.json` describes.
-  public let model: LanguageModel
+  package let model: LanguageModel
   /// All of `config.json`, keys that this program does not know included.
-  public let configuration: JSONValue
+  package let configuration: JSONValue
   private let source: SafetensorsFolder
 
   /// Opens a folder and checks that it holds every tensor in the right shape; reads no weights.
   ///
   /// - Throws: `CheckpointError` that lists every missing tensor and every wrong shape.
-  public init(path: String) throws {
+  package init(path: String) throws {
     self.path = path
     let file = path + "/config.json"
     guard FileSystem.exists(file) else {
@@ -54,14 +54,14 @@ public struct ModelFolder {
   }
 
   /// Reads all weights.
-  public func read(into store: WholeParameters) throws {
+  package func read(into store: WholeParameters) throws {
     try read(0..<model.table.count, into: store.values.pointer)
   }
 
   /// Reads the weights of a range of the parameters' index space.
   ///
   /// - Parameter numbers: Room for them.
-  public func read(_ range: Range<Int>, into numbers: UnsafeMutablePointer<Float>) throws {
+  package func read(_ range: Range<Int>, into numbers: UnsafeMutablePointer<Float>) throws {
     try Self.forEachPiece(of: model) { tensor, offset, part in
       let wanted = part.clamped(to: range)
       guard !wanted.isEmpty else { return }
@@ -94,7 +94,7 @@ public struct ModelFolder {
   ///   - weights: Calls the function that it gets with all weights, range by range of the parameters' index
   ///     space, ascending.
   /// - Throws: `CheckpointError` when it cannot be written; what `weights` throws.
-  public static func write(
+  package static func write(
     _ model: LanguageModel, to path: String, keeping extra: JSONValue? = nil,
     weights: ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void
   ) throws {

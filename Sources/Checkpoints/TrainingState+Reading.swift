@@ -61,7 +61,7 @@ extension TrainingState {
   ///   - count: Number of all streams.
   ///   - position: Tokens of each that have been read.
   /// - Throws: `CheckpointError` where the checkpoint has none, or those of other streams.
-  public static func readStreams(
+  package static func readStreams(
     _ path: String, _ streams: Range<Int>, of count: Int, position: Int
   ) throws(CheckpointError) -> [[String: (shape: [Int], numbers: [Float])]] {
     let file = path + "/" + streamsName

@@ -4,7 +4,7 @@ import Tensors
 
 extension TrainingState {
   /// A checkpoint that is being written, piece by piece, below a run's folder.
-  public final class Writer {
+  package final class Writer {
     private let state: TrainingState
     private let table: ParameterTable
     private let below: String
@@ -14,7 +14,7 @@ extension TrainingState {
     /// Begins a checkpoint, which appears under its name only when it is complete.
     ///
     /// - Throws: `CheckpointError` when the place may not be written, or is full.
-    public init(
+    package init(
       _ state: TrainingState, table: ParameterTable, below folder: String
     ) throws(CheckpointError) {
       (self.state, self.table, below) = (state, table, folder)
@@ -57,7 +57,7 @@ extension TrainingState {
     /// - Parameters:
     ///   - streams: For each stream its tensors by name.
     ///   - position: Tokens of each stream that have been read.
-    public func write(
+    package func write(
       streams: [[String: (shape: [Int], numbers: [Float])]], position: Int
     ) throws {
       let tensors = streams.enumerated().flatMap { index, stream in
@@ -77,7 +77,7 @@ extension TrainingState {
     /// Completes the checkpoint, and deletes all but the latest `keep` (0: none is deleted).
     ///
     /// - Returns: The checkpoint's folder.
-    public func finish(keep: Int) throws(CheckpointError) -> String {
+    package func finish(keep: Int) throws(CheckpointError) -> String {
       try writer.finish()
       try checkpointFiles { () throws(FileError) in try folder.commit() }
       if keep > 0 {

@@ -5,16 +5,16 @@ import Files
 /// A checkpoint is a folder `step-00000120` that appears under its name only when it is complete:
 /// `state.safetensors` holds `weight.<name>`, `first_moment.<name>` and `second_moment.<name>`; `state.json` the
 /// rest.
-public struct TrainingState: Sendable, Equatable {
+package struct TrainingState: Sendable, Equatable {
   /// Steps done.
-  public var step: Int
+  package var step: Int
   /// The run's seed.
-  public var seed: Int
+  package var seed: Int
   /// The release that wrote it.
-  public var version: String
+  package var version: String
 
   /// Describes a state.
-  public init(step: Int, seed: Int, version: String) {
+  package init(step: Int, seed: Int, version: String) {
     (self.step, self.seed, self.version) = (step, seed, version)
   }
 
@@ -47,7 +47,7 @@ public struct TrainingState: Sendable, Equatable {
   }
 
   /// The latest complete checkpoint below a folder, or nil.
-  public static func latest(below folder: String) -> String? {
+  package static func latest(below folder: String) -> String? {
     steps(below: folder).last.map { folder + "/" + name($0) }
   }
 

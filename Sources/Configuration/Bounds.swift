@@ -1,16 +1,16 @@
 /// An interval of numbers; either end may be open, closed or absent.
-public struct Bounds<Number: Comparable & Sendable & CustomStringConvertible>: Sendable {
+package struct Bounds<Number: Comparable & Sendable & CustomStringConvertible>: Sendable {
   /// Least value that is allowed.
-  public var from: Number?
+  package var from: Number?
   /// Greatest value that is not allowed, below all that are.
-  public var above: Number?
+  package var above: Number?
   /// Greatest value that is allowed.
-  public var through: Number?
+  package var through: Number?
   /// Least value that is not allowed, above all that are.
-  public var below: Number?
+  package var below: Number?
 
   /// Whether `value` lies in the interval.
-  public func contains(_ value: Number) -> Bool {
+  package func contains(_ value: Number) -> Bool {
     (from.map { value >= $0 } ?? true) && (above.map { value > $0 } ?? true)
       && (through.map { value <= $0 } ?? true) && (below.map { value < $0 } ?? true)
   }

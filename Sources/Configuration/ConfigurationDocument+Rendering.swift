@@ -2,7 +2,7 @@ extension ConfigurationDocument {
   /// The resolved run file: every key with its value and a comment.
   ///
   /// Reading it back gives the same values.
-  public var yaml: String {
+  package var yaml: String {
     schemas.map { schema in
       let indent = schema.name.isEmpty ? "" : "  "
       let values = sectionValues(schema)
@@ -30,7 +30,7 @@ extension ConfigurationDocument {
   ///
   /// It depends on nothing but the values, so that ranks on different hosts can compare theirs.
   /// Source: Fowler, Noll and Vo, "The FNV Non-Cryptographic Hash Algorithm".
-  public var digest: UInt64 {
+  package var digest: UInt64 {
     json.text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
   }
 }

@@ -3,7 +3,7 @@ import Yams
 
 extension ConfigurationDocument {
   /// Reads a run file.
-  public mutating func read(file: String) {
+  package mutating func read(file: String) {
     guard let data = FileManager.default.contents(atPath: file) else {
       var isFolder: ObjCBool = false
       let exists = FileManager.default.fileExists(atPath: file, isDirectory: &isFolder)
@@ -26,7 +26,7 @@ extension ConfigurationDocument {
   /// - Parameters:
   ///   - text: YAML: a mapping of sections, each a mapping of keys.
   ///   - name: How problems name the file.
-  public mutating func read(yaml text: String, named name: String) {
+  package mutating func read(yaml text: String, named name: String) {
     guard let root = compose(text, named: name) else { return }
     guard let mapping = root.mapping else {
       if root.scalar?.isNull == true { return }

@@ -6,33 +6,33 @@ import Foundation
 /// Concretely: a key's value is the last of default, run file, command line. A value that does not
 /// fit its key is noted in `problems` and the default takes its place, so that reading goes on and
 /// all problems are found at once.
-public struct ConfigurationDocument: Sendable {
+package struct ConfigurationDocument: Sendable {
   /// The sections, in the order in which they are printed.
-  public let schemas: [SectionSchema]
+  package let schemas: [SectionSchema]
   /// What is wrong so far.
-  public internal(set) var problems: [Problem] = []
+  package internal(set) var problems: [Problem] = []
   /// Values by `section.key`, only where one was given.
   var values: [String: Value] = [:]
   /// Where each given value stands, right or wrong, by `section.key`.
   var origins: [String: Origin] = [:]
 
   /// Makes a document in which every key has its default.
-  public init(schemas: [SectionSchema]) {
+  package init(schemas: [SectionSchema]) {
     self.schemas = schemas
   }
 
   /// Where the value of a key comes from.
-  public func origin(of path: String) -> Origin {
+  package func origin(of path: String) -> Origin {
     origins[path] ?? .defaults
   }
 
   /// Throws where anything is wrong.
-  public func check() throws(ConfigurationError) {
+  package func check() throws(ConfigurationError) {
     if !problems.isEmpty { throw ConfigurationError(problems) }
   }
 
   /// Reads a section, and notes what its keys together get wrong if each is right by itself.
-  public mutating func section<Section: ConfigurationSection>(_: Section.Type) -> Section {
+  package mutating func section<Section: ConfigurationSection>(_: Section.Type) -> Section {
     let section = Section(sectionValues(Section.schema))
     let paths = Set(Section.schema.keys.map { Section.schema.path(of: $0.name) })
     if !problems.contains(where: { paths.contains($0.key ?? "") }) {
@@ -47,7 +47,7 @@ public struct ConfigurationDocument: Sendable {
   }
 
   /// The values of one section.
-  public func sectionValues(_ schema: SectionSchema) -> SectionValues {
+  package func sectionValues(_ schema: SectionSchema) -> SectionValues {
     let given = schema.keys.compactMap { key in
       values[schema.path(of: key.name)].map { (key.name, $0) }
     }
@@ -55,18 +55,18 @@ public struct ConfigurationDocument: Sendable {
   }
 
   /// Notes problems between keys.
-  public mutating func report(_ found: [KeyProblem]) {
+  package mutating func report(_ found: [KeyProblem]) {
     problems += found.map(located)
   }
 
   /// The problem with its place: the first of its keys that was given.
-  public func located(_ problem: KeyProblem) -> Problem {
+  package func located(_ problem: KeyProblem) -> Problem {
     let path = problem.keys.first { origins[$0] != nil } ?? problem.keys[0]
     return Problem(origin: origin(of: path), key: path, message: problem.message)
   }
 
   /// Applies the command line; a later value for a key replaces an earlier one.
-  public mutating func apply(_ overrides: [Override]) {
+  package mutating func apply(_ overrides: [Override]) {
     for override in overrides {
       let origin = Origin.commandLine(override.key)
       guard let (schema, key) = find(override.key, at: origin) else { continue }

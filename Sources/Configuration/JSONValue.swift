@@ -1,7 +1,7 @@
 import Foundation
 
 /// Any JSON value: what keeps the keys of a `config.json` that this program does not know.
-public enum JSONValue: Sendable, Equatable {
+package enum JSONValue: Sendable, Equatable {
   /// `null`.
   case null
   /// `true` or `false`.
@@ -18,18 +18,18 @@ public enum JSONValue: Sendable, Equatable {
   case object([String: JSONValue])
 
   /// The value under a key of an object; nil when there is none, or when this is no object.
-  public subscript(_ key: String) -> JSONValue? {
+  package subscript(_ key: String) -> JSONValue? {
     if case .object(let fields) = self { fields[key] } else { nil }
   }
 
   /// The flag, if this is one.
-  public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+  package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
 
   /// The whole number, if this is one.
-  public var integer: Int? { if case .integer(let value) = self { value } else { nil } }
+  package var integer: Int? { if case .integer(let value) = self { value } else { nil } }
 
   /// The number; infinity may stand as `Infinity` or as `{"__float__": "Infinity"}`.
-  public var number: Double? {
+  package var number: Double? {
     switch self {
     case .integer(let value): return Double(value)
     case .number(let value): return value
@@ -41,20 +41,20 @@ public enum JSONValue: Sendable, Equatable {
   }
 
   /// The text, if this is one.
-  public var string: String? { if case .string(let value) = self { value } else { nil } }
+  package var string: String? { if case .string(let value) = self { value } else { nil } }
 
   /// The list, if this is one.
-  public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
+  package var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
 
   /// The values by name, if this is an object.
-  public var object: [String: JSONValue]? {
+  package var object: [String: JSONValue]? {
     if case .object(let value) = self { value } else { nil }
   }
 
   /// Reads JSON text; `Infinity` and `NaN` without quotes are accepted, as Python writes them.
   ///
   /// - Throws: `DecodingError` when it is not JSON.
-  public init(_ text: Data) throws {
+  package init(_ text: Data) throws {
     let decoder = JSONDecoder()
     do {
       self = try decoder.decode(JSONValue.self, from: text)
@@ -67,7 +67,7 @@ public enum JSONValue: Sendable, Equatable {
 
 extension JSONValue: Decodable {
   /// Reads any value.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     if container.decodeNil() {
       self = .null
@@ -92,17 +92,17 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
   ExpressibleByDictionaryLiteral
 {
   /// A text.
-  public init(stringLiteral value: String) { self = .string(value) }
+  package init(stringLiteral value: String) { self = .string(value) }
   /// A whole number.
-  public init(integerLiteral value: Int) { self = .integer(value) }
+  package init(integerLiteral value: Int) { self = .integer(value) }
   /// A number.
-  public init(floatLiteral value: Double) { self = .number(value) }
+  package init(floatLiteral value: Double) { self = .number(value) }
   /// A flag.
-  public init(booleanLiteral value: Bool) { self = .bool(value) }
+  package init(booleanLiteral value: Bool) { self = .bool(value) }
   /// A list.
-  public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
   /// Values by name; a key may stand once.
-  public init(dictionaryLiteral elements: (String, JSONValue)...) {
+  package init(dictionaryLiteral elements: (String, JSONValue)...) {
     self = .object(Dictionary(uniqueKeysWithValues: elements))
   }
 }

@@ -1,5 +1,5 @@
 /// What values a key takes.
-public indirect enum Kind: Sendable {
+package indirect enum Kind: Sendable {
   /// `true` or `false`.
   case boolean
   /// A whole number inside bounds.
@@ -16,7 +16,7 @@ public indirect enum Kind: Sendable {
   case weightedPaths
 
   /// What to write, such as `an integer ≥ 1`.
-  public var words: String {
+  package var words: String {
     switch self {
     case .boolean: "true or false"
     case .integer(let bounds): "an integer" + bounds.words
@@ -32,28 +32,28 @@ public indirect enum Kind: Sendable {
 }
 
 /// One key of a section: its name, what it takes, its default, and what it means.
-public struct Key: Sendable {
+package struct Key: Sendable {
   /// Name inside the section, in snake case.
-  public let name: String
+  package let name: String
   /// What values it takes.
-  public let kind: Kind
+  package let kind: Kind
   /// Value where neither the run file nor the command line gives one; `none` makes the key
   /// optional.
-  public let defaultValue: Value
+  package let defaultValue: Value
   /// Unit of the value, such as `tokens`; nil for what has none.
-  public let unit: String?
+  package let unit: String?
   /// One line of documentation.
-  public let documentation: String
+  package let documentation: String
 
   /// A key that is `true` or `false`.
-  public static func boolean(_ name: String, _ value: Bool, _ documentation: String) -> Key {
+  package static func boolean(_ name: String, _ value: Bool, _ documentation: String) -> Key {
     Key(
       name: name, kind: .boolean, defaultValue: .boolean(value), unit: nil,
       documentation: documentation)
   }
 
   /// A key that is a whole number, `from` ≤ value ≤ `through`; optional where `value` is nil.
-  public static func integer(
+  package static func integer(
     _ name: String, _ value: Int?, from: Int = 0, through: Int? = nil, unit: String? = nil,
     _ documentation: String
   ) -> Key {
@@ -63,7 +63,7 @@ public struct Key: Sendable {
   }
 
   /// A key that is a number inside the given ends; optional where `value` is nil.
-  public static func number(
+  package static func number(
     _ name: String, _ value: Double?, from: Double? = nil, above: Double? = nil,
     through: Double? = nil, below: Double? = nil, unit: String? = nil, _ documentation: String
   ) -> Key {
@@ -74,14 +74,14 @@ public struct Key: Sendable {
   }
 
   /// A key that is text; optional where `value` is nil.
-  public static func string(_ name: String, _ value: String?, _ documentation: String) -> Key {
+  package static func string(_ name: String, _ value: String?, _ documentation: String) -> Key {
     Key(
       name: name, kind: .string, defaultValue: value.map(Value.string) ?? .none, unit: nil,
       documentation: documentation)
   }
 
   /// A key that is one of the names in `choices`.
-  public static func choice(
+  package static func choice(
     _ name: String, _ value: String, of choices: [String], _ documentation: String
   ) -> Key {
     precondition(choices.contains(value), "\(name): default \(value) is not among \(choices)")
@@ -91,14 +91,14 @@ public struct Key: Sendable {
   }
 
   /// A key that is a list of whole numbers ≥ `from`, empty by default.
-  public static func integers(_ name: String, from: Int = 0, _ documentation: String) -> Key {
+  package static func integers(_ name: String, from: Int = 0, _ documentation: String) -> Key {
     Key(
       name: name, kind: .list(.integer(Bounds(from: from))), defaultValue: .list([]), unit: nil,
       documentation: documentation)
   }
 
   /// A key that is a list of the names in `choices`, empty by default.
-  public static func choices(
+  package static func choices(
     _ name: String, of choices: [String], _ documentation: String
   ) -> Key {
     Key(
@@ -107,14 +107,14 @@ public struct Key: Sendable {
   }
 
   /// A key that is one text or a list of them, empty by default.
-  public static func texts(_ name: String, _ documentation: String) -> Key {
+  package static func texts(_ name: String, _ documentation: String) -> Key {
     Key(
       name: name, kind: .list(.string), defaultValue: .list([]), unit: nil,
       documentation: documentation)
   }
 
   /// A key that is one path, or several with weights; none by default.
-  public static func weightedPaths(_ name: String, _ documentation: String) -> Key {
+  package static func weightedPaths(_ name: String, _ documentation: String) -> Key {
     Key(
       name: name, kind: .weightedPaths, defaultValue: .none, unit: nil,
       documentation: documentation)

@@ -1,23 +1,23 @@
 /// A value given on the command line for a key of the run file.
-public struct Override: Sendable, Equatable, CustomStringConvertible {
+package struct Override: Sendable, Equatable, CustomStringConvertible {
   /// `section.key`, or `key` outside all sections.
-  public let key: String
+  package let key: String
   /// The text after the key; nil where none followed.
-  public let text: String?
+  package let text: String?
 
   /// Makes an override.
-  public init(key: String, text: String?) {
+  package init(key: String, text: String?) {
     self.key = key
     self.text = text
   }
 
   /// `section.key=value`, or `section.key` where there is no value.
-  public var description: String {
+  package var description: String {
     text.map { "\(key)=\($0)" } ?? key
   }
 
   /// Reads `section.key=value`; without `=` there is no value.
-  public init(_ argument: String) {
+  package init(_ argument: String) {
     let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     self.init(key: String(parts[0]), text: parts.count == 2 ? String(parts[1]) : nil)
   }
@@ -35,7 +35,7 @@ extension Override {
   ///   - arguments: The command line without the program's name.
   ///   - schemas: The sections of the run file.
   /// - Returns: The overrides, and the other arguments, both in their order.
-  public static func extract(
+  package static func extract(
     from arguments: [String], schemas: [SectionSchema]
   ) -> (overrides: [Override], rest: [String]) {
     let topLevel = Set(schemas.filter(\.name.isEmpty).flatMap(\.keys).map(\.name))

@@ -1,5 +1,5 @@
 /// Where a value comes from.
-public enum Origin: Sendable, Equatable, CustomStringConvertible {
+package enum Origin: Sendable, Equatable, CustomStringConvertible {
   /// A line of a run file, both numbers counted from 1.
   case file(String, line: Int, column: Int)
   /// A run file as a whole.
@@ -10,7 +10,7 @@ public enum Origin: Sendable, Equatable, CustomStringConvertible {
   case defaults
 
   /// The place as a user finds it: `run.yaml:3`, `--model.heads`, `default`.
-  public var description: String {
+  package var description: String {
     switch self {
     case .file(let name, let line, _): "\(name):\(line)"
     case .wholeFile(let name): name
@@ -21,22 +21,22 @@ public enum Origin: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// What is wrong with the value of a key, and what to do; the place is added by who knows it.
-public struct KeyProblem: Sendable, Equatable {
+package struct KeyProblem: Sendable, Equatable {
   /// The keys that disagree, as `section.key`.
   ///
   /// A section that speaks of its own keys may leave the section out. The problem is shown at the
   /// first key that was given.
-  public let keys: [String]
+  package let keys: [String]
   /// What is wrong; what to do.
-  public let message: String
+  package let message: String
 
   /// Makes a problem of one key, or of several that disagree.
-  public init(_ keys: String..., message: String) {
+  package init(_ keys: String..., message: String) {
     self.init(keys: keys, message: message)
   }
 
   /// Makes a problem of the keys in a list that is not empty.
-  public init(keys: [String], message: String) {
+  package init(keys: [String], message: String) {
     precondition(!keys.isEmpty, "a problem needs a key: \(message)")
     self.keys = keys
     self.message = message
@@ -44,16 +44,16 @@ public struct KeyProblem: Sendable, Equatable {
 }
 
 /// One thing that is wrong with a configuration, and where.
-public struct Problem: Sendable, Equatable, CustomStringConvertible {
+package struct Problem: Sendable, Equatable, CustomStringConvertible {
   /// Where the value stands.
-  public let origin: Origin
+  package let origin: Origin
   /// `section.key`, or nil where the problem is no key's.
-  public let key: String?
+  package let key: String?
   /// What is wrong; what to do.
-  public let message: String
+  package let message: String
 
   /// `file:line: section.key: what is wrong; what to do`.
-  public var description: String {
+  package var description: String {
     if let key, origin != .commandLine(key) { return "\(origin): \(key): \(message)" }
     return "\(origin): \(message)"
   }
@@ -72,12 +72,12 @@ extension Origin {
 }
 
 /// Everything that is wrong with a configuration.
-public struct ConfigurationError: Error, Sendable, CustomStringConvertible {
+package struct ConfigurationError: Error, Sendable, CustomStringConvertible {
   /// The problems in the order of their places; never empty.
-  public let problems: [Problem]
+  package let problems: [Problem]
 
   /// Makes an error of problems, at least one, and puts them in the order of their places.
-  public init(_ problems: [Problem]) {
+  package init(_ problems: [Problem]) {
     precondition(!problems.isEmpty, "an error needs a problem")
     self.problems = problems.enumerated().sorted {
       $0.element.origin.order == $1.element.origin.order
@@ -86,7 +86,7 @@ public struct ConfigurationError: Error, Sendable, CustomStringConvertible {
   }
 
   /// One problem a line.
-  public var description: String {
+  package var description: String {
     problems.map(\.description).joined(separator: "\n")
   }
 }

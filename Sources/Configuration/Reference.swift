@@ -1,7 +1,7 @@
 /// The reference of a run file's keys as Markdown, one table a section.
 ///
 /// - Parameter schemas: The sections, in the order in which they are shown.
-public func configurationReference(_ schemas: [SectionSchema]) -> String {
+package func configurationReference(_ schemas: [SectionSchema]) -> String {
   schemas.map { schema in
     let title = schema.name.isEmpty ? "Outside all sections" : "`\(schema.name)`"
     let rows = schema.keys.map { key in

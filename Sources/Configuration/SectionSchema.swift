@@ -1,11 +1,11 @@
 /// The keys of one section of the run file, as data.
-public struct SectionSchema: Sendable {
+package struct SectionSchema: Sendable {
   /// Name in the run file; empty for the keys that stand outside all sections.
-  public let name: String
+  package let name: String
   /// One line of documentation.
-  public let documentation: String
+  package let documentation: String
   /// The keys, in the order in which they are printed.
-  public let keys: [Key]
+  package let keys: [Key]
 
   /// Makes a schema.
   ///
@@ -13,7 +13,7 @@ public struct SectionSchema: Sendable {
   ///   - name: Name in the run file; empty for the keys outside all sections.
   ///   - documentation: One line that says what the section decides.
   ///   - keys: The keys, each name once.
-  public init(_ name: String, _ documentation: String, _ keys: [Key]) {
+  package init(_ name: String, _ documentation: String, _ keys: [Key]) {
     precondition(
       Set(keys.map(\.name)).count == keys.count, "section \(name) declares a key twice")
     self.name = name
@@ -22,12 +22,12 @@ public struct SectionSchema: Sendable {
   }
 
   /// The key of that name, or nil.
-  public func key(_ name: String) -> Key? {
+  package func key(_ name: String) -> Key? {
     keys.first { $0.name == name }
   }
 
   /// The name by which a key is spoken of: `section.key`, or `key` outside all sections.
-  public func path(of key: String) -> String {
+  package func path(of key: String) -> String {
     name.isEmpty ? key : "\(name).\(key)"
   }
 }
@@ -37,7 +37,7 @@ public struct SectionSchema: Sendable {
 /// An owner declares a struct with a documented property for each key, a schema, and how to read
 /// the properties from values. What no single key can know (heads must divide the dimension) it
 /// reports from `problems`.
-public protocol ConfigurationSection: Sendable {
+package protocol ConfigurationSection: Sendable {
   /// The section's keys.
   static var schema: SectionSchema { get }
 
@@ -50,10 +50,10 @@ public protocol ConfigurationSection: Sendable {
 
 extension ConfigurationSection {
   /// No problem.
-  public var problems: [KeyProblem] { [] }
+  package var problems: [KeyProblem] { [] }
 
   /// The section with the default of every key.
-  public static var defaults: Self {
+  package static var defaults: Self {
     Self(SectionValues(schema: schema, values: [:]))
   }
 }

@@ -1,9 +1,9 @@
 /// The values of one section, by key: the default where nothing else was given.
 ///
 /// Every accessor's key and type must be those of the schema; another is a programmer's mistake.
-public struct SectionValues: Sendable {
+package struct SectionValues: Sendable {
   /// The section's schema.
-  public let schema: SectionSchema
+  package let schema: SectionSchema
   private let values: [String: Value]
 
   /// Makes the values of a section.
@@ -11,13 +11,13 @@ public struct SectionValues: Sendable {
   /// - Parameters:
   ///   - schema: The section's schema.
   ///   - values: Values that are not the default, each fitting the schema.
-  public init(schema: SectionSchema, values: [String: Value]) {
+  package init(schema: SectionSchema, values: [String: Value]) {
     self.schema = schema
     self.values = values
   }
 
   /// The value of a key, or its default.
-  public subscript(_ key: String) -> Value {
+  package subscript(_ key: String) -> Value {
     guard let declared = schema.key(key) else {
       preconditionFailure("section \(schema.name) declares no key \(key)")
     }
@@ -25,19 +25,19 @@ public struct SectionValues: Sendable {
   }
 
   /// A key that is `true` or `false`.
-  public func boolean(_ key: String) -> Bool {
+  package func boolean(_ key: String) -> Bool {
     guard case .boolean(let value) = self[key] else { return mismatch(key, "a boolean") }
     return value
   }
 
   /// A whole number.
-  public func integer(_ key: String) -> Int {
+  package func integer(_ key: String) -> Int {
     guard let value = optionalInteger(key) else { return mismatch(key, "an integer") }
     return value
   }
 
   /// A whole number, or nil where none is set.
-  public func optionalInteger(_ key: String) -> Int? {
+  package func optionalInteger(_ key: String) -> Int? {
     switch self[key] {
     case .integer(let value): value
     case .none: nil
@@ -46,13 +46,13 @@ public struct SectionValues: Sendable {
   }
 
   /// A number.
-  public func number(_ key: String) -> Double {
+  package func number(_ key: String) -> Double {
     guard let value = optionalNumber(key) else { return mismatch(key, "a number") }
     return value
   }
 
   /// A number, or nil where none is set.
-  public func optionalNumber(_ key: String) -> Double? {
+  package func optionalNumber(_ key: String) -> Double? {
     switch self[key] {
     case .number(let value): value
     case .none: nil
@@ -61,13 +61,13 @@ public struct SectionValues: Sendable {
   }
 
   /// Text, or the name of a choice.
-  public func string(_ key: String) -> String {
+  package func string(_ key: String) -> String {
     guard let value = optionalString(key) else { return mismatch(key, "text") }
     return value
   }
 
   /// Text, or nil where none is set.
-  public func optionalString(_ key: String) -> String? {
+  package func optionalString(_ key: String) -> String? {
     switch self[key] {
     case .string(let value): value
     case .none: nil
@@ -76,7 +76,7 @@ public struct SectionValues: Sendable {
   }
 
   /// A list of whole numbers.
-  public func integers(_ key: String) -> [Int] {
+  package func integers(_ key: String) -> [Int] {
     list(key).map {
       guard case .integer(let value) = $0 else { return mismatch(key, "a list of integers") }
       return value
@@ -84,7 +84,7 @@ public struct SectionValues: Sendable {
   }
 
   /// A list of texts or choices.
-  public func strings(_ key: String) -> [String] {
+  package func strings(_ key: String) -> [String] {
     list(key).map {
       guard case .string(let value) = $0 else { return mismatch(key, "a list of texts") }
       return value
@@ -92,7 +92,7 @@ public struct SectionValues: Sendable {
   }
 
   /// Paths with their weights; empty where none is set.
-  public func weightedPaths(_ key: String) -> [WeightedPath] {
+  package func weightedPaths(_ key: String) -> [WeightedPath] {
     switch self[key] {
     case .weightedPaths(let paths): paths
     case .none: []

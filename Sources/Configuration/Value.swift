@@ -1,19 +1,19 @@
 /// A file or folder with the share of the data that is drawn from it.
-public struct WeightedPath: Sendable, Equatable {
+package struct WeightedPath: Sendable, Equatable {
   /// Path as the user wrote it, relative to the current directory.
-  public var path: String
+  package var path: String
   /// Relative weight, greater than 0; only its ratio to the other weights matters.
-  public var weight: Double
+  package var weight: Double
 
   /// Makes a weighted path.
-  public init(path: String, weight: Double = 1) {
+  package init(path: String, weight: Double = 1) {
     self.path = path
     self.weight = weight
   }
 }
 
 /// The value of a key of the run file.
-public enum Value: Sendable, Equatable {
+package enum Value: Sendable, Equatable {
   /// No value: an optional key that is not set.
   case none
   /// `true` or `false`.
@@ -32,7 +32,7 @@ public enum Value: Sendable, Equatable {
 
 extension Value {
   /// The value as YAML that reads back as the same value.
-  public var yaml: String {
+  package var yaml: String {
     switch self {
     case .none: "null"
     case .boolean(let value): value ? "true" : "false"

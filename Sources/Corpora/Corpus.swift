@@ -2,7 +2,7 @@
 ///
 /// What a step holds is a pure function of the corpus's seed and the step: not of the ranks, nor of
 /// what was read before. A rank asks for the rows and positions that it trains on and reads no others.
-public protocol Corpus: Sendable {
+package protocol Corpus: Sendable {
   /// Number of different tokens: each is in `0..<vocabulary`.
   var vocabulary: Int { get }
   /// Tokens of a sequence.
@@ -24,7 +24,7 @@ public protocol Corpus: Sendable {
 }
 
 /// A corpus to train on, which keeps a part for evaluation.
-public protocol TrainingCorpus: Corpus {
+package protocol TrainingCorpus: Corpus {
   /// Sequences that are never trained on; nil when nothing is kept.
   var heldOut: (any Corpus)? { get }
   /// Whether each row of a step goes on where the same row of the step before ended, so that its state is
@@ -36,5 +36,5 @@ public protocol TrainingCorpus: Corpus {
 
 extension TrainingCorpus {
   /// No: every sequence begins with nothing known.
-  public func continues(step: Int) -> Bool { false }
+  package func continues(step: Int) -> Bool { false }
 }

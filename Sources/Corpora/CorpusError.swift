@@ -1,7 +1,7 @@
 import Files
 
 /// What can be wrong with data to train or evaluate on.
-public enum CorpusError: Error, Equatable, CustomStringConvertible {
+package enum CorpusError: Error, Equatable, CustomStringConvertible {
   /// The operating system refused an operation.
   case file(FileError)
   /// A file without a byte.
@@ -37,7 +37,7 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
   package var fileError: FileError? { if case .file(let error) = self { error } else { nil } }
 
   /// One sentence: what is wrong, where, and what to do.
-  public var description: String {
+  package var description: String {
     switch self {
     case .file(let error):
       return error.description

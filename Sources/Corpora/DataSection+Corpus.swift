@@ -8,7 +8,7 @@ extension DataSection {
   ///   - vocabulary: Number of different tokens that the model knows; 0 for the section's own, or what
   ///     the files hold.
   /// - Throws: `CorpusError` when the data is missing, unreadable or does not fit.
-  public func makeCorpus(
+  package func makeCorpus(
     length: Int, batch: Int, seed: UInt64, vocabulary: Int = 0
   ) throws(CorpusError) -> any TrainingCorpus {
     guard !path.isEmpty else {
@@ -46,7 +46,7 @@ extension DataSection {
   /// The files with their weights, document starts and loss masks.
   ///
   /// - Throws: `CorpusError` when a file or companion file is missing or does not fit.
-  public func openFiles() throws(CorpusError) -> [(file: TokenFile, weight: Double)] {
+  package func openFiles() throws(CorpusError) -> [(file: TokenFile, weight: Double)] {
     var files: [(file: TokenFile, weight: Double)] = []
     for (index, path) in path.enumerated() {
       var file = try TokenFile(path: path.path, tokenBytes: tokenBytes)

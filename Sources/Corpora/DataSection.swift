@@ -1,37 +1,37 @@
 import Configuration
 
 /// The run file's `data` section: what the model is trained on.
-public struct DataSection: ConfigurationSection, Equatable {
+package struct DataSection: ConfigurationSection, Equatable {
   /// Files to train on, with their shares; empty for the generated `task`.
-  public var path: [WeightedPath]
+  package var path: [WeightedPath]
   /// How text becomes tokens.
-  public var tokenizer: String
+  package var tokenizer: String
   /// Bytes that a token takes in the files; 0 for 2 in `.bin` files and 1 in others.
-  public var tokenBytes: Int
+  package var tokenBytes: Int
   /// For each file where its documents begin: the number of the token after which one does, or a file
   /// of offsets; one number for all files; empty where files are one text.
-  public var documents: [String]
+  package var documents: [String]
   /// For each file a file of bytes that says which tokens are to be predicted; empty for all.
-  public var lossMask: [String]
+  package var lossMask: [String]
   /// Whether a file is read as streams whose state is carried from step to step.
-  public var carry: Bool
+  package var carry: Bool
   /// Number of tokens the data may hold; 0 for what the tokenizer or the files say.
-  public var vocabulary: Int
+  package var vocabulary: Int
   /// The task that is generated where no path is given.
-  public var task: String
+  package var task: String
   /// Keys of the recall task.
-  public var recallKeys: Int
+  package var recallKeys: Int
   /// Values of the recall task.
-  public var recallValues: Int
+  package var recallValues: Int
   /// Share of the sequence, from its start, in which the recall task writes its pairs.
-  public var recallKeyFraction: Double
+  package var recallKeyFraction: Double
   /// Share of the tokens after it that are queries.
-  public var recallQueryFraction: Double
+  package var recallQueryFraction: Double
   /// Share of the data, at its end, that is evaluated and never trained on.
-  public var heldOut: Double
+  package var heldOut: Double
 
   /// The keys of `data`.
-  public static let schema = SectionSchema(
+  package static let schema = SectionSchema(
     "data", "What the model is trained on.",
     [
       .weightedPaths(
@@ -61,7 +61,7 @@ public struct DataSection: ConfigurationSection, Equatable {
     ])
 
   /// Reads the section.
-  public init(_ values: SectionValues) {
+  package init(_ values: SectionValues) {
     path = values.weightedPaths("path")
     tokenizer = values.string("tokenizer")
     tokenBytes = Int(values.string("token_bytes")) ?? 0
@@ -78,10 +78,10 @@ public struct DataSection: ConfigurationSection, Equatable {
   }
 
   /// The token that separates documents in every file; nil where there is no such one.
-  public var separator: Int32? { documents.count == 1 ? Int32(documents[0]) : nil }
+  package var separator: Int32? { documents.count == 1 ? Int32(documents[0]) : nil }
 
   /// Companions that are not as many as the files.
-  public var problems: [KeyProblem] {
+  package var problems: [KeyProblem] {
     var problems: [KeyProblem] = []
     for (key, companions) in [("documents", documents), ("loss_mask", lossMask)]
     where !companions.isEmpty && companions.count != path.count

@@ -2,9 +2,9 @@ import Files
 
 /// A mapped companion file that lists where documents begin: ascending little-endian `uint64` token
 /// offsets.
-public struct DocumentOffsets: Sendable {
+package struct DocumentOffsets: Sendable {
   /// Number of offsets.
-  public let count: Int
+  package let count: Int
   private let file: MappedFile
 
   /// Maps a companion file and checks all of it.
@@ -14,7 +14,7 @@ public struct DocumentOffsets: Sendable {
   ///   - tokens: The file of tokens that it belongs to.
   /// - Throws: `CorpusError` when it is missing, ends within an offset, or holds an offset that is not
   ///   above the one before or is beyond the tokens.
-  public init(path: String, of tokens: TokenFile) throws(CorpusError) {
+  package init(path: String, of tokens: TokenFile) throws(CorpusError) {
     file = try MappedFile(data: path)
     let bytes = file.bytes.count
     guard bytes % 8 == 0 else { throw .partialOffset(path: path, bytes: bytes) }

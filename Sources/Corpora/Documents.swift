@@ -1,5 +1,5 @@
 /// Where documents begin in a file of tokens.
-public enum Documents: Sendable {
+package enum Documents: Sendable {
   /// After each token of this number.
   case separator(Int32)
   /// At the tokens that a companion file lists.

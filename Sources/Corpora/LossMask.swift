@@ -1,7 +1,7 @@
 import Files
 
 /// A mapped companion file with a byte for each token: 1 where the token is to be predicted, else 0.
-public struct LossMask: Sendable {
+package struct LossMask: Sendable {
   private let file: MappedFile
 
   /// Maps a companion file; its bytes are checked when they are read.
@@ -10,7 +10,7 @@ public struct LossMask: Sendable {
   ///   - path: The companion file.
   ///   - tokens: The file of tokens that it belongs to.
   /// - Throws: `CorpusError` when it is missing, or is not as long as there are tokens.
-  public init(path: String, of tokens: TokenFile) throws(CorpusError) {
+  package init(path: String, of tokens: TokenFile) throws(CorpusError) {
     file = try MappedFile(data: path)
     guard file.bytes.count == tokens.count else {
       throw .maskLength(

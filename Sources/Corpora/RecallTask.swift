@@ -14,30 +14,30 @@ import Tensors
 /// | `keys · values + key` | keys, as queries |
 /// | `keys · values + keys + value` | values, as targets |
 /// | `keys · values + keys + values` | filler |
-public struct RecallTask: TrainingCorpus {
+package struct RecallTask: TrainingCorpus {
   /// Tokens of a sequence.
-  public let length: Int
+  package let length: Int
   /// Sequences of a step.
-  public let batch: Int
+  package let batch: Int
   /// Nil: there is always another sequence.
-  public var steps: Int? { nil }
+  package var steps: Int? { nil }
   /// Whether the tokens are bytes of text.
-  public var tokensAreBytes: Bool { false }
+  package var tokensAreBytes: Bool { false }
   /// Sequences of random numbers of their own.
-  public var heldOut: (any Corpus)? {
+  package var heldOut: (any Corpus)? {
     var task = self
     task.purpose = .heldOutRecall
     return task
   }
 
   /// Number of keys, each in one pair.
-  public let keys: Int
+  package let keys: Int
   /// Number of values that a key may have.
-  public let values: Int
+  package let values: Int
   /// Share of guessed answers that are right.
-  public var chance: Double { 1 / Double(values) }
+  package var chance: Double { 1 / Double(values) }
   /// Number of different tokens.
-  public var vocabulary: Int { keys * values + keys + values + 1 }
+  package var vocabulary: Int { keys * values + keys + values + 1 }
 
   /// Number of places at the sequence's start that may hold a pair.
   let pairPlaces: Int
@@ -56,7 +56,7 @@ public struct RecallTask: TrainingCorpus {
   ///   - batch: Sequences of a step.
   ///   - seed: The run's seed.
   /// - Throws: `CorpusError.noRoomForPairs` when the sequence is too short.
-  public init(
+  package init(
     keys: Int = 4, values: Int = 4, pairFraction: Double = 0.25, queryDensity: Double = 0.25,
     length: Int, batch: Int, seed: UInt64
   ) throws(CorpusError) {
@@ -75,7 +75,7 @@ public struct RecallTask: TrainingCorpus {
   }
 
   /// Overwrites a batch's tokens with those of a step.
-  public func fill(_ batch: inout TokenBatch, step: Int) {
+  package func fill(_ batch: inout TokenBatch, step: Int) {
     batch.check(self)
     if batch.origins.count != batch.inputs.count {
       batch.origins = Array(repeating: -1, count: batch.inputs.count)

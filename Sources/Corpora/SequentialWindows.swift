@@ -4,20 +4,20 @@
 /// of `step`: with a batch of 1 the steps read each part as one stream. Where a part or the last step
 /// has no more tokens, targets are −1 and inputs 0. A window begins a document only where the file does,
 /// so that state may be carried from window to window.
-public struct SequentialWindows: Corpus {
+package struct SequentialWindows: Corpus {
   /// Number of different tokens.
-  public let vocabulary: Int
+  package let vocabulary: Int
   /// Tokens of a sequence.
-  public let length: Int
+  package let length: Int
   /// Sequences of a step.
-  public let batch: Int
+  package let batch: Int
   /// Steps until every window has been read.
-  public var steps: Int? { (windows + batch - 1) / batch }
+  package var steps: Int? { (windows + batch - 1) / batch }
   /// Whether the tokens are bytes of text.
-  public var tokensAreBytes: Bool { parts.allSatisfy { $0.file.tokenBytes == 1 } }
+  package var tokensAreBytes: Bool { parts.allSatisfy { $0.file.tokenBytes == 1 } }
 
   /// Number of windows of all parts.
-  public let windows: Int
+  package let windows: Int
   private let parts: [(file: TokenFile, range: Range<Int>)]
   private let firstWindows: [Int]
 
@@ -28,7 +28,7 @@ public struct SequentialWindows: Corpus {
   ///   - length: Tokens of a window.
   ///   - batch: Windows of a step.
   ///   - vocabulary: Number of different tokens.
-  public init(
+  package init(
     _ parts: [(file: TokenFile, range: Range<Int>)], length: Int, batch: Int, vocabulary: Int
   ) {
     precondition(length > 0 && batch > 0, "\(batch) windows of \(length) tokens")
@@ -48,7 +48,7 @@ public struct SequentialWindows: Corpus {
   }
 
   /// Overwrites a batch's tokens with those of a step.
-  public func fill(_ batch: inout TokenBatch, step: Int) throws(CorpusError) {
+  package func fill(_ batch: inout TokenBatch, step: Int) throws(CorpusError) {
     batch.check(self)
     let positions = batch.positions
     try batch.fillRows { row, inputs, targets throws(CorpusError) in

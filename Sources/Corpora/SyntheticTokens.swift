@@ -1,30 +1,30 @@
 import Tensors
 
 /// Random tokens without meaning: for measuring speed.
-public struct SyntheticTokens: TrainingCorpus {
+package struct SyntheticTokens: TrainingCorpus {
   /// Number of different tokens.
-  public let vocabulary: Int
+  package let vocabulary: Int
   /// Tokens of a sequence.
-  public let length: Int
+  package let length: Int
   /// Sequences of a step.
-  public let batch: Int
+  package let batch: Int
   private let random: Random
 
   /// Nil: there is always another sequence.
-  public var steps: Int? { nil }
+  package var steps: Int? { nil }
   /// No.
-  public var tokensAreBytes: Bool { false }
+  package var tokensAreBytes: Bool { false }
   /// Nothing is worth evaluating.
-  public var heldOut: (any Corpus)? { nil }
+  package var heldOut: (any Corpus)? { nil }
 
   /// Makes a corpus in which every token is equally likely.
-  public init(vocabulary: Int, length: Int, batch: Int, seed: UInt64) {
+  package init(vocabulary: Int, length: Int, batch: Int, seed: UInt64) {
     (self.vocabulary, self.length, self.batch) = (vocabulary, length, batch)
     random = Random(seed: seed, purpose: 0x5e7)
   }
 
   /// Overwrites a batch's tokens with those of a step.
-  public func fill(_ batch: inout TokenBatch, step: Int) {
+  package func fill(_ batch: inout TokenBatch, step: Int) {
     batch.check(self)
     let width = batch.positions.count
     for (place, row) in batch.rows.enumerated() {

@@ -7,19 +7,19 @@ import Tensors
 /// changes with the epoch. An epoch's windows come in a random order of its own. Sample `s` of the run
 /// (`step · batch + row`) belongs to a file by the weights, as `Mixture` says. Where a file has documents,
 /// every window begins one: nothing is known of what came before.
-public struct TextCorpus: TrainingCorpus {
+package struct TextCorpus: TrainingCorpus {
   /// Number of different tokens.
-  public let vocabulary: Int
+  package let vocabulary: Int
   /// Tokens of a sequence.
-  public let length: Int
+  package let length: Int
   /// Sequences of a step.
-  public let batch: Int
+  package let batch: Int
   /// Nil: there is always another epoch.
-  public var steps: Int? { nil }
+  package var steps: Int? { nil }
   /// Whether the tokens are bytes of text.
-  public let tokensAreBytes: Bool
+  package let tokensAreBytes: Bool
   /// The held-out part of every file, read from start to end; nil when it holds no window.
-  public let heldOut: (any Corpus)?
+  package let heldOut: (any Corpus)?
 
   /// One file and its training part.
   private struct Source {
@@ -43,7 +43,7 @@ public struct TextCorpus: TrainingCorpus {
   ///   - vocabulary: Number of different tokens; 0 for 256 with bytes, else for what the files hold.
   /// - Throws: `CorpusError` when a file is too short, has tokens of another width than the first, or has
   ///   a separator beyond the vocabulary.
-  public init(
+  package init(
     files: [(file: TokenFile, weight: Double)], length: Int, batch: Int, seed: UInt64,
     heldOut: Double, vocabulary: Int = 0
   ) throws(CorpusError) {
@@ -87,7 +87,7 @@ public struct TextCorpus: TrainingCorpus {
   }
 
   /// Overwrites a batch's tokens with those of a step.
-  public func fill(_ batch: inout TokenBatch, step: Int) throws(CorpusError) {
+  package func fill(_ batch: inout TokenBatch, step: Int) throws(CorpusError) {
     batch.check(self)
     let positions = batch.positions
     try batch.fillRows { row, inputs, targets throws(CorpusError) in

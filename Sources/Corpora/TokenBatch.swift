@@ -1,29 +1,29 @@
 /// One rank's tokens of a step: some rows of the step's sequences, and of each the same positions.
 ///
 /// Filling it again allocates nothing.
-public struct TokenBatch: Sendable {
+package struct TokenBatch: Sendable {
   /// Which of the step's sequences.
-  public let rows: Range<Int>
+  package let rows: Range<Int>
   /// Which positions of each: this rank's shard.
-  public let positions: Range<Int>
+  package let positions: Range<Int>
   /// The tokens read, shape `[rows, positions]`.
-  public internal(set) var inputs: [Int32]
+  package internal(set) var inputs: [Int32]
   /// The tokens to predict, already shifted, shape `[rows, positions]`; −1 where there is no loss.
-  public internal(set) var targets: [Int32]
+  package internal(set) var targets: [Int32]
   /// Where the answer to each target stands: its position in the sequence, shape `[rows, positions]`.
   ///
   /// −1 where there is no target. Empty when the corpus does not know.
-  public internal(set) var origins: [Int32]
+  package internal(set) var origins: [Int32]
   /// For each row the positions in the whole sequence at which a document begins, ascending; 0 is not
   /// among them unless the sequence begins with a new document.
-  public internal(set) var documentStarts: [[Int]]
+  package internal(set) var documentStarts: [[Int]]
 
   /// Makes room for the tokens of a shard.
   ///
   /// - Parameters:
   ///   - rows: Which of the step's sequences, within `0..<corpus.batch`.
   ///   - positions: Which positions of each, within `0..<corpus.length`; may be empty.
-  public init(rows: Range<Int>, positions: Range<Int>) {
+  package init(rows: Range<Int>, positions: Range<Int>) {
     self.rows = rows
     self.positions = positions
     inputs = Array(repeating: 0, count: rows.count * positions.count)

@@ -2,19 +2,19 @@ import Files
 import Tokenizers
 
 /// A mapped file of tokens: text, one token a byte, or little-endian `uint16` or `uint32` tokens.
-public struct TokenFile: Sendable {
+package struct TokenFile: Sendable {
   /// Number of tokens.
-  public let count: Int
+  package let count: Int
   /// Bytes that a token takes: 1, 2 or 4.
-  public let tokenBytes: Int
+  package let tokenBytes: Int
   /// Where documents begin in it; nil where it is one text.
-  public var documents: Documents?
+  package var documents: Documents?
   /// Which tokens are to be predicted; nil for all.
-  public var lossMask: LossMask?
+  package var lossMask: LossMask?
   private let file: MappedFile
 
   /// Where the file lies.
-  public var path: String { file.path }
+  package var path: String { file.path }
 
   /// Maps a file; reads nothing.
   ///
@@ -22,7 +22,7 @@ public struct TokenFile: Sendable {
   ///   - path: The file.
   ///   - tokenBytes: Bytes that a token takes, 1, 2 or 4; 0 for 2 if the name ends with `.bin`, else 1.
   /// - Throws: `CorpusError` when it is missing, unreadable, empty, or ends within a token.
-  public init(path: String, tokenBytes: Int = 0) throws(CorpusError) {
+  package init(path: String, tokenBytes: Int = 0) throws(CorpusError) {
     precondition([0, 1, 2, 4].contains(tokenBytes), "tokens of \(tokenBytes) bytes")
     file = try MappedFile(data: path)
     let width = tokenBytes > 0 ? tokenBytes : path.hasSuffix(".bin") ? 2 : 1
@@ -40,7 +40,7 @@ public struct TokenFile: Sendable {
   /// - Parameters:
   ///   - range: Which, within `0..<count`.
   ///   - destination: Room for as many; a token above `Int32.max` becomes negative.
-  public func read(_ range: Range<Int>, into destination: UnsafeMutablePointer<Int32>) {
+  package func read(_ range: Range<Int>, into destination: UnsafeMutablePointer<Int32>) {
     guard let base = start(of: range) else { return }
     switch tokenBytes {
     case 1:

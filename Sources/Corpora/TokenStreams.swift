@@ -5,21 +5,21 @@
 /// the tokens `[w·length, (w + 1)·length)` of stream `j`, with `w = s mod windows`: it goes on where row `j`
 /// of the step before ended, except where `w = 0`, at the stream's beginning. Of a stream the fewer than
 /// `length` tokens after its last whole window are not used.
-public struct TokenStreams: TrainingCorpus {
+package struct TokenStreams: TrainingCorpus {
   /// Number of different tokens.
-  public let vocabulary: Int
+  package let vocabulary: Int
   /// Tokens of a sequence.
-  public let length: Int
+  package let length: Int
   /// Sequences of a step: streams.
-  public let batch: Int
+  package let batch: Int
   /// Nil: the streams begin again.
-  public var steps: Int? { nil }
+  package var steps: Int? { nil }
   /// Whether the tokens are bytes of text.
-  public var tokensAreBytes: Bool { file.tokenBytes == 1 }
+  package var tokensAreBytes: Bool { file.tokenBytes == 1 }
   /// The held-out part of the file, read from start to end; nil when it holds no window.
-  public let heldOut: (any Corpus)?
+  package let heldOut: (any Corpus)?
   /// Steps until the streams begin again.
-  public let windows: Int
+  package let windows: Int
   private let file: TokenFile
   private let stream: Int
 
@@ -32,7 +32,7 @@ public struct TokenStreams: TrainingCorpus {
   ///   - heldOut: Share of the file, at its end, that is only evaluated.
   ///   - vocabulary: Number of different tokens; 0 for 256 with bytes, else for what the file holds.
   /// - Throws: `CorpusError` when a stream is too short, or the file has a separator beyond the vocabulary.
-  public init(
+  package init(
     file: TokenFile, length: Int, batch: Int, heldOut: Double, vocabulary: Int = 0
   ) throws(CorpusError) {
     // What can be wrong with the file, and its held-out part, are those of windows drawn at random.
@@ -51,10 +51,10 @@ public struct TokenStreams: TrainingCorpus {
   }
 
   /// Whether the sequences of a step go on where those of the step before ended.
-  public func continues(step: Int) -> Bool { step % windows > 0 }
+  package func continues(step: Int) -> Bool { step % windows > 0 }
 
   /// Overwrites a batch's tokens with those of a step.
-  public func fill(_ batch: inout TokenBatch, step: Int) throws(CorpusError) {
+  package func fill(_ batch: inout TokenBatch, step: Int) throws(CorpusError) {
     batch.check(self)
     let positions = batch.positions
     let isFresh = file.documents != nil && !continues(step: step)

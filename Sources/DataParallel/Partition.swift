@@ -3,19 +3,19 @@ import Tensors
 /// How the parameters' index space is cut: into units of whole regions, and each unit into a part a rank.
 ///
 /// Concretely: rank r of P owns `[⌊n r / P⌋, ⌊n (r + 1) / P⌋)` of a unit of n numbers.
-public struct Partition: Sendable {
+package struct Partition: Sendable {
   /// Neighbouring regions whose gradients are summed, and whose weights are gathered, together.
-  public struct Unit: Sendable, Equatable {
+  package struct Unit: Sendable, Equatable {
     /// Which regions.
-    public let regions: Range<Int>
+    package let regions: Range<Int>
     /// Where their numbers lie in the index space.
-    public let range: Range<Int>
+    package let range: Range<Int>
   }
 
   /// The units in ascending order; together they are everything.
-  public let units: [Unit]
+  package let units: [Unit]
   /// Ranks that share each unit.
-  public let ranks: Int
+  package let ranks: Int
   private let unitOfRegion: [Int]
 
   /// Cuts a table.
@@ -23,7 +23,7 @@ public struct Partition: Sendable {
   /// - Parameters:
   ///   - bytes: The least bytes of a unit; 1 for a unit a region. Regions are joined from the last on, the
   ///     order in which the backward pass completes them, so that only the first unit may be smaller.
-  public init(_ table: ParameterTable, ranks: Int, bytes: Int) {
+  package init(_ table: ParameterTable, ranks: Int, bytes: Int) {
     precondition(ranks >= 1 && bytes >= 1, "\(ranks) ranks, units of \(bytes) bytes")
     var units: [Unit] = []
     var end = table.regions.count
@@ -41,17 +41,17 @@ public struct Partition: Sendable {
   }
 
   /// The unit that a region belongs to.
-  public func unit(ofRegion region: Int) -> Int { unitOfRegion[region] }
+  package func unit(ofRegion region: Int) -> Int { unitOfRegion[region] }
 
   /// A rank's part of a unit, in the index space.
-  public func part(of unit: Int, rank: Int) -> Range<Int> {
+  package func part(of unit: Int, rank: Int) -> Range<Int> {
     let range = units[unit].range
     let (first, end) = (range.count * rank / ranks, range.count * (rank + 1) / ranks)
     return range.lowerBound + first..<range.lowerBound + end
   }
 
   /// A rank's parts of all units, ascending.
-  public func parts(rank: Int) -> [Range<Int>] {
+  package func parts(rank: Int) -> [Range<Int>] {
     units.indices.map { part(of: $0, rank: rank) }
   }
 }

@@ -3,7 +3,7 @@ import Tensors
 
 extension ShardedParameters {
   /// Numbers of which there is one for each parameter, wherever they lie.
-  public enum Numbers {
+  package enum Numbers {
     /// The weights.
     case weights
     /// What every rank keeps for the parameters that it updates: a moment of the optimizer.
@@ -15,7 +15,7 @@ extension ShardedParameters {
   /// Collective where the numbers are cut; where rank 0 has all of them the others do nothing.
   ///
   /// - Parameter body: Called on rank 0 with every piece: its range in the index space, and the numbers.
-  public func collect(
+  package func collect(
     _ numbers: Numbers, _ body: (Range<Int>, UnsafePointer<Float>) throws -> Void
   ) throws {
     try settle(polling: workspace.poll)

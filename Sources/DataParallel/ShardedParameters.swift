@@ -15,17 +15,17 @@ import Tensors
 /// pass already runs: only `acquire` waits for them.
 ///
 /// - Source: Rajbhandari et al., "ZeRO" (arXiv 1910.02054).
-public final class ShardedParameters: ParameterStore {
+package final class ShardedParameters: ParameterStore {
   /// Every parameter's name, shape and range.
-  public let table: ParameterTable
+  package let table: ParameterTable
   /// What is cut; `none` where there is one rank.
-  public let sharding: Sharding
+  package let sharding: Sharding
   /// How it is cut.
-  public let partition: Partition
+  package let partition: Partition
   /// The weights that this rank keeps: all, or its parts one after another.
-  public let values: Buffer
+  package let values: Buffer
   /// The gradient sums that this rank keeps: all, or its parts one after another.
-  public let gradients: Buffer
+  package let gradients: Buffer
 
   let gathering: any Communicator
   let workspace: Workspace
@@ -54,7 +54,7 @@ public final class ShardedParameters: ParameterStore {
   ///   - group: The ranks that hold the same weights.
   ///   - bucketBytes: Gradients that are summed at once.
   /// - Throws: `MessagePassingError`.
-  public init(
+  package init(
     table: ParameterTable, sharding: Sharding, group: any Communicator, workspace: Workspace,
     bucketBytes: Int = 8 << 20, transport: GradientTransport = .fp32
   ) throws {
@@ -91,7 +91,7 @@ public final class ShardedParameters: ParameterStore {
   var rank: Int { gathering.rank }
 
   /// This rank's parts of the index space, ascending, and where the numbers of each lie that it keeps.
-  public var parts: [ParameterRange] {
+  package var parts: [ParameterRange] {
     partition.units.indices.map { unit in
       let range = partition.part(of: unit, rank: rank)
       return ParameterRange(
@@ -102,10 +102,10 @@ public final class ShardedParameters: ParameterStore {
   }
 
   /// What this rank's optimizer updates: everything, or its parts.
-  public var updated: [ParameterRange] { sharding == .none ? [everything] : parts }
+  package var updated: [ParameterRange] { sharding == .none ? [everything] : parts }
 
   /// The weights that this rank keeps: everything, or its parts.
-  public var kept: [ParameterRange] { sharding == .parameters ? parts : [everything] }
+  package var kept: [ParameterRange] { sharding == .parameters ? parts : [everything] }
 
   private var everything: ParameterRange {
     ParameterRange(
@@ -113,21 +113,21 @@ public final class ShardedParameters: ParameterStore {
   }
 
   /// A range of the index space, and where its numbers lie.
-  public struct ParameterRange {
+  package struct ParameterRange {
     /// Which parameters.
-    public let range: Range<Int>
+    package let range: Range<Int>
     /// Where they begin in memory that holds what this rank's optimizer updates, and nothing else.
-    public let offset: Int
+    package let offset: Int
     /// Their weights.
-    public let values: UnsafeMutablePointer<Float>
+    package let values: UnsafeMutablePointer<Float>
     /// Their gradient sums.
-    public let gradients: UnsafeMutablePointer<Float>
+    package let gradients: UnsafeMutablePointer<Float>
   }
 
   // MARK: The weights of a region
 
   /// Makes the weights of a region readable; its gradients writable if `gradients`.
-  public func acquire(region: Int, gradients: Bool) throws {
+  package func acquire(region: Int, gradients: Bool) throws {
     let unit = partition.unit(ofRegion: region)
     if sharding == .parameters {
       try gather(unit)
@@ -150,7 +150,7 @@ public final class ShardedParameters: ParameterStore {
   }
 
   /// Lets the weights of a region go.
-  public func release(region: Int) {
+  package func release(region: Int) {
     guard sharding == .parameters else { return }
     let unit = partition.unit(ofRegion: region)
     gathered[unit]!.users -= 1
@@ -158,12 +158,12 @@ public final class ShardedParameters: ParameterStore {
   }
 
   /// Begins to gather the weights of a region that will be acquired soon.
-  public func prefetch(region: Int) throws {
+  package func prefetch(region: Int) throws {
     if sharding == .parameters { try gather(partition.unit(ofRegion: region)) }
   }
 
   /// The weights of a parameter of an acquired region.
-  public func value(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
+  package func value(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
     let entry = table[parameter]
     guard sharding == .parameters else { return values.pointer + entry.range.lowerBound }
     let unit = partition.unit(ofRegion: entry.region)
@@ -174,7 +174,7 @@ public final class ShardedParameters: ParameterStore {
   }
 
   /// The gradient sums of a parameter of a region acquired with its gradients.
-  public func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
+  package func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
     let entry = table[parameter]
     guard sharding >= .gradients else { return gradients.pointer + entry.range.lowerBound }
     let unit = partition.unit(ofRegion: entry.region)
@@ -216,7 +216,7 @@ public final class ShardedParameters: ParameterStore {
   // MARK: The steps of a training step
 
   /// Begins a step: every gradient sum is zero.
-  public func clearGradients() {
+  package func clearGradients() {
     isSummed = isSummed.map { _ in false }
     if sharding < .gradients { gradients.pointer.update(repeating: 0, count: table.count) }
   }
@@ -225,7 +225,7 @@ public final class ShardedParameters: ParameterStore {
   ///
   /// - Parameter isLast: Whether it is the step's last backward pass. Gradients that are kept whole are summed
   ///   over the ranks then; gradients that are cut, after each, and added to the part that is kept.
-  public func complete(region: Int, isLast: Bool) throws {
+  package func complete(region: Int, isLast: Bool) throws {
     guard isLast || sharding >= .gradients else { return }
     let unit = partition.unit(ofRegion: region)
     completed[unit] += 1
@@ -254,14 +254,14 @@ public final class ShardedParameters: ParameterStore {
   }
 
   /// Lets sums and gathers under way progress.
-  public func poll() throws {
+  package func poll() throws {
     try reducer?.poll()
     for (_, gather) in gathers { _ = try gather.hasArrived() }
     try forgetGathers()
   }
 
   /// Waits for all sums of this step; the gradients in `parts` are then those of all ranks together.
-  public func finishSums(polling: () throws -> Void) throws {
+  package func finishSums(polling: () throws -> Void) throws {
     precondition(
       finished == partition.units.count,
       "\(finished) of \(partition.units.count) units of gradients were complete")
@@ -274,7 +274,7 @@ public final class ShardedParameters: ParameterStore {
   /// After the update: sends the new weights of this rank's parts to every rank that keeps all weights.
   ///
   /// Nobody waits: the next pass does, region by region, for what has not arrived when it is acquired.
-  public func shareWeights() throws {
+  package func shareWeights() throws {
     guard sharding == .optimizer || sharding == .gradients else { return }
     for (unit, part) in parts.enumerated() {
       try gather(
@@ -285,7 +285,7 @@ public final class ShardedParameters: ParameterStore {
 
   /// Waits until all weights under way have arrived, at this rank and from it: at the end of a run, and before
   /// weights are read that were not acquired.
-  public func settle(polling: () throws -> Void) throws {
+  package func settle(polling: () throws -> Void) throws {
     guard !gathers.isEmpty else { return }
     try workspace.counters.awaitTransfer {
       for (_, gather) in gathers {
@@ -305,7 +305,7 @@ public final class ShardedParameters: ParameterStore {
 
 extension Sharding: Comparable {
   /// What cuts more is greater.
-  public static func < (a: Sharding, b: Sharding) -> Bool {
+  package static func < (a: Sharding, b: Sharding) -> Bool {
     allCases.firstIndex(of: a)! < allCases.firstIndex(of: b)!
   }
 }

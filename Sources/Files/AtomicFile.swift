@@ -4,16 +4,16 @@ import Foundation
 ///
 /// Until `commit` all is written to a hidden file beside it; an old file of that name stays
 /// untouched, and an error or a dropped `AtomicFile` removes only the hidden one.
-public final class AtomicFile {
+package final class AtomicFile {
   /// Where the file will lie.
-  public let path: String
+  package let path: String
   private let temporary: String
   private var descriptor: Int32
 
   /// Begins to write a file.
   ///
   /// - Throws: `FileError` when its folder is missing or may not be written.
-  public init(path: String) throws(FileError) {
+  package init(path: String) throws(FileError) {
     self.path = path
     temporary = "\(FileSystem.folder(of: path))/.tmp-\(FileSystem.name(of: path))-\(getpid())"
     descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
@@ -23,7 +23,7 @@ public final class AtomicFile {
   /// Writes bytes at a place in the file.
   ///
   /// - Throws: `FileError` when the disk is full or fails.
-  public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
+  package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
     precondition(descriptor >= 0, "\(path) was written to after its end")
     var done = 0
     while done < bytes.count {
@@ -39,7 +39,7 @@ public final class AtomicFile {
   }
 
   /// Writes the bytes of `data` at the file's start.
-  public func write(_ data: Data) throws(FileError) {
+  package func write(_ data: Data) throws(FileError) {
     var failure: FileError?
     data.withUnsafeBytes { bytes in
       do throws(FileError) { try write(bytes, at: 0) } catch { failure = error }
@@ -48,7 +48,7 @@ public final class AtomicFile {
   }
 
   /// Puts the file in its place, replacing an old one, and waits until that is on the disk.
-  public func commit() throws(FileError) {
+  package func commit() throws(FileError) {
     precondition(descriptor >= 0, "\(path) was committed twice")
     guard fsync(descriptor) == 0 else { throw FileError("write", path) }
     let closing = descriptor
@@ -75,7 +75,7 @@ public final class AtomicFile {
   }
 
   /// Writes a whole small file at once.
-  public static func write(_ data: Data, to path: String) throws(FileError) {
+  package static func write(_ data: Data, to path: String) throws(FileError) {
     let file = try AtomicFile(path: path)
     try file.write(data)
     try file.commit()

@@ -4,17 +4,17 @@ import Foundation
 ///
 /// Files are written to a hidden folder beside it. An old folder of that name stays whole until the
 /// new one has taken its place, and is deleted only then.
-public final class AtomicFolder {
+package final class AtomicFolder {
   /// Where the folder will lie.
-  public let destination: String
+  package let destination: String
   /// The folder to write files to.
-  public let path: String
+  package let path: String
   private var isOpen = true
 
   /// Begins a folder, after removing what a killed run left of the same one.
   ///
   /// - Throws: `FileError` when the place may not be written.
-  public init(destination: String) throws(FileError) {
+  package init(destination: String) throws(FileError) {
     self.destination = destination
     let parent = FileSystem.folder(of: destination)
     let prefix = ".tmp-\(FileSystem.name(of: destination))-"
@@ -30,7 +30,7 @@ public final class AtomicFolder {
   /// Puts the folder in its place and waits until that is on the disk.
   ///
   /// - Throws: `FileError`; then an old folder of that name is still there.
-  public func commit() throws(FileError) {
+  package func commit() throws(FileError) {
     precondition(isOpen, "\(destination) was committed twice")
     try AtomicFolder.synchronizeAll(in: path)
     let parent = FileSystem.folder(of: destination)
@@ -52,7 +52,7 @@ public final class AtomicFolder {
   ///
   /// Between the two renames of `commit` the old folder has a hidden name and the new one none yet:
   /// the old one is put back. After them the old one is deleted. Call it before reading a folder.
-  public static func recover(_ destination: String) throws(FileError) {
+  package static func recover(_ destination: String) throws(FileError) {
     let old = oldPath(of: destination)
     guard FileSystem.exists(old) else { return }
     if FileSystem.exists(destination) {

@@ -1,13 +1,13 @@
 import Glibc
 
 /// A file operation that the operating system refused.
-public struct FileError: Error, Equatable, CustomStringConvertible {
+package struct FileError: Error, Equatable, CustomStringConvertible {
   /// What was tried, such as `open` or `write to`.
-  public let action: String
+  package let action: String
   /// The file or folder.
-  public let path: String
+  package let path: String
   /// The system's error number.
-  public let code: Int32
+  package let code: Int32
 
   /// Describes a refused operation.
   ///
@@ -15,7 +15,7 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
   ///   - action: What was tried, as it reads after "cannot".
   ///   - path: The file or folder.
   ///   - code: The error number; the calling thread's `errno` unless given.
-  public init(_ action: String, _ path: String, code: Int32 = errno) {
+  package init(_ action: String, _ path: String, code: Int32 = errno) {
     self.action = action
     self.path = path
     self.code = code
@@ -27,7 +27,7 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
   }
 
   /// One sentence: what failed, where, why, and what to do where that is known.
-  public var description: String {
+  package var description: String {
     "cannot \(action) \(path): \(String(cString: strerror(code)))\(cure)"
   }
 

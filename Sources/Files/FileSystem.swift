@@ -1,9 +1,9 @@
 import Foundation
 
 /// File operations that survive a crash: each says with a typed error what was refused.
-public enum FileSystem {
+package enum FileSystem {
   /// Makes a folder and those above it; one that exists is fine.
-  public static func makeFolder(_ path: String) throws(FileError) {
+  package static func makeFolder(_ path: String) throws(FileError) {
     if isFolder(path) { return }
     let parent = folder(of: path)
     if parent != path { try makeFolder(parent) }
@@ -13,7 +13,7 @@ public enum FileSystem {
   }
 
   /// Waits until a file's content, or a folder's list of names, is on the disk.
-  public static func synchronize(_ path: String) throws(FileError) {
+  package static func synchronize(_ path: String) throws(FileError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError("open", path) }
     defer { close(descriptor) }
@@ -22,12 +22,12 @@ public enum FileSystem {
   }
 
   /// Gives a file or folder another name in one step; a file of that name is replaced.
-  public static func rename(_ old: String, to new: String) throws(FileError) {
+  package static func rename(_ old: String, to new: String) throws(FileError) {
     guard Glibc.rename(old, new) == 0 else { throw FileError("rename \(old) to", new) }
   }
 
   /// Removes a file or a folder with all that it holds; what does not exist is fine.
-  public static func remove(_ path: String) throws(FileError) {
+  package static func remove(_ path: String) throws(FileError) {
     var status = stat()
     guard lstat(path, &status) == 0 else {
       if errno == ENOENT { return }
@@ -42,7 +42,7 @@ public enum FileSystem {
   }
 
   /// The names in a folder, sorted.
-  public static func names(in path: String) throws(FileError) -> [String] {
+  package static func names(in path: String) throws(FileError) -> [String] {
     guard let stream = opendir(path) else { throw FileError("list", path) }
     defer { closedir(stream) }
     var names: [String] = []
@@ -56,10 +56,10 @@ public enum FileSystem {
   }
 
   /// Whether a file or folder of that name exists.
-  public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+  package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
   /// Whether a folder of that name exists.
-  public static func isFolder(_ path: String) -> Bool {
+  package static func isFolder(_ path: String) -> Bool {
     var status = stat()
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }

@@ -5,16 +5,16 @@ import Glibc
 /// The file must keep its length while it is mapped.
 ///
 /// Unchecked: its memory is only read, and unmapped with the last reference.
-public final class MappedFile: @unchecked Sendable {
+package final class MappedFile: @unchecked Sendable {
   /// Where the file lies.
-  public let path: String
+  package let path: String
   /// The whole content.
-  public let bytes: UnsafeRawBufferPointer
+  package let bytes: UnsafeRawBufferPointer
 
   /// Maps a file.
   ///
   /// - Throws: `FileError` when it is missing, a folder, or unreadable.
-  public init(path: String) throws(FileError) {
+  package init(path: String) throws(FileError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError("open", path) }
     defer { close(descriptor) }
@@ -41,7 +41,7 @@ public final class MappedFile: @unchecked Sendable {
   /// Gives the memory of pages that were read back to the system; they are read again if touched.
   ///
   /// - Parameter range: Offsets in bytes; only pages that lie wholly inside are given back.
-  public func release(_ range: Range<Int>) {
+  package func release(_ range: Range<Int>) {
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     let first = (range.lowerBound + page - 1) / page * page
     let last = range.upperBound == bytes.count ? bytes.count : range.upperBound / page * page

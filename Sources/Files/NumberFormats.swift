@@ -1,16 +1,16 @@
 /// Conversions between fp32 and the formats that numbers are stored in, all little endian.
 ///
 /// Sources need no alignment.
-public enum NumberFormats {
+package enum NumberFormats {
   /// fp32 numbers, copied.
-  public static func read(
+  package static func read(
     float32 source: UnsafeRawPointer, count: Int, into destination: UnsafeMutablePointer<Float>
   ) {
     UnsafeMutableRawPointer(destination).copyMemory(from: source, byteCount: 4 * count)
   }
 
   /// bfloat16 to fp32, exact.
-  public static func read(
+  package static func read(
     bfloat16 source: UnsafeRawPointer, count: Int, into destination: UnsafeMutablePointer<Float>
   ) {
     for i in 0..<count {
@@ -23,7 +23,7 @@ public enum NumberFormats {
   ///
   /// Concretely: the exponent and mantissa are moved to fp32's place and rescaled by 2^112, which
   /// also makes subnormal numbers right; infinities and NaNs get fp32's full exponent.
-  public static func read(
+  package static func read(
     float16 source: UnsafeRawPointer, count: Int, into destination: UnsafeMutablePointer<Float>
   ) {
     let scale = Float(bitPattern: (127 + 112) << 23)
@@ -38,7 +38,7 @@ public enum NumberFormats {
   }
 
   /// fp64 to fp32, rounded to nearest.
-  public static func read(
+  package static func read(
     float64 source: UnsafeRawPointer, count: Int, into destination: UnsafeMutablePointer<Float>
   ) {
     for i in 0..<count {
@@ -47,7 +47,7 @@ public enum NumberFormats {
   }
 
   /// fp32 to bfloat16, rounded to nearest, ties to even; a NaN stays a NaN.
-  public static func write(
+  package static func write(
     bfloat16 destination: UnsafeMutablePointer<UInt16>, from source: UnsafePointer<Float>,
     count: Int
   ) {

@@ -1,13 +1,13 @@
 import Tensors
 
 /// Softmax cross-entropy of rows of logits, in nats, and its gradient in place.
-public enum CrossEntropy {
+package enum CrossEntropy {
   /// What one row gives.
-  public struct Row {
+  package struct Row {
     /// `log Σ exp(z) − z_target`, in nats; 0 where the target is negative.
-    public var loss: Float
+    package var loss: Float
     /// The index of the largest logit.
-    public var best: Int32
+    package var best: Int32
   }
 
   /// One row's loss; with `gradient`, the logits are overwritten by `softmax(z) − onehot(target)`.
@@ -15,7 +15,7 @@ public enum CrossEntropy {
   /// - Parameters:
   ///   - logits: The row, `count` numbers.
   ///   - target: The token to predict; a negative one means no loss and a gradient of zero.
-  public static func row(
+  package static func row(
     _ logits: UnsafeMutablePointer<Float>, count: Int, target: Int32, gradient: Bool
   ) -> Row {
     var maximum = logits[0]

@@ -1,7 +1,7 @@
 /// Rows of a table picked by token, and the twin that adds gradients to them.
-public enum Embedding {
+package enum Embedding {
   /// `y_n = scale · table[tokens_n]`.
-  public static func forward(
+  package static func forward(
     _ table: UnsafePointer<Float>, tokens: UnsafePointer<Int32>, scale: Float,
     into y: UnsafeMutablePointer<Float>, positions: Range<Int>, width d: Int
   ) {
@@ -12,7 +12,7 @@ public enum Embedding {
   }
 
   /// `dTable[tokens_n] += scale · dy_n`, in the order of the tokens, for a range of columns.
-  public static func backward(
+  package static func backward(
     _ dy: UnsafePointer<Float>, tokens: UnsafePointer<Int32>, scale: Float,
     into dTable: UnsafeMutablePointer<Float>, count: Int, width d: Int, columns: Range<Int>
   ) {

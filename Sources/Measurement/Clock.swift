@@ -1,15 +1,15 @@
 import Glibc
 
 /// The monotonic clock, and the calling thread's.
-public enum Clock {
+package enum Clock {
   /// Nanoseconds since an arbitrary start.
-  public static var nanoseconds: UInt64 { read(CLOCK_MONOTONIC) }
+  package static var nanoseconds: UInt64 { read(CLOCK_MONOTONIC) }
 
   /// Seconds since an arbitrary start.
-  public static var seconds: Double { Double(nanoseconds) * 1e-9 }
+  package static var seconds: Double { Double(nanoseconds) * 1e-9 }
 
   /// Seconds that the calling thread has had a core, since an arbitrary start.
-  public static var threadSeconds: Double { Double(read(CLOCK_THREAD_CPUTIME_ID)) * 1e-9 }
+  package static var threadSeconds: Double { Double(read(CLOCK_THREAD_CPUTIME_ID)) * 1e-9 }
 
   private static func read(_ clock: clockid_t) -> UInt64 {
     var time = timespec()

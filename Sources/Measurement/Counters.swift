@@ -1,5 +1,5 @@
 /// What a rank's time goes to.
-public enum TimeCategory: Int, CaseIterable, Sendable {
+package enum TimeCategory: Int, CaseIterable, Sendable {
   /// Matrix products with weights.
   case projections
   /// The recurrence kernels.
@@ -24,7 +24,7 @@ public enum TimeCategory: Int, CaseIterable, Sendable {
   case other
 
   /// How the category is called in tables and traces.
-  public var name: String {
+  package var name: String {
     switch self {
     case .projections: "projections"
     case .recurrence: "recurrence"
@@ -41,30 +41,30 @@ public enum TimeCategory: Int, CaseIterable, Sendable {
   }
 
   /// Whether the rank waits rather than works.
-  public var isWaiting: Bool { self == .stateWait || self == .reduce }
+  package var isWaiting: Bool { self == .stateWait || self == .reduce }
 }
 
 /// One rank's figures since the last reset: exclusive seconds by category, and bytes sent.
 ///
 /// Categories nest: while an inner one runs, the outer one's clock stands, so the seconds add up to the whole.
-public final class Counters {
+package final class Counters {
   /// Bytes of states and state gradients sent to other ranks, headers and halos not counted.
-  public var stateBytesSent = 0
+  package var stateBytesSent = 0
   /// Bytes of headers and halos sent beside the states.
-  public var haloBytesSent = 0
+  package var haloBytesSent = 0
   /// Bytes of gradients sent for their reduction.
-  public var gradientBytesSent = 0
+  package var gradientBytesSent = 0
   /// Bytes of sharded weights sent to other ranks.
-  public var weightBytesSent = 0
+  package var weightBytesSent = 0
   /// Operations of softmax attention, forward and backward: 12 a pair of a query and a key that it sees, for each
   /// number of a head; what is run again is not counted.
-  public var attentionOperations = 0.0
+  package var attentionOperations = 0.0
   /// Seconds in which sums of gradients or gathers of sharded weights were under way.
-  public private(set) var transferSeconds = 0.0
+  package private(set) var transferSeconds = 0.0
   /// Seconds of these that the rank spent waiting for them.
-  public private(set) var transferWaitSeconds = 0.0
+  package private(set) var transferWaitSeconds = 0.0
   /// Where spans are recorded, if a trace was asked for.
-  public var trace: Trace?
+  package var trace: Trace?
 
   private var nanoseconds = [UInt64](repeating: 0, count: TimeCategory.allCases.count)
   private var open: [(category: TimeCategory, started: UInt64)] = []
@@ -73,11 +73,11 @@ public final class Counters {
   private var transfers = (open: 0, since: UInt64(0))
 
   /// Makes counters that stand at zero.
-  public init() {}
+  package init() {}
 
   /// Runs `body` on the account of a category.
   @inline(__always)
-  public func measure<Result, Failure: Error>(
+  package func measure<Result, Failure: Error>(
     _ category: TimeCategory, _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
     enter(category)
@@ -86,7 +86,7 @@ public final class Counters {
   }
 
   /// Begins a category; its clock runs until `leave`.
-  public func enter(_ category: TimeCategory) {
+  package func enter(_ category: TimeCategory) {
     let now = Clock.nanoseconds
     nanoseconds[current.rawValue] += now - since
     open.append((current, now))
@@ -95,7 +95,7 @@ public final class Counters {
   }
 
   /// Ends the category begun last.
-  public func leave() {
+  package func leave() {
     let now = Clock.nanoseconds
     nanoseconds[current.rawValue] += now - since
     let (outer, started) = open.removeLast()
@@ -105,20 +105,20 @@ public final class Counters {
   }
 
   /// Notes that a sum of gradients, or a gather of weights, is under way from now on.
-  public func beginTransfer() {
+  package func beginTransfer() {
     if transfers.open == 0 { transfers.since = Clock.nanoseconds }
     transfers.open += 1
   }
 
   /// Notes that one of them has ended.
-  public func endTransfer() {
+  package func endTransfer() {
     transfers.open -= 1
     guard transfers.open == 0 else { return }
     transferSeconds += Double(Clock.nanoseconds - transfers.since) * 1e-9
   }
 
   /// Runs `body`, which waits for one of them.
-  public func awaitTransfer<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure) {
+  package func awaitTransfer<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure) {
     let started = Clock.nanoseconds
     try measure(.reduce, body)
     transferWaitSeconds += Double(Clock.nanoseconds - started) * 1e-9
@@ -126,7 +126,7 @@ public final class Counters {
 
   /// Runs `body` as a span of the trace, if there is one; it goes to no account of its own.
   @inline(__always)
-  public func mark<Result, Failure: Error>(
+  package func mark<Result, Failure: Error>(
     _ name: @autoclosure () -> String, _ message: @autoclosure () -> Trace.Message? = nil,
     _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
@@ -137,17 +137,17 @@ public final class Counters {
   }
 
   /// Seconds spent in one category since the last reset.
-  public func seconds(_ category: TimeCategory) -> Double {
+  package func seconds(_ category: TimeCategory) -> Double {
     Double(nanoseconds[category.rawValue]) * 1e-9
   }
 
   /// Seconds of all parts that are not waiting.
-  public var computeSeconds: Double {
+  package var computeSeconds: Double {
     TimeCategory.allCases.filter { !$0.isWaiting && $0 != .data }.reduce(0) { $0 + seconds($1) }
   }
 
   /// Sets every figure to zero.
-  public func reset() {
+  package func reset() {
     nanoseconds = nanoseconds.map { _ in 0 }
     since = Clock.nanoseconds
     stateBytesSent = 0

@@ -1,12 +1,12 @@
 import Foundation
 
 /// The memory of this process as the kernel counts it.
-public enum ProcessMemory {
+package enum ProcessMemory {
   /// The most resident bytes so far (`VmHWM`).
-  public static var peakBytes: Int { status("VmHWM:") }
+  package static var peakBytes: Int { status("VmHWM:") }
 
   /// Resident bytes now (`VmRSS`).
-  public static var residentBytes: Int { status("VmRSS:") }
+  package static var residentBytes: Int { status("VmRSS:") }
 
   private static func status(_ key: String) -> Int {
     guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else {

@@ -1,11 +1,11 @@
 /// The spans of one rank, for a timeline with a lane a rank.
 ///
 /// Spans nest: each lies inside or outside of any other. The thread that owns the rank adds them.
-public final class Trace {
+package final class Trace {
   /// The message that a span sends or takes.
-  public struct Message: Sendable, Equatable {
+  package struct Message: Sendable, Equatable {
     /// What a message carries.
-    public enum Content: Sendable, Equatable {
+    package enum Content: Sendable, Equatable {
       /// States of a block's recurrence, or their gradients.
       case states(layer: Int)
       /// The last inputs of a block's short convolution or token shift, or their gradients.
@@ -21,23 +21,23 @@ public final class Trace {
     }
 
     /// What it carries.
-    public let content: Content
+    package let content: Content
     /// Which way it goes, such as `forward`; nil where there is one way only.
-    public let direction: String?
+    package let direction: String?
     /// Bytes of it.
-    public let bytes: Int
+    package let bytes: Int
     /// The arrow that begins or ends at it, if one is drawn.
-    public let arrow: Arrow?
+    package let arrow: Arrow?
 
     /// Describes a message.
-    public init(_ content: Content, direction: String?, bytes: Int, arrow: Arrow? = nil) {
+    package init(_ content: Content, direction: String?, bytes: Int, arrow: Arrow? = nil) {
       (self.content, self.direction, self.bytes) = (content, direction, bytes)
       self.arrow = arrow
     }
   }
 
   /// One end of an arrow from a message's sending to its taking; both ends have one number.
-  public enum Arrow: Sendable, Equatable {
+  package enum Arrow: Sendable, Equatable {
     /// Where it was sent.
     case tail(Int)
     /// Where it was taken.
@@ -45,34 +45,34 @@ public final class Trace {
   }
 
   /// One span of time.
-  public struct Span: Sendable, Equatable {
+  package struct Span: Sendable, Equatable {
     /// What was done.
-    public let name: String
+    package let name: String
     /// When it began, in nanoseconds of the monotonic clock.
-    public let start: UInt64
+    package let start: UInt64
     /// When it ended.
-    public let end: UInt64
+    package let end: UInt64
     /// The message, where the span is one's sending or taking.
-    public let message: Message?
+    package let message: Message?
   }
 
   /// All spans so far, in the order they ended.
-  public private(set) var spans: [Span] = []
+  package private(set) var spans: [Span] = []
 
   /// How many messages of an identity there were.
   private var messages: [Int: Int] = [:]
 
   /// Makes an empty trace.
-  public init() { spans.reserveCapacity(1 << 14) }
+  package init() { spans.reserveCapacity(1 << 14) }
 
   /// Adds a span.
-  public func add(_ name: String, from start: UInt64, to end: UInt64, message: Message? = nil) {
+  package func add(_ name: String, from start: UInt64, to end: UInt64, message: Message? = nil) {
     spans.append(Span(name: name, start: start, end: end, message: message))
   }
 
   /// The number of the arrow of the next message that has some identity: the same at both of its ends, if messages
   /// of one identity are taken in the order in which they were sent.
-  public func arrow(_ identity: [Int]) -> Int {
+  package func arrow(_ identity: [Int]) -> Int {
     let message = Self.hash(identity)
     messages[message, default: 0] += 1
     return Self.hash([message, messages[message]!])

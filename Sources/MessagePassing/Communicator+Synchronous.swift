@@ -3,22 +3,22 @@ extension Communicator {
   /// Waits until every rank has come here.
   ///
   /// - Parameter purpose: What they come together for.
-  public func synchronize(for purpose: @autoclosure () -> String) throws(MessagePassingError) {
+  package func synchronize(for purpose: @autoclosure () -> String) throws(MessagePassingError) {
     try barrier().wait(for: purpose())
   }
 
   /// The sum of every rank's value.
-  public func allReduceSum(_ value: Double) throws(MessagePassingError) -> Double {
+  package func allReduceSum(_ value: Double) throws(MessagePassingError) -> Double {
     try allReduce([value], .sum)[0]
   }
 
   /// The greatest of every rank's value.
-  public func allReduceMaximum(_ value: Double) throws(MessagePassingError) -> Double {
+  package func allReduceMaximum(_ value: Double) throws(MessagePassingError) -> Double {
     try allReduce([value], .maximum)[0]
   }
 
   /// The elementwise reduction of every rank's values.
-  public func allReduce(_ values: [Double], _ operation: ReduceOperation)
+  package func allReduce(_ values: [Double], _ operation: ReduceOperation)
     throws(MessagePassingError) -> [Double]
   {
     let buffer = UnsafeMutableBufferPointer<Double>.allocate(capacity: values.count)
@@ -30,7 +30,7 @@ extension Communicator {
   }
 
   /// Every rank's values, in rank order; ranks may give different numbers of them.
-  public func allGather<Number: BitwiseCopyable>(_ values: [Number])
+  package func allGather<Number: BitwiseCopyable>(_ values: [Number])
     throws(MessagePassingError) -> [[Number]]
   {
     let stride = MemoryLayout<Number>.stride
@@ -62,17 +62,17 @@ extension Communicator {
   }
 
   /// Every rank's value, in rank order.
-  public func allGather(_ value: Double) throws(MessagePassingError) -> [Double] {
+  package func allGather(_ value: Double) throws(MessagePassingError) -> [Double] {
     try allGather([value]).map { $0[0] }
   }
 
   /// Every rank's text, in rank order.
-  public func allGather(_ text: String) throws(MessagePassingError) -> [String] {
+  package func allGather(_ text: String) throws(MessagePassingError) -> [String] {
     try allGather(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
   }
 
   /// The text of `root`, on every rank.
-  public func broadcast(_ text: String, from root: Int = 0) throws(MessagePassingError) -> String {
+  package func broadcast(_ text: String, from root: Int = 0) throws(MessagePassingError) -> String {
     try allGather(rank == root ? text : "")[root]
   }
 
@@ -80,7 +80,7 @@ extension Communicator {
   ///
   /// Collective. Where it threw, the first such rank throws its error, and all others
   /// `MessagePassingError.peerFailed`, so that one rank reports what many may have met.
-  public func together<T>(_ body: () throws -> T) throws -> T {
+  package func together<T>(_ body: () throws -> T) throws -> T {
     let result = Result { try body() }
     let message = if case .failure(let error) = result { "1\(error)" } else { "0" }
     let all = try allGather(message)

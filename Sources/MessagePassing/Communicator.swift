@@ -3,7 +3,7 @@
 /// Nothing here blocks: an operation starts, returns a `Request`, and is finished by it. The buffer of an
 /// operation must stay alive and untouched until its request is finished. Collectives are called by every
 /// rank of the communicator, in the same order. One thread of a rank calls at a time.
-public protocol Communicator: AnyObject, Sendable {
+package protocol Communicator: AnyObject, Sendable {
   /// This rank's number in this communicator, in `0..<size`.
   var rank: Int { get }
   /// How many ranks the communicator has.
@@ -82,7 +82,7 @@ public protocol Communicator: AnyObject, Sendable {
 }
 
 /// How a reduction combines the ranks' elements.
-public enum ReduceOperation: Sendable {
+package enum ReduceOperation: Sendable {
   /// Their sum.
   case sum
   /// The least of them.
@@ -93,14 +93,14 @@ public enum ReduceOperation: Sendable {
 
 extension Communicator {
   /// Starts collecting every rank's `mine` into `all`, in rank order, all of one size.
-  public func allGather(_ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer)
+  package func allGather(_ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer)
     throws(MessagePassingError) -> Request
   {
     try allGather(mine, into: all, counts: Array(repeating: mine.count, count: size))
   }
 
   /// This rank as messages name it, such as `rank 3 (node7)`.
-  public var name: String { "rank \(watch.worldRank) (\(hostName))" }
+  package var name: String { "rank \(watch.worldRank) (\(hostName))" }
 
   func check(peer: Int, tag: Int) {
     precondition((0..<size).contains(peer), "rank \(peer) of a communicator of \(size) ranks")

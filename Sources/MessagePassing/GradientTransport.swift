@@ -1,5 +1,5 @@
 /// In what form gradients travel between ranks; they are always summed in fp32.
-public enum GradientTransport: String, Sendable, CaseIterable {
+package enum GradientTransport: String, Sendable, CaseIterable {
   /// As they are.
   case fp32
   /// Rounded to bfloat16, half the bytes.

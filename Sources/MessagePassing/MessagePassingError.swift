@@ -1,5 +1,5 @@
 /// What can go wrong between ranks.
-public enum MessagePassingError: Error, Sendable {
+package enum MessagePassingError: Error, Sendable {
   /// An MPI call failed; `message` is MPI's own.
   case library(call: String, message: String)
   /// Nothing came for `seconds` while waiting for `purpose`.
@@ -22,7 +22,7 @@ public enum MessagePassingError: Error, Sendable {
 
 extension MessagePassingError: CustomStringConvertible {
   /// One sentence: what happened; what to do.
-  public var description: String {
+  package var description: String {
     switch self {
     case .library(let call, let message):
       return "\(call) failed: \(message)"

@@ -1,26 +1,26 @@
 import Configuration
 
 /// The run file's `parallel` section: how the ranks divide the work.
-public struct ParallelSection: ConfigurationSection, Equatable {
+package struct ParallelSection: ConfigurationSection, Equatable {
   /// Ranks that share a sequence; 0 for all that `data` leaves.
-  public var sequence: Int
+  package var sequence: Int
   /// Groups that hold different sequences; 0 for what `sequence` leaves.
-  public var data: Int
+  package var data: Int
   /// How states cross ranks.
-  public var exchange: String
+  package var exchange: String
   /// How keys and values of attention to all tokens cross ranks.
-  public var attention: String
+  package var attention: String
   /// What of the weights' memory is cut over the ranks.
-  public var sharding: Sharding
+  package var sharding: Sharding
   /// Least bytes of gradients that are worth a reduction of their own.
-  public var bucketBytes: Int
+  package var bucketBytes: Int
   /// How gradients travel.
-  public var transport: GradientTransport
+  package var transport: GradientTransport
   /// Virtual ranks of a sequence; 0 where ranks are processes.
-  public var reproducible: Int
+  package var reproducible: Int
 
   /// The keys of `parallel`.
-  public static let schema = SectionSchema(
+  package static let schema = SectionSchema(
     "parallel", "How ranks divide the work: sequence × data = all ranks.",
     [
       .integer("sequence", 0, unit: "ranks", "Ranks that share a sequence; 0 = all that are left."),
@@ -48,7 +48,7 @@ public struct ParallelSection: ConfigurationSection, Equatable {
     ])
 
   /// Reads the section.
-  public init(_ values: SectionValues) {
+  package init(_ values: SectionValues) {
     sequence = values.integer("sequence")
     data = values.integer("data")
     exchange = values.string("exchange")
@@ -64,7 +64,7 @@ public struct ParallelSection: ConfigurationSection, Equatable {
   ///
   /// - Parameter ranks: Number of ranks in the world.
   /// - Throws: `MessagePassingError.grid`, with the equation that does not hold.
-  public func grid(ranks: Int) throws(MessagePassingError) -> GridShape {
+  package func grid(ranks: Int) throws(MessagePassingError) -> GridShape {
     guard reproducible > 0 else {
       return try GridShape(ranks: ranks, sequence: sequence, data: data)
     }
@@ -76,7 +76,7 @@ public struct ParallelSection: ConfigurationSection, Equatable {
   /// Each process hosts as many virtual ranks, which follow each other.
   ///
   /// - Throws: `MessagePassingError.grid`, with the equation that does not hold.
-  public func ranks(processes: Int) throws(MessagePassingError) -> Int {
+  package func ranks(processes: Int) throws(MessagePassingError) -> Int {
     guard reproducible > 0 else { return processes }
     if sequence > 0 {
       let shape = try GridShape(ranks: processes, sequence: sequence, data: data)

@@ -4,15 +4,15 @@ import Synchronization
 /// A rank of any world, alone: every operation is finished at once and moves nothing.
 ///
 /// It is what a dry run rehearses a step with, to count messages and memory; buffers are never touched.
-public final class RehearsalCommunicator: Communicator {
+package final class RehearsalCommunicator: Communicator {
   /// The rank that is rehearsed.
-  public let rank: Int
+  package let rank: Int
   /// The ranks of its world.
-  public let size: Int
+  package let size: Int
   /// This machine.
-  public var hostName: String { Host.name }
+  package var hostName: String { Host.name }
   /// The rank's watch.
-  public let watch: Watch
+  package let watch: Watch
 
   /// What is counted over all communicators of the rank.
   private final class Traffic: Sendable {
@@ -29,7 +29,7 @@ public final class RehearsalCommunicator: Communicator {
   /// - Parameters:
   ///   - each: Ranks that a process hosts; more than one where they are virtual.
   ///   - color: What each rank gives when the world is split: a rehearsed rank cannot ask the others.
-  public convenience init(
+  package convenience init(
     rank: Int, size: Int, hosting each: Int = 1,
     color: @escaping @Sendable (Int) -> Int = { _ in 0 }
   ) {
@@ -49,7 +49,7 @@ public final class RehearsalCommunicator: Communicator {
 
   /// Bytes that the rank has sent to ranks of other processes, collectives included as they are where ranks
   /// are virtual.
-  public var bytesToOtherProcesses: Int { traffic.bytes.load(ordering: .relaxed) }
+  package var bytesToOtherProcesses: Int { traffic.bytes.load(ordering: .relaxed) }
 
   private func count(_ bytes: Int, to rank: Int) -> Request {
     if processes[rank] != processes[self.rank] { traffic.bytes.add(bytes, ordering: .relaxed) }
@@ -65,7 +65,7 @@ public final class RehearsalCommunicator: Communicator {
   /// The same rank among those of its color, in their order.
   ///
   /// - Parameter key: Not used.
-  public func split(color: Int, key: Int) -> any Communicator {
+  package func split(color: Int, key: Int) -> any Communicator {
     let members = (0..<size).filter { self.color($0) == self.color(rank) }
     return RehearsalCommunicator(
       rank: members.firstIndex(of: rank)!, processes: members.map { processes[$0] },
@@ -73,24 +73,24 @@ public final class RehearsalCommunicator: Communicator {
   }
 
   /// The same rank once more.
-  public func duplicate() -> any Communicator {
+  package func duplicate() -> any Communicator {
     RehearsalCommunicator(rank: rank, processes: processes, traffic: traffic, color: color)
   }
 
   /// Finished at once.
-  public func send(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int) -> Request {
+  package func send(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int) -> Request {
     count(buffer.count, to: destination)
   }
 
   /// Finished at once; the buffer stays as it is.
-  public func receive(into buffer: UnsafeMutableRawBufferPointer, from source: Int, tag: Int)
+  package func receive(into buffer: UnsafeMutableRawBufferPointer, from source: Int, tag: Int)
     -> Request
   {
     Request()
   }
 
   /// Finished at once.
-  public func allReduce(_ buffer: UnsafeMutableBufferPointer<Float>, _ operation: ReduceOperation)
+  package func allReduce(_ buffer: UnsafeMutableBufferPointer<Float>, _ operation: ReduceOperation)
     -> Request
   {
     count(4 * buffer.count, owner: 0, reducing: true, spreading: true)
@@ -98,7 +98,7 @@ public final class RehearsalCommunicator: Communicator {
   }
 
   /// Finished at once.
-  public func allReduce(_ buffer: UnsafeMutableBufferPointer<Double>, _ operation: ReduceOperation)
+  package func allReduce(_ buffer: UnsafeMutableBufferPointer<Double>, _ operation: ReduceOperation)
     -> Request
   {
     count(8 * buffer.count, owner: 0, reducing: true, spreading: true)
@@ -106,7 +106,7 @@ public final class RehearsalCommunicator: Communicator {
   }
 
   /// Finished at once.
-  public func allGather(
+  package func allGather(
     _ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer, counts: [Int]
   ) -> Request {
     for (owner, bytes) in counts.enumerated() {
@@ -116,7 +116,7 @@ public final class RehearsalCommunicator: Communicator {
   }
 
   /// Finished at once.
-  public func reduceScatter(
+  package func reduceScatter(
     _ buffer: UnsafeMutableBufferPointer<Float>, into mine: UnsafeMutableBufferPointer<Float>,
     counts: [Int]
   ) -> Request {
@@ -127,23 +127,23 @@ public final class RehearsalCommunicator: Communicator {
   }
 
   /// Finished at once.
-  public func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) -> Request {
+  package func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) -> Request {
     count(buffer.count, owner: root, reducing: false, spreading: true)
     return Request()
   }
 
   /// Finished at once.
-  public func gather(
+  package func gather(
     _ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer?, to root: Int
   ) -> Request {
     count(mine.count, to: root)
   }
 
   /// Finished at once.
-  public func barrier() -> Request { Request() }
+  package func barrier() -> Request { Request() }
 
   /// Prints the message and ends the process.
-  public func abort(_ message: String, code: Int32) -> Never {
+  package func abort(_ message: String, code: Int32) -> Never {
     printFailure(message)
     exit(code)
   }

@@ -1,7 +1,7 @@
 /// What of the weights' memory is cut over the ranks, each part kept by one of them.
 ///
 /// - Source: Rajbhandari et al., "ZeRO" (arXiv 1910.02054): stages 0 to 3.
-public enum Sharding: String, Sendable, CaseIterable {
+package enum Sharding: String, Sendable, CaseIterable {
   /// Every rank has everything.
   case none
   /// The optimizer's moments.

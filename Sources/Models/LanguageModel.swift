@@ -3,19 +3,19 @@ import SequenceParallel
 import Tensors
 
 /// A language model: embedding, blocks, norm, head; and how its files look.
-public struct LanguageModel: Sendable {
+package struct LanguageModel: Sendable {
   /// Every parameter, region by region.
-  public let table: ParameterTable
+  package let table: ParameterTable
   /// The tensors of its weight file, in order.
-  public let tensors: [WeightTensor]
+  package let tensors: [WeightTensor]
   /// The architecture, which writes `config.json`.
-  public let architecture: any Architecture
+  package let architecture: any Architecture
   /// Number of tokens it knows.
-  public let vocabulary: Int
+  package let vocabulary: Int
   /// Width of the residual stream.
-  public let dimension: Int
+  package let dimension: Int
   /// The blocks, bottom up.
-  public let blocks: [Block]
+  package let blocks: [Block]
 
   private let embedding: Parameter
   private let embeddingScale: Float
@@ -24,7 +24,7 @@ public struct LanguageModel: Sendable {
   private let regions: (embedding: Int, head: Int)
 
   /// Builds an architecture.
-  public init(_ architecture: any Architecture) {
+  package init(_ architecture: any Architecture) {
     var builder = ModelBuilder(deviation: architecture.initialDeviation)
     let names = architecture.outerNames
     dimension = architecture.dimension
@@ -54,20 +54,20 @@ public struct LanguageModel: Sendable {
   }
 
   /// Parameters outside the token embedding: what the operations of a token are counted by.
-  public var bodyCount: Int { table.count - table[embedding].range.count }
+  package var bodyCount: Int { table.count - table[embedding].range.count }
 
   /// Operations of a training step a token, by the field's formula, without those of softmax attention.
   ///
   /// Concretely: `6 (parameters − token embedding) + 3 Σ_layers H (2C(K+V) + 4KV)`, with `C` = 64. A tied
   /// head counts as a head.
-  public var operationsPerToken: Double {
+  package var operationsPerToken: Double {
     let body = bodyCount + (head == embedding ? table[embedding].range.count : 0)
     return 6 * Double(body)
       + blocks.reduce(0) { $0 + $1.mixer.recurrences.reduce(0) { $0 + $1.operationsPerToken } }
   }
 
   /// Operations of a training step of so many sequences, each one document.
-  public func operations(sequences: Int, length: Int) -> Double {
+  package func operations(sequences: Int, length: Int) -> Double {
     let attention = blocks.reduce(0) { $0 + ($1.mixer.attention?.operations(length: length) ?? 0) }
     return Double(sequences) * (operationsPerToken * Double(length) + attention)
   }
@@ -80,7 +80,7 @@ public struct LanguageModel: Sendable {
   ///   - recompute: Whether blocks remember only their inputs.
   ///   - logits: Receives `[rows × length, vocabulary]`, where wanted.
   /// - Returns: The seed of the backward pass, and what the head saw.
-  public func callAsFunction(
+  package func callAsFunction(
     _ inputs: [Int32], targets: [Int32], tape: Tape, pass: SequencePass, recompute: Bool = false,
     logits: UnsafeMutablePointer<Float>? = nil
   ) throws -> (loss: Variable, result: HeadResult) {

@@ -1,35 +1,35 @@
 import Tensors
 
 /// A tensor of a weight file: one parameter, or several one after another along the first extent.
-public struct WeightTensor: Sendable {
+package struct WeightTensor: Sendable {
   /// The name in the file, such as `model.layers.0.token_mixer.qkvu_proj.weight`.
-  public let name: String
+  package let name: String
   /// Extents in the file.
-  public let shape: Shape
+  package let shape: Shape
   /// The parameters it is made of.
-  public let parts: [Parameter]
+  package let parts: [Parameter]
 }
 
 /// Collects a model's parameters, and how its weight files name them.
 ///
 /// Where a file fuses weights that this program keeps apart (or the other way round), that is a matter of
 /// names only: the layers never see it.
-public struct ModelBuilder {
+package struct ModelBuilder {
   /// All parameters so far.
-  public private(set) var table = ParameterTable()
+  package private(set) var table = ParameterTable()
   /// All tensors of the weight file so far.
-  public private(set) var tensors: [WeightTensor] = []
+  package private(set) var tensors: [WeightTensor] = []
   /// Standard deviation of the initial weights.
-  public let deviation: Double
+  package let deviation: Double
 
   /// Makes an empty builder.
-  public init(deviation: Double) { self.deviation = deviation }
+  package init(deviation: Double) { self.deviation = deviation }
 
   /// Opens a region; what is added from now on belongs to it.
-  public mutating func region(_ name: String) -> Int { table.addRegion(name) }
+  package mutating func region(_ name: String) -> Int { table.addRegion(name) }
 
   /// A parameter that is a tensor of its own.
-  public mutating func parameter(
+  package mutating func parameter(
     _ name: String, _ shape: Shape, role: ParameterRole, initialization: ParameterInitialization
   ) -> Parameter {
     let parameter = table.add(name, shape, role: role, initialization: initialization)
@@ -38,7 +38,7 @@ public struct ModelBuilder {
   }
 
   /// A projection `[output, input]`, named `name.weight` and `name.bias`.
-  public mutating func linear(_ name: String, _ output: Int, _ input: Int, bias: Bool = false)
+  package mutating func linear(_ name: String, _ output: Int, _ input: Int, bias: Bool = false)
     -> Linear
   {
     let weight = parameter(
@@ -55,7 +55,7 @@ public struct ModelBuilder {
   /// - Parameters:
   ///   - name: The fused tensor's name, without `.weight`.
   ///   - parts: Each projection's own name and output width, in the file's order.
-  public mutating func fused(
+  package mutating func fused(
     _ name: String, parts: [(name: String, output: Int)], input: Int, bias: Bool
   ) -> [Linear] {
     let total = parts.reduce(0) { $0 + $1.output }
@@ -75,14 +75,14 @@ public struct ModelBuilder {
   }
 
   /// A normalisation's weight, ones at first.
-  public mutating func norm(_ name: String, width: Int, epsilon: Float) -> Norm {
+  package mutating func norm(_ name: String, width: Int, epsilon: Float) -> Norm {
     Norm(
       weight: parameter(name, [width], role: .norm, initialization: .constant(1)),
       epsilon: epsilon)
   }
 
   /// An embedding table.
-  public mutating func embedding(_ name: String, vocabulary: Int, width: Int) -> Parameter {
+  package mutating func embedding(_ name: String, vocabulary: Int, width: Int) -> Parameter {
     parameter(
       name, [vocabulary, width], role: .embedding, initialization: .normal(deviation: deviation))
   }

@@ -1,52 +1,52 @@
 import Configuration
 
 /// The run file's `model` section: the shape of the language model, and how its weights begin.
-public struct ModelSection: ConfigurationSection, Equatable {
+package struct ModelSection: ConfigurationSection, Equatable {
   /// The token mixer of every block that `layers` does not name: one of `mixers`.
-  public var mixer: String
+  package var mixer: String
   /// Width of the residual stream, D.
-  public var dimension: Int
+  package var dimension: Int
   /// Number of blocks.
-  public var depth: Int
+  package var depth: Int
   /// Number of heads of a mixer, H.
-  public var heads: Int
+  package var heads: Int
   /// Number of key and value heads where queries share them; nil for one each.
-  public var keyValueHeads: Int?
+  package var keyValueHeads: Int?
   /// Width of all keys together over D; nil for the mixer's own.
-  public var expandKey: Double?
+  package var expandKey: Double?
   /// Width of all values together over D; nil for the mixer's own.
-  public var expandValue: Double?
+  package var expandValue: Double?
   /// The most tokens that a query of softmax attention sees, itself included; nil for all.
-  public var window: Int?
+  package var window: Int?
   /// Width of TNL's queries, keys, values and gates, all heads together; 0 for D.
-  public var hidden: Int
+  package var hidden: Int
   /// Inner width of the channel mixer; 0 to derive it from D.
-  public var glu: Int
+  package var glu: Int
   /// Number of tokens the model knows; 0 for what the data needs.
-  public var vocabulary: Int
+  package var vocabulary: Int
   /// The mixer of every block, bottom up, or a pattern that repeats; empty where all are `mixer`.
-  public var layers: [String]
+  package var layers: [String]
   /// Blocks, counted from 0, whose queries and keys are rotated by learned angles (TNL's LRPE).
-  public var lrpeLayers: [Int]
+  package var lrpeLayers: [Int]
   /// Whether the linear layers have biases.
-  public var bias: Bool
+  package var bias: Bool
   /// Whether embeddings are multiplied by √D.
-  public var scaleEmbedding: Bool
+  package var scaleEmbedding: Bool
   /// Standard deviation of the initial weights.
-  public var initStd: Double
+  package var initStd: Double
   /// Whether the head uses the embedding's weights.
-  public var tieEmbeddings: Bool
+  package var tieEmbeddings: Bool
   /// Model folder to start from; nil to start from random weights.
-  public var from: String?
+  package var from: String?
 
   /// The mixers that a model can be made of.
-  public static let mixers = Architectures.all.flatMap { $0.mixers }
+  package static let mixers = Architectures.all.flatMap { $0.mixers }
 
   /// What `layers` calls softmax attention beside another mixer.
   static let attention = "attention"
 
   /// The keys of `model`.
-  public static let schema = SectionSchema(
+  package static let schema = SectionSchema(
     "model", "The language model: its shape, and how its weights begin.",
     [
       .choice("mixer", "tnl", of: mixers, "Token mixer of every block that layers does not name."),
@@ -76,7 +76,7 @@ public struct ModelSection: ConfigurationSection, Equatable {
     ])
 
   /// Reads the section.
-  public init(_ values: SectionValues) {
+  package init(_ values: SectionValues) {
     mixer = values.string("mixer")
     dimension = values.integer("dimension")
     depth = values.integer("depth")
@@ -98,13 +98,13 @@ public struct ModelSection: ConfigurationSection, Equatable {
   }
 
   /// `hidden`, or D where it is 0.
-  public var hiddenWidth: Int { hidden > 0 ? hidden : dimension }
+  package var hiddenWidth: Int { hidden > 0 ? hidden : dimension }
 
   /// `glu`, or where it is 0, `8 D / 3` rounded up to a multiple of 64: TNL's rule.
-  public var gluWidth: Int { glu > 0 ? glu : (dimension * 8 + 191) / 192 * 64 }
+  package var gluWidth: Int { glu > 0 ? glu : (dimension * 8 + 191) / 192 * 64 }
 
   /// The mixer of every block, bottom up.
-  public var mixerOfLayer: [String] {
+  package var mixerOfLayer: [String] {
     let pattern = layers.isEmpty ? [mixer] : layers
     return (0..<depth).map { pattern[$0 % pattern.count] }
   }
@@ -122,7 +122,7 @@ public struct ModelSection: ConfigurationSection, Equatable {
   }
 
   /// Layers that do not fit the depth or each other; what the family's sizes and keys make impossible.
-  public var problems: [KeyProblem] {
+  package var problems: [KeyProblem] {
     if !layers.isEmpty, depth % layers.count != 0 {
       return [
         KeyProblem(

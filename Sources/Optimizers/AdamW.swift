@@ -12,16 +12,16 @@ import Tensors
 ///
 /// - Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (arXiv 1711.05101),
 ///   Algorithm 2.
-public struct AdamW: Sendable, Equatable {
+package struct AdamW: Sendable, Equatable {
   /// β₁, how much of the first moment stays in a step.
-  public let beta1: Double
+  package let beta1: Double
   /// β₂, how much of the second moment stays in a step.
-  public let beta2: Double
+  package let beta2: Double
   /// ε, added to the root of the second moment.
-  public let epsilon: Double
+  package let epsilon: Double
 
   /// Makes the update rule.
-  public init(beta1: Double = 0.9, beta2: Double = 0.95, epsilon: Double = 1e-8) {
+  package init(beta1: Double = 0.9, beta2: Double = 0.95, epsilon: Double = 1e-8) {
     precondition((0..<1).contains(beta1) && (0..<1).contains(beta2), "betas \(beta1), \(beta2)")
     precondition(epsilon > 0, "epsilon \(epsilon)")
     self.beta1 = beta1
@@ -34,20 +34,20 @@ public struct AdamW: Sendable, Equatable {
   /// Each pointer is to the element `range.lowerBound`. Both moments are zero before the first step.
   ///
   /// Unchecked: each thread updates a range of its own.
-  public struct Slice: @unchecked Sendable {
+  package struct Slice: @unchecked Sendable {
     /// Which parameters.
-    public let range: Range<Int>
+    package let range: Range<Int>
     /// Their values, which the update changes.
-    public let weights: UnsafeMutablePointer<Float>
+    package let weights: UnsafeMutablePointer<Float>
     /// Their gradients.
-    public let gradients: UnsafePointer<Float>
+    package let gradients: UnsafePointer<Float>
     /// The first moment, m: the running mean of gradients.
-    public let firstMoment: UnsafeMutablePointer<Float>
+    package let firstMoment: UnsafeMutablePointer<Float>
     /// The second moment, v: the running mean of their squares.
-    public let secondMoment: UnsafeMutablePointer<Float>
+    package let secondMoment: UnsafeMutablePointer<Float>
 
     /// Names the memory of a range.
-    public init(
+    package init(
       range: Range<Int>, weights: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
       firstMoment: UnsafeMutablePointer<Float>, secondMoment: UnsafeMutablePointer<Float>
     ) {
@@ -70,7 +70,7 @@ public struct AdamW: Sendable, Equatable {
   ///   - decay: d of each parameter.
   ///   - gradientScale: What gradients are multiplied by first, such as a clipping factor.
   ///   - team: The threads that share the work.
-  public func update(
+  package func update(
     _ slice: Slice, step: Int, learningRate: Double, decay: WeightDecay, gradientScale: Double = 1,
     team: ThreadTeam
   ) {

@@ -1,22 +1,22 @@
 import Tensors
 
 /// The global L2 norm of the gradient, from sums of squares that ranks add up.
-public struct GradientNorm: Sendable, Equatable {
+package struct GradientNorm: Sendable, Equatable {
   /// The norm; not finite when any gradient is not.
-  public let value: Double
+  package let value: Double
 
   /// Makes the norm of a whole gradient.
   ///
   /// - Parameter sumOfSquares: Of all ranges together.
-  public init(sumOfSquares: Double) { value = sumOfSquares.squareRoot() }
+  package init(sumOfSquares: Double) { value = sumOfSquares.squareRoot() }
 
   /// Whether every gradient is a number.
-  public var isFinite: Bool { value.isFinite }
+  package var isFinite: Bool { value.isFinite }
 
   /// What gradients must be multiplied by so that the norm is at most `limit`.
   ///
   /// - Parameter limit: Greatest norm; 0 for no limit.
-  public func clippingScale(limit: Double) -> Double {
+  package func clippingScale(limit: Double) -> Double {
     limit > 0 && value > limit ? limit / value : 1
   }
 
@@ -26,7 +26,7 @@ public struct GradientNorm: Sendable, Equatable {
   ///   - gradients: The range's first number.
   ///   - count: How many.
   ///   - team: The threads that share the work.
-  public static func sumOfSquares(
+  package static func sumOfSquares(
     _ gradients: UnsafePointer<Float>, count: Int, team: ThreadTeam
   ) -> Double {
     withUnsafeTemporaryAllocation(of: Double.self, capacity: team.size) { sums in

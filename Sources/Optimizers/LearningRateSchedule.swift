@@ -9,9 +9,9 @@ import Glibc
 ///
 /// - Source: cosine: Loshchilov and Hutter (arXiv 1608.03983), equation 5, without restarts; wsd:
 ///   Hu et al., "MiniCPM" (arXiv 2404.06395), section 4.
-public struct LearningRateSchedule: Sendable, Equatable {
+package struct LearningRateSchedule: Sendable, Equatable {
   /// The course after the warmup.
-  public enum Course: Sendable, Equatable {
+  package enum Course: Sendable, Equatable {
     /// The peak.
     case constant
     /// Half a cosine down to the minimum at the last step.
@@ -21,18 +21,18 @@ public struct LearningRateSchedule: Sendable, Equatable {
   }
 
   /// The course after the warmup.
-  public let course: Course
+  package let course: Course
   /// The greatest learning rate.
-  public let peak: Double
+  package let peak: Double
   /// The last learning rate, as a share of the peak.
-  public let minimum: Double
+  package let minimum: Double
   /// Steps of the linear warmup.
-  public let warmup: Int
+  package let warmup: Int
   /// Steps of the run; later steps keep the minimum.
-  public let steps: Int
+  package let steps: Int
 
   /// Makes a schedule.
-  public init(_ course: Course, peak: Double, minimum: Double = 0, warmup: Int = 0, steps: Int) {
+  package init(_ course: Course, peak: Double, minimum: Double = 0, warmup: Int = 0, steps: Int) {
     precondition(warmup >= 0 && steps >= 0, "\(warmup) of \(steps) steps of warmup")
     precondition((0...1).contains(minimum), "a minimum of \(minimum) of the peak")
     self.course = course
@@ -48,7 +48,7 @@ public struct LearningRateSchedule: Sendable, Equatable {
   ///   - section: The run file's section.
   ///   - peak: The learning rate after the warmup.
   ///   - steps: Steps of the run.
-  public init(_ section: ScheduleSection, peak: Double, steps: Int) {
+  package init(_ section: ScheduleSection, peak: Double, steps: Int) {
     let course: Course =
       switch section.course {
       case .cosine: .cosine
@@ -60,7 +60,7 @@ public struct LearningRateSchedule: Sendable, Equatable {
   }
 
   /// The learning rate of a step, from 0.
-  public func rate(at step: Int) -> Double {
+  package func rate(at step: Int) -> Double {
     let ramp = warmup > 0 ? min(1, Double(step + 1) / Double(warmup)) : 1
     return peak * min(ramp, level(at: step))
   }

@@ -1,28 +1,28 @@
 import Configuration
 
 /// The run file's `optimizer` section.
-public struct OptimizerSection: ConfigurationSection, Equatable {
+package struct OptimizerSection: ConfigurationSection, Equatable {
   /// The update rule.
-  public var name: String
+  package var name: String
   /// Peak of the learning rate, reached after the warmup.
-  public var learningRate: Double
+  package var learningRate: Double
   /// Decay of the first moment, the mean of gradients: β₁.
-  public var beta1: Double
+  package var beta1: Double
   /// Decay of the second moment, the mean of their squares: β₂.
-  public var beta2: Double
+  package var beta2: Double
   /// What is added to the root of the second moment, ε.
-  public var epsilon: Double
+  package var epsilon: Double
   /// Decoupled weight decay: a step multiplies weights by `1 − learning rate · weight decay`.
-  public var weightDecay: Double
+  package var weightDecay: Double
   /// Whether norms' weights and biases decay too.
-  public var decayNorms: Bool
+  package var decayNorms: Bool
   /// Whether embeddings decay too.
-  public var decayEmbeddings: Bool
+  package var decayEmbeddings: Bool
   /// Greatest global L2 norm of the gradient; 0 for no limit.
-  public var clip: Double
+  package var clip: Double
 
   /// The keys of `optimizer`.
-  public static let schema = SectionSchema(
+  package static let schema = SectionSchema(
     "optimizer", "How gradients become new weights.",
     [
       .choice("name", "adamw", of: ["adamw"], "Update rule."),
@@ -38,7 +38,7 @@ public struct OptimizerSection: ConfigurationSection, Equatable {
     ])
 
   /// Reads the section.
-  public init(_ values: SectionValues) {
+  package init(_ values: SectionValues) {
     name = values.string("name")
     learningRate = values.number("learning_rate")
     beta1 = values.number("beta1")

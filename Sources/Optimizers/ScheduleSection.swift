@@ -1,9 +1,9 @@
 import Configuration
 
 /// The run file's `schedule` section: the learning rate over the steps.
-public struct ScheduleSection: ConfigurationSection, Equatable {
+package struct ScheduleSection: ConfigurationSection, Equatable {
   /// A course of the learning rate after the warmup.
-  public enum Course: String, Sendable, CaseIterable {
+  package enum Course: String, Sendable, CaseIterable {
     /// Half a cosine from the peak down to the minimum at the last step.
     case cosine
     /// Warmup, stable, decay: the peak, then a straight line to the minimum over the last steps.
@@ -13,16 +13,16 @@ public struct ScheduleSection: ConfigurationSection, Equatable {
   }
 
   /// The course after the warmup.
-  public var course: Course
+  package var course: Course
   /// Steps of the linear warmup from 0.
-  public var warmup: Int
+  package var warmup: Int
   /// The learning rate at the end, as a share of its peak.
-  public var minimum: Double
+  package var minimum: Double
   /// Steps of the decay of `wsd`; 0 for a fifth of all steps.
-  public var decay: Int
+  package var decay: Int
 
   /// The keys of `schedule`.
-  public static let schema = SectionSchema(
+  package static let schema = SectionSchema(
     "schedule", "The learning rate over the steps.",
     [
       .choice(
@@ -35,7 +35,7 @@ public struct ScheduleSection: ConfigurationSection, Equatable {
     ])
 
   /// Reads the section.
-  public init(_ values: SectionValues) {
+  package init(_ values: SectionValues) {
     guard let course = Course(rawValue: values.string("kind")) else {
       preconditionFailure("schedule.kind \(values.string("kind")) passed its schema")
     }
@@ -46,7 +46,7 @@ public struct ScheduleSection: ConfigurationSection, Equatable {
   }
 
   /// Steps of wsd's decay in a run of so many steps.
-  public func decaySteps(of steps: Int) -> Int {
+  package func decaySteps(of steps: Int) -> Int {
     decay > 0 ? decay : steps / 5
   }
 }

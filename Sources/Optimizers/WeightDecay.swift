@@ -1,7 +1,7 @@
 import Tensors
 
 /// Which parameters decay, and how much: ranges of the index space with a factor each.
-public struct WeightDecay: Sendable, Equatable {
+package struct WeightDecay: Sendable, Equatable {
   /// Ascending ranges that do not overlap; what lies in none of them does not decay.
   private let ranges: [Range<Int>]
   private let factors: [Double]
@@ -9,7 +9,7 @@ public struct WeightDecay: Sendable, Equatable {
   /// Makes a decay from ranges.
   ///
   /// - Parameter ranges: Ascending, without overlap; neighbours of one factor are joined.
-  public init(_ ranges: [(range: Range<Int>, factor: Double)]) {
+  package init(_ ranges: [(range: Range<Int>, factor: Double)]) {
     var joined: [Range<Int>] = []
     var factors: [Double] = []
     for (range, factor) in ranges where !range.isEmpty {
@@ -34,7 +34,7 @@ public struct WeightDecay: Sendable, Equatable {
   ///   - factor: The decay of what decays.
   ///   - norms: Whether norms' weights and biases decay too.
   ///   - embeddings: Whether embeddings decay too.
-  public init(_ table: ParameterTable, factor: Double, norms: Bool, embeddings: Bool) {
+  package init(_ table: ParameterTable, factor: Double, norms: Bool, embeddings: Bool) {
     self.init(
       table.entries.compactMap { entry in
         let decays =

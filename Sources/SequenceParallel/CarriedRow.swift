@@ -4,25 +4,25 @@ import Tensors
 ///
 /// Concretely, by slot: a state `[heads, K, V]`, a halo or window `[1, tokens, columns]`, a window's length as
 /// `[2]` digits to the base 2²⁴, each exact as a float; as one float, `[1]`, in older files.
-public struct CarriedRow: Sendable {
+package struct CarriedRow: Sendable {
   /// A tensor of a row.
-  public struct TensorRow: Sendable {
+  package struct TensorRow: Sendable {
     /// Extents.
-    public let shape: [Int]
+    package let shape: [Int]
     /// Its numbers.
-    public let numbers: [Float]
+    package let numbers: [Float]
 
     /// One row of a tensor.
-    public init(shape: [Int], numbers: [Float]) {
+    package init(shape: [Int], numbers: [Float]) {
       (self.shape, self.numbers) = (shape, numbers)
     }
   }
 
   /// Its tensors.
-  public var tensors: [CarrySlot: TensorRow]
+  package var tensors: [CarrySlot: TensorRow]
 
   /// Makes a row.
-  public init(_ tensors: [CarrySlot: TensorRow]) { self.tensors = tensors }
+  package init(_ tensors: [CarrySlot: TensorRow]) { self.tensors = tensors }
 }
 
 extension CarriedRow.TensorRow {
@@ -35,7 +35,7 @@ extension CarriedRow.TensorRow {
 
 extension [CarrySlot: Tensor] {
   /// What each of `rows` rows has.
-  public func rows(_ rows: Int) -> [CarriedRow] {
+  package func rows(_ rows: Int) -> [CarriedRow] {
     (0..<rows).map { row in
       CarriedRow(
         Dictionary<CarrySlot, CarriedRow.TensorRow>(
@@ -56,7 +56,7 @@ extension [CarrySlot: Tensor] {
   /// Puts rows together; windows of fewer tokens than the longest get zeros before them, which nobody sees.
   ///
   /// - Parameter rows: All with the same slots.
-  public init(rows: [CarriedRow], pool: BufferPool) {
+  package init(rows: [CarriedRow], pool: BufferPool) {
     self = [:]
     for slot in rows.first.map({ Array<CarrySlot>($0.tensors.keys) }) ?? [] {
       let parts = rows.map { $0.tensors[slot]! }

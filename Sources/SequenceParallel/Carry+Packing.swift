@@ -3,7 +3,7 @@ import Tensors
 /// All tensors of a carry as one: each behind its slot and extents, which are stored as the bits of floats.
 extension [CarrySlot: Tensor] {
   /// Packs them, ordered by layer and kind.
-  public func packed(in workspace: Workspace) -> Tensor {
+  package func packed(in workspace: Workspace) -> Tensor {
     let slots = keys.sorted { ($0.layer, $0.content.code) < ($1.layer, $1.content.code) }
     let count = slots.reduce(0) { $0 + 3 + self[$1]!.shape.rank + self[$1]!.count }
     let packed = Tensor([count], pool: workspace.pool, kind: .states)
@@ -23,7 +23,7 @@ extension [CarrySlot: Tensor] {
   }
 
   /// Unpacks what `packed` gave.
-  public init(packed: Tensor, pool: BufferPool) {
+  package init(packed: Tensor, pool: BufferPool) {
     self = [:]
     var place = packed.pointer
     func integer() -> Int {

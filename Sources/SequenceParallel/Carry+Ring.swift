@@ -10,7 +10,7 @@ extension SequencePass {
   /// the first rank waits, and it for the last rank alone, which waits for nobody.
   ///
   /// - Returns: The seam before the next part: filled on the first rank, empty elsewhere. `right` is empty then.
-  public func close() throws -> Carry {
+  package func close() throws -> Carry {
     let left = Carry()
     left.values = try ring(right.values, .forward)
     right.values = [:]
@@ -21,7 +21,7 @@ extension SequencePass {
   /// this part.
   ///
   /// - Parameter next: The part that began with what `close` gave.
-  public func closeBackward(from next: SequencePass) throws {
+  package func closeBackward(from next: SequencePass) throws {
     right.gradients = try ring(next.left.gradients, .backward)
   }
 

@@ -4,14 +4,14 @@ import Tensors
 ///
 /// The seam's other side may be a rank, a segment, an evaluation window, the next step or a generated token:
 /// this type serves all. A slot without a value is zero: nothing has come before.
-public final class Carry {
+package final class Carry {
   /// What crosses in the forward pass.
-  public var values: [CarrySlot: Tensor] = [:]
+  package var values: [CarrySlot: Tensor] = [:]
   /// What crosses back.
-  public var gradients: [CarrySlot: Tensor] = [:]
+  package var gradients: [CarrySlot: Tensor] = [:]
 
   /// Makes an empty carry.
-  public init() {}
+  package init() {}
 
   /// Lets go of the windows that a later carry contains: those from which nothing has fallen out since, in
   /// any row.
@@ -19,7 +19,7 @@ public final class Carry {
   /// - Parameters:
   ///   - later: The carry after the part that this one stands before.
   ///   - tokens: Tokens of that part.
-  public func release(containedIn later: Carry, tokens: Int, in workspace: Workspace) {
+  package func release(containedIn later: Carry, tokens: Int, in workspace: Workspace) {
     for (slot, window) in values where slot.content == .window {
       guard let longer = later.values[slot], longer.shape[1] == window.shape[1] + tokens
       else { continue }
@@ -38,7 +38,7 @@ public final class Carry {
   }
 
   /// Takes back what was let go, from the carry that contains it.
-  public func restore(from later: Carry, in workspace: Workspace) {
+  package func restore(from later: Carry, in workspace: Workspace) {
     for (slot, shape) in released {
       guard let longer = later.values[slot] else {
         preconditionFailure("the window of layer \(slot.layer) is not in the later carry")
@@ -59,7 +59,7 @@ public final class Carry {
   private var released: [CarrySlot: Shape] = [:]
 
   /// Bytes held.
-  public var bytes: Int {
+  package var bytes: Int {
     (Array(values.values) + Array(gradients.values)).reduce(0) { $0 + 4 * $1.count }
   }
 }

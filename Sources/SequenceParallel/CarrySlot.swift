@@ -1,7 +1,7 @@
 /// Names one thing that crosses a seam.
-public struct CarrySlot: Hashable, Sendable {
+package struct CarrySlot: Hashable, Sendable {
   /// What it is.
-  public enum Content: Hashable, Sendable {
+  package enum Content: Hashable, Sendable {
     /// The state of a recurrence; a layer with several counts them.
     case state(Int)
     /// The last inputs of a short convolution or token shift.
@@ -13,12 +13,12 @@ public struct CarrySlot: Hashable, Sendable {
   }
 
   /// The block it belongs to.
-  public let layer: Int
+  package let layer: Int
   /// What it is.
-  public let content: Content
+  package let content: Content
 
   /// Names a slot.
-  public init(layer: Int, _ content: Content) {
+  package init(layer: Int, _ content: Content) {
     self.layer = layer
     self.content = content
   }
@@ -26,7 +26,7 @@ public struct CarrySlot: Hashable, Sendable {
 
 extension CarrySlot {
   /// The slot's name in files, such as `layers.3.state.0`.
-  public var name: String {
+  package var name: String {
     let content =
       switch content {
       case .state(let index): "state.\(index)"
@@ -38,7 +38,7 @@ extension CarrySlot {
   }
 
   /// The slot of that name, or nil.
-  public init?(name: String) {
+  package init?(name: String) {
     let parts = name.split(separator: ".")
     guard parts.count >= 3, parts[0] == "layers", let layer = Int(parts[1]) else { return nil }
     let index = parts.count == 4 ? Int(parts[3]) : nil

@@ -5,20 +5,20 @@ import Tensors
 /// Everything one rank works with: memory, threads, figures, and the ranks that share its sequence.
 ///
 /// It is passed explicitly; there are no globals.
-public final class RankContext {
+package final class RankContext {
   /// Memory, threads, figures and the poll.
-  public let workspace: Workspace
+  package let workspace: Workspace
   /// The ranks that share this rank's sequence, in the sequence's order.
-  public let sequence: any Communicator
+  package let sequence: any Communicator
   /// How states cross the ranks of the sequence group.
-  public let exchange: any StateExchange
+  package let exchange: any StateExchange
   /// How keys and values of attention without a window cross them.
-  public let attention: AttentionExchange
+  package let attention: AttentionExchange
   /// Halos, keys and values that are leaving this rank.
   let outbox = Outbox()
 
   /// Puts a rank's things together; from now on the workspace's poll drives this context's.
-  public init(
+  package init(
     workspace: Workspace, sequence: any Communicator, exchange: any StateExchange,
     attention: AttentionExchange = .gather
   ) {
@@ -34,11 +34,11 @@ public final class RankContext {
   }
 
   /// Waits until everything sent has left, at the end of a pass.
-  public func drain() throws {
+  package func drain() throws {
     try exchange.drain()
     try outbox.drain()
   }
 
   /// The rank's figures.
-  public var counters: Counters { workspace.counters }
+  package var counters: Counters { workspace.counters }
 }

@@ -1,20 +1,20 @@
 /// Where every rank's shard lies in the sequence that is being processed, and where documents start.
 ///
 /// Every op that mixes along time takes it. A shard may be empty.
-public struct SequenceLayout: Sendable {
+package struct SequenceLayout: Sendable {
   /// Tokens of each rank of the sequence group, in rank order.
-  public let shardLengths: [Int]
+  package let shardLengths: [Int]
   /// This rank's place in the sequence group.
-  public let rank: Int
+  package let rank: Int
   /// How many sequences are processed at once.
-  public let rows: Int
+  package let rows: Int
   /// Global position of the first token of rank 0's shard: where this segment or window begins.
-  public let start: Int
+  package let start: Int
   /// For each row, the positions (counted from `start`, ascending) at which a document starts and
   /// every state, convolution and window begins anew.
   ///
   /// Position 0 is in it only if a document starts there.
-  public let documentStarts: [[Int]]
+  package let documentStarts: [[Int]]
   /// Where each rank's shard begins, and where the last ends, counted from `start`.
   private let bounds: [Int]
 
@@ -23,7 +23,7 @@ public struct SequenceLayout: Sendable {
   /// - Parameters:
   ///   - shardLengths: Tokens of each rank, in rank order; their sum is what is processed at once.
   ///   - documentStarts: One list a row, or empty for no documents.
-  public init(
+  package init(
     shardLengths: [Int], rank: Int, rows: Int, start: Int = 0, documentStarts: [[Int]] = []
   ) {
     precondition(shardLengths.indices.contains(rank), "rank \(rank) of \(shardLengths.count)")
@@ -40,38 +40,38 @@ public struct SequenceLayout: Sendable {
   }
 
   /// Cuts `tokens` over `ranks` as evenly as can be: shards differ by one token at most.
-  public static func evenShards(tokens: Int, ranks: Int) -> [Int] {
+  package static func evenShards(tokens: Int, ranks: Int) -> [Int] {
     (0..<ranks).map { tokens * ($0 + 1) / ranks - tokens * $0 / ranks }
   }
 
   /// Tokens of this rank's shard, a row.
-  public var length: Int { shardLengths[rank] }
+  package var length: Int { shardLengths[rank] }
 
   /// Where this rank's shard lies, counted from `start`.
-  public var shard: Range<Int> { shard(of: rank) }
+  package var shard: Range<Int> { shard(of: rank) }
 
   /// Where a rank's shard lies, counted from `start`.
-  public func shard(of rank: Int) -> Range<Int> {
+  package func shard(of rank: Int) -> Range<Int> {
     bounds[rank]..<bounds[rank + 1]
   }
 
   /// Tokens of all shards, a row.
-  public var total: Int { bounds.last! }
+  package var total: Int { bounds.last! }
 
   /// Global position of this shard's first token.
-  public var offset: Int { start + shard.lowerBound }
+  package var offset: Int { start + shard.lowerBound }
 
   /// Where the document that goes on after the whole sequence started, counted from `start`; `Int.min`
   /// if that is before all of it.
   func lastDocumentStart(row: Int) -> Int { documentStarts[row].last ?? .min }
 
   /// Whether a document starts in the shard of a rank.
-  public func hasStart(row: Int, rank: Int) -> Bool {
+  package func hasStart(row: Int, rank: Int) -> Bool {
     documentStarts[row].contains(where: shard(of: rank).contains)
   }
 
   /// Where documents start in this shard, counted from the shard's first token.
-  public func startsInShard(row: Int) -> [Int] {
+  package func startsInShard(row: Int) -> [Int] {
     let shard = shard
     return documentStarts[row].filter { shard.contains($0) }.map { $0 - shard.lowerBound }
   }

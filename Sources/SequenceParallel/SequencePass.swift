@@ -4,23 +4,23 @@ import Tensors
 ///
 /// Concretely: `left` holds what enters the sequence on the group's first rank (from an earlier segment,
 /// window, step or token), `right` receives what leaves it on the last. The gradients go the other way.
-public final class SequencePass {
+package final class SequencePass {
   /// The rank's memory, threads and communicators.
-  public let context: RankContext
+  package let context: RankContext
   /// Where every rank's shard lies.
-  public let layout: SequenceLayout
+  package let layout: SequenceLayout
   /// The seam before the whole sequence; read on the group's first rank only.
-  public let left: Carry
+  package let left: Carry
   /// The seam after the whole sequence; values on the group's last rank only.
-  public let right: Carry
+  package let right: Carry
   /// The training step, for the identity of messages.
-  public let step: Int
+  package let step: Int
   /// The segment, for the identity of messages.
-  public let segment: Int
+  package let segment: Int
   /// Whether the last rank's outgoing states are wanted in `right`.
-  public let keepsRight: Bool
+  package let keepsRight: Bool
   /// Whether the gradients of what entered rank 0's shard are wanted in `left`.
-  public let wantsLeftGradients: Bool
+  package let wantsLeftGradients: Bool
 
   /// What entered this rank's shard, once it is known (nil inside: zero): kept so that a region that runs
   /// again communicates nothing.
@@ -37,7 +37,7 @@ public final class SequencePass {
   var maps: [CarrySlot: Tensor] = [:]
 
   /// Makes a pass.
-  public init(
+  package init(
     context: RankContext, layout: SequenceLayout, left: Carry = Carry(), right: Carry = Carry(),
     step: Int = 0, segment: Int = 0, keepsRight: Bool = false, wantsLeftGradients: Bool = false
   ) {
@@ -67,12 +67,12 @@ public final class SequencePass {
   private var isLast: Bool { layout.rank == layout.shardLengths.count - 1 }
 
   /// Lets go of what a later run of the same pass can work out again without communicating.
-  public func suspend() {
+  package func suspend() {
     rotations = [:]
   }
 
   /// Bytes held so that a later run of the same pass communicates nothing.
-  public var keptBytes: Int {
+  package var keptBytes: Int {
     let states = incoming.values.compactMap { $0 } + Array(maps.values) + Array(gatheredMaps.values)
     let shared = states + halos.values.map(\.values) + attended.values.flatMap(\.tensors)
     return left.bytes + shared.reduce(0) { $0 + 4 * $1.count }

@@ -1,16 +1,16 @@
 import Configuration
 
 /// The run file's `sequence` section: how long the sequences are.
-public struct SequenceSection: ConfigurationSection, Equatable {
+package struct SequenceSection: ConfigurationSection, Equatable {
   /// Tokens of a sequence, over all ranks that share it.
-  public var length: Int
+  package var length: Int
   /// Parts of a sequence that are processed one after another.
-  public var segments: Int
+  package var segments: Int
   /// The most bytes a rank keeps of all segments' carries so that running a segment again sends nothing.
-  public var carryBytes: Int
+  package var carryBytes: Int
 
   /// The keys of `sequence`.
-  public static let schema = SectionSchema(
+  package static let schema = SectionSchema(
     "sequence", "The sequences that ranks share.",
     [
       .integer(
@@ -25,14 +25,14 @@ public struct SequenceSection: ConfigurationSection, Equatable {
     ])
 
   /// Reads the section.
-  public init(_ values: SectionValues) {
+  package init(_ values: SectionValues) {
     length = values.integer("length")
     segments = values.integer("segments")
     carryBytes = values.integer("carry_bytes")
   }
 
   /// More segments than tokens.
-  public var problems: [KeyProblem] {
+  package var problems: [KeyProblem] {
     guard segments > length else { return [] }
     return [
       KeyProblem(

@@ -1,14 +1,14 @@
 import COpenBLAS
 
 /// Dense matrix products in fp32, by OpenBLAS.
-public enum BLAS {
+package enum BLAS {
   /// `C ← alpha·op(A)·op(B) + beta·C`, all row-major.
   ///
   /// - Parameters:
   ///   - transposeA: Whether `a` is stored as `[k, m]` rather than `[m, k]`.
   ///   - transposeB: Whether `b` is stored as `[n, k]` rather than `[k, n]`.
   ///   - lda: Elements from one stored row of `a` to the next; `ldb`, `ldc` likewise.
-  public static func multiply(
+  package static func multiply(
     _ a: UnsafePointer<Float>, transposeA: Bool = false, lda: Int,
     _ b: UnsafePointer<Float>, transposeB: Bool = false, ldb: Int,
     into c: UnsafeMutablePointer<Float>, ldc: Int,
@@ -22,11 +22,11 @@ public enum BLAS {
   }
 
   /// How many threads OpenBLAS uses from now on; one where ranks are threads.
-  public static func setThreads(_ threads: Int) { openblas_set_num_threads(Int32(threads)) }
+  package static func setThreads(_ threads: Int) { openblas_set_num_threads(Int32(threads)) }
 
   /// How many threads OpenBLAS uses now.
-  public static var threads: Int { Int(openblas_get_num_threads()) }
+  package static var threads: Int { Int(openblas_get_num_threads()) }
 
   /// The CPU family whose kernels OpenBLAS chose, such as `SkylakeX`.
-  public static var coreName: String { String(cString: openblas_get_corename()) }
+  package static var coreName: String { String(cString: openblas_get_corename()) }
 }

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 /// What a buffer is for, for the account of memory.
-public enum BufferKind: Int, CaseIterable, Sendable {
+package enum BufferKind: Int, CaseIterable, Sendable {
   /// The model's weights.
   case weights
   /// Gradients of weights.
@@ -17,7 +17,7 @@ public enum BufferKind: Int, CaseIterable, Sendable {
   case buffers
 
   /// How the kind is called in tables.
-  public var name: String { "\(self)" }
+  package var name: String { "\(self)" }
 }
 
 /// A caching allocator of one rank: what is released is kept and given out again.
@@ -27,26 +27,26 @@ public enum BufferKind: Int, CaseIterable, Sendable {
 /// 64-byte aligned; large blocks are whole pages.
 ///
 /// - Complexity: O(1) a request, once warm.
-public final class BufferPool: Sendable {
+package final class BufferPool: Sendable {
   private struct Blocks {
     var free: [Int: [UnsafeMutableRawPointer]] = [:]
     var statistics = Statistics()
   }
 
   /// What the pool holds, in bytes, and how often it had to ask for more.
-  public struct Statistics: Sendable {
+  package struct Statistics: Sendable {
     /// Bytes given out now.
-    public var inUse = 0
+    package var inUse = 0
     /// The most bytes ever given out at once.
-    public var peak = 0
+    package var peak = 0
     /// Bytes given out now, by kind.
-    public var byKind = [Int](repeating: 0, count: BufferKind.allCases.count)
+    package var byKind = [Int](repeating: 0, count: BufferKind.allCases.count)
     /// Bytes by kind when the most were given out.
-    public var peakByKind = [Int](repeating: 0, count: BufferKind.allCases.count)
+    package var peakByKind = [Int](repeating: 0, count: BufferKind.allCases.count)
     /// Bytes held from the operating system, given out or cached.
-    public var held = 0
+    package var held = 0
     /// Requests that no cached block could serve.
-    public var allocations = 0
+    package var allocations = 0
   }
 
   private let blocks = Mutex(Blocks())
@@ -56,15 +56,15 @@ public final class BufferPool: Sendable {
   /// Makes an empty pool.
   ///
   /// - Parameter reserving: Whether blocks are addresses only, which nobody may touch: for rehearsals.
-  public init(reserving: Bool = false) { isReserving = reserving }
+  package init(reserving: Bool = false) { isReserving = reserving }
 
   deinit { trim() }
 
   /// What the pool holds now.
-  public var statistics: Statistics { blocks.withLock { $0.statistics } }
+  package var statistics: Statistics { blocks.withLock { $0.statistics } }
 
   /// Gives cached blocks back to the operating system.
-  public func trim() {
+  package func trim() {
     blocks.withLock { blocks in
       for (size, list) in blocks.free {
         list.forEach { release($0, size: size) }
@@ -75,7 +75,7 @@ public final class BufferPool: Sendable {
   }
 
   /// The size class of a request: at most one eighth more than asked for.
-  public static func sizeClass(bytes: Int) -> Int {
+  package static func sizeClass(bytes: Int) -> Int {
     let least = max(bytes, 256)
     let unit = max(64, 1 << (Int.bitWidth - least.leadingZeroBitCount - 4))
     return (least + unit - 1) / unit * unit
@@ -136,17 +136,17 @@ public final class BufferPool: Sendable {
 /// A block of pooled memory; it returns to its pool when the last reference goes.
 ///
 /// Unchecked: it is constant; who works on its numbers, and when, is for the ops to say.
-public final class Buffer: @unchecked Sendable {
+package final class Buffer: @unchecked Sendable {
   /// The first element.
-  public let pointer: UnsafeMutablePointer<Float>
+  package let pointer: UnsafeMutablePointer<Float>
   /// How many elements were asked for.
-  public let count: Int
+  package let count: Int
   private let size: Int
   private let kind: BufferKind
   private let pool: BufferPool
 
   /// Takes uninitialised room for `count` floats from a pool.
-  public init(count: Int, pool: BufferPool, kind: BufferKind = .activations) {
+  package init(count: Int, pool: BufferPool, kind: BufferKind = .activations) {
     let block = pool.take(bytes: count * MemoryLayout<Float>.stride, kind: kind)
     pointer = block.pointer.assumingMemoryBound(to: Float.self)
     size = block.size

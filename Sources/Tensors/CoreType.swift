@@ -5,7 +5,7 @@ import Glibc
 ///
 /// OpenBLAS picks its kernels by the CPU's model when it is loaded, and for a model that it does not know it
 /// picks old and slow ones, unless `OPENBLAS_CORETYPE` names others.
-public enum CoreType {
+package enum CoreType {
   /// Checks that this CPU can run this program, and starts the program again with the kernels it should
   /// have, if OpenBLAS has picked slower ones.
   ///
@@ -13,7 +13,7 @@ public enum CoreType {
   /// everything is right. A choice made by the user in `OPENBLAS_CORETYPE` stands. Under `mpirun` it is
   /// called before MPI starts. On a CPU that lacks instructions the program is built with, it says so and
   /// exits with code 1.
-  public static func choose() {
+  package static func choose() {
     // No vector code may run before this check.
     if lasp_cpu_vectors() < buildVectors {
       refuse()

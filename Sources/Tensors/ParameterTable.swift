@@ -1,11 +1,11 @@
 /// An index into a `ParameterTable`: what a layer holds instead of its weights.
-public struct Parameter: Hashable, Sendable {
+package struct Parameter: Hashable, Sendable {
   /// Position in the table.
-  public let index: Int
+  package let index: Int
 }
 
 /// What a parameter is for; weight decay and initialisation read it.
-public enum ParameterRole: String, Sendable {
+package enum ParameterRole: String, Sendable {
   /// A projection.
   case matrix
   /// A normalisation's weight, or another per-channel scale.
@@ -17,7 +17,7 @@ public enum ParameterRole: String, Sendable {
 }
 
 /// How a parameter's first values are drawn, as a pure function of (seed, global index).
-public enum ParameterInitialization: Sendable {
+package enum ParameterInitialization: Sendable {
   /// Normal with mean 0 and this standard deviation.
   case normal(deviation: Double)
   /// Every element the same.
@@ -31,51 +31,51 @@ public enum ParameterInitialization: Sendable {
 /// Every parameter of a model as a range in one index space, region by region.
 ///
 /// Reduction buckets, optimizer shards and checkpoints are ranges of this space.
-public struct ParameterTable: Sendable {
+package struct ParameterTable: Sendable {
   /// One parameter.
-  public struct Entry: Sendable {
+  package struct Entry: Sendable {
     /// Its name in the model, such as `blocks.3.mixer.out`.
-    public let name: String
+    package let name: String
     /// Its extents; a projection is `[output, input]`.
-    public let shape: Shape
+    package let shape: Shape
     /// Where it lies in the index space.
-    public let range: Range<Int>
+    package let range: Range<Int>
     /// What it is for.
-    public let role: ParameterRole
+    package let role: ParameterRole
     /// The region it belongs to.
-    public let region: Int
+    package let region: Int
     /// How its first values are drawn.
-    public let initialization: ParameterInitialization
+    package let initialization: ParameterInitialization
   }
 
   /// One region: the parameters of a block, of the embedding, or of the head.
-  public struct Region: Sendable {
+  package struct Region: Sendable {
     /// Its name, such as `blocks.3`.
-    public let name: String
+    package let name: String
     /// The part of the index space its parameters fill.
-    public internal(set) var range: Range<Int>
+    package internal(set) var range: Range<Int>
   }
 
   /// All parameters, in the order of their ranges.
-  public private(set) var entries: [Entry] = []
+  package private(set) var entries: [Entry] = []
   /// All regions, in the order of the forward pass.
-  public private(set) var regions: [Region] = []
+  package private(set) var regions: [Region] = []
 
   /// Makes an empty table.
-  public init() {}
+  package init() {}
 
   /// Number of elements of all parameters.
-  public var count: Int { entries.last?.range.upperBound ?? 0 }
+  package var count: Int { entries.last?.range.upperBound ?? 0 }
 
   /// Opens the next region; parameters added from now on belong to it.
   @discardableResult
-  public mutating func addRegion(_ name: String) -> Int {
+  package mutating func addRegion(_ name: String) -> Int {
     regions.append(Region(name: name, range: count..<count))
     return regions.count - 1
   }
 
   /// Adds a parameter to the region opened last.
-  public mutating func add(
+  package mutating func add(
     _ name: String, _ shape: Shape, role: ParameterRole, initialization: ParameterInitialization
   ) -> Parameter {
     precondition(!regions.isEmpty, "a parameter needs a region: \(name)")
@@ -91,24 +91,24 @@ public struct ParameterTable: Sendable {
   }
 
   /// One parameter's entry.
-  public subscript(_ parameter: Parameter) -> Entry { entries[parameter.index] }
+  package subscript(_ parameter: Parameter) -> Entry { entries[parameter.index] }
 
   /// The parameters that a range of the index space touches, each with the part of its range that lies there.
-  public func pieces(of range: Range<Int>) -> [(entry: Entry, range: Range<Int>)] {
+  package func pieces(of range: Range<Int>) -> [(entry: Entry, range: Range<Int>)] {
     entries.compactMap { entry in
       entry.range.overlaps(range) ? (entry, entry.range.clamped(to: range)) : nil
     }
   }
 
   /// The parameter of that name.
-  public func parameter(named name: String) -> Parameter? {
+  package func parameter(named name: String) -> Parameter? {
     entries.firstIndex { $0.name == name }.map(Parameter.init)
   }
 
   /// Writes the first values of the elements in `range` of the index space.
   ///
   /// - Parameter destination: Room for `range.count` numbers.
-  public func initialize(
+  package func initialize(
     _ range: Range<Int>, seed: UInt64, into destination: UnsafeMutablePointer<Float>
   ) {
     let random = Random(seed: seed, purpose: 0x1417)

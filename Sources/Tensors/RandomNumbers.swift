@@ -6,7 +6,7 @@ import Glibc
 /// depends on the rank, the rank count or the history.
 ///
 /// - Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (SC 2011).
-public struct Random: Sendable {
+package struct Random: Sendable {
   private let key: (UInt32, UInt32)
   private let purpose: UInt64
 
@@ -15,13 +15,13 @@ public struct Random: Sendable {
   /// - Parameters:
   ///   - seed: The run's seed.
   ///   - purpose: What the numbers are for; streams of different purposes are independent.
-  public init(seed: UInt64, purpose: UInt64) {
+  package init(seed: UInt64, purpose: UInt64) {
     key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
     self.purpose = purpose
   }
 
   /// The 128 random bits at `index`, as four words.
-  public func bits(at index: UInt64) -> SIMD4<UInt32> {
+  package func bits(at index: UInt64) -> SIMD4<UInt32> {
     Random.philox(
       counter: [
         UInt32(truncatingIfNeeded: index), UInt32(truncatingIfNeeded: index >> 32),
@@ -30,13 +30,13 @@ public struct Random: Sendable {
   }
 
   /// A number in [0, 1) with 53 random bits.
-  public func uniform(at index: UInt64) -> Double {
+  package func uniform(at index: UInt64) -> Double {
     let words = bits(at: index)
     return Random.unit(words[0], words[1])
   }
 
   /// An integer in `0..<bound`; the bias is below `bound / 2^64`.
-  public func integer(below bound: Int, at index: UInt64) -> Int {
+  package func integer(below bound: Int, at index: UInt64) -> Int {
     precondition(bound > 0, "a random integer below \(bound) does not exist")
     let words = bits(at: index)
     let word = UInt64(words[0]) | UInt64(words[1]) << 32
@@ -44,7 +44,7 @@ public struct Random: Sendable {
   }
 
   /// A standard normal number (Box–Muller, in Double).
-  public func normal(at index: UInt64) -> Double {
+  package func normal(at index: UInt64) -> Double {
     let words = bits(at: index)
     let radius = (-2 * log(1 - Random.unit(words[0], words[1]))).squareRoot()
     return radius * cos(2 * Double.pi * Random.unit(words[2], words[3]))

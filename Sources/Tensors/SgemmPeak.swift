@@ -4,13 +4,13 @@ import Measurement
 ///
 /// Concretely: the median speed of square products, 1024³ unless said otherwise, each timed by
 /// itself. They may be run one at a time between other work, so that both meet the same machine.
-public struct SgemmPeak {
+package struct SgemmPeak {
   private let size: Int
   private let matrices: [Tensor]
   private var seconds: [Double] = []
 
   /// Makes the matrices, 4 MiB each at the usual size, and runs one product that is not counted.
-  public init(size: Int = 1024) {
+  package init(size: Int = 1024) {
     self.size = size
     let pool = BufferPool()
     matrices = (0..<3).map { _ in Tensor([size, size], pool: pool) }
@@ -19,7 +19,7 @@ public struct SgemmPeak {
   }
 
   /// Runs and times one product.
-  public mutating func run() {
+  package mutating func run() {
     let start = Clock.seconds
     multiply()
     seconds.append(Clock.seconds - start)
@@ -33,7 +33,7 @@ public struct SgemmPeak {
   }
 
   /// The median speed of the products so far, in GFLOP/s.
-  public var gigaflops: Double {
+  package var gigaflops: Double {
     precondition(!seconds.isEmpty, "no product was run")
     let sorted = seconds.sorted()
     let middle = sorted.count / 2
@@ -46,7 +46,7 @@ public struct SgemmPeak {
   /// as long as given.
   ///
   /// Other ranks that share the core, waiting for this one, do not make the figure smaller.
-  public static func measure(seconds: Double) -> Double {
+  package static func measure(seconds: Double) -> Double {
     var peak = SgemmPeak()
     let end = Clock.seconds + seconds
     repeat { peak.runOnThreadTime() } while Clock.seconds < end

@@ -1,16 +1,16 @@
 /// A contiguous, row-major array of fp32 numbers: a shape over a part of a pooled buffer.
 ///
 /// Copying a tensor copies the reference, not the numbers.
-public struct Tensor: Sendable {
+package struct Tensor: Sendable {
   /// Extents, outermost first.
-  public let shape: Shape
+  package let shape: Shape
   /// The memory the numbers lie in.
-  public var buffer: Buffer
+  package var buffer: Buffer
   /// Index of the first number in `buffer`.
-  public let offset: Int
+  package let offset: Int
 
   /// A view of a buffer.
-  public init(_ shape: Shape, buffer: Buffer, offset: Int = 0) {
+  package init(_ shape: Shape, buffer: Buffer, offset: Int = 0) {
     precondition(
       offset >= 0 && offset + shape.count <= buffer.count,
       "shape \(shape) at \(offset) does not fit a buffer of \(buffer.count)")
@@ -20,12 +20,12 @@ public struct Tensor: Sendable {
   }
 
   /// An uninitialised tensor.
-  public init(_ shape: Shape, pool: BufferPool, kind: BufferKind = .activations) {
+  package init(_ shape: Shape, pool: BufferPool, kind: BufferKind = .activations) {
     self.init(shape, buffer: Buffer(count: shape.count, pool: pool, kind: kind))
   }
 
   /// A tensor with the given numbers, row-major.
-  public init(_ shape: Shape, _ numbers: [Float], pool: BufferPool) {
+  package init(_ shape: Shape, _ numbers: [Float], pool: BufferPool) {
     precondition(
       numbers.count == shape.count, "\(numbers.count) numbers for the shape \(shape)")
     self.init(shape, pool: pool)
@@ -35,14 +35,14 @@ public struct Tensor: Sendable {
   }
 
   /// The first number.
-  public var pointer: UnsafeMutablePointer<Float> { buffer.pointer + offset }
+  package var pointer: UnsafeMutablePointer<Float> { buffer.pointer + offset }
 
   /// Number of elements.
-  public var count: Int { shape.count }
+  package var count: Int { shape.count }
 
   /// All numbers, row-major.
-  public var numbers: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+  package var numbers: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
 
   /// Sets every number to zero.
-  public func clear() { pointer.update(repeating: 0, count: count) }
+  package func clear() { pointer.update(repeating: 0, count: count) }
 }

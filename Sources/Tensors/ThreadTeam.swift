@@ -5,14 +5,14 @@ import Synchronization
 ///
 /// The work is cut in equal contiguous parts, one a thread, so which thread does what never depends on
 /// timing and results are repeatable. A team of one runs everything in the caller.
-public final class ThreadTeam: Sendable {
+package final class ThreadTeam: Sendable {
   /// How many threads work, the caller included.
-  public let size: Int
+  package let size: Int
   private let gate: Gate
   private let threads: [pthread_t]
 
   /// Starts `size − 1` worker threads, which sleep until there is work.
-  public init(size: Int) {
+  package init(size: Int) {
     precondition(size >= 1, "a team of \(size) threads")
     self.size = size
     let gate = Gate(workers: size - 1)
@@ -43,12 +43,12 @@ public final class ThreadTeam: Sendable {
   ///   - count: How many items there are.
   ///   - grain: The fewest items worth a thread of their own.
   ///   - body: Works on a range of items; must not throw, nor call `parallel` again.
-  public func parallel(_ count: Int, grain: Int = 1, _ body: @Sendable (Range<Int>) -> Void) {
+  package func parallel(_ count: Int, grain: Int = 1, _ body: @Sendable (Range<Int>) -> Void) {
     parallel(count, grain: grain) { _, range in body(range) }
   }
 
   /// The same for a body that also wants the index of its thread, in `0..<size`, for scratch of its own.
-  public func parallel(
+  package func parallel(
     _ count: Int, grain: Int = 1, _ body: @Sendable (_ thread: Int, Range<Int>) -> Void
   ) {
     guard count > 0 else { return }
@@ -62,7 +62,7 @@ public final class ThreadTeam: Sendable {
   }
 
   /// Runs `body` once on every thread, with the thread's index in `0..<size`.
-  public func workers(_ body: @Sendable (Int) -> Void) {
+  package func workers(_ body: @Sendable (Int) -> Void) {
     if size == 1 { return body(0) }
     withoutActuallyEscaping(body) { body in
       gate.open(body)

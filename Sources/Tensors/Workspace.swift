@@ -3,32 +3,32 @@ import Measurement
 /// What every computation of a rank uses: memory, threads, and a way to let communication progress.
 ///
 /// It is passed explicitly; there are no globals.
-public final class Workspace {
+package final class Workspace {
   /// Where tensors and scratch come from.
-  public let pool: BufferPool
+  package let pool: BufferPool
   /// The rank's threads.
-  public let team: ThreadTeam
+  package let team: ThreadTeam
   /// The rank's figures.
-  public let counters = Counters()
+  package let counters = Counters()
   /// Called now and then by long operations, so that messages under way move on.
   ///
   /// Open MPI progresses only when it is called. What it does never changes the order of
   /// arithmetic.
-  public var poll: () throws -> Void = {}
+  package var poll: () throws -> Void = {}
 
   /// Whether other ranks send and receive while this one computes, so that long operations should poll:
   /// ranks of its sequence, or ranks that have the same weights.
-  public var hasPeers = false
+  package var hasPeers = false
   /// Operations of a thread after which a long operation polls: a few milliseconds.
   package var operationsBetweenPolls = 400_000_000
   /// Whether this workspace only rehearses: memory is reserved and messages are counted as in a
   /// real step, but nothing is computed.
   ///
   /// It is what the dry run's figures come from.
-  public let isRehearsal: Bool
+  package let isRehearsal: Bool
 
   /// Makes a workspace with threads of its own.
-  public init(threads: Int = 1, rehearsal: Bool = false) {
+  package init(threads: Int = 1, rehearsal: Bool = false) {
     isRehearsal = rehearsal
     pool = BufferPool(reserving: rehearsal)
     team = ThreadTeam(size: rehearsal ? 1 : threads)
@@ -64,7 +64,7 @@ public final class Workspace {
 
   /// Computes something on the account of a category; a rehearsal leaves it out.
   @inline(__always)
-  public func compute<Failure: Error>(
+  package func compute<Failure: Error>(
     _ category: TimeCategory, _ body: () throws(Failure) -> Void
   ) throws(Failure) {
     guard !isRehearsal else { return }

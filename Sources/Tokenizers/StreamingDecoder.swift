@@ -1,13 +1,13 @@
 /// Decodes tokens one by one: a character appears when its last byte has come.
-public struct StreamingDecoder: Sendable {
+package struct StreamingDecoder: Sendable {
   private let tokenizer: any Tokenizer
   private var pending: [UInt8] = []
 
   /// Begins a text.
-  public init(_ tokenizer: any Tokenizer) { self.tokenizer = tokenizer }
+  package init(_ tokenizer: any Tokenizer) { self.tokenizer = tokenizer }
 
   /// The characters that the token completes, often one, sometimes none.
-  public mutating func append(_ token: Int32) -> String {
+  package mutating func append(_ token: Int32) -> String {
     pending += tokenizer.bytes(of: token)
     let complete = pending.count - StreamingDecoder.unfinished(pending)
     defer { pending.removeFirst(complete) }
@@ -15,7 +15,7 @@ public struct StreamingDecoder: Sendable {
   }
 
   /// What is left at the text's end: `�` for an unfinished character.
-  public mutating func finish() -> String {
+  package mutating func finish() -> String {
     defer { pending = [] }
     return String(decoding: pending, as: UTF8.self)
   }

@@ -1,5 +1,5 @@
 /// Turns text into tokens and back.
-public protocol Tokenizer: Sendable {
+package protocol Tokenizer: Sendable {
   /// Number of different tokens.
   var vocabulary: Int { get }
   /// The tokens of a text.
@@ -10,7 +10,7 @@ public protocol Tokenizer: Sendable {
 
 extension Tokenizer {
   /// The text of some tokens; bytes that are no UTF-8 become `�`.
-  public func decode(_ tokens: some Sequence<Int32>) -> String {
+  package func decode(_ tokens: some Sequence<Int32>) -> String {
     String(decoding: tokens.flatMap(bytes(of:)), as: UTF8.self)
   }
 }

@@ -2,6 +2,7 @@ import Checkpoints
 import Configuration
 import Corpora
 import Files
+import Inference
 import MessagePassing
 import SequenceParallel
 
@@ -30,7 +31,8 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
   package init(_ error: any Error) {
     self =
       switch error {
-      case is ConfigurationError, is ScalingError: .configuration
+      case is ConfigurationError: .configuration
+      case let error as any ErrorWithExitReason: error.exitReason
       case GenerationError.emptyPrompt: .configuration
       case TrainingError.folderTaken: .configuration
       case TrainingError.notFinite: .numerical
@@ -50,4 +52,10 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
   private static func ofFiles(_ error: FileError?, else reason: ExitReason) -> ExitReason {
     error?.isExhaustion == true ? .resources : reason
   }
+}
+
+/// An error of a module above this one that names its code itself.
+package protocol ErrorWithExitReason: Error {
+  /// The code that the program ends with.
+  var exitReason: ExitReason { get }
 }

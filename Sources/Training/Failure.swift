@@ -1,7 +1,7 @@
 import Foundation
 
 /// How a process that fails before its ranks know each other says so.
-public enum Failure {
+package enum Failure {
   /// Prints a message to the standard error and gives the exit code.
   ///
   /// Under a launcher every rank finds the same mistake; the first prints it, and the launcher then

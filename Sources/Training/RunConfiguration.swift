@@ -10,34 +10,34 @@ import SequenceParallel
 ///
 /// Concretely: defaults, then the run file, then `--section.key=value`; the last one holds. With no
 /// file and no override this is the built-in default, `Configs/default.yaml`.
-public struct RunConfiguration: Sendable {
+package struct RunConfiguration: Sendable {
   /// Threads of a rank; 0 for the host's cores over its ranks.
-  public let threads: Int
+  package let threads: Int
   /// The model.
-  public let model: ModelSection
+  package let model: ModelSection
   /// The data.
-  public let data: DataSection
+  package let data: DataSection
   /// The sequences.
-  public let sequence: SequenceSection
+  package let sequence: SequenceSection
   /// The grid of ranks.
-  public let parallel: ParallelSection
+  package let parallel: ParallelSection
   /// The optimizer.
-  public let optimizer: OptimizerSection
+  package let optimizer: OptimizerSection
   /// The learning rate's schedule.
-  public let schedule: ScheduleSection
+  package let schedule: ScheduleSection
   /// Steps and batches.
-  public let training: TrainingSection
+  package let training: TrainingSection
   /// Evaluation during a run.
-  public let evaluation: EvaluationSection
+  package let evaluation: EvaluationSection
   /// Console and log.
-  public let log: LogSection
+  package let log: LogSection
   /// Checkpoints.
-  public let checkpoint: CheckpointSection
+  package let checkpoint: CheckpointSection
   /// The values as they were written, and where each stands.
-  public let document: ConfigurationDocument
+  package let document: ConfigurationDocument
 
   /// All sections, in the order in which they are printed.
-  public static let schemas = [
+  package static let schemas = [
     SectionSchema(
       "", "Keys outside all sections.",
       [.integer("threads", 0, "Threads of a rank; 0 = the host's cores ÷ its ranks.")]),
@@ -52,7 +52,7 @@ public struct RunConfiguration: Sendable {
   ///   - file: Run file; nil for the built-in default.
   ///   - overrides: Values from the command line, in their order.
   /// - Throws: All that is wrong, at once.
-  public static func load(
+  package static func load(
     file: String? = nil, overrides: [Override] = []
   ) throws(ConfigurationError) -> RunConfiguration {
     var document = ConfigurationDocument(schemas: schemas)
@@ -62,7 +62,7 @@ public struct RunConfiguration: Sendable {
   }
 
   /// Reads and checks a configuration from a document that was made with `schemas`.
-  public init(_ document: ConfigurationDocument) throws(ConfigurationError) {
+  package init(_ document: ConfigurationDocument) throws(ConfigurationError) {
     var document = document
     threads = document.sectionValues(Self.schemas[0]).integer("threads")
     model = document.section(ModelSection.self)
@@ -84,16 +84,16 @@ public struct RunConfiguration: Sendable {
 
   /// The resolved run file: YAML with a comment for each key, which reads back as this
   /// configuration.
-  public var resolved: String { document.yaml }
+  package var resolved: String { document.yaml }
 
   /// The resolved values as one line of JSON.
   package var json: JSONLine { document.json }
 
   /// A number that is equal on two ranks where their configurations are.
-  public var digest: UInt64 { document.digest }
+  package var digest: UInt64 { document.digest }
 
   /// The reference of all keys as Markdown: `Docs/Configuration.md`.
-  public static var reference: String {
+  package static var reference: String {
     """
     # Configuration
 
@@ -109,7 +109,7 @@ public struct RunConfiguration: Sendable {
 
   /// The error to throw for problems that only the world or the data shows, such as a grid that
   /// does not have as many places as there are ranks; each is placed where its key was given.
-  public func error(_ problems: [KeyProblem]) -> ConfigurationError {
+  package func error(_ problems: [KeyProblem]) -> ConfigurationError {
     ConfigurationError(problems.map(document.located))
   }
 

@@ -5,25 +5,33 @@ import Foundation
 import Measurement
 import MessagePassing
 import Models
+import Reporting
 import SequenceParallel
 import Tensors
 
 /// `lasp-train`: trains a model over all ranks.
 ///
 /// Rank 0 alone writes.
-public enum Trainer {
+package enum Trainer {
   /// Trains as asked, on every rank.
-  public static func run(_ request: TrainRequest) throws -> TrainingEnd {
+  ///
+  /// - Parameters:
+  ///   - overwrite: Whether files of an earlier run in the same folder may be replaced.
+  ///   - trace: File for a trace of the first steps; nil for none.
+  package static func run(
+    _ configuration: RunConfiguration, overwrite: Bool, trace: String?
+  ) throws -> TrainingEnd {
     StopSignal.listen()
-    return try RankProgram.run(request.configuration) { world, workspace in
-      let session = try TrainingSession(request, world: world, workspace: workspace)
+    return try RankProgram.run(configuration) { world, workspace in
+      let session = try TrainingSession(
+        configuration, overwrite: overwrite, trace: trace, world: world, workspace: workspace)
       return try session.train { StopSignal.isRaised }
     }
   }
 }
 
 /// How training ended.
-public enum TrainingEnd: Sendable {
+package enum TrainingEnd: Sendable {
   /// All steps are done.
   case finished
   /// A signal asked to stop; a checkpoint holds what was done.
@@ -40,20 +48,22 @@ final class TrainingSession {
   private let run: TrainingRun
   private let evaluationCorpus: (any Corpus)?
   private let chance: Double?
-  private let desk: Desk?
+  private let outputs: Outputs?
   private let extraKeys: JSONValue?
   private let recording: TraceRecording?
   private var done: Int
 
   /// What rank 0 writes with.
-  private struct Desk {
+  private struct Outputs {
     let folder: RunFolder
     let log: RunLog
     let console: Console
   }
 
-  init(_ request: TrainRequest, world: World, workspace: Workspace) throws {
-    let configuration = request.configuration
+  init(
+    _ configuration: RunConfiguration, overwrite: Bool = false, trace: String? = nil, world: World,
+    workspace: Workspace
+  ) throws {
     let communicator = world.communicator
     self.configuration = configuration
     self.world = communicator
@@ -77,7 +87,7 @@ final class TrainingSession {
     self.run = run
     let folder =
       communicator.rank == 0
-      ? try RunFolder.prepare(configuration: configuration, overwrite: request.overwrite) : nil
+      ? try RunFolder.prepare(configuration: configuration, overwrite: overwrite) : nil
     var done = 0
     if let path = try Self.resumePath(configuration, folder: folder, world: communicator) {
       done = try Self.resume(path, run)
@@ -88,7 +98,7 @@ final class TrainingSession {
     }
     self.done = done
     let stepsLeft = configuration.training.steps - done
-    recording = try request.trace.map {
+    recording = try trace.map {
       try TraceRecording(
         path: $0, stepsLeft: stepsLeft, world: communicator, counters: run.context.counters)
     }
@@ -98,24 +108,19 @@ final class TrainingSession {
     let share = min(
       Double(workspace.team.size), Double(world.host.cores) / Double(world.host.ranks))
     let parallelThreads = try communicator.allReduceSum(share)
-    desk = try folder.map { folder in
-      let console = Console(configuration: configuration)
+    outputs = try folder.map { folder in
+      let console = Console(
+        steps: configuration.training.steps, every: configuration.log.every)
       let start = StartEvent(
-        configuration: configuration, folder: folder.path, hosts: hosts,
-        processes: world.processes,
+        configuration, setup, folder: folder.path, hosts: hosts, processes: world.processes,
         launchRanks: launchRanks, threads: workspace.team.size,
-        parallelThreads: max(1, Int(parallelThreads + 1e-6)),
-        sequenceRanks: run.grid.sequence, dataGroups: run.grid.data,
-        shardLengths: SequenceLayout.evenShards(
-          tokens: configuration.sequence.length, ranks: run.grid.sequence),
-        parameters: run.model.table.count, stepsDone: stepsDone, recallChance: setup.chance,
-        tokensAreBytes: setup.corpus.tokensAreBytes,
-        expectedMemoryBytes: expectedMemory, blasCore: BLAS.coreName,
-        sgemmPeak: SgemmPeak.measure(seconds: 0.15))
-      let log = try RunLog(folder: folder, append: folder.continues)
+        parallelThreads: max(1, Int(parallelThreads + 1e-6)), grid: run.grid,
+        stepsDone: stepsDone, expectedMemoryBytes: expectedMemory)
+      if !folder.continues { try folder.removeEarlierRun() }
+      let log = try RunLog(path: folder.logPath)
       try log.start(start)
       console.banner(start)
-      return Desk(folder: folder, log: log, console: console)
+      return Outputs(folder: folder, log: log, console: console)
     }
     if let reason = choice.reason { try warn(reason) }
     if let warning = setup.warning { try warn(warning) }
@@ -159,8 +164,8 @@ final class TrainingSession {
         if stops {
           try recording?.finish()
           try checkpoint()
-          try desk?.log.end(reason: "stopped by a signal", steps: done, seconds: seconds())
-          desk?.console.end(
+          try outputs?.log.end(reason: "stopped by a signal", steps: done, seconds: seconds())
+          outputs?.console.end(
             reason: "stopped by a signal", steps: done, seconds: seconds(), modelPath: nil)
           return .stopped
         }
@@ -169,14 +174,14 @@ final class TrainingSession {
       try recording?.finish()
       try writeModel()
     } catch {
-      try? desk?.log.end(reason: "\(error)", steps: done, seconds: seconds())
-      desk?.console.end(reason: "stopped", steps: done, seconds: seconds(), modelPath: nil)
+      try? outputs?.log.end(reason: "\(error)", steps: done, seconds: seconds())
+      outputs?.console.end(reason: "stopped", steps: done, seconds: seconds(), modelPath: nil)
       throw error
     }
-    if let desk {
-      try desk.log.end(reason: "finished", steps: done, seconds: seconds())
-      desk.console.end(
-        reason: "finished", steps: done, seconds: seconds(), modelPath: desk.folder.modelPath)
+    if let outputs {
+      try outputs.log.end(reason: "finished", steps: done, seconds: seconds())
+      outputs.console.end(
+        reason: "finished", steps: done, seconds: seconds(), modelPath: outputs.folder.modelPath)
     }
     return .finished
   }
@@ -194,15 +199,15 @@ final class TrainingSession {
     let ranks = try RankFigures.gather(
       RankFigures(counters, seconds: seconds), world: world)
     done += 1
-    guard let desk else { return outcome.stops }
+    guard let outputs else { return outcome.stops }
     let tokens = configuration.training.batch * configuration.sequence.length
     let report = StepReport(
       outcome: outcome, tokens: tokens, seconds: seconds,
       operations: run.model.operationsPerToken * Double(tokens)
         + ranks.reduce(0) { $0 + $1.attentionOperations },
       ranks: ranks)
-    try desk.log.step(report, chance: chance)
-    desk.console.step(report)
+    try outputs.log.step(report, chance: chance)
+    outputs.console.step(report)
     return outcome.stops
   }
 
@@ -214,12 +219,12 @@ final class TrainingSession {
     guard let sums = try run.evaluate(corpus, steps: steps, until: isAskedToStop) else {
       return false
     }
-    guard let desk else { return true }
+    guard let outputs else { return true }
     let report = EvaluationReport(
       step: done, sums: sums, seconds: ProcessInfo.processInfo.systemUptime - started,
       tokensAreBytes: corpus.tokensAreBytes, recallChance: chance)
-    try desk.log.evaluation(report)
-    desk.console.evaluation(report)
+    try outputs.log.evaluation(report)
+    outputs.console.evaluation(report)
     return true
   }
 
@@ -227,28 +232,28 @@ final class TrainingSession {
     let started = ProcessInfo.processInfo.systemUptime
     let state = TrainingState(
       step: done, seed: configuration.training.seed, version: Release.version)
-    let writer = try desk.map {
+    let writer = try outputs.map {
       try TrainingState.Writer(state, table: run.model.table, below: $0.folder.checkpointsPath)
     }
     try run.write(to: writer)
     try run.writeStreams(to: writer, step: done)
-    guard let desk, let writer else { return }
+    guard let outputs, let writer else { return }
     let path = try writer.finish(keep: configuration.checkpoint.keep)
     let seconds = ProcessInfo.processInfo.systemUptime - started
-    try desk.log.checkpoint(step: done, path: path, seconds: seconds)
-    desk.console.checkpoint(step: done, path: path, seconds: seconds)
+    try outputs.log.checkpoint(step: done, path: path, seconds: seconds)
+    outputs.console.checkpoint(step: done, path: path, seconds: seconds)
   }
 
   private func writeModel() throws {
-    guard let desk else { return try run.store.collect(.weights) { _, _ in } }
-    try ModelFolder.write(run.model, to: desk.folder.modelPath, keeping: extraKeys) {
+    guard let outputs else { return try run.store.collect(.weights) { _, _ in } }
+    try ModelFolder.write(run.model, to: outputs.folder.modelPath, keeping: extraKeys) {
       try run.store.collect(.weights, $0)
     }
   }
 
   private func warn(_ message: String) throws {
-    try desk?.log.warning(message)
-    desk?.console.warning(message)
+    try outputs?.log.warning(message)
+    outputs?.console.warning(message)
   }
 
   /// Finds out, before anything is done, whether all ranks run the same program with the same run file.

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Configuration
+import Studies
 import Training
 
 /// `lasp-train benchmark`; alone it measures training steps.
@@ -25,17 +27,21 @@ struct StepBenchmarkCommand: ParsableCommand {
     usage: "lasp-train benchmark [step] \(OverrideOptions.usage)",
     discussion: """
       By default a model of 21 million parameters, one sequence of 16,384 tokens and one thread: \
-      \(BenchmarkRequest.defaults.map { "--\($0)" }.joined(separator: " "))
+      \(defaults.map { "--\($0)" }.joined(separator: " "))
 
       \(OverrideOptions.help)
       """)
 
+  /// What is set before the user does: 21 million parameters, 16,384 tokens, one thread.
+  private static let defaults = [
+    "model.dimension=512", "model.depth=6", "model.heads=8", "model.glu=1408",
+    "model.vocabulary=256", "sequence.length=16384", "training.batch=1", "training.steps=5",
+    "threads=1",
+  ].map { Override($0) }
+
   @OptionGroup var overrides: OverrideOptions
 
-  func run() throws {
-    try Benchmark.run(
-      BenchmarkRequest(configuration: overrides.load(defaults: BenchmarkRequest.defaults)))
-  }
+  func run() throws { try Benchmark.run(overrides.load(defaults: Self.defaults)) }
 }
 
 /// `lasp-train benchmark recurrence`.
@@ -60,8 +66,7 @@ struct RecurrenceBenchmarkCommand: ParsableCommand {
   }
 
   func run() {
-    RecurrenceBenchmark.run(
-      RecurrenceBenchmarkRequest(tokens: tokens, heads: heads, curve: curve))
+    RecurrenceBenchmark.run(tokens: tokens, heads: heads, curve: curve)
   }
 }
 

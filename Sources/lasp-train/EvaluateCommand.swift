@@ -1,4 +1,8 @@
 import ArgumentParser
+import Foundation
+import Inference
+import MessagePassing
+import SequenceParallel
 import Training
 
 /// `lasp-train evaluate`.
@@ -57,13 +61,24 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     let configuration = try overrides.load()
-    let subject: EvaluateRequest.Subject =
-      if let tokens, let output {
-        .tokens(file: tokens, output: output, gradients: gradients)
+    let (model, gradients, parallel) = (model, gradients, configuration.parallel)
+    let given = tokens.flatMap { tokens in output.map { (tokens: tokens, output: $0) } }
+    try RankProgram.run(configuration) { world, workspace in
+      let ranks = world.communicator
+      if let given {
+        let loss = try TokenEvaluation(
+          modelFolder: model, gradients: gradients, exchange: parallel.exchangeKind ?? .chain,
+          attention: parallel.attentionExchange, world: ranks, workspace: workspace
+        ).run(tokens: given.tokens, output: given.output)
+        guard ranks.rank == 0 else { return }
+        print("loss \(String(format: "%.6f", loss)) nats a token; results in \(given.output)")
       } else {
-        .data
+        let result = try StreamEvaluation(
+          modelFolder: model, data: configuration.data, length: configuration.sequence.length,
+          parallel: parallel, world: ranks, workspace: workspace
+        ).run()
+        if ranks.rank == 0 { print(result.description) }
       }
-    try Evaluation.run(
-      EvaluateRequest(modelFolder: model, subject: subject, configuration: configuration))
+    }
   }
 }

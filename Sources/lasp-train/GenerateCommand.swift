@@ -1,4 +1,5 @@
 import ArgumentParser
+import Inference
 import Training
 
 /// `lasp-train generate`.
@@ -51,9 +52,10 @@ struct GenerateCommand: ParsableCommand {
   }
 
   func run() throws {
-    try Generation.run(
-      GenerateRequest(
-        modelFolder: model, prompt: prompt, tokens: tokens, temperature: temperature, topK: topK,
-        topP: topP, seed: seed, configuration: overrides.load()))
+    try Generation(
+      modelFolder: model, prompt: prompt, tokens: tokens,
+      sampler: Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed),
+      threads: overrides.load().threads
+    ).run()
   }
 }

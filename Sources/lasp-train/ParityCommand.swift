@@ -1,4 +1,7 @@
 import ArgumentParser
+import Configuration
+import MessagePassing
+import Studies
 import Training
 
 /// `lasp-train parity`.
@@ -16,7 +19,7 @@ struct ParityCommand: ParsableCommand {
       More than 1e-6 in the first 10 steps or 1e-5 in all is marked with !, and ends with exit \
       code 1.
 
-      By default: \(ParityRequest.defaults.map { "--\($0)" }.joined(separator: " "))
+      By default: \(defaults.map { "--\($0)" }.joined(separator: " "))
 
       \(OverrideOptions.help)
       """)
@@ -27,21 +30,28 @@ struct ParityCommand: ParsableCommand {
   var grids = "1,2,4,8,2x2,4x2"
 
   @Option(help: ArgumentHelp("Values of parallel.sharding.", valueName: "list"))
-  var shardings = ParityRequest.allShardings.joined(separator: ",")
+  var shardings = Sharding.allCases.map(\.rawValue).joined(separator: ",")
 
   @OptionGroup var job: JobOptions
   @OptionGroup var overrides: OverrideOptions
 
-  func validate() throws { _ = try request }
+  /// What is set before the user does: a small model, 50 steps at a constant learning rate of 1e-3.
+  private static let defaults = [
+    "model.dimension=64", "model.depth=2", "model.heads=4", "sequence.length=256",
+    "training.batch=8", "training.steps=50", "optimizer.learning_rate=0.001",
+    "schedule.kind=constant", "schedule.warmup=0", "evaluation.every=0", "threads=1",
+  ].map { Override($0) }
 
-  func run() throws { try Parity.run(request) }
+  func validate() throws { _ = try parity }
 
-  private var request: ParityRequest {
+  func run() throws { try parity.run() }
+
+  private var parity: Parity {
     get throws {
-      let grids = try List(grids, "--grids", example: "1,2,4,2x2") { ParityRequest.Grid($0) }
+      let grids = try List(grids, "--grids", example: "1,2,4,2x2") { Parity.Grid($0) }
       let shardings = shardings.split(separator: ",").map(String.init)
-      return ParityRequest(
-        shardings: shardings, grids: grids.items, overrides: overrides.overrides,
+      return Parity(
+        shardings: shardings, grids: grids.items, overrides: Self.defaults + overrides.overrides,
         launcher: job.launcher, hostfile: job.hostfile, output: job.output)
     }
   }

@@ -1,6 +1,7 @@
 import ArgumentParser
+import Configuration
 import SequenceParallel
-import Training
+import Studies
 
 /// `lasp-train scaling`.
 struct ScalingCommand: ParsableCommand {
@@ -21,8 +22,8 @@ struct ScalingCommand: ParsableCommand {
       --launcher "srun --mpi=pmix". Elsewhere --hostfile names the hosts.
 
       Without a run file: \
-      \(ScalingRequest.modelDefaults.map { "--\($0)" }.joined(separator: " ")). Always, unless \
-      given: \(ScalingRequest.defaults.map { "--\($0)" }.joined(separator: " ")).
+      \(modelDefaults.map { "--\($0)" }.joined(separator: " ")). Always, unless \
+      given: \(defaults.map { "--\($0)" }.joined(separator: " ")).
 
       \(OverrideOptions.help)
       """)
@@ -62,17 +63,28 @@ struct ScalingCommand: ParsableCommand {
   @OptionGroup var job: JobOptions
   @OptionGroup var overrides: OverrideOptions
 
-  func validate() throws { _ = try request }
+  /// What is set before the user does where no run file is given: a small model, one sequence.
+  private static let modelDefaults = [
+    "model.dimension=128", "model.depth=4", "model.heads=2", "model.vocabulary=256",
+    "training.batch=1",
+  ].map { Override($0) }
 
-  func run() throws { try Scaling.run(request) }
+  /// What is set before the user does in any case.
+  private static let defaults = ["threads=1", "evaluation.every=0", "checkpoint.every=0"]
+    .map { Override($0) }
 
-  private var request: ScalingRequest {
+  func validate() throws { _ = try scaling }
+
+  func run() throws { try scaling.run() }
+
+  private var scaling: Scaling {
     get throws {
       let exchanges = try List(exchanges, "--exchanges", example: "chain,gather,scan") {
         ExchangeKind(rawValue: $0)
       }
-      return ScalingRequest(
-        runFile: config, overrides: overrides.overrides,
+      return Scaling(
+        runFile: config,
+        overrides: (config == nil ? Self.modelDefaults : []) + Self.defaults + overrides.overrides,
         ranks: try numbers(ranks, "--ranks", example: "1,2,4"),
         tokens: tokens == "none" ? [] : try numbers(tokens, "--tokens", example: "512,2048"),
         lengths: lengths == "none" ? [] : try numbers(lengths, "--lengths", example: "4096"),

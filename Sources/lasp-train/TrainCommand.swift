@@ -61,10 +61,9 @@ struct TrainCommand: ParsableCommand {
     if printConfig {
       print(configuration.resolved, terminator: "")
     } else if dryRun {
-      try Plan.run(DryRunRequest(configuration: configuration, ranks: ranks ?? 1))
+      try Plan.run(configuration, ranks: ranks ?? 1)
     } else {
-      let request = TrainRequest(configuration: configuration, overwrite: overwrite, trace: trace)
-      let end = try Trainer.run(request)
+      let end = try Trainer.run(configuration, overwrite: overwrite, trace: trace)
       if end != .finished { throw ExitCode(end.exitReason.rawValue) }
     }
   }

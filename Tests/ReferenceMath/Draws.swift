@@ -3,14 +3,14 @@ import Foundation
 /// Random draws that a seed decides, so that a failing case can be repeated.
 ///
 /// - Source: Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators" (OOPSLA 2014).
-public struct Draws: RandomNumberGenerator {
+package struct Draws: RandomNumberGenerator {
   private var state: UInt64
 
   /// The draws of a seed.
-  public init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
+  package init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
 
   /// 64 random bits.
-  public mutating func next() -> UInt64 {
+  package mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var z = state
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -19,18 +19,18 @@ public struct Draws: RandomNumberGenerator {
   }
 
   /// A number in [0, 1).
-  public mutating func uniform() -> Double { Double.random(in: 0..<1, using: &self) }
+  package mutating func uniform() -> Double { Double.random(in: 0..<1, using: &self) }
 
   /// An integer of a range.
-  public mutating func integer(_ range: ClosedRange<Int>) -> Int {
+  package mutating func integer(_ range: ClosedRange<Int>) -> Int {
     Int.random(in: range, using: &self)
   }
 
   /// One of several.
-  public mutating func one<T>(of choices: [T]) -> T { choices[integer(0...choices.count - 1)] }
+  package mutating func one<T>(of choices: [T]) -> T { choices[integer(0...choices.count - 1)] }
 
   /// Standard normal numbers, rounded to single precision so that both sides read the same.
-  public mutating func normals(_ count: Int) -> [Float] {
+  package mutating func normals(_ count: Int) -> [Float] {
     (0..<count).map { _ in
       let radius = (-2 * log(1 - uniform())).squareRoot()
       return Float(radius * cos(2 * Double.pi * uniform()))

@@ -1,26 +1,26 @@
 /// A matrix of Doubles, row-major.
-public struct Matrix: Equatable, Sendable {
+package struct Matrix: Equatable, Sendable {
   /// Number of rows.
-  public let rows: Int
+  package let rows: Int
   /// Number of columns.
-  public let columns: Int
+  package let columns: Int
   /// All elements, row by row.
-  public var numbers: [Double]
+  package var numbers: [Double]
 
   /// A matrix with the given elements, row by row.
-  public init(_ rows: Int, _ columns: Int, _ numbers: [Double]) {
+  package init(_ rows: Int, _ columns: Int, _ numbers: [Double]) {
     precondition(
       numbers.count == rows * columns, "\(numbers.count) elements for \(rows) × \(columns)")
     (self.rows, self.columns, self.numbers) = (rows, columns, numbers)
   }
 
   /// A matrix whose elements are all the same.
-  public init(_ rows: Int, _ columns: Int, repeating number: Double = 0) {
+  package init(_ rows: Int, _ columns: Int, repeating number: Double = 0) {
     self.init(rows, columns, Array(repeating: number, count: rows * columns))
   }
 
   /// A matrix whose elements are computed from their places.
-  public init(_ rows: Int, _ columns: Int, _ element: (_ row: Int, _ column: Int) -> Double) {
+  package init(_ rows: Int, _ columns: Int, _ element: (_ row: Int, _ column: Int) -> Double) {
     self.init(rows, columns)
     for row in 0..<rows {
       for column in 0..<columns { self[row, column] = element(row, column) }
@@ -28,24 +28,24 @@ public struct Matrix: Equatable, Sendable {
   }
 
   /// A matrix of single-precision numbers, row by row.
-  public init(_ rows: Int, _ columns: Int, _ numbers: some Sequence<Float>) {
+  package init(_ rows: Int, _ columns: Int, _ numbers: some Sequence<Float>) {
     self.init(rows, columns, numbers.map(Double.init))
   }
 
   /// One element.
-  public subscript(row: Int, column: Int) -> Double {
+  package subscript(row: Int, column: Int) -> Double {
     get { numbers[row * columns + column] }
     set { numbers[row * columns + column] = newValue }
   }
 
   /// The rows of a range.
-  public func rows(_ range: Range<Int>) -> Matrix {
+  package func rows(_ range: Range<Int>) -> Matrix {
     Matrix(
       range.count, columns, Array(numbers[range.lowerBound * columns..<range.upperBound * columns]))
   }
 
   /// The matrix over `other`.
-  public func above(_ other: Matrix) -> Matrix {
+  package func above(_ other: Matrix) -> Matrix {
     precondition(columns == other.columns, "\(columns) columns above \(other.columns)")
     return Matrix(rows + other.rows, columns, numbers + other.numbers)
   }
@@ -57,7 +57,7 @@ public struct Matrix: Equatable, Sendable {
 /// A number that is not finite makes it infinite.
 ///
 /// - Parameter least: The norm that the error is relative to where `expected` has less.
-public func relativeError(
+package func relativeError(
   _ actual: some Collection<Float>, _ expected: [Double], normAtLeast least: Double = 0
 ) -> Double {
   precondition(

@@ -1,6 +1,6 @@
 extension Term {
   /// `a + b`.
-  public static func + (a: Term, b: Term) -> Term {
+  package static func + (a: Term, b: Term) -> Term {
     precondition((a.rows, a.columns) == (b.rows, b.columns), "a sum of two shapes")
     let sum = Matrix(a.rows, a.columns, zip(a.matrix.numbers, b.matrix.numbers).map(+))
     return Term(sum, of: [a, b]) { sum in
@@ -12,7 +12,7 @@ extension Term {
   }
 
   /// `a ⊙ b`.
-  public static func * (a: Term, b: Term) -> Term {
+  package static func * (a: Term, b: Term) -> Term {
     precondition((a.rows, a.columns) == (b.rows, b.columns), "a product of two shapes")
     let product = Matrix(a.rows, a.columns, zip(a.matrix.numbers, b.matrix.numbers).map(*))
     return Term(product, of: [a, b]) { product in
@@ -24,12 +24,12 @@ extension Term {
   }
 
   /// Every element times a number.
-  public func scaled(by factor: Double) -> Term {
+  package func scaled(by factor: Double) -> Term {
     map({ factor * $0 }, derivative: { _, _ in factor })
   }
 
   /// The matrix product with `other`.
-  public func times(_ other: Term) -> Term {
+  package func times(_ other: Term) -> Term {
     precondition(columns == other.rows, "\(rows) × \(columns) times \(other.rows) × …")
     let (n, m, inner) = (rows, other.columns, columns)
     var product = Matrix(n, m)
@@ -51,7 +51,7 @@ extension Term {
   }
 
   /// The same elements with rows and columns exchanged.
-  public var transposed: Term {
+  package var transposed: Term {
     Term(Matrix(columns, rows) { matrix[$1, $0] }, of: [self]) { [self] result in
       for i in 0..<rows {
         for j in 0..<columns { gradient[i, j] += result.gradient[j, i] }
@@ -64,23 +64,23 @@ extension Term {
   /// - Parameters:
   ///   - weight: Shape `[output, input]`.
   ///   - bias: `output` numbers, or nil.
-  public func projected(by weight: Term, bias: Term? = nil) -> Term {
+  package func projected(by weight: Term, bias: Term? = nil) -> Term {
     let product = times(weight.transposed)
     return bias.map { product + $0.asRow.repeated(rows) } ?? product
   }
 
   /// The same numbers as one row.
-  public var asRow: Term { reshaped(1, rows * columns) }
+  package var asRow: Term { reshaped(1, rows * columns) }
 
   /// The same numbers, row by row, in another shape.
-  public func reshaped(_ newRows: Int, _ newColumns: Int) -> Term {
+  package func reshaped(_ newRows: Int, _ newColumns: Int) -> Term {
     Term(Matrix(newRows, newColumns, matrix.numbers), of: [self]) { [self] result in
       for (index, d) in result.gradient.numbers.enumerated() { gradient.numbers[index] += d }
     }
   }
 
   /// One row, `count` times.
-  public func repeated(_ count: Int) -> Term {
+  package func repeated(_ count: Int) -> Term {
     precondition(rows == 1, "\(rows) rows to be repeated instead of one")
     return Term(Matrix(count, columns) { matrix[0, $1] }, of: [self]) { [self] result in
       for i in 0..<count {
@@ -90,7 +90,7 @@ extension Term {
   }
 
   /// Every column, `count` times in a row: one number a token becomes `count`.
-  public func spread(_ count: Int) -> Term {
+  package func spread(_ count: Int) -> Term {
     let columns = columns
     return Term(Matrix(rows, columns * count) { matrix[$0, $1 / count] }, of: [self]) {
       [self] result in
@@ -101,7 +101,7 @@ extension Term {
   }
 
   /// The columns of a range: a head, or one part of a fused projection.
-  public func columns(_ range: Range<Int>) -> Term {
+  package func columns(_ range: Range<Int>) -> Term {
     Term(Matrix(rows, range.count) { matrix[$0, range.lowerBound + $1] }, of: [self]) {
       [self] result in
       for i in 0..<rows {
@@ -111,10 +111,10 @@ extension Term {
   }
 
   /// The columns of head `head`, each `width` wide.
-  public func head(_ head: Int, width: Int) -> Term { columns(head * width..<(head + 1) * width) }
+  package func head(_ head: Int, width: Int) -> Term { columns(head * width..<(head + 1) * width) }
 
   /// The rows of a range.
-  public func rows(_ range: Range<Int>) -> Term {
+  package func rows(_ range: Range<Int>) -> Term {
     Term(matrix.rows(range), of: [self]) { [self] result in
       for i in range {
         for j in 0..<columns { gradient[i, j] += result.gradient[i - range.lowerBound, j] }
@@ -123,7 +123,7 @@ extension Term {
   }
 
   /// Values side by side: heads that become one row again.
-  public static func concatenated(_ parts: [Term]) -> Term {
+  package static func concatenated(_ parts: [Term]) -> Term {
     let rows = parts[0].rows
     var numbers: [Double] = []
     for i in 0..<rows {

@@ -4,7 +4,7 @@ extension Term {
   /// A function of every element.
   ///
   /// - Parameter derivative: Of the function at `x`, where its value is `y`.
-  public func map(
+  package func map(
     _ function: (Double) -> Double, derivative: @escaping (_ x: Double, _ y: Double) -> Double
   ) -> Term {
     Term(Matrix(rows, columns, matrix.numbers.map(function)), of: [self]) { [self] result in
@@ -16,51 +16,51 @@ extension Term {
   }
 
   /// `1 / (1 + e^{−x})`.
-  public var sigmoid: Term { map({ 1 / (1 + Foundation.exp(-$0)) }) { $1 * (1 - $1) } }
+  package var sigmoid: Term { map({ 1 / (1 + Foundation.exp(-$0)) }) { $1 * (1 - $1) } }
 
   /// `x σ(x)`.
-  public var silu: Term { self * sigmoid }
+  package var silu: Term { self * sigmoid }
 
   /// `log(1 + e^x)`.
-  public var softplus: Term {
+  package var softplus: Term {
     map({ max($0, 0) + log1p(Foundation.exp(-abs($0))) }) { x, _ in 1 / (1 + Foundation.exp(-x)) }
   }
 
   /// `log σ(x)`.
-  public var logSigmoid: Term { scaled(by: -1).softplus.scaled(by: -1) }
+  package var logSigmoid: Term { scaled(by: -1).softplus.scaled(by: -1) }
 
   /// `x` above 0, else `e^x − 1`.
-  public var elu: Term { map({ $0 > 0 ? $0 : expm1($0) }) { $0 > 0 ? 1 : $1 + 1 } }
+  package var elu: Term { map({ $0 > 0 ? $0 : expm1($0) }) { $0 > 0 ? 1 : $1 + 1 } }
 
   /// `max(x, 0)`.
-  public var relu: Term { map({ max($0, 0) }) { x, _ in x > 0 ? 1 : 0 } }
+  package var relu: Term { map({ max($0, 0) }) { x, _ in x > 0 ? 1 : 0 } }
 
   /// `e^x`.
-  public var exp: Term { map(Foundation.exp) { $1 } }
+  package var exp: Term { map(Foundation.exp) { $1 } }
 
   /// The natural logarithm.
-  public var log: Term { map(Foundation.log) { x, _ in 1 / x } }
+  package var log: Term { map(Foundation.log) { x, _ in 1 / x } }
 
   /// The sine.
-  public var sin: Term { map(Foundation.sin) { x, _ in Foundation.cos(x) } }
+  package var sin: Term { map(Foundation.sin) { x, _ in Foundation.cos(x) } }
 
   /// The cosine.
-  public var cos: Term { map(Foundation.cos) { x, _ in -Foundation.sin(x) } }
+  package var cos: Term { map(Foundation.cos) { x, _ in -Foundation.sin(x) } }
 
   /// Every element plus a number.
-  public func plus(_ number: Double) -> Term { map({ $0 + number }) { _, _ in 1 } }
+  package func plus(_ number: Double) -> Term { map({ $0 + number }) { _, _ in 1 } }
 
   /// Each row over its root mean square: `x · rsqrt(mean(x²) + eps)`, times a weight of the row's width.
-  public func rmsNorm(weight: Term? = nil, epsilon: Double) -> Term {
+  package func rmsNorm(weight: Term? = nil, epsilon: Double) -> Term {
     let y = divided(byRootOf: Double(columns), epsilon: epsilon)
     return weight.map { y * $0.asRow.repeated(rows) } ?? y
   }
 
   /// Each row over its length: `x · rsqrt(Σ x² + eps)`.
-  public func l2Norm(epsilon: Double) -> Term { divided(byRootOf: 1, epsilon: epsilon) }
+  package func l2Norm(epsilon: Double) -> Term { divided(byRootOf: 1, epsilon: epsilon) }
 
   /// Each row over its sum.
-  public var sumNorm: Term {
+  package var sumNorm: Term {
     let ones = Term(Matrix(columns, 1, repeating: 1))
     return self * times(ones).map({ 1 / $0 }) { x, _ in -1 / (x * x) }.spread(columns)
   }
@@ -85,7 +85,7 @@ extension Term {
   }
 
   /// The rows of a table that tokens name.
-  public func embedding(_ tokens: [Int32]) -> Term {
+  package func embedding(_ tokens: [Int32]) -> Term {
     Term(Matrix(tokens.count, columns) { matrix[Int(tokens[$0]), $1] }, of: [self]) {
       [self] result in
       for (i, token) in tokens.enumerated() {
@@ -95,7 +95,7 @@ extension Term {
   }
 
   /// The sum of `−log softmax(row)[target]` over the rows whose target is not negative.
-  public func crossEntropy(_ targets: [Int32]) -> Term {
+  package func crossEntropy(_ targets: [Int32]) -> Term {
     precondition(targets.count == rows, "\(targets.count) targets for \(rows) rows")
     var sum = 0.0
     var probabilities = Matrix(rows, columns)

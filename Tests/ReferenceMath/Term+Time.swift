@@ -14,7 +14,7 @@ extension Term {
   ///   - beta: Steps of the delta rule, `[T, 1]`; nil for plain sums.
   ///   - initial: The state before the first token, `[K, V]`; nil for zero.
   /// - Returns: `[T + K, V]`: the outputs, and below them the state after the last token.
-  public static func recurrence(
+  package static func recurrence(
     q: Term, k: Term, v: Term, g: Term? = nil, beta: Term? = nil, initial: Term? = nil,
     scale: Double = 1, starts: Set<Int> = []
   ) -> Term {
@@ -95,7 +95,7 @@ extension Term {
   ///   - q: Queries, `[T, K]`; `k`, keys alike; `v`, values, `[T, V]`.
   ///   - window: How many tokens each one sees, itself included; nil for all.
   /// - Returns: `[T, V]`.
-  public static func attention(
+  package static func attention(
     q: Term, k: Term, v: Term, scale: Double, window: Int? = nil, starts: Set<Int> = []
   ) -> Term {
     let (T, K, V) = (q.rows, q.columns, v.columns)
@@ -136,7 +136,7 @@ extension Term {
   /// Concretely: `y_t = Σ_w weight_w x_{t−W+1+w}`; the last weight is that of the token itself.
   ///
   /// - Parameter weight: Shape `[channels, W]`.
-  public func shortConvolution(_ weight: Term, starts: Set<Int> = []) -> Term {
+  package func shortConvolution(_ weight: Term, starts: Set<Int> = []) -> Term {
     let width = weight.columns
     let taps = (0..<rows).map { t in
       (0..<width).map { ($0, t - width + 1 + $0) }.filter { $1 >= Term.firstSeen(t, starts) }
@@ -159,7 +159,7 @@ extension Term {
   /// Rotary positions: channel j turns with channel `K/2 + j` by `t · base^{−2j/K}`.
   ///
   /// - Parameter first: The position of the first row.
-  public func rotated(base: Double, from first: Int = 0) -> Term {
+  package func rotated(base: Double, from first: Int = 0) -> Term {
     let half = columns / 2
     let angles = Matrix(rows, half) { t, j in
       Double(first + t) * pow(base, -2 * Double(j) / Double(columns))
@@ -174,7 +174,7 @@ extension Term {
   /// - Parameters:
   ///   - theta: As many angles as columns.
   ///   - first: The position of the first row.
-  public func lrpe(_ theta: Term, from first: Int = 0) -> Term {
+  package func lrpe(_ theta: Term, from first: Int = 0) -> Term {
     let positions = Term(Matrix(rows, 1) { t, _ in Double(first + t) })
     let angles = positions.times(theta.asRow)
     return .concatenated([self * angles.cos, self * angles.sin])

@@ -2,16 +2,16 @@
 ///
 /// The whole of this module is the float64 reference that the program is compared with: one token after
 /// another, no chunk, no rank, nothing clever. Rows are tokens, columns are channels.
-public final class Term {
+package final class Term {
   /// The numbers.
-  public let matrix: Matrix
+  package let matrix: Matrix
   /// The sum of the gradients that have arrived.
-  public internal(set) var gradient: Matrix
+  package internal(set) var gradient: Matrix
   private let inputs: [Term]
   private let propagate: (Term) -> Void
 
   /// A value that is given: a weight, an input or a constant.
-  public convenience init(_ matrix: Matrix) { self.init(matrix, of: []) { _ in } }
+  package convenience init(_ matrix: Matrix) { self.init(matrix, of: []) { _ in } }
 
   /// A value that is computed.
   ///
@@ -26,14 +26,14 @@ public final class Term {
   }
 
   /// Number of rows.
-  public var rows: Int { matrix.rows }
+  package var rows: Int { matrix.rows }
   /// Number of columns.
-  public var columns: Int { matrix.columns }
+  package var columns: Int { matrix.columns }
 
   /// Adds to everything that this value depends on the gradient of `Σ value ⊙ seed`.
   ///
   /// Call it once on a graph: gradients that have arrived earlier would be passed on again.
-  public func backward(_ seed: Matrix) {
+  package func backward(_ seed: Matrix) {
     precondition(
       (seed.rows, seed.columns) == (rows, columns),
       "a gradient \(seed.rows) × \(seed.columns) of a value \(rows) × \(columns)")
@@ -50,5 +50,5 @@ public final class Term {
   }
 
   /// Adds to everything that this number depends on its gradient.
-  public func backward() { backward(Matrix(1, 1, repeating: 1)) }
+  package func backward() { backward(Matrix(1, 1, repeating: 1)) }
 }

@@ -88,7 +88,7 @@ struct RunConfigurationTests {
             + "or another width",
           "--model.lrpe_layers: there is no block 3 in a depth of 3; name blocks from 0 to 2",
           "--model.expand_k: the mixer tnl does not have it; remove it",
-          "--training.accumulation: 3 portions do not divide a batch of 16 sequences; "
+          "--training.accumulation: 3 micro-batches do not divide a batch of 16 sequences; "
             + "choose a divisor of 16",
           "--training.name: 'a/b' cannot name a folder; "
             + "use letters, digits, dashes and underscores",
@@ -140,5 +140,23 @@ struct RunConfigurationTests {
     }
     let sentence = "parallel.data 2 × parallel.sequence 3 = 6 ranks, but 8 were started"
     #expect("\(error!)".hasPrefix("--parallel.sequence: \(sentence); choose"))
+  }
+
+  @Test(
+    "The model and the data are told in a few words",
+    arguments: [
+      (
+        [], "tnl, 3 blocks, width 64, 4 heads, 1,234 parameters",
+        "recall task, made on the fly, chance 25.0%"
+      ),
+      (
+        ["model.from=folder", "data.path=[a.txt, b.txt]"], "1,234 parameters, from folder",
+        "a.txt and 1 more, bytes"
+      ),
+    ])
+  func summaries(overrides: [String], model: String, data: String) throws {
+    let configuration = try RunConfiguration.load(overrides: overrides.map { Override($0) })
+    #expect(configuration.model.summary(parameters: 1234) == model)
+    #expect(configuration.data.summary(chance: 0.25, tokensAreBytes: true) == data)
   }
 }

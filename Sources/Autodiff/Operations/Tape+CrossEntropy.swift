@@ -3,16 +3,16 @@ import Measurement
 import Tensors
 
 /// What the head saw of a shard.
-public struct HeadResult: Sendable {
+package struct HeadResult: Sendable {
   /// Each position's loss, in nats; 0 where there is no target.
-  public var losses: [Float]
+  package var losses: [Float]
   /// Each position's most likely token.
-  public var predictions: [Int32]
+  package var predictions: [Int32]
   /// How many positions have a target.
-  public var targets: Int
+  package var targets: Int
 
   /// The sum of the losses in the order of the positions, in Double.
-  public var sum: Double { losses.reduce(0) { $0 + Double($1) } }
+  package var sum: Double { losses.reduce(0) { $0 + Double($1) } }
 }
 
 extension Tape {
@@ -28,7 +28,7 @@ extension Tape {
   ///   - targets: `N` tokens to predict; negative where there is no loss.
   ///   - logits: Receives the logits, `[N, vocabulary]`, where somebody wants them.
   /// - Returns: The sum of the losses (the seed of the backward pass, always of weight 1), and the figures.
-  public func crossEntropy(
+  package func crossEntropy(
     _ x: Variable, _ weight: Parameter, bias: Parameter? = nil, targets: [Int32],
     logits wanted: UnsafeMutablePointer<Float>? = nil
   ) throws -> (loss: Variable, result: HeadResult) {

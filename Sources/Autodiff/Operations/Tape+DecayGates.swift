@@ -4,7 +4,7 @@ import Tensors
 
 extension Tape {
   /// Log decays from a projection, elementwise: `g = max(log σ(x) / divisor, least)`.
-  public func logSigmoidGate(_ x: Variable, divisor: Float, least: Float? = nil) -> Variable {
+  package func logSigmoidGate(_ x: Variable, divisor: Float, least: Float? = nil) -> Variable {
     let gate = LogSigmoidGate(divisor: divisor, least: least ?? -.infinity)
     return pointwise(x, gate.forward, gate.backward)
   }
@@ -16,7 +16,7 @@ extension Tape {
   ///   - rate: `A`, shape `[H]`.
   ///   - bias: `b`, shape `[H]`.
   /// - Returns: Shape `[N, H]`, in nats.
-  public func softplusGate(_ a: Variable, rate: Parameter, bias: Parameter) -> Variable {
+  package func softplusGate(_ a: Variable, rate: Parameter, bias: Parameter) -> Variable {
     let (rows, heads) = (a.shape.rows, a.shape.columns)
     precondition(
       parameters.table[rate].shape.count == heads && parameters.table[bias].shape.count == heads,

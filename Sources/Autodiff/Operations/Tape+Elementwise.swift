@@ -7,7 +7,7 @@ extension Tape {
   static let grain = 1 << 15
 
   /// A function of each number.
-  public func activation(_ function: Activation, _ x: Variable) -> Variable {
+  package func activation(_ function: Activation, _ x: Variable) -> Variable {
     switch function {
     case .identity: x
     case .relu: relu(x)
@@ -18,22 +18,22 @@ extension Tape {
   }
 
   /// `y = x σ(x)`, elementwise.
-  public func silu(_ x: Variable) -> Variable {
+  package func silu(_ x: Variable) -> Variable {
     pointwise(x, SiLU.forward, SiLU.backward)
   }
 
   /// `y = max(x, 0)`, elementwise.
-  public func relu(_ x: Variable) -> Variable {
+  package func relu(_ x: Variable) -> Variable {
     pointwise(x, ReLU.forward, ReLU.backward)
   }
 
   /// `y = elu(x) + 1`, elementwise.
-  public func eluPlusOne(_ x: Variable) -> Variable {
+  package func eluPlusOne(_ x: Variable) -> Variable {
     pointwise(x, ELUPlusOne.forward, ELUPlusOne.backward)
   }
 
   /// `y = scale · σ(x)`, elementwise.
-  public func sigmoid(_ x: Variable, scale: Float = 1) -> Variable {
+  package func sigmoid(_ x: Variable, scale: Float = 1) -> Variable {
     let (y, input) = (Tensor(x.shape, pool: pool), x.value)
     elementwise(y.count) { range in
       Sigmoid.forward(
@@ -52,7 +52,7 @@ extension Tape {
   }
 
   /// `y = a ⊙ b`, both of one shape.
-  public func product(_ a: Variable, _ b: Variable) -> Variable {
+  package func product(_ a: Variable, _ b: Variable) -> Variable {
     precondition(a.shape.count == b.shape.count, "product of \(a.shape) and \(b.shape)")
     let y = Tensor(a.shape, pool: pool)
     let (left, right) = (a.value, b.value)
@@ -76,7 +76,7 @@ extension Tape {
   }
 
   /// `y = silu(gate) ⊙ x`, both of one shape.
-  public func swiGLU(gate: Variable, _ x: Variable) -> Variable {
+  package func swiGLU(gate: Variable, _ x: Variable) -> Variable {
     let y = Tensor(x.shape, pool: pool)
     let (gates, input) = (gate.value, x.value)
     elementwise(y.count) { range in
@@ -99,7 +99,7 @@ extension Tape {
   }
 
   /// A value whose numbers are all the same, and of which no gradient is wanted.
-  public func constant(_ shape: Shape, _ number: Float) -> Variable {
+  package func constant(_ shape: Shape, _ number: Float) -> Variable {
     let y = Tensor(shape, pool: pool)
     workspace.compute(.normsAndGates) { y.pointer.update(repeating: number, count: y.count) }
     return record(y) { _ in }

@@ -9,7 +9,7 @@ extension Tape {
   ///   - tokens: `rows × length` token ids, each below the table's first extent.
   ///   - table: Shape `[vocabulary, width]`.
   /// - Returns: Shape `[tokens.count, width]`.
-  public func embedding(_ tokens: [Int32], table: Parameter, scale: Float = 1) -> Variable {
+  package func embedding(_ tokens: [Int32], table: Parameter, scale: Float = 1) -> Variable {
     let shape = parameters.table[table].shape
     let (vocabulary, width) = (shape[0], shape[1])
     if let wrong = tokens.first(where: { $0 < 0 || $0 >= vocabulary }) {

@@ -4,7 +4,7 @@ import Tensors
 
 extension Tape {
   /// Each `width` numbers over their Euclidean length: `y = x · rsqrt(Σ x² + eps)`.
-  public func l2Norm(_ x: Variable, width: Int, epsilon: Float = 1e-6) -> Variable {
+  package func l2Norm(_ x: Variable, width: Int, epsilon: Float = 1e-6) -> Variable {
     normalized(
       x, width: width,
       { x, y, inverse, rows in
@@ -14,7 +14,7 @@ extension Tape {
   }
 
   /// Each `width` numbers over their sum.
-  public func sumNorm(_ x: Variable, width: Int) -> Variable {
+  package func sumNorm(_ x: Variable, width: Int) -> Variable {
     normalized(
       x, width: width,
       { x, y, inverse, rows in
@@ -62,7 +62,7 @@ extension Tape {
   ///   - x: Shape `[N, H·V]`.
   ///   - gate: Likewise.
   ///   - weight: Shape `[V]`.
-  public func gatedRMSNorm(
+  package func gatedRMSNorm(
     _ x: Variable, gate: Variable, weight: Parameter, epsilon: Float,
     activation: Activation
   ) -> Variable {

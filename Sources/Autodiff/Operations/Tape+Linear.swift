@@ -12,7 +12,7 @@ extension Tape {
   ///   - residual: Shape `[…, output]`, added to the product, or nil.
   /// - Returns: Shape `[…, output]`.
   /// - Throws: What a poll between batches of rows throws.
-  public func linear(
+  package func linear(
     _ x: Variable, _ weight: Parameter, bias: Parameter? = nil, residual: Variable? = nil
   ) throws -> Variable {
     let (out, input) = (parameters.table[weight].shape[0], parameters.table[weight].shape[1])

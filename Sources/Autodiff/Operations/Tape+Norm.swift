@@ -10,7 +10,7 @@ extension Tape {
   ///   - weight: Shape `[width]`, or nil for SimpleRMSNorm.
   ///   - width: How many numbers are normalised together; the last extent where nil.
   ///   - epsilon: Added to the mean square.
-  public func rmsNorm(
+  package func rmsNorm(
     _ x: Variable, weight: Parameter? = nil, width: Int? = nil, epsilon: Float
   ) -> Variable {
     let columns = width ?? x.shape.columns

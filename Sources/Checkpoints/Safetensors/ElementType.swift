@@ -1,5 +1,5 @@
 /// How a safetensors file stores the elements of a tensor; raw values are the format's own names.
-public enum ElementType: String, Sendable, CaseIterable {
+package enum ElementType: String, Sendable, CaseIterable {
   /// 64-bit floating point.
   case float64 = "F64"
   /// 32-bit floating point.
@@ -28,7 +28,7 @@ public enum ElementType: String, Sendable, CaseIterable {
   case bool = "BOOL"
 
   /// Bytes an element takes.
-  public var size: Int {
+  package var size: Int {
     switch self {
     case .float64, .int64, .uint64: 8
     case .float32, .int32, .uint32: 4
@@ -38,7 +38,7 @@ public enum ElementType: String, Sendable, CaseIterable {
   }
 
   /// Whether the elements are floating-point numbers.
-  public var isFloatingPoint: Bool {
+  package var isFloatingPoint: Bool {
     switch self {
     case .float64, .float32, .float16, .bfloat16: true
     default: false

@@ -1,13 +1,13 @@
 import Files
 
 /// A safetensors file, mapped: only what is read is loaded.
-public final class SafetensorsFile: Sendable {
+package final class SafetensorsFile: Sendable {
   /// Where the file lies.
-  public let path: String
+  package let path: String
   /// Free text about the file, such as `format: pt`.
-  public let metadata: [String: String]
+  package let metadata: [String: String]
   /// Every tensor of the file, in the order of its bytes.
-  public let tensors: [StoredTensor]
+  package let tensors: [StoredTensor]
 
   private let file: MappedFile
   private let dataStart: Int
@@ -16,7 +16,7 @@ public final class SafetensorsFile: Sendable {
   /// Opens a file and checks its header; reads no data.
   ///
   /// - Throws: `CheckpointError` when it cannot be opened, is damaged or is not a safetensors file.
-  public init(path: String) throws(CheckpointError) {
+  package init(path: String) throws(CheckpointError) {
     file = try checkpointFiles { () throws(FileError) in try MappedFile(path: path) }
     let header = try SafetensorsHeader(file: file.bytes, path: path)
     self.path = path
@@ -28,7 +28,7 @@ public final class SafetensorsFile: Sendable {
   }
 
   /// The tensor of that name, or nil.
-  public func tensor(_ name: String) -> StoredTensor? { positions[name].map { tensors[$0] } }
+  package func tensor(_ name: String) -> StoredTensor? { positions[name].map { tensors[$0] } }
 
   /// Reads a part of a floating-point tensor (F32, F16, BF16 or F64) as fp32.
   ///
@@ -39,7 +39,7 @@ public final class SafetensorsFile: Sendable {
   ///   - elements: Which elements, in row-major order; all when nil.
   ///   - destination: Room for as many numbers.
   /// - Throws: `CheckpointError` when the tensor is missing or holds integers.
-  public func readFloats(
+  package func readFloats(
     _ name: String, elements: Range<Int>? = nil, into destination: UnsafeMutablePointer<Float>
   ) throws(CheckpointError) {
     guard let tensor = tensor(name) else { throw .missingTensor(path: path, name: name) }
@@ -69,7 +69,7 @@ public final class SafetensorsFile: Sendable {
   /// Reads a whole floating-point tensor as fp32.
   ///
   /// - Throws: `CheckpointError` when the tensor is missing or holds integers.
-  public func readFloats(_ name: String) throws(CheckpointError) -> [Float] {
+  package func readFloats(_ name: String) throws(CheckpointError) -> [Float] {
     guard let tensor = tensor(name) else { throw .missingTensor(path: path, name: name) }
     // An array's initialiser rethrows untyped, so the error is carried out by hand.
     var failure: CheckpointError?
@@ -89,7 +89,7 @@ public final class SafetensorsFile: Sendable {
   ///
   /// - Throws: `CheckpointError` when the tensor is missing, holds floating-point numbers, or holds
   ///   a number above `Int.max`.
-  public func readIntegers(_ name: String) throws(CheckpointError) -> [Int] {
+  package func readIntegers(_ name: String) throws(CheckpointError) -> [Int] {
     guard let tensor = tensor(name) else { throw .missingTensor(path: path, name: name) }
     let bytes = UnsafeRawBufferPointer(
       rebasing: file.bytes[dataStart...][

@@ -1,11 +1,11 @@
 import Files
 
 /// The tensors of a model folder: `model.safetensors`, or the shards that an index file names.
-public final class SafetensorsFolder: Sendable {
+package final class SafetensorsFolder: Sendable {
   /// The folder.
-  public let path: String
+  package let path: String
   /// Every tensor of every file, file by file.
-  public let tensors: [StoredTensor]
+  package let tensors: [StoredTensor]
 
   private let files: [SafetensorsFile]
   private let places: [String: Int]
@@ -19,7 +19,7 @@ public final class SafetensorsFolder: Sendable {
   ///
   /// - Throws: `CheckpointError` when there is no such file, when one is damaged or missing, or when
   ///   a tensor lies in two files or not in the one that the index names.
-  public init(path: String) throws(CheckpointError) {
+  package init(path: String) throws(CheckpointError) {
     self.path = path
     let single = "\(path)/\(SafetensorsFolder.singleName)"
     let index = "\(path)/\(SafetensorsFolder.indexName)"
@@ -61,12 +61,12 @@ public final class SafetensorsFolder: Sendable {
   }
 
   /// The tensor of that name, or nil.
-  public func tensor(_ name: String) -> StoredTensor? {
+  package func tensor(_ name: String) -> StoredTensor? {
     places[name].flatMap { files[$0].tensor(name) }
   }
 
   /// Reads a part of a floating-point tensor as fp32.
-  public func readFloats(
+  package func readFloats(
     _ name: String, elements: Range<Int>? = nil, into destination: UnsafeMutablePointer<Float>
   ) throws(CheckpointError) {
     try file(of: name).readFloats(name, elements: elements, into: destination)

@@ -5,9 +5,9 @@ import Files
 /// Tensors come in the order that they were told in, each in pieces of any size; a shard is complete
 /// and on the disk before the next one begins. For a folder that appears all at once, write into an
 /// `AtomicFolder`.
-public final class SafetensorsFolderWriter {
+package final class SafetensorsFolderWriter {
   /// The folder, which must exist.
-  public let path: String
+  package let path: String
   private let shards: [(name: String, tensors: [TensorDescription])]
   private let shardOfTensor: [String: Int]
   private let metadata: [String: String]
@@ -21,7 +21,7 @@ public final class SafetensorsFolderWriter {
   ///   - tensors: Everything that will be written, in this order.
   ///   - shardBytes: A file gets no further tensor that would make its data longer than this.
   ///   - metadata: Free text for each file.
-  public init(
+  package init(
     path: String, tensors: [TensorDescription], shardBytes: Int = 4 << 30,
     metadata: [String: String] = ["format": "pt"]
   ) throws(CheckpointError) {
@@ -55,7 +55,7 @@ public final class SafetensorsFolderWriter {
   ///   - name: A tensor of the file being written, or the first one of the next file.
   ///   - numbers: The elements, row-major.
   ///   - offset: The first element's place in the tensor.
-  public func write(
+  package func write(
     _ name: String, _ numbers: UnsafeBufferPointer<Float>, at offset: Int = 0
   ) throws(CheckpointError) {
     guard let shard = shardOfTensor[name] else {
@@ -68,7 +68,7 @@ public final class SafetensorsFolderWriter {
 
   /// Completes the last file, writes the index if there are several, and removes the files of an older
   /// model of another number of shards.
-  public func finish() throws(CheckpointError) {
+  package func finish() throws(CheckpointError) {
     while current < shards.count { try begin(current + 1) }
     try checkpointFiles { () throws(FileError) in
       var stale = Set([SafetensorsFolder.singleName, SafetensorsFolder.indexName])

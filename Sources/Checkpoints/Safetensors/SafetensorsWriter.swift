@@ -4,9 +4,9 @@ import Files
 ///
 /// What the file holds is told at the start, so that each piece goes straight to its place: tensors,
 /// and the parts of a tensor, may come in any order and are never held.
-public final class SafetensorsWriter {
+package final class SafetensorsWriter {
   /// Where the file will lie.
-  public let path: String
+  package let path: String
   private let file: AtomicFile
   private let tensors: [String: StoredTensor]
   private let dataStart: Int
@@ -18,7 +18,7 @@ public final class SafetensorsWriter {
   ///   - path: Where the file will lie; an old one is replaced by `finish`.
   ///   - tensors: Everything that will be written.
   ///   - metadata: Free text; `format: pt` is what Python's readers expect.
-  public init(
+  package init(
     path: String, tensors: [TensorDescription], metadata: [String: String] = ["format": "pt"]
   ) throws(CheckpointError) {
     let header = SafetensorsHeader(
@@ -42,7 +42,7 @@ public final class SafetensorsWriter {
   ///   - numbers: The elements, row-major.
   ///   - offset: The first element's place in the tensor; each element is to be written once.
   /// - Throws: `CheckpointError.file` when the disk is full or fails.
-  public func write(
+  package func write(
     _ name: String, _ numbers: UnsafeBufferPointer<Float>, at offset: Int = 0
   ) throws(CheckpointError) {
     let tensor = account(name, offset..<offset + numbers.count)
@@ -65,7 +65,7 @@ public final class SafetensorsWriter {
   }
 
   /// Writes a piece of a tensor stored as I64.
-  public func write(_ name: String, _ numbers: [Int], at offset: Int = 0) throws(CheckpointError) {
+  package func write(_ name: String, _ numbers: [Int], at offset: Int = 0) throws(CheckpointError) {
     let tensor = account(name, offset..<offset + numbers.count)
     precondition(tensor.type == .int64, "tensor \(name) is stored as \(tensor.type.rawValue)")
     var failure: CheckpointError?
@@ -78,7 +78,7 @@ public final class SafetensorsWriter {
   }
 
   /// Puts the complete file in its place, replacing an old one, and waits until it is on the disk.
-  public func finish() throws(CheckpointError) {
+  package func finish() throws(CheckpointError) {
     precondition(missing.isEmpty, "\(path): tensors not written: \(missing.keys.sorted())")
     try checkpointFiles { () throws(FileError) in try file.commit() }
   }

@@ -1,14 +1,14 @@
 /// What a tensor of a file to be written is called and looks like.
-public struct TensorDescription: Sendable {
+package struct TensorDescription: Sendable {
   /// The name in the file.
-  public let name: String
+  package let name: String
   /// Extents, outermost first.
-  public let shape: [Int]
+  package let shape: [Int]
   /// How its elements are to be stored.
-  public let type: ElementType
+  package let type: ElementType
 
   /// Describes a tensor.
-  public init(_ name: String, shape: [Int], type: ElementType = .float32) {
+  package init(_ name: String, shape: [Int], type: ElementType = .float32) {
     precondition(shape.allSatisfy { $0 >= 0 }, "tensor \(name) has the impossible shape \(shape)")
     self.name = name
     self.shape = shape
@@ -16,5 +16,5 @@ public struct TensorDescription: Sendable {
   }
 
   /// Number of bytes it takes in a file.
-  public var bytes: Int { shape.reduce(type.size, *) }
+  package var bytes: Int { shape.reduce(type.size, *) }
 }

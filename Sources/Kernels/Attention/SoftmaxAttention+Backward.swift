@@ -2,7 +2,7 @@ extension SoftmaxAttention {
   /// What one (row, head) of the backward pass reads and adds to.
   ///
   /// Unchecked: each thread writes the gradients of its own units, which its caller keeps alive.
-  public struct Gradients: @unchecked Sendable {
+  package struct Gradients: @unchecked Sendable {
     let dO: TokenRows
     let dq: MutableTokenRows
     let logSum, delta: UnsafePointer<Float>
@@ -14,7 +14,7 @@ extension SoftmaxAttention {
     ///   - dq: The queries' gradient, added to.
     ///   - logSum: The log of each query's sum, from the forward pass.
     ///   - delta: `Σ dO ⊙ O` of each query.
-    public init(
+    package init(
       dO: TokenRows, dq: MutableTokenRows, logSum: UnsafePointer<Float>,
       delta: UnsafePointer<Float>
     ) {
@@ -23,7 +23,7 @@ extension SoftmaxAttention {
   }
 
   /// `delta_t = Σ dO_t ⊙ O_t` of some tokens.
-  public func deltas(
+  package func deltas(
     _ o: TokenRows, _ dO: TokenRows, into delta: UnsafeMutablePointer<Float>, tokens: Range<Int>
   ) {
     for token in tokens { delta[token] = Rows.dot(o[token], dO[token], count: dimension) }
@@ -37,7 +37,7 @@ extension SoftmaxAttention {
   /// - Parameters:
   ///   - dk: The block's gradients, added to; heads that share it must run one after another. `dv` likewise.
   ///   - scratch: `scratchCount` floats.
-  public func backward(
+  package func backward(
     _ keys: Keys, _ queries: Queries, _ gradients: Gradients, dk: MutableTokenRows,
     dv: MutableTokenRows, tiles: Range<Int>, scratch: UnsafeMutablePointer<Float>
   ) {

@@ -10,14 +10,14 @@ import Tensors
 /// Scores of a tile are kept as `[keys, queries]`, so that maxima and sums run along whole registers.
 ///
 /// - Source: "FlashAttention-2" (arXiv 2307.08691), Algorithms 1 and 2.
-public struct SoftmaxAttention: Sendable {
+package struct SoftmaxAttention: Sendable {
   /// Numbers of a query, key or value.
-  public let dimension: Int
+  package let dimension: Int
   /// What scores are multiplied by.
-  public let scale: Float
+  package let scale: Float
 
   /// Describes an attention head.
-  public init(dimension: Int, scale: Float) {
+  package init(dimension: Int, scale: Float) {
     precondition(dimension > 0, "attention heads of \(dimension) numbers")
     (self.dimension, self.scale) = (dimension, scale)
   }
@@ -25,7 +25,7 @@ public struct SoftmaxAttention: Sendable {
   /// Queries of one (row, head) and what they may see.
   ///
   /// Unchecked: threads only read what it points to, which its caller keeps alive.
-  public struct Queries: @unchecked Sendable {
+  package struct Queries: @unchecked Sendable {
     let q: TokenRows
     let tokens, first: Int
     let lowest: UnsafePointer<Int32>
@@ -36,18 +36,18 @@ public struct SoftmaxAttention: Sendable {
     ///   - q: `dimension` floats a token.
     ///   - first: The position of the first.
     ///   - lowest: For each token, the lowest position that it sees; never falls from one to the next.
-    public init(_ q: TokenRows, tokens: Int, first: Int, lowest: UnsafePointer<Int32>) {
+    package init(_ q: TokenRows, tokens: Int, first: Int, lowest: UnsafePointer<Int32>) {
       (self.q, self.tokens, self.first, self.lowest) = (q, tokens, first, lowest)
     }
   }
 
   /// A block of keys and values at consecutive positions.
-  public struct Keys: Sendable {
+  package struct Keys: Sendable {
     let k, v: TokenRows
     let tokens, first: Int
 
     /// Describes a block whose first key stands at the position `first`.
-    public init(_ k: TokenRows, _ v: TokenRows, tokens: Int, first: Int) {
+    package init(_ k: TokenRows, _ v: TokenRows, tokens: Int, first: Int) {
       (self.k, self.v, self.tokens, self.first) = (k, v, tokens, first)
     }
   }
@@ -55,13 +55,13 @@ public struct SoftmaxAttention: Sendable {
   /// What the queries have absorbed so far.
   ///
   /// Unchecked: each thread writes the sums of its own units or tiles, which its caller keeps alive.
-  public struct Sums: @unchecked Sendable {
+  package struct Sums: @unchecked Sendable {
     let o: MutableTokenRows
     let maximum, sum: UnsafeMutablePointer<Float>
 
     /// Outputs, `dimension` floats a token; and two floats a token, of which the first is the log of the sum
     /// in the end.
-    public init(
+    package init(
       o: MutableTokenRows, maximum: UnsafeMutablePointer<Float>, sum: UnsafeMutablePointer<Float>
     ) {
       (self.o, self.maximum, self.sum) = (o, maximum, sum)
@@ -69,18 +69,18 @@ public struct SoftmaxAttention: Sendable {
   }
 
   /// Queries of a tile.
-  public static let tile = 64
+  package static let tile = 64
   /// Keys of a tile.
   static let keyTile = 64
 
   /// Tiles that so many queries fill.
-  public static func tiles(_ tokens: Int) -> Int { (tokens + tile - 1) / tile }
+  package static func tiles(_ tokens: Int) -> Int { (tokens + tile - 1) / tile }
 
   /// Floats of scratch of a thread, for either pass.
-  public var scratchCount: Int { Scratch.count(dimension) }
+  package var scratchCount: Int { Scratch.count(dimension) }
 
   /// Starts the sums of all queries.
-  public func begin(_ sums: Sums, tokens: Range<Int>) {
+  package func begin(_ sums: Sums, tokens: Range<Int>) {
     for token in tokens {
       sums.o[token].update(repeating: 0, count: dimension)
       sums.maximum[token] = -1e30
@@ -91,7 +91,7 @@ public struct SoftmaxAttention: Sendable {
   /// Adds a block of keys and values to the sums of some tiles of queries.
   ///
   /// - Parameter scratch: `scratchCount` floats.
-  public func absorb(
+  package func absorb(
     _ keys: Keys, _ queries: Queries, into sums: Sums, tiles: Range<Int>,
     scratch: UnsafeMutablePointer<Float>
   ) {
@@ -123,7 +123,7 @@ public struct SoftmaxAttention: Sendable {
   }
 
   /// Divides the sums: `o` is the output, `maximum` the log of the sum of `e^score`.
-  public func finish(_ sums: Sums, tokens: Range<Int>) {
+  package func finish(_ sums: Sums, tokens: Range<Int>) {
     for token in tokens {
       let (o, inverse) = (sums.o[token], 1 / sums.sum[token])
       for i in 0..<dimension { o[i] *= inverse }

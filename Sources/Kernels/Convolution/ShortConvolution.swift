@@ -6,19 +6,19 @@ import Tensors
 /// t's document count as zero. Tokens before the shard are read from a halo.
 ///
 /// Glossary: `C` channels, `W` taps, `T` tokens of one row of the shard.
-public struct ShortConvolution: Sendable {
+package struct ShortConvolution: Sendable {
   /// What can be applied to a convolution's sum.
-  public static let activations: Set<Activation> = [.identity, .silu]
+  package static let activations: Set<Activation> = [.identity, .silu]
 
   /// Number of channels.
-  public let channels: Int
+  package let channels: Int
   /// Number of taps, 1 to 8.
-  public let width: Int
+  package let width: Int
   /// What is applied to the sum.
-  public let activation: Activation
+  package let activation: Activation
 
   /// Describes a convolution.
-  public init(channels: Int, width: Int, activation: Activation) {
+  package init(channels: Int, width: Int, activation: Activation) {
     precondition((1...8).contains(width), "a short convolution of \(width) taps, not 1 to 8")
     precondition(Self.activations.contains(activation), "a convolution's \(activation)")
     (self.channels, self.width, self.activation) = (channels, width, activation)
@@ -27,7 +27,7 @@ public struct ShortConvolution: Sendable {
   /// One row of a shard, as the convolution reads it.
   ///
   /// Unchecked: threads only read what it points to, which its caller keeps alive.
-  public struct Row: @unchecked Sendable {
+  package struct Row: @unchecked Sendable {
     let x, halo: UnsafePointer<Float>
     let tokens: Int
     let starts: [Int]
@@ -39,7 +39,7 @@ public struct ShortConvolution: Sendable {
     ///   - halo: The `W − 1` tokens before, shape `[W − 1, C]`.
     ///   - starts: Where documents start, ascending, counted from the shard's first token; those up to
     ///     `W − 1` tokens before it count too.
-    public init(
+    package init(
       x: UnsafePointer<Float>, halo: UnsafePointer<Float>, tokens: Int, starts: [Int]
     ) {
       (self.x, self.halo, self.tokens, self.starts) = (x, halo, tokens, starts)
@@ -49,23 +49,23 @@ public struct ShortConvolution: Sendable {
   /// Taps and bias of all channels.
   ///
   /// Unchecked: threads only read what it points to, which its caller keeps alive.
-  public struct Weights: @unchecked Sendable {
+  package struct Weights: @unchecked Sendable {
     let taps: UnsafePointer<Float>
     let bias: UnsafePointer<Float>?
 
     /// Taps of shape `[W, C]`, the last for the token itself, and a bias of shape `[C]`.
-    public init(taps: UnsafePointer<Float>, bias: UnsafePointer<Float>?) {
+    package init(taps: UnsafePointer<Float>, bias: UnsafePointer<Float>?) {
       (self.taps, self.bias) = (taps, bias)
     }
   }
 
   /// Floats of scratch of the backward pass.
-  public var scratchCount: Int { 2 * width * channels }
+  package var scratchCount: Int { 2 * width * channels }
 
   /// Computes some tokens of a row.
   ///
   /// - Parameter y: Shape `[T, C]`, of which `range` is written.
-  public func forward(
+  package func forward(
     _ row: Row, _ weights: Weights, into y: UnsafeMutablePointer<Float>, tokens range: Range<Int>
   ) {
     for segment in segments(row) {
@@ -99,7 +99,7 @@ public struct ShortConvolution: Sendable {
   ///   - dTaps: Shape `[W, C]`, added to, or nil.
   ///   - dBias: Shape `[C]`, added to, or nil.
   ///   - scratch: `scratchCount` floats; each range of channels uses a part of its own.
-  public func backward(
+  package func backward(
     _ row: Row, _ weights: Weights, _ dy: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>, accumulate: Bool, dHalo: UnsafeMutablePointer<Float>,
     dTaps: UnsafeMutablePointer<Float>?, dBias: UnsafeMutablePointer<Float>?,

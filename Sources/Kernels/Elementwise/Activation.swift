@@ -1,5 +1,5 @@
 /// A function of each number that models name; an op that takes one says which of them it computes.
-public enum Activation: Sendable, Hashable {
+package enum Activation: Sendable, Hashable {
   /// `x`.
   case identity
   /// `max(x, 0)`.

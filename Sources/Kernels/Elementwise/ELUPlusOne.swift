@@ -1,16 +1,16 @@
 import Tensors
 
 /// `y = elu(x) + 1`, which is positive everywhere, and its twin.
-public enum ELUPlusOne {
+package enum ELUPlusOne {
   /// `y_i = x_i + 1` above 0, else `e^{x_i}`.
-  public static func forward(
+  package static func forward(
     _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, count: Int
   ) {
     for i in 0..<count { y[i] = x[i] > 0 ? x[i] + 1 : VectorMath.exp(x[i]) }
   }
 
   /// `dx_i (+)= dy_i` above 0, else `dy_i e^{x_i}`.
-  public static func backward(
+  package static func backward(
     _ x: UnsafePointer<Float>, _ dy: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>,
     count: Int, accumulate: Bool
   ) {

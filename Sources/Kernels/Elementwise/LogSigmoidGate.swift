@@ -3,19 +3,19 @@ import Tensors
 /// A log decay from a projection: `g = max(log σ(x) / divisor, least)`, and its twin.
 ///
 /// - Source: Gated Linear Attention (arXiv 2312.06635), section 4.4, where the divisor is 16.
-public struct LogSigmoidGate: Sendable {
+package struct LogSigmoidGate: Sendable {
   /// What the logarithm is divided by.
-  public let divisor: Float
+  package let divisor: Float
   /// The least log decay; −∞ for none.
-  public let least: Float
+  package let least: Float
 
   /// A gate; its log decays are not below `least`.
-  public init(divisor: Float, least: Float = -.infinity) {
+  package init(divisor: Float, least: Float = -.infinity) {
     (self.divisor, self.least) = (divisor, least)
   }
 
   /// `g_i = max(log σ(x_i) / divisor, least)`.
-  public func forward(
+  package func forward(
     _ x: UnsafePointer<Float>, into g: UnsafeMutablePointer<Float>, count: Int
   ) {
     let (factor, least) = (1 / divisor, least)
@@ -26,7 +26,7 @@ public struct LogSigmoidGate: Sendable {
   }
 
   /// `dx_i (+)= dg_i σ(−x_i) / divisor`, or 0 where the log decay was below `least`.
-  public func backward(
+  package func backward(
     _ x: UnsafePointer<Float>, _ dg: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>,
     count: Int, accumulate: Bool
   ) {

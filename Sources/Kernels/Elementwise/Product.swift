@@ -1,9 +1,9 @@
 import Tensors
 
 /// The elementwise product `y = a ⊙ b` and its twin.
-public enum Product {
+package enum Product {
   /// `y_i = a_i b_i`.
-  public static func forward(
+  package static func forward(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
     count: Int
   ) {
@@ -11,7 +11,7 @@ public enum Product {
   }
 
   /// `da_i (+)= dy_i b_i`; called once for each side.
-  public static func backward(
+  package static func backward(
     _ b: UnsafePointer<Float>, _ dy: UnsafePointer<Float>, into da: UnsafeMutablePointer<Float>,
     count: Int, accumulate: Bool
   ) {

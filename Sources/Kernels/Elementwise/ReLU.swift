@@ -1,16 +1,16 @@
 import Tensors
 
 /// `y = max(x, 0)` and its twin.
-public enum ReLU {
+package enum ReLU {
   /// `y_i = max(x_i, 0)`.
-  public static func forward(
+  package static func forward(
     _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, count: Int
   ) {
     for i in 0..<count { y[i] = x[i] > 0 ? x[i] : 0 }
   }
 
   /// `dx_i (+)= dy_i` where `x_i > 0`.
-  public static func backward(
+  package static func backward(
     _ x: UnsafePointer<Float>, _ dy: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>,
     count: Int, accumulate: Bool
   ) {

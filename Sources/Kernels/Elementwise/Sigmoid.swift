@@ -1,16 +1,16 @@
 import Tensors
 
 /// `y = s σ(x)` and its twin.
-public enum Sigmoid {
+package enum Sigmoid {
   /// `y_i = scale · σ(x_i)`.
-  public static func forward(
+  package static func forward(
     _ x: UnsafePointer<Float>, scale: Float = 1, into y: UnsafeMutablePointer<Float>, count: Int
   ) {
     for i in 0..<count { y[i] = scale * VectorMath.sigmoid(x[i]) }
   }
 
   /// `dx_i (+)= dy_i y_i (1 − y_i / scale)`.
-  public static func backward(
+  package static func backward(
     _ y: UnsafePointer<Float>, scale: Float = 1, _ dy: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>, count: Int, accumulate: Bool
   ) {

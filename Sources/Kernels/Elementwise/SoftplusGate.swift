@@ -5,9 +5,9 @@ import Tensors
 /// Glossary: `a [N, H]` a projection, `A [H]` the logarithm of a rate, `b [H]` a bias of the step.
 ///
 /// - Source: Mamba-2 (arXiv 2405.21060); Gated DeltaNet (2412.06464).
-public enum SoftplusGate {
+package enum SoftplusGate {
   /// `g_nh = −e^{A_h} softplus(a_nh + b_h)`.
-  public static func forward(
+  package static func forward(
     _ a: UnsafePointer<Float>, rate: UnsafePointer<Float>, bias: UnsafePointer<Float>,
     into g: UnsafeMutablePointer<Float>, rows: Range<Int>, heads: Int
   ) {
@@ -18,7 +18,7 @@ public enum SoftplusGate {
   }
 
   /// `da (+)= −dg e^A σ(a + b)`; `db += Σ_n da`; `dA += Σ_n dg ⊙ g`, both summed in Double.
-  public static func backward(
+  package static func backward(
     _ a: UnsafePointer<Float>, rate: UnsafePointer<Float>, bias: UnsafePointer<Float>,
     _ g: UnsafePointer<Float>, _ dg: UnsafePointer<Float>, into da: UnsafeMutablePointer<Float>,
     dRate: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>, rows: Range<Int>,

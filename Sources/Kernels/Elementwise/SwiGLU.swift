@@ -1,9 +1,9 @@
 import Tensors
 
 /// The gate of a SwiGLU: `y = silu(a) ⊙ b`, and its twin.
-public enum SwiGLU {
+package enum SwiGLU {
   /// `y_i = a_i σ(a_i) b_i`.
-  public static func forward(
+  package static func forward(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
     count: Int
   ) {
@@ -11,7 +11,7 @@ public enum SwiGLU {
   }
 
   /// Writes both sides' gradients.
-  public static func backward(
+  package static func backward(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
     da: UnsafeMutablePointer<Float>, db: UnsafeMutablePointer<Float>, count: Int
   ) {

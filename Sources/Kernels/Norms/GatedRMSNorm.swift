@@ -3,19 +3,19 @@ import Tensors
 /// Root-mean-square normalisation of rows with a gate: `y = x · rsqrt(mean(x²) + eps) ⊙ w ⊙ act(z)`, and its twin.
 ///
 /// - Source: RetNet (arXiv 2307.08621), equation 8; Gated Linear Attention (2312.06635), section 4.4.
-public struct GatedRMSNorm: Sendable {
+package struct GatedRMSNorm: Sendable {
   /// What can be applied to the gate.
-  public static let activations: Set<Activation> = [.silu, .sigmoid]
+  package static let activations: Set<Activation> = [.silu, .sigmoid]
 
   /// Numbers normalised together.
-  public let columns: Int
+  package let columns: Int
   /// Added to the mean square.
-  public let epsilon: Float
+  package let epsilon: Float
   /// What is applied to the gate.
-  public let activation: Activation
+  package let activation: Activation
 
   /// Describes a norm.
-  public init(columns: Int, epsilon: Float, activation: Activation) {
+  package init(columns: Int, epsilon: Float, activation: Activation) {
     precondition(Self.activations.contains(activation), "a gate's \(activation)")
     (self.columns, self.epsilon, self.activation) = (columns, epsilon, activation)
   }
@@ -27,7 +27,7 @@ public struct GatedRMSNorm: Sendable {
   ///   - gate: `z`, likewise.
   ///   - weight: Shape `[columns]`.
   ///   - inverse: Receives each row's `rsqrt(mean(x²) + eps)`, shape `[rows]`.
-  public func forward(
+  package func forward(
     _ x: UnsafePointer<Float>, gate: UnsafePointer<Float>, weight: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>, inverse: UnsafeMutablePointer<Float>, rows: Range<Int>
   ) {
@@ -50,7 +50,7 @@ public struct GatedRMSNorm: Sendable {
   ///   - dx: Written, or added to where `accumulate.x`; `dGate` alike.
   ///   - dWeight: Shape `[columns]`, added to.
   ///   - scratch: Room for `columns` numbers.
-  public func backward(
+  package func backward(
     _ x: UnsafePointer<Float>, gate: UnsafePointer<Float>, weight: UnsafePointer<Float>,
     inverse: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>, dGate: UnsafeMutablePointer<Float>,

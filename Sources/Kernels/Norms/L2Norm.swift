@@ -1,9 +1,9 @@
 /// Each row over its Euclidean length: `y = x · rsqrt(Σ x² + eps)`, and its twin.
-public enum L2Norm {
+package enum L2Norm {
   /// Normalises rows of `columns` numbers.
   ///
   /// - Parameter inverse: Receives each row's `rsqrt(Σ x² + eps)`.
-  public static func forward(
+  package static func forward(
     _ x: UnsafePointer<Float>, epsilon: Float, into y: UnsafeMutablePointer<Float>,
     inverse: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int
   ) {
@@ -16,7 +16,7 @@ public enum L2Norm {
   }
 
   /// `dx (+)= r (dy − y · (dy·y))`.
-  public static func backward(
+  package static func backward(
     _ y: UnsafePointer<Float>, inverse: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int, accumulate: Bool
   ) {

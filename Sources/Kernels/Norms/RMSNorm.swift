@@ -3,13 +3,13 @@
 /// Concretely: `y = x · rsqrt(mean(x²) + eps) ⊙ w`; without a weight it is SimpleRMSNorm.
 ///
 /// - Source: "Root Mean Square Layer Normalization" (arXiv 1910.07467); SimpleRMSNorm: arXiv 2307.14995.
-public enum RMSNorm {
+package enum RMSNorm {
   /// Normalises `rows` rows of `columns` numbers.
   ///
   /// - Parameters:
   ///   - weight: Shape `[columns]`, or nil for none.
   ///   - inverse: Receives each row's `rsqrt(mean(x²) + eps)`, shape `[rows]`.
-  public static func forward(
+  package static func forward(
     _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>?, epsilon: Float,
     into y: UnsafeMutablePointer<Float>, inverse: UnsafeMutablePointer<Float>, rows: Range<Int>,
     columns n: Int
@@ -29,7 +29,7 @@ public enum RMSNorm {
   /// `dx (+)= r (dy ⊙ w − x · r² · mean(dy ⊙ w ⊙ x))`; `dw += Σ_rows dy ⊙ x r`.
   ///
   /// - Parameter weight: The weight, its gradient, which is added to, and room for `columns` numbers; nil for none.
-  public static func backward(
+  package static func backward(
     _ x: UnsafePointer<Float>,
     weight: (
       value: UnsafePointer<Float>, gradient: UnsafeMutablePointer<Float>,

@@ -1,9 +1,9 @@
 /// Each row over its sum: `y = x / Σ x`, and its twin.
-public enum SumNorm {
+package enum SumNorm {
   /// Divides rows of `columns` numbers.
   ///
   /// - Parameter inverse: Receives each row's `1 / Σ x`.
-  public static func forward(
+  package static func forward(
     _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
     inverse: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int
   ) {
@@ -17,7 +17,7 @@ public enum SumNorm {
   }
 
   /// `dx (+)= (dy − dy·y) / Σ x`.
-  public static func backward(
+  package static func backward(
     _ y: UnsafePointer<Float>, inverse: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int, accumulate: Bool
   ) {

@@ -6,7 +6,7 @@ import Foundation
 /// phase.
 ///
 /// - Source: arXiv 2307.14995, §3.1.
-public enum LearnedRotation {
+package enum LearnedRotation {
   /// Rotates a range of rows.
   ///
   /// - Parameters:
@@ -14,7 +14,7 @@ public enum LearnedRotation {
   ///   - theta: Shape `[H, 1, K]`.
   ///   - y: Shape `[N, H·2K]`, written.
   ///   - position: The global position of a row.
-  public static func forward(
+  package static func forward(
     _ x: UnsafePointer<Float>, theta: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
     rows: Range<Int>, heads: Int, width k: Int, position: (Int) -> Int
   ) {
@@ -34,7 +34,7 @@ public enum LearnedRotation {
   /// `dx (+)= dy_c cos + dy_s sin` and `dθ += Σ_t t x (dy_s cos − dy_c sin)` for a range of heads.
   ///
   /// - Parameter dTheta: Sums in Double, `[H, K]`.
-  public static func backward(
+  package static func backward(
     _ x: UnsafePointer<Float>, theta: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>, dTheta: UnsafeMutablePointer<Double>, rows: Int,
     heads range: Range<Int>, heads: Int, width k: Int, accumulate: Bool, position: (Int) -> Int

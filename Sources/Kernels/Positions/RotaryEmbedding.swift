@@ -6,13 +6,13 @@ import Foundation
 /// `y_j = x_j cos a − x_{j+d/2} sin a`, `y_{j+d/2} = x_{j+d/2} cos a + x_j sin a`.
 ///
 /// - Source: "RoFormer" (arXiv 2104.09864).
-public enum RotaryEmbedding {
+package enum RotaryEmbedding {
   /// Cosines and sines of some tokens' positions; angles in Double, reduced modulo 2π.
   ///
   /// - Parameters:
   ///   - table: Shape `[T, d]`: the cosines of a token, then its sines. Rows of `tokens` are written.
   ///   - offset: The global position of token 0.
-  public static func fillTable(
+  package static func fillTable(
     _ table: UnsafeMutablePointer<Float>, tokens: Range<Int>, offset: Int, dimension d: Int,
     base: Double
   ) {
@@ -33,7 +33,7 @@ public enum RotaryEmbedding {
   /// - Parameters:
   ///   - x: Shape `[T, H·d]`.
   ///   - y: Shape `[T, H·d]`, of which `tokens` are written.
-  public static func forward(
+  package static func forward(
     _ x: UnsafePointer<Float>, table: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
     tokens: Range<Int>, heads: Int, dimension d: Int
   ) {
@@ -52,7 +52,7 @@ public enum RotaryEmbedding {
   }
 
   /// `dx (+)= dy` rotated back.
-  public static func backward(
+  package static func backward(
     _ dy: UnsafePointer<Float>, table: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>,
     tokens: Range<Int>, heads: Int, dimension d: Int, accumulate: Bool
   ) {

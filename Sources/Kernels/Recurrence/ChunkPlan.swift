@@ -1,9 +1,9 @@
 /// How one row's shard is cut into chunks: each at most `chunkLength` tokens, each within a document.
-public struct ChunkPlan: Sendable {
+package struct ChunkPlan: Sendable {
   /// The tokens of each chunk, in order, without gaps; none is empty.
-  public let chunks: [Range<Int>]
+  package let chunks: [Range<Int>]
   /// Whether the state is zero at the start of each chunk because a document starts there.
-  public let resets: [Bool]
+  package let resets: [Bool]
 
   /// The plan of a shard.
   ///
@@ -12,7 +12,7 @@ public struct ChunkPlan: Sendable {
   ///   - starts: Positions in the shard, ascending, at which a document starts. 0 is one only where the
   ///     state before the shard is not to be used.
   ///   - chunkLength: Tokens of a full chunk: the kernel's `chunkLength`.
-  public init(tokens: Int, starts: [Int] = [], chunkLength: Int) {
+  package init(tokens: Int, starts: [Int] = [], chunkLength: Int) {
     precondition(tokens >= 0 && chunkLength > 0, "\(tokens) tokens in chunks of \(chunkLength)")
     var chunks: [Range<Int>] = []
     var resets: [Bool] = []
@@ -36,7 +36,7 @@ public struct ChunkPlan: Sendable {
   }
 
   /// Tokens in the shard.
-  public var tokens: Int { chunks.last?.upperBound ?? 0 }
+  package var tokens: Int { chunks.last?.upperBound ?? 0 }
   /// Whether a document starts in the shard, so that nothing crosses it: `M` is 0.
-  public var containsStart: Bool { resets.contains(true) }
+  package var containsStart: Bool { resets.contains(true) }
 }

@@ -1,14 +1,14 @@
 /// What one (row, head) of a recurrence's backward pass reads and writes beside its `RecurrenceHead`.
-public struct RecurrenceGradient: Sendable {
+package struct RecurrenceGradient: Sendable {
   /// Gradient of the output, `V` floats a token.
-  public var dO: TokenRows
+  package var dO: TokenRows
   /// Gradients of queries, keys and values, written.
-  public var dq, dk, dv: MutableTokenRows
+  package var dq, dk, dv: MutableTokenRows
   /// Gradients of `g` and `beta`, written, where the kind reads them.
-  public var dg, dbeta: MutableTokenRows?
+  package var dg, dbeta: MutableTokenRows?
 
   /// The views of one (row, head); leave out what the kind does not read.
-  public init(
+  package init(
     dO: TokenRows, dq: MutableTokenRows, dk: MutableTokenRows, dv: MutableTokenRows,
     dg: MutableTokenRows? = nil, dbeta: MutableTokenRows? = nil
   ) {

@@ -20,7 +20,7 @@
 ///
 /// - Source: LASP (arXiv 2404.02882); chunked forms from Lightning Attention-2 (2401.04658),
 ///   Gated Linear Attention (2312.06635) and Gated DeltaNet (2412.06464).
-public protocol RecurrenceKernel: Sendable {
+package protocol RecurrenceKernel: Sendable {
   /// `K`, 1…256.
   var keyDimension: Int { get }
   /// `V`, 1…256.
@@ -116,5 +116,5 @@ public protocol RecurrenceKernel: Sendable {
 
 extension RecurrenceKernel {
   /// As many as a map that is no matrix has, unless the kernel says otherwise.
-  public var decayDimension: Int { mapKind == .vector ? keyDimension : 1 }
+  package var decayDimension: Int { mapKind == .vector ? keyDimension : 1 }
 }

@@ -1,28 +1,28 @@
 import Foundation
 
 /// The algebra of a shard's affine map on states of shape `[K, V]`: applied, transposed, composed.
-public struct StateMap: Sendable {
+package struct StateMap: Sendable {
   /// What `M` is.
-  public let kind: StateMapKind
+  package let kind: StateMapKind
   /// `K` and `V`.
-  public let keyDimension, valueDimension: Int
+  package let keyDimension, valueDimension: Int
 
   /// The algebra for states of shape `[K, V]`.
-  public init(_ kind: StateMapKind, keyDimension: Int, valueDimension: Int) {
+  package init(_ kind: StateMapKind, keyDimension: Int, valueDimension: Int) {
     (self.kind, self.keyDimension, self.valueDimension) = (kind, keyDimension, valueDimension)
   }
 
   /// Elements of one state.
-  public var stateCount: Int { keyDimension * valueDimension }
+  package var stateCount: Int { keyDimension * valueDimension }
 
   /// The scalar `M` of a shard whose decay does not come from data: `λ^tokens`, or 0 where a document starts.
-  public static func known(logDecay: Float, tokens: Int, containsStart: Bool) -> Float {
+  package static func known(logDecay: Float, tokens: Int, containsStart: Bool) -> Float {
     if containsStart { return 0 }
     return Float(exp(Double(max(logDecay, -80)) * Double(tokens)))
   }
 
   /// `S_out = M S_in + B`; `output` may be `sum` (and, unless `M` is a matrix, `input`).
-  public func combine(
+  package func combine(
     _ map: UnsafePointer<Float>, _ input: UnsafePointer<Float>, adding sum: UnsafePointer<Float>,
     into output: UnsafeMutablePointer<Float>
   ) {
@@ -30,7 +30,7 @@ public struct StateMap: Sendable {
   }
 
   /// `D_in = Mᵀ D_out + E`; aliasing as for `combine`.
-  public func combineTransposed(
+  package func combineTransposed(
     _ map: UnsafePointer<Float>, _ input: UnsafePointer<Float>, adding sum: UnsafePointer<Float>,
     into output: UnsafeMutablePointer<Float>
   ) {
@@ -41,7 +41,7 @@ public struct StateMap: Sendable {
   ///
   /// With `combine` for the sums (`B = M₂ B₁ + B₂`; backward `E = M₁ᵀ E₂ + E₁`) this is all that a gather
   /// or a scan needs. `output` must not alias the inputs where `M` is a matrix.
-  public func composeMaps(
+  package func composeMaps(
     later: UnsafePointer<Float>, earlier: UnsafePointer<Float>,
     into output: UnsafeMutablePointer<Float>
   ) {

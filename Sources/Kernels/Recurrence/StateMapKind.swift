@@ -1,5 +1,5 @@
 /// What multiplies the state over a shard: `M` of `S_out = M S_in + B`.
-public enum StateMapKind: Sendable {
+package enum StateMapKind: Sendable {
   /// One number: no decay, fixed decay, scalar decay.
   case scalar
   /// One number per key channel: vector decay.
@@ -8,7 +8,7 @@ public enum StateMapKind: Sendable {
   case matrix
 
   /// Floats of one `M`.
-  public func count(_ keyDimension: Int) -> Int {
+  package func count(_ keyDimension: Int) -> Int {
     switch self {
     case .scalar: 1
     case .vector: keyDimension

@@ -2,14 +2,14 @@ import COpenMPI
 
 extension MPICommunicator {
   /// Starts replacing `buffer` by its elementwise reduction over all ranks.
-  public func allReduce(
+  package func allReduce(
     _ buffer: UnsafeMutableBufferPointer<Float>, _ operation: ReduceOperation
   ) throws(MessagePassingError) -> Request {
     try allReduce(UnsafeMutableRawBufferPointer(buffer), of: lasp_float(), bytes: 4, operation)
   }
 
   /// Starts replacing `buffer` by its elementwise reduction over all ranks.
-  public func allReduce(
+  package func allReduce(
     _ buffer: UnsafeMutableBufferPointer<Double>, _ operation: ReduceOperation
   ) throws(MessagePassingError) -> Request {
     try allReduce(UnsafeMutableRawBufferPointer(buffer), of: lasp_double(), bytes: 8, operation)
@@ -36,7 +36,7 @@ extension MPICommunicator {
   }
 
   /// Starts collecting every rank's `mine` into `all`, in rank order.
-  public func allGather(
+  package func allGather(
     _ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer, counts: [Int]
   ) throws(MessagePassingError) -> Request {
     check(gathering: mine.count, into: all.count, counts: counts)
@@ -71,7 +71,7 @@ extension MPICommunicator {
   }
 
   /// Starts summing `buffer` over all ranks, and gives rank r the r-th part of the sum.
-  public func reduceScatter(
+  package func reduceScatter(
     _ buffer: UnsafeMutableBufferPointer<Float>, into mine: UnsafeMutableBufferPointer<Float>,
     counts: [Int]
   ) throws(MessagePassingError) -> Request {
@@ -106,7 +106,7 @@ extension MPICommunicator {
   }
 
   /// Starts replacing `buffer` on every rank by that of `root`.
-  public func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int)
+  package func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int)
     throws(MessagePassingError) -> Request
   {
     check(root: root)
@@ -116,7 +116,7 @@ extension MPICommunicator {
   }
 
   /// Starts a barrier.
-  public func barrier() throws(MessagePassingError) -> Request {
+  package func barrier() throws(MessagePassingError) -> Request {
     try start(.collective("barrier")) { () throws(MessagePassingError) in
       var request: MPI_Request?
       try library.check(MPI_Ibarrier(handle, &request), "MPI_Ibarrier")

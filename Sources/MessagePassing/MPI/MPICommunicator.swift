@@ -6,15 +6,15 @@ import Glibc
 /// No call blocks inside MPI after start-up: a wait tests, polls and gives way.
 ///
 /// Unchecked: it is constant, and one thread of a rank calls MPI at a time.
-public final class MPICommunicator: Communicator, @unchecked Sendable {
+package final class MPICommunicator: Communicator, @unchecked Sendable {
   /// This rank's number in this communicator.
-  public let rank: Int
+  package let rank: Int
   /// How many ranks the communicator has.
-  public let size: Int
+  package let size: Int
   /// This rank's watch.
-  public let watch: Watch
+  package let watch: Watch
   /// The name of the machine that this rank runs on.
-  public let hostName = Host.name
+  package let hostName = Host.name
 
   let library: MPILibrary
   let handle: MPI_Comm?
@@ -45,7 +45,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts sending `buffer` to `destination`.
-  public func send(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int)
+  package func send(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int)
     throws(MessagePassingError) -> Request
   {
     check(peer: destination, tag: tag)
@@ -55,7 +55,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts receiving from `source` a message that has exactly the size of `buffer`.
-  public func receive(into buffer: UnsafeMutableRawBufferPointer, from source: Int, tag: Int)
+  package func receive(into buffer: UnsafeMutableRawBufferPointer, from source: Int, tag: Int)
     throws(MessagePassingError) -> Request
   {
     check(peer: source, tag: tag)
@@ -65,7 +65,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts collecting every rank's `mine` into `all` on `root`, in rank order, all of one size.
-  public func gather(
+  package func gather(
     _ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer?, to root: Int
   ) throws(MessagePassingError) -> Request {
     check(root: root)
@@ -89,7 +89,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Makes a communicator of the ranks that give the same `color`, ordered by `key` and then by rank.
-  public func split(color: Int, key: Int) throws(MessagePassingError) -> any Communicator {
+  package func split(color: Int, key: Int) throws(MessagePassingError) -> any Communicator {
     precondition(color >= 0, "a colour of \(color)")
     try synchronize(for: "all ranks to split a communicator")
     var part: MPI_Comm?
@@ -98,7 +98,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Makes a communicator of the same ranks whose messages never meet those of this one.
-  public func duplicate() throws(MessagePassingError) -> any Communicator {
+  package func duplicate() throws(MessagePassingError) -> any Communicator {
     try synchronize(for: "all ranks to duplicate a communicator")
     var twin: MPI_Comm?
     try library.check(MPI_Comm_dup(handle, &twin), "MPI_Comm_dup")
@@ -119,7 +119,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   /// Prints `rank 3 (host): message` and ends every rank of the job within seconds.
   ///
   /// Where several ranks end the job at the same moment, the first of them prints.
-  public func abort(_ message: String, code: Int32) -> Never {
+  package func abort(_ message: String, code: Int32) -> Never {
     abort(message, code: code, as: name)
   }
 

@@ -2,14 +2,14 @@
 ///
 /// Concretely: `sequence × data = ranks`, and rank r is number `r mod sequence` of the sequence group
 /// `r ÷ sequence`: the ranks of a sequence group are contiguous.
-public struct GridShape: Sendable, Equatable {
+package struct GridShape: Sendable, Equatable {
   /// Ranks that share a sequence.
-  public let sequence: Int
+  package let sequence: Int
   /// Sequence groups, which hold different sequences.
-  public let data: Int
+  package let data: Int
 
   /// Number of ranks.
-  public var ranks: Int { sequence * data }
+  package var ranks: Int { sequence * data }
 
   /// Fits a grid to a number of ranks.
   ///
@@ -19,7 +19,7 @@ public struct GridShape: Sendable, Equatable {
   ///   - data: Groups that hold different sequences; 0 for what `sequence` leaves, or for 1 if that is 0
   ///     too.
   /// - Throws: `MessagePassingError.grid`, with the equation that does not hold.
-  public init(ranks: Int, sequence: Int = 0, data: Int = 0) throws(MessagePassingError) {
+  package init(ranks: Int, sequence: Int = 0, data: Int = 0) throws(MessagePassingError) {
     precondition(ranks >= 1, "a world of \(ranks) ranks")
     let given = (sequence, data)
     let wrong: String? =
@@ -48,8 +48,8 @@ public struct GridShape: Sendable, Equatable {
   }
 
   /// Where a rank stands in its sequence, in `0..<sequence`.
-  public func sequenceIndex(of rank: Int) -> Int { rank % sequence }
+  package func sequenceIndex(of rank: Int) -> Int { rank % sequence }
 
   /// The sequence group that a rank belongs to, in `0..<data`.
-  public func dataIndex(of rank: Int) -> Int { rank / sequence }
+  package func dataIndex(of rank: Int) -> Int { rank / sequence }
 }

@@ -1,20 +1,20 @@
 import Glibc
 
 /// The machine that this rank runs on, and its share of it.
-public struct Host: Sendable {
+package struct Host: Sendable {
   /// The machine's name.
-  public let name = Host.name
+  package let name = Host.name
   /// How many ranks of the world run on this machine.
-  public let ranks: Int
+  package let ranks: Int
   /// This rank's number among them.
-  public let index: Int
+  package let index: Int
   /// How many cores the ranks of this machine have together.
   ///
   /// They are those that their affinities allow, and no more than the CPU quota of the control group. Two
   /// hardware threads of a core count as one.
-  public let cores: Int
+  package let cores: Int
   /// Threads that a rank should use: its share of the cores, and at least one.
-  public let defaultThreads: Int
+  package let defaultThreads: Int
 
   /// Looks at this machine together with the other ranks on it; collective.
   ///
@@ -26,7 +26,7 @@ public struct Host: Sendable {
   }
 
   /// Looks at this machine as if `ranks` ranks shared what this process may use.
-  public init(ranks: Int, index: Int) {
+  package init(ranks: Int, index: Int) {
     let cores = Affinity.cores(of: Affinity.allowed())
     self.init(
       index: index, cores: Array(repeating: cores, count: ranks), quota: CPUQuota.current())

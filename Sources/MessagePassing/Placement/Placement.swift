@@ -1,26 +1,26 @@
 /// Which ranks and which sequence groups lie on which host.
-public struct Placement: Sendable, Equatable {
+package struct Placement: Sendable, Equatable {
   /// Consecutive ranks that share a host.
-  public struct HostRanks: Sendable, Equatable {
+  package struct HostRanks: Sendable, Equatable {
     /// The host's name.
-    public let host: String
+    package let host: String
     /// Its ranks.
-    public let ranks: Range<Int>
+    package let ranks: Range<Int>
     /// The sequence groups that these ranks belong to, in whole or in part.
-    public let sequenceGroups: ClosedRange<Int>
+    package let sequenceGroups: ClosedRange<Int>
   }
 
   /// Every host, in rank order.
-  public let hosts: [HostRanks]
+  package let hosts: [HostRanks]
   /// Sequence groups that lie on several hosts although one of these has ranks enough for a whole group.
-  public let dividedGroups: [Int]
+  package let dividedGroups: [Int]
 
   /// Describes a world.
   ///
   /// - Parameters:
   ///   - hosts: The host of each rank, in rank order.
   ///   - sequence: Ranks that share a sequence; ranks of a group are consecutive.
-  public init(hosts: [String], sequence: Int) {
+  package init(hosts: [String], sequence: Int) {
     precondition(
       sequence >= 1 && hosts.count % sequence == 0,
       "\(hosts.count) ranks in sequence groups of \(sequence)")

@@ -4,16 +4,16 @@ import Foundation
 ///
 /// Ranks are numbered so that those of a host are consecutive, in whatever order the launcher dealt them
 /// out; the launcher's rank 0 is rank 0. Everything that this program prints and writes counts so.
-public struct World: Sendable {
+package struct World: Sendable {
   /// The communicator of all ranks.
-  public let communicator: any Communicator
+  package let communicator: any Communicator
   /// This rank's machine, and its share of it.
-  public let host: Host
+  package let host: Host
   /// The number that the launcher gave to this rank, or to the process of a virtual one.
-  public let launchRank: Int
+  package let launchRank: Int
 
   /// Processes of the run; there are more ranks than processes where ranks are virtual.
-  public let processes: Int
+  package let processes: Int
 
   /// A world that was put together already.
   ///
@@ -31,7 +31,7 @@ public struct World: Sendable {
   /// The exit code of a program whose ranks all stop before their work is done: as with 0, MPI ends well.
   ///
   /// It is `EX_TEMPFAIL`, by which schedulers know that trying again helps.
-  public static let stopCode: Int32 = 75
+  package static let stopCode: Int32 = 75
 
   /// Joins the world: MPI's if a launcher started this process, else a world of one rank without MPI.
   ///
@@ -43,7 +43,7 @@ public struct World: Sendable {
   ///   - deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
   /// - Throws: `MessagePassingError.launcher` if processes were started together and yet do not form one
   ///   world, or if `LASP_DEADLINE` is no number of seconds.
-  public static func start(
+  package static func start(
     environment: [String: String] = ProcessInfo.processInfo.environment, deadline: Double? = nil
   ) throws(MessagePassingError) -> World {
     let launcher = Launcher(environment: environment)
@@ -69,7 +69,7 @@ public struct World: Sendable {
   /// A rank that only heard of another's failure says nothing: that rank does.
   ///
   /// - Parameter code: The exit code, in 1…255.
-  public func fail(_ error: any Error, code: Int32 = 1) -> Never {
+  package func fail(_ error: any Error, code: Int32 = 1) -> Never {
     communicator.fail(error, code: code)
   }
 }
@@ -80,7 +80,7 @@ extension Communicator {
   /// A rank that only heard of another's failure says nothing: that rank does.
   ///
   /// - Parameter code: The exit code, in 1…255.
-  public func fail(_ error: any Error, code: Int32 = 1) -> Never {
+  package func fail(_ error: any Error, code: Int32 = 1) -> Never {
     if case .peerFailed(let rank, let reason)? = error as? MessagePassingError {
       // The rank that failed ends the job; should it be unable to, this one does.
       sleep(10)

@@ -1,15 +1,15 @@
 /// A request that an object or a list keeps while it is under way: it may be tested and waited for at any
 /// time, also after it is finished, or has failed: every call then throws what it failed by.
-public final class HeldRequest {
+package final class HeldRequest {
   private var request: Request?
   private var isWaiting = false
   private var failure: MessagePassingError?
 
   /// Holds a request.
-  public init(_ request: consuming Request) { self.request = consume request }
+  package init(_ request: consuming Request) { self.request = consume request }
 
   /// Lets communication progress, and says whether the operation is finished.
-  public func test() throws(MessagePassingError) -> Bool {
+  package func test() throws(MessagePassingError) -> Bool {
     if let failure { throw failure }
     guard !isWaiting else { return false }
     guard request != nil else { return true }
@@ -28,7 +28,7 @@ public final class HeldRequest {
   /// - Parameters:
   ///   - purpose: What is waited for; published while waiting.
   ///   - poll: Called again and again during the wait; it may test this request, which is not finished then.
-  public func wait(
+  package func wait(
     for purpose: @autoclosure () -> String, polling poll: () throws -> Void = {}
   ) throws(MessagePassingError) {
     if let failure { throw failure }

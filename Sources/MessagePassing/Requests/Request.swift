@@ -5,7 +5,7 @@
 /// `MessagePassingError.requestDropped`. Where an error is already on its way out, it is cancelled quietly.
 ///
 /// An operation that has failed stays failed: whoever tests it or waits for it again gets the same error.
-public struct Request: ~Copyable, Sendable {
+package struct Request: ~Copyable, Sendable {
   private var operation: (any PendingOperation)?
   private var failure: MessagePassingError?
 
@@ -18,7 +18,7 @@ public struct Request: ~Copyable, Sendable {
   deinit { operation?.cancel() }
 
   /// Lets communication progress, and says whether the operation is finished.
-  public mutating func test() throws(MessagePassingError) -> Bool {
+  package mutating func test() throws(MessagePassingError) -> Bool {
     if let failure { throw failure }
     guard let operation else { return true }
     do throws(MessagePassingError) {
@@ -37,7 +37,7 @@ public struct Request: ~Copyable, Sendable {
   /// - Parameters:
   ///   - purpose: What is waited for, such as `state of layer 3 from rank 2`; published while waiting.
   ///   - poll: Called again and again during the wait, to let other communication progress.
-  public consuming func wait(
+  package consuming func wait(
     for purpose: @autoclosure () -> String, polling poll: () throws -> Void = {}
   ) throws(MessagePassingError) {
     if let failure { throw failure }

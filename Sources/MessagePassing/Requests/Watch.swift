@@ -4,17 +4,17 @@ import Synchronization
 /// What one rank waits for, how long it has waited so far, and how long it may.
 ///
 /// All communicators of a rank share one watch, which any thread may read.
-public final class Watch: Sendable {
+package final class Watch: Sendable {
   /// A wait that goes on.
-  public struct Waiting: Sendable {
+  package struct Waiting: Sendable {
     /// What is waited for, such as `state of layer 3 from rank 2`.
-    public let purpose: String
+    package let purpose: String
     /// For how many seconds already.
-    public let seconds: Double
+    package let seconds: Double
   }
 
   /// This rank's number in the world.
-  public let worldRank: Int
+  package let worldRank: Int
 
   private let waited = Atomic<UInt64>(0)
   private let deadlineNanoseconds: Atomic<UInt64>
@@ -24,13 +24,13 @@ public final class Watch: Sendable {
   /// Makes the watch of a rank.
   ///
   /// - Parameter deadline: Seconds that a wait may last.
-  public init(worldRank: Int, deadline: Double = Watch.usualDeadline) {
+  package init(worldRank: Int, deadline: Double = Watch.usualDeadline) {
     self.worldRank = worldRank
     deadlineNanoseconds = Atomic(nanoseconds(max(deadline, 0)))
   }
 
   /// Seconds that a wait may last where nothing else is said.
-  public static let usualDeadline = 300.0
+  package static let usualDeadline = 300.0
 
   /// Seconds that a wait may last by `LASP_DEADLINE`.
   static func deadline(environment: [String: String]) throws(MessagePassingError) -> Double {
@@ -44,16 +44,16 @@ public final class Watch: Sendable {
   }
 
   /// Seconds that this rank has spent waiting, since the start.
-  public var waitSeconds: Double { Double(waited.load(ordering: .relaxed)) * 1e-9 }
+  package var waitSeconds: Double { Double(waited.load(ordering: .relaxed)) * 1e-9 }
 
   /// Seconds after which a wait fails.
-  public var deadline: Double {
+  package var deadline: Double {
     get { Double(deadlineNanoseconds.load(ordering: .relaxed)) * 1e-9 }
     set { deadlineNanoseconds.store(nanoseconds(max(newValue, 0)), ordering: .relaxed) }
   }
 
   /// What this rank waits for now, if it has waited for more than an instant.
-  public var waiting: Waiting? {
+  package var waiting: Waiting? {
     published.withLock { $0 }.map {
       Waiting(purpose: $0.purpose, seconds: Double(Clock.nanoseconds - $0.since) * 1e-9)
     }

@@ -6,7 +6,7 @@ extension ThreadCommunicator {
   ///   - stackBytes: The size of each thread's stack.
   /// - Throws: What the rank that failed first threw; all others are made to throw too.
   @discardableResult
-  public static func run<T>(
+  package static func run<T>(
     ranks: Int, deadline: Double = Watch.usualDeadline, stackBytes: Int = 16 << 20,
     _ body: @Sendable (any Communicator) throws -> T
   ) throws -> [T] {

@@ -7,15 +7,15 @@ import Glibc
 /// here does not rely on MPI's buffers. When one rank fails, all others throw.
 ///
 /// Unchecked: the world has a mutex; the number of collectives is the rank's own thread's alone.
-public class ThreadCommunicator: Communicator, @unchecked Sendable {
+package class ThreadCommunicator: Communicator, @unchecked Sendable {
   /// This rank's number in this communicator.
-  public let rank: Int
+  package let rank: Int
   /// How many ranks the communicator has.
-  public let size: Int
+  package let size: Int
   /// This rank's watch.
-  public let watch: Watch
+  package let watch: Watch
   /// The name of this machine.
-  public var hostName: String { Host.name }
+  package var hostName: String { Host.name }
 
   let world: ThreadWorld
   let context: Int
@@ -27,7 +27,7 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts sending `buffer` to `destination`.
-  public func send(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int)
+  package func send(_ buffer: UnsafeRawBufferPointer, to destination: Int, tag: Int)
     throws(MessagePassingError) -> Request
   {
     check(peer: destination, tag: tag)
@@ -39,7 +39,7 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts receiving from `source` a message that has exactly the size of `buffer`.
-  public func receive(into buffer: UnsafeMutableRawBufferPointer, from source: Int, tag: Int)
+  package func receive(into buffer: UnsafeMutableRawBufferPointer, from source: Int, tag: Int)
     throws(MessagePassingError) -> Request
   {
     check(peer: source, tag: tag)
@@ -50,7 +50,7 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts replacing `buffer` by its elementwise reduction over all ranks.
-  public func allReduce(
+  package func allReduce(
     _ buffer: UnsafeMutableBufferPointer<Float>, _ operation: ReduceOperation
   ) throws(MessagePassingError) -> Request {
     let bytes = UnsafeMutableRawBufferPointer(buffer)
@@ -58,7 +58,7 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts replacing `buffer` by its elementwise reduction over all ranks.
-  public func allReduce(
+  package func allReduce(
     _ buffer: UnsafeMutableBufferPointer<Double>, _ operation: ReduceOperation
   ) throws(MessagePassingError) -> Request {
     let bytes = UnsafeMutableRawBufferPointer(buffer)
@@ -66,7 +66,7 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts collecting every rank's `mine` into `all`, in rank order.
-  public func allGather(
+  package func allGather(
     _ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer, counts: [Int]
   ) throws(MessagePassingError) -> Request {
     check(gathering: mine.count, into: all.count, counts: counts)
@@ -74,7 +74,7 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts summing `buffer` over all ranks, and gives rank r the r-th part of the sum.
-  public func reduceScatter(
+  package func reduceScatter(
     _ buffer: UnsafeMutableBufferPointer<Float>, into mine: UnsafeMutableBufferPointer<Float>,
     counts: [Int]
   ) throws(MessagePassingError) -> Request {
@@ -85,7 +85,7 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts replacing `buffer` on every rank by that of `root`.
-  public func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int)
+  package func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int)
     throws(MessagePassingError) -> Request
   {
     check(root: root)
@@ -93,7 +93,7 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts collecting every rank's `mine` into `all` on `root`, in rank order, all of one size.
-  public func gather(
+  package func gather(
     _ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer?, to root: Int
   ) throws(MessagePassingError) -> Request {
     check(root: root)
@@ -105,10 +105,10 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Starts a barrier.
-  public func barrier() throws(MessagePassingError) -> Request { try join(.barrier) }
+  package func barrier() throws(MessagePassingError) -> Request { try join(.barrier) }
 
   /// Makes a communicator of the ranks that give the same `color`, ordered by `key` and then by rank.
-  public func split(color: Int, key: Int) throws(MessagePassingError) -> any Communicator {
+  package func split(color: Int, key: Int) throws(MessagePassingError) -> any Communicator {
     precondition(color >= 0, "a colour of \(color)")
     let operation = ThreadOperation(.split, on: self)
     (operation.color, operation.key) = (color, key)
@@ -119,12 +119,12 @@ public class ThreadCommunicator: Communicator, @unchecked Sendable {
   }
 
   /// Makes a communicator of the same ranks whose messages never meet those of this one.
-  public func duplicate() throws(MessagePassingError) -> any Communicator {
+  package func duplicate() throws(MessagePassingError) -> any Communicator {
     try split(color: 0, key: rank)
   }
 
   /// Prints `rank 3 (host): message` and ends the process.
-  public func abort(_ message: String, code: Int32) -> Never {
+  package func abort(_ message: String, code: Int32) -> Never {
     world.halt()  // one rank speaks
     printFailure("\(name): \(message)")
     _exit(code)

@@ -8,7 +8,7 @@ extension Communicator {
   ///   - stackBytes: The size of each thread's stack.
   /// - Throws: What the rank that failed first threw; all others are made to throw too.
   @discardableResult
-  public func run<T>(
+  package func run<T>(
     virtualRanks ranks: Int, stackBytes: Int = 16 << 20,
     _ body: @Sendable (any Communicator) throws -> T
   ) throws -> [T] {
@@ -48,7 +48,7 @@ extension World {
   ///   - body: What a virtual rank does, given the world as it sees it.
   /// - Returns: What the virtual ranks of this process gave, in rank order.
   /// - Throws: What the rank that failed first threw; all others are made to throw too.
-  public func run<T>(
+  package func run<T>(
     virtualRanks ranks: Int, _ body: @Sendable (World) throws -> T
   ) throws -> [T] {
     let each = ranks / communicator.size

@@ -3,7 +3,7 @@ import Configuration
 /// A family of models: its run-file keys, its `config.json`, its tensors' names and its blocks.
 ///
 /// A new family is one file that conforms to this, and a line in `Architectures`.
-public protocol Architecture: Sendable {
+package protocol Architecture: Sendable {
   /// The mixers it provides, as `model.mixer` and `model.layers` name them.
   static var mixers: [String] { get }
   /// `model_type` in `config.json`.

@@ -1,9 +1,9 @@
 import Configuration
 
 /// The one place that maps names to architectures.
-public enum Architectures {
+package enum Architectures {
   /// All architectures.
-  public static let all: [any Architecture.Type] = [
+  package static let all: [any Architecture.Type] = [
     TransNormerLLM.self, FlashModel<RetNet>.self, FlashModel<GatedLinearAttention>.self,
     FlashModel<DeltaNet>.self, FlashModel<GatedDeltaNet>.self, FlashModel<Transformer>.self,
   ]
@@ -17,12 +17,12 @@ public enum Architectures {
   }
 
   /// The architecture of a run file.
-  public static func make(_ section: ModelSection, vocabulary: Int) -> any Architecture {
+  package static func make(_ section: ModelSection, vocabulary: Int) -> any Architecture {
     type(of: section.mainMixer).init(section, vocabulary: vocabulary)
   }
 
   /// The architecture of a `config.json`.
-  public static func make(configuration: JSONValue) throws(ModelError) -> any Architecture {
+  package static func make(configuration: JSONValue) throws(ModelError) -> any Architecture {
     guard let name = configuration["model_type"]?.string else { throw .missingKey("model_type") }
     guard let type = all.first(where: { $0.modelType == name }) else {
       throw .unknownModel(name, known: all.map { $0.modelType })

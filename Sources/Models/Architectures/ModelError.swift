@@ -1,5 +1,5 @@
 /// What can be wrong with a model's description.
-public enum ModelError: Error, CustomStringConvertible {
+package enum ModelError: Error, CustomStringConvertible {
   /// A key that must be there is not.
   case missingKey(String)
   /// A key's value is not possible.
@@ -8,7 +8,7 @@ public enum ModelError: Error, CustomStringConvertible {
   case unknownModel(String, known: [String])
 
   /// One sentence; the file's name is added by who read it.
-  public var description: String {
+  package var description: String {
     switch self {
     case .missingKey(let key): "the key \(key) is missing or of the wrong type"
     case .impossible(let key, let reason): "\(key): \(reason)"

@@ -8,20 +8,20 @@ import Tensors
 /// Concretely: `x += W_o(u ⊙ SRMS(o))` with `q, k = silu(x W)`, then `x += W_3(x W_1 ⊙ x W_2)`, both of `SRMS(x)`.
 ///
 /// - Source: arXiv 2307.14995; its Hugging Face layout.
-public struct TransNormerLLM: Architecture {
+package struct TransNormerLLM: Architecture {
   /// `tnl`.
-  public static let mixers = ["tnl"]
+  package static let mixers = ["tnl"]
   /// `transnormer`.
-  public static let modelType = "transnormer"
+  package static let modelType = "transnormer"
 
   /// Width of the residual stream.
-  public let dimension: Int
+  package let dimension: Int
   /// Number of blocks.
-  public let depth: Int
+  package let depth: Int
   /// Number of tokens.
-  public let vocabulary: Int
+  package let vocabulary: Int
   /// Standard deviation of the initial weights.
-  public let initialDeviation: Double
+  package let initialDeviation: Double
   let heads: Int
   let hidden: Int
   let glu: Int
@@ -30,7 +30,7 @@ public struct TransNormerLLM: Architecture {
   let bias: Bool
 
   /// Heads that do not divide the width, layers that are not there, keys that it does not have.
-  public static func problems(_ section: ModelSection) -> [KeyProblem] {
+  package static func problems(_ section: ModelSection) -> [KeyProblem] {
     var found: [KeyProblem] = []
     let (heads, width) = (section.heads, section.hiddenWidth)
     if width % heads != 0 {
@@ -57,7 +57,7 @@ public struct TransNormerLLM: Architecture {
   }
 
   /// The model that a run file describes.
-  public init(_ section: ModelSection, vocabulary: Int) {
+  package init(_ section: ModelSection, vocabulary: Int) {
     dimension = section.dimension
     depth = section.depth
     self.vocabulary = vocabulary
@@ -71,7 +71,7 @@ public struct TransNormerLLM: Architecture {
   }
 
   /// The model that a `config.json` describes.
-  public init(configuration: JSONValue) throws(ModelError) {
+  package init(configuration: JSONValue) throws(ModelError) {
     let keys = ModelKeys(json: configuration)
     dimension = try keys.positive("decoder_embed_dim")
     depth = try keys.positive("decoder_layers")
@@ -103,7 +103,7 @@ public struct TransNormerLLM: Architecture {
   }
 
   /// The `config.json` of this model.
-  public var configuration: [String: JSONValue] {
+  package var configuration: [String: JSONValue] {
     [
       "architectures": ["TransnormerForCausalLM"], "model_type": .string(Self.modelType),
       "vocab_size": .integer(vocabulary), "decoder_embed_dim": .integer(dimension),
@@ -118,18 +118,18 @@ public struct TransNormerLLM: Architecture {
   }
 
   /// √D, or 1.
-  public var embeddingScale: Float { scalesEmbedding ? Float(dimension).squareRoot() : 1 }
+  package var embeddingScale: Float { scalesEmbedding ? Float(dimension).squareRoot() : 1 }
   /// 1e-6.
-  public let normEpsilon: Float = 1e-6
+  package let normEpsilon: Float = 1e-6
   /// Never.
-  public let tiesEmbedding = false
+  package let tiesEmbedding = false
   /// The final norm has no weight.
-  public let outerNames: (embedding: String, norm: String?, head: String) = (
+  package let outerNames: (embedding: String, norm: String?, head: String) = (
     "model.embed_tokens.weight", nil, "lm_head.weight"
   )
 
   /// Builds one block.
-  public func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
+  package func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
     let prefix = "model.layers.\(layer)."
     let norm = Norm(weight: nil, epsilon: normEpsilon)
     let place = MixerPlace(

@@ -1,14 +1,14 @@
 import Autodiff
 
 /// The channel-mixing layer of a block.
-public enum ChannelMixer: Sendable {
+package enum ChannelMixer: Sendable {
   /// TNL's SGLU: `x W_1 ⊙ x W_2`, then `W_3`; no activation.
   case sglu(Linear, Linear, Linear)
   /// SwiGLU: `silu(x W_gate) ⊙ x W_up`, then `W_down`.
   case swiglu(gate: Linear, up: Linear, down: Linear)
 
   /// Maps the normalised input and adds the residual.
-  public func callAsFunction(_ x: Variable, adding residual: Variable, tape: Tape) throws
+  package func callAsFunction(_ x: Variable, adding residual: Variable, tape: Tape) throws
     -> Variable
   {
     switch self {

@@ -2,7 +2,7 @@ import Autodiff
 import SequenceParallel
 
 /// The token-mixing layer of a block: computes q, k, v and gates, runs a recurrence, projects out.
-public protocol TokenMixer: Sendable {
+package protocol TokenMixer: Sendable {
   /// Maps the normalised input `[N, D]` and adds the residual `[N, D]`.
   func callAsFunction(
     _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
@@ -17,11 +17,11 @@ public protocol TokenMixer: Sendable {
 
 extension TokenMixer {
   /// None.
-  public var recurrences: [RecurrenceSize] { [] }
+  package var recurrences: [RecurrenceSize] { [] }
 
   /// None.
-  public var attention: AttentionSize? { nil }
+  package var attention: AttentionSize? { nil }
 
   /// No: a state of fixed size.
-  public var seesAllTokens: Bool { false }
+  package var seesAllTokens: Bool { false }
 }

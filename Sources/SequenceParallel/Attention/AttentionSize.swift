@@ -1,12 +1,12 @@
 /// The size of one layer's softmax attention, for the formula that counts its operations.
-public struct AttentionSize: Sendable {
+package struct AttentionSize: Sendable {
   /// Heads of queries, and numbers of each.
-  public let heads, dimension: Int
+  package let heads, dimension: Int
   /// The most keys that a query sees, itself included; nil for all before it.
-  public let window: Int?
+  package let window: Int?
 
   /// Makes a size.
-  public init(heads: Int, dimension: Int, window: Int?) {
+  package init(heads: Int, dimension: Int, window: Int?) {
     (self.heads, self.dimension, self.window) = (heads, dimension, window)
   }
 
@@ -16,7 +16,7 @@ public struct AttentionSize: Sendable {
   /// Operations of a sequence that is one document, forward and backward.
   ///
   /// Concretely: `12 H d Σ_t min(t, window)` for t from 1 to `length`.
-  public func operations(length: Int) -> Double {
+  package func operations(length: Int) -> Double {
     let seen = Double(min(length, window ?? length))
     let pairs = seen * (seen + 1) / 2 + (Double(length) - seen) * seen
     return Self.operationsPerPair * Double(heads * dimension) * pairs

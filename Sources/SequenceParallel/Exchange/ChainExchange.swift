@@ -9,22 +9,22 @@ import Tensors
 /// collective, so the fill of the chain is paid once a pass.
 ///
 /// - Source: LASP (arXiv 2404.02882), Algorithms 2 and 3.
-public final class ChainExchange: StateExchange {
+package final class ChainExchange: StateExchange {
   private let outbox = Outbox()
 
   /// Makes an exchange.
-  public init() {}
+  package init() {}
 
   /// Posts the receives of a layer's states.
-  public func begin(_ problem: SeamProblem) throws -> any StateTransfer {
+  package func begin(_ problem: SeamProblem) throws -> any StateTransfer {
     try ChainTransfer(problem, outbox: outbox)
   }
 
   /// Lets sends progress.
-  public func poll() throws { try outbox.poll() }
+  package func poll() throws { try outbox.poll() }
 
   /// Waits until all sends have left.
-  public func drain() throws { try outbox.drain() }
+  package func drain() throws { try outbox.drain() }
 }
 
 private final class ChainTransfer: StateTransfer {

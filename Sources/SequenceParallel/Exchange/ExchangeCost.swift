@@ -18,20 +18,20 @@
 /// Every link is taken to be as slow as the slowest.
 ///
 /// - Source: the α–β model of Hockney (1994); LASP (arXiv 2404.02882), LASP-2 (arXiv 2502.07563).
-public struct ExchangeCost: Sendable, Equatable {
+package struct ExchangeCost: Sendable, Equatable {
   /// One layer's messages and arithmetic.
-  public struct Layer: Sendable, Equatable {
+  package struct Layer: Sendable, Equatable {
     /// Bytes of all states of a layer.
-    public let stateBytes: Int
+    package let stateBytes: Int
     /// Bytes of the maps that gather and scan send beside them.
-    public let mapBytes: Int
+    package let mapBytes: Int
     /// Seconds to apply all maps.
-    public let combineSeconds: Double
+    package let combineSeconds: Double
     /// Seconds to compose all maps with others.
-    public let composeSeconds: Double
+    package let composeSeconds: Double
 
     /// Describes a layer.
-    public init(
+    package init(
       stateBytes: Int, mapBytes: Int, combineSeconds: Double, composeSeconds: Double
     ) {
       (self.stateBytes, self.mapBytes) = (stateBytes, mapBytes)
@@ -40,23 +40,23 @@ public struct ExchangeCost: Sendable, Equatable {
   }
 
   /// Ranks that share a sequence.
-  public let ranks: Int
+  package let ranks: Int
   /// α: seconds that a message takes however short it is.
-  public let latency: Double
+  package let latency: Double
   /// β: seconds that a byte more takes.
-  public let secondsPerByte: Double
+  package let secondsPerByte: Double
   /// The layers whose states cross ranks.
-  public let layers: [Layer]
+  package let layers: [Layer]
 
   /// Describes a network and what crosses it.
-  public init(ranks: Int, latency: Double, secondsPerByte: Double, layers: [Layer]) {
+  package init(ranks: Int, latency: Double, secondsPerByte: Double, layers: [Layer]) {
     precondition(ranks > 0, "\(ranks) ranks")
     (self.ranks, self.layers) = (ranks, layers)
     (self.latency, self.secondsPerByte) = (latency, secondsPerByte)
   }
 
   /// Seconds that an exchange adds to a pass.
-  public func seconds(_ kind: ExchangeKind) -> Double {
+  package func seconds(_ kind: ExchangeKind) -> Double {
     let hops = Double(ranks - 1)
     guard hops > 0 else { return 0 }
     let steps = Double(Int.bitWidth - (ranks - 1).leadingZeroBitCount)
@@ -90,7 +90,7 @@ public struct ExchangeCost: Sendable, Equatable {
   }
 
   /// The exchange that adds least; the first of `ExchangeKind` where several do.
-  public var best: ExchangeKind {
+  package var best: ExchangeKind {
     ExchangeKind.allCases.min { seconds($0) < seconds($1) } ?? .chain
   }
 

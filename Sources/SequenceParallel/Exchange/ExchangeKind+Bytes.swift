@@ -13,7 +13,7 @@ extension ExchangeKind {
   ///   - rank: Place in the sequence group, in `0..<ranks`.
   ///   - ranks: Ranks that share the sequence.
   /// - Source: LASP (arXiv 2404.02882), LASP-2 (arXiv 2502.07563).
-  public func bytesSent(states: Int, maps: Int, rank: Int, ranks: Int) -> Int {
+  package func bytesSent(states: Int, maps: Int, rank: Int, ranks: Int) -> Int {
     precondition((0..<ranks).contains(rank), "rank \(rank) of \(ranks)")
     switch self {
     case .chain: return states * ((rank < ranks - 1 ? 1 : 0) + (rank > 0 ? 1 : 0))

@@ -1,7 +1,7 @@
 import MessagePassing
 
 /// The ways to carry states across ranks, as `parallel.exchange` names them.
-public enum ExchangeKind: String, CaseIterable, Sendable {
+package enum ExchangeKind: String, CaseIterable, Sendable {
   /// Point to point from neighbour to neighbour: LASP.
   case chain
   /// One all-gather per layer and direction: LASP-2.
@@ -10,7 +10,7 @@ public enum ExchangeKind: String, CaseIterable, Sendable {
   case scan
 
   /// Makes the exchange.
-  public func make() -> any StateExchange {
+  package func make() -> any StateExchange {
     switch self {
     case .chain: ChainExchange()
     case .gather: GatherExchange()
@@ -21,7 +21,7 @@ public enum ExchangeKind: String, CaseIterable, Sendable {
 
 extension ParallelSection {
   /// The exchange that the run file names; nil where it leaves the choice to the program.
-  public var exchangeKind: ExchangeKind? {
+  package var exchangeKind: ExchangeKind? {
     guard exchange != "auto" else { return nil }
     guard let kind = ExchangeKind(rawValue: exchange) else {
       preconditionFailure("parallel.exchange \(exchange) passed its schema")
@@ -30,7 +30,7 @@ extension ParallelSection {
   }
 
   /// How the run file lets keys and values of attention cross.
-  public var attentionExchange: AttentionExchange {
+  package var attentionExchange: AttentionExchange {
     guard let kind = AttentionExchange(rawValue: attention) else {
       preconditionFailure("parallel.attention \(attention) passed its schema")
     }

@@ -3,25 +3,25 @@ import Measurement
 import Tensors
 
 /// An exchange that carries nothing and notes what would be carried: for a rehearsal.
-public final class ExchangeSurvey: StateExchange {
+package final class ExchangeSurvey: StateExchange {
   /// What a layer carries.
-  public struct Load: Sendable {
+  package struct Load: Sendable {
     /// The algebra of its maps.
-    public let map: StateMap
+    package let map: StateMap
     /// States of the layer: rows × heads.
-    public let units: Int
+    package let units: Int
     /// Numbers of the maps that gather and scan send.
-    public let sentMapCount: Int
+    package let sentMapCount: Int
   }
 
   /// The loads of all layers, in the order of the forward pass.
-  public private(set) var loads: [Load] = []
+  package private(set) var loads: [Load] = []
 
   /// Makes a survey that knows nothing yet.
-  public init() {}
+  package init() {}
 
   /// Notes a layer.
-  public func begin(_ problem: SeamProblem) -> any StateTransfer {
+  package func begin(_ problem: SeamProblem) -> any StateTransfer {
     if problem.direction == .forward && problem.pass.segment == 0 {
       loads.append(
         Load(map: problem.map, units: problem.units, sentMapCount: problem.sentMapCount))
@@ -30,10 +30,10 @@ public final class ExchangeSurvey: StateExchange {
   }
 
   /// Nothing is under way.
-  public func poll() {}
+  package func poll() {}
 
   /// Nothing has been sent.
-  public func drain() {}
+  package func drain() {}
 }
 
 /// The transfer of nothing.
@@ -59,7 +59,7 @@ extension ExchangeSurvey.Load {
   }
 
   /// What the layer costs where its arithmetic takes the time that it takes here.
-  public func measured() -> ExchangeCost.Layer {
+  package func measured() -> ExchangeCost.Layer {
     let maps = units * map.kind.count(map.keyDimension)
     let states = units * map.stateCount
     let numbers = UnsafeMutablePointer<Float>.allocate(capacity: 2 * maps + 2 * states)

@@ -8,18 +8,18 @@ import Tensors
 /// there. The near end's initial state is folded into its own sum, so nobody else needs it.
 ///
 /// - Source: LASP-2 (arXiv 2502.07563), Algorithm 2.
-public final class GatherExchange: StateExchange {
+package final class GatherExchange: StateExchange {
   /// Makes an exchange.
-  public init() {}
+  package init() {}
 
   /// Begins a layer; the collective is posted when the summary is there.
-  public func begin(_ problem: SeamProblem) throws -> any StateTransfer { GatherTransfer(problem) }
+  package func begin(_ problem: SeamProblem) throws -> any StateTransfer { GatherTransfer(problem) }
 
   /// Its requests are driven by their transfers.
-  public func poll() {}
+  package func poll() {}
 
   /// Nothing is left behind.
-  public func drain() {}
+  package func drain() {}
 }
 
 private final class GatherTransfer: StateTransfer {

@@ -64,9 +64,9 @@ extension MessageHeader: CustomStringConvertible {
 }
 
 /// Two ranks of a sequence group are not doing the same thing.
-public struct OutOfStepError: Error, CustomStringConvertible {
+package struct OutOfStepError: Error, CustomStringConvertible {
   /// Who received what instead of what.
-  public let description: String
+  package let description: String
 
   init(rank: Int, source: Int, expected: MessageHeader, received: MessageHeader) {
     description =

@@ -10,22 +10,22 @@ import Tensors
 /// sends in step k once it has composed what step k − 1 brought.
 ///
 /// - Source: Hillis and Steele, "Data Parallel Algorithms" (CACM 1986), with the family's composition.
-public final class ScanExchange: StateExchange {
+package final class ScanExchange: StateExchange {
   private let outbox = Outbox()
 
   /// Makes an exchange.
-  public init() {}
+  package init() {}
 
   /// Posts the receives of a layer.
-  public func begin(_ problem: SeamProblem) throws -> any StateTransfer {
+  package func begin(_ problem: SeamProblem) throws -> any StateTransfer {
     try ScanTransfer(problem, outbox: outbox)
   }
 
   /// Lets sends progress.
-  public func poll() throws { try outbox.poll() }
+  package func poll() throws { try outbox.poll() }
 
   /// Waits until all sends have left.
-  public func drain() throws { try outbox.drain() }
+  package func drain() throws { try outbox.drain() }
 }
 
 private final class ScanTransfer: StateTransfer {

@@ -3,7 +3,7 @@ import Measurement
 import Tensors
 
 /// Which way states go through the sequence group.
-public enum ExchangeDirection: Int32, Sendable {
+package enum ExchangeDirection: Int32, Sendable {
   /// States, from rank r to r+1.
   case forward = 1
   /// State gradients, from rank r+1 to r.
@@ -14,30 +14,30 @@ public enum ExchangeDirection: Int32, Sendable {
 ///
 /// Concretely, over the units (row, head) of a layer: `S_out = M S_in + B` forward, and backward
 /// `D_in = Mᵀ D_out + E` from the last rank to the first.
-public struct SeamProblem {
+package struct SeamProblem {
   /// Which way.
-  public let direction: ExchangeDirection
+  package let direction: ExchangeDirection
   /// The layer and state.
-  public let slot: CarrySlot
+  package let slot: CarrySlot
   /// The pass: layout, step, segment, communicators.
-  public let pass: SequencePass
+  package let pass: SequencePass
   /// The algebra of `M`.
-  public let map: StateMap
+  package let map: StateMap
   /// How many states there are: rows × heads.
-  public let units: Int
+  package let units: Int
   /// This rank's `M`s, `[units, mapCount]`; valid once the summary is ready.
-  public let maps: Tensor
+  package let maps: Tensor
   /// This rank's `B`s or `E`s, `[units, K, V]`; valid once the summary is ready.
-  public let sums: Tensor
+  package let sums: Tensor
   /// The `M` of a rank of the group and a unit, where it follows from the layout and need not be sent.
-  public let knownMap: ((_ rank: Int, _ unit: Int) -> Float)?
+  package let knownMap: ((_ rank: Int, _ unit: Int) -> Float)?
   /// What enters at the group's near end (forward: its first rank): `[units, K, V]`, nil for zero.
-  public let initial: Tensor?
+  package let initial: Tensor?
   /// Whether what leaves at the group's far end is wanted.
-  public let wantsFinal: Bool
+  package let wantsFinal: Bool
 
   /// Elements of one state.
-  public var stateCount: Int { map.stateCount }
+  package var stateCount: Int { map.stateCount }
 
   /// Numbers of one `M`.
   var mapCount: Int { map.kind.count(map.keyDimension) }
@@ -81,7 +81,7 @@ public struct SeamProblem {
 ///
 /// The op that owns it calls, in this order: `advance` as often as it likes once its summary is
 /// ready, and `finish`. Results do not depend on when anything arrives.
-public protocol StateTransfer: AnyObject {
+package protocol StateTransfer: AnyObject {
   /// Tells that `maps` and `sums` are there, and moves on what can move without waiting.
   func summaryReady() throws
   /// Moves on what can move without waiting; cheap enough to be called between chunks.
@@ -94,7 +94,7 @@ public protocol StateTransfer: AnyObject {
 /// A way to carry states across the ranks of a sequence group.
 ///
 /// A new one conforms to this and gets a case in `ExchangeKind`.
-public protocol StateExchange: AnyObject {
+package protocol StateExchange: AnyObject {
   /// Posts the receives of one layer and direction, before anything else is done for it.
   func begin(_ problem: SeamProblem) throws -> any StateTransfer
   /// Lets sends under way progress; part of the workspace's poll.

@@ -2,22 +2,22 @@ import Autodiff
 import Tensors
 
 /// What a layer hands to the recurrence engine: the family's standard inputs.
-public struct RecurrenceInputs {
+package struct RecurrenceInputs {
   /// Queries, `[N, queryHeads·K]`, where `N = rows × length`.
-  public var q: Variable
+  package var q: Variable
   /// Keys, `[N, keyHeads·K]`.
-  public var k: Variable
+  package var k: Variable
   /// Values, `[N, valueHeads·V]`.
-  public var v: Variable
+  package var v: Variable
   /// Log decays from data, `[N, heads]` or `[N, heads·K]`, with the heads of k or of the state; or nil.
-  public var g: Variable?
+  package var g: Variable?
   /// The delta rule's steps, `[N, heads]`, with the heads of the state; or nil.
-  public var beta: Variable?
+  package var beta: Variable?
   /// Fixed log decay of each head of the state; empty for none.
-  public var logDecay: [Float]
+  package var logDecay: [Float]
 
   /// Collects the inputs; leave out what the recurrence does not read.
-  public init(
+  package init(
     q: Variable, k: Variable, v: Variable, g: Variable? = nil, beta: Variable? = nil,
     logDecay: [Float] = []
   ) {

@@ -3,7 +3,7 @@ import Kernels
 import Tensors
 
 /// How keys and values of full attention cross the ranks of a sequence group.
-public enum AttentionExchange: String, CaseIterable, Sendable {
+package enum AttentionExchange: String, CaseIterable, Sendable {
   /// Every rank's are gathered everywhere, tile by tile; gradients are reduced back (LASP-2H).
   case gather
   /// They travel from rank to rank, and gradients with them.
@@ -31,7 +31,7 @@ extension Tape {
   ///   - slot: The layer's window, for carries and messages.
   /// - Returns: `[N, heads·d]`.
   /// - Source: LASP-2 (arXiv 2502.07563), §3.5; Ring Attention (arXiv 2310.01889).
-  public func attention(
+  package func attention(
     q: Variable, k: Variable, v: Variable, dimension: Int, window: Int? = nil,
     scale: Float? = nil, exchange: AttentionExchange? = nil, slot: CarrySlot,
     pass: SequencePass

@@ -18,7 +18,7 @@ extension Tape {
   ///   - pass: The shard's layout and seams.
   /// - Returns: `[N, heads·V]`.
   /// - Source: LASP (arXiv 2404.02882) for the order of events.
-  public func recurrence(
+  package func recurrence(
     _ kernel: any RecurrenceKernel, _ inputs: RecurrenceInputs, slot: CarrySlot, pass: SequencePass
   ) throws -> Variable {
     let units = RecurrenceUnits(kernel: kernel, inputs: inputs, layout: pass.layout)

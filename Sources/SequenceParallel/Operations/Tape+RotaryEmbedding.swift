@@ -12,7 +12,7 @@ extension Tape {
   ///   - dimension: `d`, the numbers of a head; even.
   ///   - base: The base of the frequencies, usually 10,000.
   /// - Returns: Shape `[N, H·d]`.
-  public func rotaryEmbedding(
+  package func rotaryEmbedding(
     _ x: Variable, dimension d: Int, base: Double = 10_000, pass: SequencePass
   ) -> Variable {
     precondition(

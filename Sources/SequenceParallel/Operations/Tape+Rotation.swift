@@ -9,7 +9,8 @@ extension Tape {
   ///   - x: Shape `[N, H·K]`, `N = rows × length`.
   ///   - theta: Shape `[H, 1, K]`.
   /// - Returns: Shape `[N, H·2K]`.
-  public func learnedRotation(_ x: Variable, theta: Parameter, layout: SequenceLayout) -> Variable {
+  package func learnedRotation(_ x: Variable, theta: Parameter, layout: SequenceLayout) -> Variable
+  {
     let shape = parameters.table[theta].shape
     let (heads, width, n) = (shape[0], shape[2], x.shape.rows)
     let y = Tensor([n, heads * 2 * width], pool: pool)

@@ -15,7 +15,7 @@ extension Tape {
   ///   - bias: Shape `[C]`, or nil.
   ///   - slot: The layer and a halo of its own, for carries and messages.
   /// - Returns: Shape `[N, C]`.
-  public func shortConvolution(
+  package func shortConvolution(
     _ x: Variable, weight: Parameter, bias: Parameter? = nil,
     activation: Activation, slot: CarrySlot, pass: SequencePass
   ) throws -> Variable {
@@ -59,7 +59,7 @@ extension Tape {
   ///   - x: Shape `[N, C]`, `N = rows × length`.
   ///   - slot: The layer and a halo of its own, for carries and messages.
   /// - Returns: Shape `[N, C]`.
-  public func tokenShift(_ x: Variable, slot: CarrySlot, pass: SequencePass) throws -> Variable {
+  package func tokenShift(_ x: Variable, slot: CarrySlot, pass: SequencePass) throws -> Variable {
     let channels = x.shape.columns
     let run = ConvolutionRun(
       kernel: ShortConvolution(channels: channels, width: 2, activation: .identity), slot: slot,

@@ -4,21 +4,22 @@ import Foundation
 import Measurement
 import MessagePassing
 import Models
+import Reporting
 import SequenceParallel
 import Tensors
 
 /// `lasp-train --dry-run`: checks a run and says what it will need, in one process without MPI.
-public struct Plan {
+package struct Plan {
   /// Processes planned for.
-  public let processes: Int
+  package let processes: Int
   /// Ranks of the world: virtual ones, where there are more than processes.
-  public let ranks: Int
+  package let ranks: Int
   /// Where rank 0 stands.
-  public let grid: GridPlace
+  package let grid: GridPlace
   /// Tokens of a sequence that each rank of a group holds.
-  public let shards: [Int]
+  package let shards: [Int]
   /// The model.
-  public let model: LanguageModel
+  package let model: LanguageModel
   /// The rehearsed ranks of the first sequence group, or processes with their virtual ranks: the ends and one
   /// between.
   let rehearsals: [Rehearsal]
@@ -28,17 +29,19 @@ public struct Plan {
   private let exchange: ExchangeChoice
 
   /// Prints the plan of a run.
-  public static func run(_ request: DryRunRequest) throws {
-    let threads = request.configuration.threads
+  ///
+  /// - Parameter ranks: Processes to plan for.
+  package static func run(_ configuration: RunConfiguration, ranks: Int) throws {
+    let threads = configuration.threads
     BLAS.setThreads(1)
     let plan = try Plan(
-      request.configuration, processes: request.ranks,
-      threads: threads > 0 ? threads : max(1, Host(ranks: request.ranks, index: 0).defaultThreads))
+      configuration, processes: ranks,
+      threads: threads > 0 ? threads : max(1, Host(ranks: ranks, index: 0).defaultThreads))
     print(plan.description(sgemm: SgemmPeak.measure(seconds: 1)), terminator: "")
   }
 
   /// Checks everything and rehearses a step.
-  public init(_ configuration: RunConfiguration, processes: Int, threads: Int) throws {
+  package init(_ configuration: RunConfiguration, processes: Int, threads: Int) throws {
     let ranks = try configuration.virtualRanks(processes: processes)
     let setup = try RunSetup(configuration)
     let model = setup.model
@@ -79,7 +82,7 @@ public struct Plan {
   private static let messagePassingBytes = 20 << 20
 
   /// Bytes of the largest rank.
-  public var memoryBytes: Int { rehearsals.map { total($0) }.max() ?? 0 }
+  package var memoryBytes: Int { rehearsals.map { total($0) }.max() ?? 0 }
 
   private func total(_ rehearsal: Rehearsal) -> Int {
     processBytes + rehearsal.poolBytes + rehearsal.tokenBytes
@@ -110,47 +113,47 @@ public struct Plan {
       row(
         "shards",
         shortest == longest
-          ? "\(Human.grouped(longest)) tokens of each sequence a rank"
-          : "\(Human.grouped(shortest)) to \(Human.grouped(longest)) tokens of each sequence a rank"
+          ? "\(Format.grouped(longest)) tokens of each sequence a rank"
+          : "\(Format.grouped(shortest)) to \(Format.grouped(longest)) tokens of each sequence a rank"
       ),
       parts > 1 ? row("segments", segments) : nil,
       row(
         "model",
-        "\(Human.grouped(model.table.count)) parameters, \(model.blocks.count) blocks, vocabulary "
+        "\(Format.grouped(model.table.count)) parameters, \(model.blocks.count) blocks, vocabulary "
           + "\(model.vocabulary)"),
       row(
         "step",
-        "\(configuration.training.batch) × \(Human.grouped(configuration.sequence.length)) = "
-          + "\(Human.grouped(tokens)) tokens, \(String(format: "%.1f", operations)) GFLOP"),
+        "\(configuration.training.batch) × \(Format.grouped(configuration.sequence.length)) = "
+          + "\(Format.grouped(tokens)) tokens, \(String(format: "%.1f", operations)) GFLOP"),
       row(
         "time",
-        "about \(Human.seconds(seconds)) a step with \(Int(cores)) of this machine's cores"
+        "about \(Format.seconds(seconds)) a step with \(Int(cores)) of this machine's cores"
           + (ranks > Int(cores)
-            ? ", or \(Human.seconds(seconds * cores / Double(ranks))) with a core a rank" : "")
-          + " (sgemm \(Human.digits(sgemm)) GFLOP/s a core, \(Int(Plan.efficiency * 100))% of it)"),
+            ? ", or \(Format.seconds(seconds * cores / Double(ranks))) with a core a rank" : "")
+          + " (sgemm \(Format.digits(sgemm)) GFLOP/s a core, \(Int(Plan.efficiency * 100))% of it)"),
       exchange.reason.map { row("states", $0) },
       "",
     ].compactMap { $0 }
     lines.append(heading("", rehearsals.map { "\(isVirtual ? "process" : "rank") \($0.rank)" }))
-    lines.append(heading("tokens of a sequence", rehearsals.map { Human.grouped($0.shard) }))
+    lines.append(heading("tokens of a sequence", rehearsals.map { Format.grouped($0.shard) }))
     for kind in BufferKind.allCases {
-      lines.append(heading(kind.name, rehearsals.map { Human.bytes(bytes($0, kind)) }))
+      lines.append(heading(kind.name, rehearsals.map { Format.bytes(bytes($0, kind)) }))
     }
-    lines.append(heading("tokens", rehearsals.map { Human.bytes($0.tokenBytes) }))
-    lines.append(heading("program", rehearsals.map { _ in Human.bytes(processBytes) }))
-    lines.append(heading("memory in all", rehearsals.map { Human.bytes(total($0)) }))
+    lines.append(heading("tokens", rehearsals.map { Format.bytes($0.tokenBytes) }))
+    lines.append(heading("program", rehearsals.map { _ in Format.bytes(processBytes) }))
+    lines.append(heading("memory in all", rehearsals.map { Format.bytes(total($0)) }))
     lines.append("")
     lines.append(heading("bytes sent a step", []))
-    lines.append(heading("states", rehearsals.map { Human.grouped($0.stateBytes) }))
-    lines.append(heading("headers and halos", rehearsals.map { Human.grouped($0.haloBytes) }))
-    lines.append(heading("gradients", rehearsals.map { Human.grouped($0.gradientBytes) }))
+    lines.append(heading("states", rehearsals.map { Format.grouped($0.stateBytes) }))
+    lines.append(heading("headers and halos", rehearsals.map { Format.grouped($0.haloBytes) }))
+    lines.append(heading("gradients", rehearsals.map { Format.grouped($0.gradientBytes) }))
     if configuration.parallel.sharding != .none {
-      lines.append(heading("weights", rehearsals.map { Human.grouped($0.weightBytes) }))
+      lines.append(heading("weights", rehearsals.map { Format.grouped($0.weightBytes) }))
     }
     if isVirtual {
       lines.append(
         heading(
-          "to other processes", rehearsals.map { Human.grouped($0.bytesToOtherProcesses) }))
+          "to other processes", rehearsals.map { Format.grouped($0.bytesToOtherProcesses) }))
     }
     return lines.joined(separator: "\n") + "\n"
   }
@@ -158,9 +161,9 @@ public struct Plan {
   /// How virtual ranks are dealt out.
   private var hosting: String {
     guard isVirtual else { return "" }
-    let each = Human.number(ranks / processes, of: "virtual rank")
+    let each = Format.number(ranks / processes, of: "virtual rank")
     return
-      ", \(each) on \(processes > 1 ? "each of " : "")\(Human.number(processes, of: "process"))"
+      ", \(each) on \(processes > 1 ? "each of " : "")\(Format.number(processes, of: "process"))"
   }
 
   /// How the sequence is cut in time, and what is held of it.
@@ -174,7 +177,7 @@ public struct Plan {
     let growing =
       model.blocks.contains { $0.mixer.seesAllTokens }
       ? "; full attention keeps the keys and values of all, which grows with the length" : ""
-    return "\(Human.grouped(parts)) of \(Human.grouped(tokens)) tokens; \(kept)\(growing)"
+    return "\(Format.grouped(parts)) of \(Format.grouped(tokens)) tokens; \(kept)\(growing)"
   }
 
   /// Bytes of one kind at the peak; what the pool caches beyond the peak counts as buffers.
@@ -188,10 +191,10 @@ public struct Plan {
   private static let efficiency = 0.75
 
   private func row(_ name: String, _ text: String) -> String {
-    Human.left(name, 10) + text
+    Format.left(name, 10) + text
   }
 
   private func heading(_ name: String, _ cells: [String]) -> String {
-    Human.left(name, 22) + cells.map { Human.right($0, 16) }.joined()
+    Format.left(name, 22) + cells.map { Format.right($0, 16) }.joined()
   }
 }

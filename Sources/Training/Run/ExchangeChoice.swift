@@ -3,24 +3,25 @@ import Foundation
 import Measurement
 import MessagePassing
 import Models
+import Reporting
 import SequenceParallel
 import Tensors
 
 /// `parallel.exchange: auto`: which exchange a run takes, and why.
-struct ExchangeChoice {
+package struct ExchangeChoice {
   /// The exchange.
-  let kind: ExchangeKind
+  package let kind: ExchangeKind
   /// Why, in one sentence; nil where the run file names the exchange itself.
-  let reason: String?
+  package let reason: String?
   /// What the exchanges were found to cost; nil where the run file names the exchange itself.
-  let cost: ExchangeCost?
+  package let cost: ExchangeCost?
 
   /// A dry run's machine: 5 µs a message, 10 GB/s, and 4·10⁹ multiplications with additions a second.
   private static let nominal = (latency: 5e-6, secondsPerByte: 1e-10, speed: 4e9)
 
   /// Chooses with nominal figures of the network and of the ranks' arithmetic: a function of the run file and the
   /// number of ranks alone.
-  init(
+  package init(
     planning configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
     ranks: Int
   ) throws {
@@ -42,7 +43,7 @@ struct ExchangeChoice {
   /// Chooses for a run: neighbours measure the network, and rank 0 decides for all.
   ///
   /// Collective.
-  init(
+  package init(
     measuring configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
     world: any Communicator
   ) throws {
@@ -74,7 +75,7 @@ struct ExchangeChoice {
   }
 
   /// What every layer carries: a rehearsed step tells.
-  static func loads(
+  package static func loads(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel, ranks: Int
   ) throws -> [ExchangeSurvey.Load] {
     let survey = ExchangeSurvey()
@@ -94,7 +95,7 @@ struct ExchangeChoice {
     return "parallel.exchange=auto takes \(cost.best.rawValue): by \(network)'s "
       + "\(micro(cost.latency)) a message and "
       + String(format: "%.3g GB/s", 1e-9 / cost.secondsPerByte)
-      + ", \(cost.ranks) ranks and \(cost.layers.count) layers of \(Human.bytes(states)), "
+      + ", \(cost.ranks) ranks and \(cost.layers.count) layers of \(Format.bytes(states)), "
       + "a pass takes longer by: " + costs.joined(separator: ", ")
   }
 }

@@ -3,19 +3,19 @@ import Optimizers
 import Tensors
 
 /// AdamW over the parameters that this rank updates, with its moments and its schedule.
-public final class FlatOptimizer {
+package final class FlatOptimizer {
   /// The learning rate of each step.
-  public let schedule: LearningRateSchedule
+  package let schedule: LearningRateSchedule
   /// The first moment of the parts that this rank updates, one after another.
-  public let firstMoment: Buffer
+  package let firstMoment: Buffer
   /// The second moment, likewise.
-  public let secondMoment: Buffer
+  package let secondMoment: Buffer
   private let rule: AdamW
   private let decay: WeightDecay
   private let clip: Double
 
   /// Makes an optimizer with moments of zero.
-  public init(_ configuration: RunConfiguration, store: ShardedParameters, workspace: Workspace) {
+  package init(_ configuration: RunConfiguration, store: ShardedParameters, workspace: Workspace) {
     let table = store.table
     let count = store.updated.reduce(0) { $0 + $1.range.count }
     let section = configuration.optimizer
@@ -40,7 +40,7 @@ public final class FlatOptimizer {
   ///   - step: Counted from 0.
   ///   - scale: What turns gradient sums into the gradient of the mean loss.
   ///   - norm: The gradient's norm after that.
-  public func update(
+  package func update(
     _ store: ShardedParameters, step: Int, scale: Double, norm: GradientNorm, team: ThreadTeam
   ) {
     for part in store.updated {

@@ -15,7 +15,7 @@ enum NetworkProbe {
   private static let smallBytes = 8
   private static let tag = 2
 
-  /// Lets neighbours throw short and long messages back and forth; first pairs (0, 1), (2, 3)…, then (1, 2)….
+  /// Lets neighbours send short and long messages back and forth; first pairs (0, 1), (2, 3)…, then (1, 2)….
   ///
   /// Collective; every rank gets the same figures.
   ///
@@ -36,7 +36,7 @@ enum NetworkProbe {
         .enumerated()
       {
         let message = UnsafeMutableRawBufferPointer(rebasing: buffer[..<length])
-        let seconds = try roundTrips(message, to: other, first: isFirst, rounds: rounds, group)
+        let seconds = try oneWay(message, to: other, first: isFirst, rounds: rounds, group)
         slowest[index] = max(slowest[index], seconds)
       }
     }
@@ -46,7 +46,7 @@ enum NetworkProbe {
   }
 
   /// Seconds of one way: half the shortest round trip.
-  private static func roundTrips(
+  private static func oneWay(
     _ message: UnsafeMutableRawBufferPointer, to other: Int, first: Bool, rounds: Int,
     _ group: any Communicator
   ) throws -> Double {

@@ -3,14 +3,14 @@ import MessagePassing
 import Tensors
 
 /// How every command that computes begins and ends on a rank.
-enum RankProgram {
+package enum RankProgram {
   /// Joins the world, sets up threads and memory, runs `body`, and ends all ranks if one fails.
   ///
   /// Where the run file asks for virtual ranks, `body` runs once for each that this process hosts, each on one
   /// thread.
   ///
   /// - Returns: What `body` gave; of several virtual ranks, what the first gave.
-  static func run<T: Sendable>(
+  package static func run<T: Sendable>(
     _ configuration: RunConfiguration, _ body: @Sendable (World, Workspace) throws -> T
   ) throws -> T {
     let world = try World.start()

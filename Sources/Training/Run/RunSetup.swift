@@ -5,20 +5,20 @@ import MessagePassing
 import Models
 
 /// A run's data and model, made to fit each other before any rank starts work.
-struct RunSetup {
+package struct RunSetup {
   /// What is trained on.
-  let corpus: any TrainingCorpus
+  package let corpus: any TrainingCorpus
   /// What is evaluated, or nil where there is nothing.
-  let evaluation: (any Corpus)?
+  package let evaluation: (any Corpus)?
   /// The model.
-  let model: LanguageModel
+  package let model: LanguageModel
   /// The folder that the weights come from, or nil.
-  let folder: ModelFolder?
+  package let folder: ModelFolder?
   /// Why there is no evaluation although one is wanted.
-  let warning: String?
+  package let warning: String?
 
   /// Share of right answers by guessing in the recall task; nil for other data.
-  var chance: Double? { (corpus as? RecallTask)?.chance }
+  package var chance: Double? { (corpus as? RecallTask)?.chance }
 
   /// Opens the data on every rank, and makes a model with the vocabulary that it needs.
   ///
@@ -27,7 +27,7 @@ struct RunSetup {
   ///
   /// - Throws: `ConfigurationError`, `CorpusError` or `CheckpointError`, whatever does not fit: on the first
   ///   rank that finds it, and `MessagePassingError.peerFailed` on the others.
-  init(_ configuration: RunConfiguration, world: any Communicator) throws {
+  package init(_ configuration: RunConfiguration, world: any Communicator) throws {
     var needed = 0
     if configuration.model.from == nil, configuration.model.vocabulary == 0 {
       let mine = try world.together {
@@ -42,7 +42,7 @@ struct RunSetup {
   ///
   /// - Parameter dataVocabulary: What the data's files need; 0 to find out, if that is needed.
   /// - Throws: `ConfigurationError`, `CorpusError` or `CheckpointError`, whatever does not fit.
-  init(_ configuration: RunConfiguration, dataVocabulary: Int = 0) throws {
+  package init(_ configuration: RunConfiguration, dataVocabulary: Int = 0) throws {
     folder = try configuration.model.from.map { try ModelFolder(path: $0) }
     let asked = folder?.model.vocabulary ?? configuration.model.vocabulary
     let corpus = try configuration.data.makeCorpus(

@@ -9,7 +9,7 @@ extension TrainingRun {
   /// Brings weights and moments to rank 0, which writes them; called by all ranks.
   ///
   /// - Parameter writer: The checkpoint, on rank 0.
-  public func write(to writer: TrainingState.Writer?) throws {
+  package func write(to writer: TrainingState.Writer?) throws {
     for (quantity, numbers) in [
       (TrainingState.Quantity.weight, ShardedParameters.Numbers.weights),
       (.firstMoment, .moments(optimizer.firstMoment.pointer)),
@@ -20,7 +20,7 @@ extension TrainingRun {
   }
 
   /// Reads the part of a checkpoint that this rank keeps, whatever ranks and sharding wrote it.
-  public func read(_ path: String) throws -> TrainingState {
+  package func read(_ path: String) throws -> TrainingState {
     try TrainingState.read(
       path, table: model.table,
       into: store.kept.map { .init(.weight, $0.range, $0.values) }
@@ -33,7 +33,7 @@ extension TrainingRun {
   }
 
   /// Reads the weights that this rank keeps from a model's folder.
-  public func readWeights(_ folder: ModelFolder) throws {
+  package func readWeights(_ folder: ModelFolder) throws {
     for part in store.kept { try folder.read(part.range, into: part.values) }
   }
 
@@ -53,9 +53,9 @@ extension TrainingRun {
       }
       return
     }
-    var streams = zip(carries, portions).flatMap { $0.values.rows($1.count) }
+    var streams = zip(carries, microBatches).flatMap { $0.values.rows($1.count) }
     for group in 1..<grid.data {
-      for rows in portions {
+      for rows in microBatches {
         streams += try receive(from: group * grid.sequence).rows(rows.count)
       }
     }
@@ -76,7 +76,7 @@ extension TrainingRun {
       earlier -= 1
     }
     guard carried > 0 else { return }
-    carries = try portions.map { rows in
+    carries = try microBatches.map { rows in
       // Every rank finds out whether the streams fit.
       let streams = try TrainingState.readStreams(
         path, grid.sequenceIndex == 0 ? rows : 0..<0, of: configuration.training.batch,

@@ -1,11 +1,13 @@
 import Autodiff
 import Corpora
+import Inference
 import Measurement
 import MessagePassing
+import Reporting
 import SequenceParallel
 import Tensors
 
-/// How one portion of a step's batch goes through the model and back, segment by segment.
+/// How one micro-batch of a step's batch goes through the model and back, segment by segment.
 ///
 /// Forward, the ranks process segment 0, then 1, …; what leaves a segment on the last rank enters the next
 /// on the first. Only the loss and what was received are kept, so that in the backward pass, last segment
@@ -18,27 +20,27 @@ import Tensors
 /// - Source: gradient checkpointing (Chen et al., arXiv 1604.06174), with seams as the checkpoints.
 extension TrainingRun {
   /// A segment of some rows: its tokens and its pass.
-  private struct Part {
+  private struct SegmentPass {
     let batch: TokenBatch
     let pass: SequencePass
   }
 
-  /// Trains on a portion; gradients are added up.
+  /// Trains on a micro-batch; gradients are added up.
   ///
   /// - Parameter completes: Whether nothing of this step comes after it, so that gradients are complete.
-  func train(portion: Int, step: Int, completes: Bool) throws -> LossSums {
-    let rows = portions[portion]
+  func train(microBatch: Int, step: Int, completes: Bool) throws -> LossSums {
+    let rows = microBatches[microBatch]
     let goesOn = corpus.continues(step: step + 1)
     let groups = try groups()
     var sums = LossSums()
     // The seams at which groups begin.
-    var seams = [carries[portion]]
+    var seams = [carries[microBatch]]
     for group in groups.dropLast() {
       var left = seams.last!
       for index in group {
-        let part = try part(index, rows: rows, step: step, left: left, keepsRight: true)
-        sums += try look(part)
-        left = try part.pass.close()
+        let segment = try segmentPass(index, rows: rows, step: step, left: left, keepsRight: true)
+        sums += try forward(segment)
+        left = try segment.pass.close()
       }
       seams.append(left)
     }
@@ -47,32 +49,32 @@ extension TrainingRun {
     for group in groups.reversed() {
       let endsSequence = group.upperBound == cut.segments
       var left = seams.removeLast()
-      var held: [Part] = []
+      var held: [SegmentPass] = []
       for index in group.dropLast() {
-        let part = try part(index, rows: rows, step: step, left: left, keepsRight: true)
-        let seen = try look(part)
+        let segment = try segmentPass(index, rows: rows, step: step, left: left, keepsRight: true)
+        let seen = try forward(segment)
         if endsSequence { sums += seen }
-        part.pass.suspend()
-        left = try part.pass.close()
-        part.pass.left.release(
-          containedIn: left, tokens: part.pass.layout.total, in: context.workspace)
-        held.append(part)
+        segment.pass.suspend()
+        left = try segment.pass.close()
+        segment.pass.left.release(
+          containedIn: left, tokens: segment.pass.layout.total, in: context.workspace)
+        held.append(segment)
       }
       held.append(
-        try part(
+        try segmentPass(
           group.upperBound - 1, rows: rows, step: step, left: left,
           keepsRight: !endsSequence || goesOn))
       if endsSequence { last = held.last?.pass }
-      while let part = held.popLast() {
-        let isLast = part.pass === last
-        let seen = try learn(
-          part, later: later, completes: completes && part.pass.segment == 0)
+      while let segment = held.popLast() {
+        let isLast = segment.pass === last
+        let seen = try forwardAndBackward(
+          segment, later: later, completes: completes && segment.pass.segment == 0)
         if isLast { sums += seen }
-        later = part.pass
+        later = segment.pass
       }
     }
     // After the backward pass, which ends on the first rank: nobody waits for the carry longer than for that.
-    if goesOn, let last { carries[portion] = try last.close() }
+    if goesOn, let last { carries[microBatch] = try last.close() }
     return sums
   }
 
@@ -82,75 +84,76 @@ extension TrainingRun {
     var left = Carry()
     for index in 0..<cut.segments {
       let goesOn = index < cut.segments - 1
-      let part = try part(
+      let segment = try segmentPass(
         index, of: corpus, rows: rows, step: step, left: left, carried: 0, keepsRight: goesOn)
-      sums += try look(part)
-      if goesOn { left = try part.pass.close() }
+      sums += try forward(segment)
+      if goesOn { left = try segment.pass.close() }
     }
     return sums
   }
 
   /// A segment of what is trained on.
-  private func part(
+  private func segmentPass(
     _ index: Int, rows: Range<Int>, step: Int, left: Carry, keepsRight: Bool
-  ) throws -> Part {
-    try part(
+  ) throws -> SegmentPass {
+    try segmentPass(
       index, of: corpus, rows: rows, step: step, left: left, carried: carried,
       keepsRight: keepsRight)
   }
 
-  private func part(
+  private func segmentPass(
     _ index: Int, of corpus: any Corpus, rows: Range<Int>, step: Int, left: Carry, carried: Int,
     keepsRight: Bool
-  ) throws -> Part {
+  ) throws -> SegmentPass {
     var batch = TokenBatch(rows: rows, positions: cut.positions(index))
     if !context.workspace.isRehearsal {
       try context.counters.measure(.data) { try corpus.fill(&batch, step: step) }
     }
     let layout = cut.layout(index, carried: carried, documentStarts: batch.documentStarts)
-    return Part(
+    return SegmentPass(
       batch: batch,
       pass: SequencePass(
         context: context, layout: layout, left: left, step: step, segment: index,
         keepsRight: keepsRight, wantsLeftGradients: index > 0))
   }
 
-  /// Runs a part forward, for its loss and for what enters the next one.
-  private func look(_ part: Part) throws -> LossSums {
+  /// Runs a segment forward, for its loss and for what enters the next one.
+  private func forward(_ segment: SegmentPass) throws -> LossSums {
     let tape = Tape(workspace: context.workspace, parameters: store, recording: false)
-    let (_, result) = try context.counters.mark(name("forward", part)) {
-      try model(part.batch.inputs, targets: part.batch.targets, tape: tape, pass: part.pass)
+    let (_, result) = try context.counters.mark(name("forward", segment)) {
+      try model(
+        segment.batch.inputs, targets: segment.batch.targets, tape: tape, pass: segment.pass)
     }
-    return LossSums(result, batch: part.batch)
+    return LossSums(result, batch: segment.batch)
   }
 
-  /// Runs a part forward, communicating only if it was not run before, and back.
+  /// Runs a segment forward, communicating only if it was not run before, and back.
   ///
   /// - Parameter later: The segment after it, differentiated already.
-  private func learn(
-    _ part: Part, later: SequencePass?, completes: Bool
+  private func forwardAndBackward(
+    _ segment: SegmentPass, later: SequencePass?, completes: Bool
   ) throws -> LossSums {
-    let (workspace, pass) = (context.workspace, part.pass)
+    let (workspace, pass) = (context.workspace, segment.pass)
     if let later { pass.left.restore(from: later.left, in: workspace) }
     let tape = Tape(workspace: workspace, parameters: store, recording: true)
     tape.regionCompleted = { [store] in try store.complete(region: $0, isLast: completes) }
-    let (loss, result) = try workspace.counters.mark(name("forward", part)) {
+    let (loss, result) = try workspace.counters.mark(name("forward", segment)) {
       try model(
-        part.batch.inputs, targets: part.batch.targets, tape: tape, pass: pass,
+        segment.batch.inputs, targets: segment.batch.targets, tape: tape, pass: pass,
         recompute: configuration.training.recompute)
     }
     let one = Tensor([1], pool: workspace.pool)
     workspace.compute(.head) { one.pointer[0] = 1 }
     if let later { try pass.closeBackward(from: later) }
-    try workspace.counters.mark(name("backward", part)) {
+    try workspace.counters.mark(name("backward", segment)) {
       try tape.backward(from: loss, gradient: one)
     }
-    return LossSums(result, batch: part.batch)
+    return LossSums(result, batch: segment.batch)
   }
 
-  /// What a trace calls a part's way through the model.
-  private func name(_ direction: String, _ part: Part) -> String {
-    cut.segments > 1 ? "\(direction), segment \(part.pass.segment)" : direction
+  /// What a trace calls a segment's way through the model.
+  private func name(_ direction: String, _ segment: SegmentPass) -> String {
+    cut.segments > 1 ? "\(direction), segment \(segment.pass.segment)" : direction
   }
 
   // MARK: Groups
@@ -183,13 +186,14 @@ extension TrainingRun {
   private func heldBytes() throws -> Int {
     var (left, bytes) = (Carry(), 0)
     for index in 0..<2 {
-      let part = try part(index, rows: portions[0], step: 0, left: left, keepsRight: true)
-      _ = try look(part)
-      part.pass.suspend()
-      left = try part.pass.close()
-      part.pass.left.release(
-        containedIn: left, tokens: part.pass.layout.total, in: context.workspace)
-      bytes = part.pass.keptBytes
+      let segment = try segmentPass(
+        index, rows: microBatches[0], step: 0, left: left, keepsRight: true)
+      _ = try forward(segment)
+      segment.pass.suspend()
+      left = try segment.pass.close()
+      segment.pass.left.release(
+        containedIn: left, tokens: segment.pass.layout.total, in: context.workspace)
+      bytes = segment.pass.keptBytes
     }
     return bytes
   }

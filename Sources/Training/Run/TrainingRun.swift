@@ -1,37 +1,39 @@
 import Autodiff
 import Corpora
 import DataParallel
+import Inference
 import Measurement
 import MessagePassing
 import Models
 import Optimizers
+import Reporting
 import SequenceParallel
 import Tensors
 
 /// One rank's part of a run: its model, data, optimizer and communicators, and the training step.
 ///
 /// It writes nothing: files, console and checkpoints are the `Trainer`'s.
-public final class TrainingRun {
+package final class TrainingRun {
   /// What the run file says.
-  public let configuration: RunConfiguration
+  package let configuration: RunConfiguration
   /// Where this rank stands.
-  public let grid: GridPlace
+  package let grid: GridPlace
   /// Memory, threads, figures and the sequence group.
-  public let context: RankContext
+  package let context: RankContext
   /// The model.
-  public let model: LanguageModel
+  package let model: LanguageModel
   /// What it is trained on.
-  public let corpus: any TrainingCorpus
+  package let corpus: any TrainingCorpus
   /// Weights and gradient sums.
-  public let store: ShardedParameters
+  package let store: ShardedParameters
   /// The optimizer and its moments.
-  public let optimizer: FlatOptimizer
+  package let optimizer: FlatOptimizer
 
   /// How sequences are cut in time and over ranks.
   let cut: SequenceCut
-  /// The rows of a step's batch that this rank works on, portion by portion.
-  let portions: [Range<Int>]
-  /// For each portion what its rows carry into the next step; filled on the group's first rank.
+  /// The rows of a step's batch that this rank works on, micro-batch by micro-batch.
+  let microBatches: [Range<Int>]
+  /// For each micro-batch what its rows carry into the next step; filled on the group's first rank.
   var carries: [Carry]
   /// Tokens that the states of `carries` have seen.
   var carried = 0
@@ -50,7 +52,7 @@ public final class TrainingRun {
   ///   - exchange: Makes what carries states across ranks.
   /// - Throws: `ConfigurationError` for a grid, batch or vocabulary that does not fit; `CorpusError`;
   ///   `MessagePassingError`.
-  public init(
+  package init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
     world: any Communicator, workspace: Workspace,
     exchange makeExchange: @escaping () -> any StateExchange
@@ -80,13 +82,13 @@ public final class TrainingRun {
     }
     cut = SequenceCut(
       configuration.sequence, ranks: grid.sequence, rank: grid.sequenceIndex)
-    portions = grid.rows(
-      ofBatch: configuration.training.batch, portions: configuration.training.accumulation)
-    carries = portions.map { _ in Carry() }
+    microBatches = grid.rows(
+      ofBatch: configuration.training.batch, microBatches: configuration.training.accumulation)
+    carries = microBatches.map { _ in Carry() }
   }
 
   /// Fills the weights as the seed says, the same on every rank.
-  public func initializeWeights() {
+  package func initializeWeights() {
     guard !context.workspace.isRehearsal else { return }
     let seed = UInt64(bitPattern: Int64(configuration.training.seed))
     for part in store.kept {
@@ -107,18 +109,18 @@ public final class TrainingRun {
   ///   - step: Counted from 0.
   ///   - stop: Whether this rank asks all ranks to stop after the step.
   /// - Throws: `TrainingError.notFinite` where the loss or gradient is not a number; no weight has changed then.
-  public func step(_ step: Int, stop: Bool = false) throws -> StepOutcome {
+  package func step(_ step: Int, stop: Bool = false) throws -> StepOutcome {
     let workspace = context.workspace
     let counters = workspace.counters
     workspace.compute(.optimizer) { store.clearGradients() }
     var sums = LossSums()
     if !corpus.continues(step: step) {
       carried = 0
-      carries = portions.map { _ in Carry() }
+      carries = microBatches.map { _ in Carry() }
     }
-    for portion in portions.indices {
-      let last = portion == portions.count - 1
-      sums += try train(portion: portion, step: step, completes: last)
+    for microBatch in microBatches.indices {
+      let last = microBatch == microBatches.count - 1
+      sums += try train(microBatch: microBatch, step: step, completes: last)
     }
     if corpus.continues(step: step + 1) { carried += configuration.sequence.length }
     try context.drain()
@@ -161,7 +163,7 @@ public final class TrainingRun {
   ) throws -> LossSums? {
     var sums = LossSums()
     for step in 0..<steps {
-      for rows in portions { sums += try evaluate(corpus, rows: rows, step: step) }
+      for rows in microBatches { sums += try evaluate(corpus, rows: rows, step: step) }
       let asking = try world.allReduceSum(isAskedToStop() ? 1 : 0)
       if asking > 0, step + 1 < steps {
         try context.drain()
@@ -172,45 +174,5 @@ public final class TrainingRun {
     try context.drain()
     try store.settle(polling: context.workspace.poll)
     return LossSums(try world.allReduce(sums.numbers, .sum))
-  }
-}
-
-/// What a step gave.
-public struct StepOutcome: Sendable {
-  /// The step, counted from 0.
-  public let step: Int
-  /// Sums over all ranks.
-  public let sums: LossSums
-  /// The gradient's global L2 norm before clipping.
-  public let gradientNorm: Double
-  /// The learning rate of the step.
-  public let learningRate: Double
-  /// Whether any rank asks to stop: the same on all.
-  public var stops = false
-
-  /// Mean loss a target, in nats.
-  public var loss: Double { sums.meanLoss }
-}
-
-/// What can end training.
-public enum TrainingError: Error, CustomStringConvertible {
-  /// The loss or the gradient is not a finite number.
-  case notFinite(step: Int, loss: Double, norm: Double)
-  /// The run's folder holds an earlier run.
-  case folderTaken(String)
-  /// Ranks that do not agree.
-  case disagreement(String)
-
-  /// What is wrong and what to do.
-  public var description: String {
-    switch self {
-    case .notFinite(let step, let loss, let norm):
-      "step \(step): the loss is \(loss) and the gradient norm \(norm); lower optimizer.learning_rate, "
-        + "lengthen schedule.warmup, or go on from an earlier checkpoint"
-    case .folderTaken(let folder):
-      "\(folder) holds an earlier run; choose another training.name or log.directory, give --overwrite, "
-        + "or go on with it by --training.resume=auto"
-    case .disagreement(let sentence): sentence
-    }
   }
 }

@@ -2,16 +2,16 @@ import Configuration
 import Corpora
 
 /// The run file's `evaluation` section: when and on what the model is evaluated.
-public struct EvaluationSection: ConfigurationSection, Equatable {
+package struct EvaluationSection: ConfigurationSection, Equatable {
   /// Steps between evaluations; 0 for none.
-  public var every: Int
+  package var every: Int
   /// File to evaluate on; nil for the held-out part of the data.
-  public var path: String?
+  package var path: String?
   /// Tokens of one evaluation; 0 for all there are.
-  public var tokens: Int
+  package var tokens: Int
 
   /// The keys of `evaluation`.
-  public static let schema = SectionSchema(
+  package static let schema = SectionSchema(
     "evaluation", "When and on what the model is evaluated.",
     [
       .integer("every", 100, unit: "steps", "Steps between evaluations; 0 = never."),
@@ -20,7 +20,7 @@ public struct EvaluationSection: ConfigurationSection, Equatable {
     ])
 
   /// Reads the section.
-  public init(_ values: SectionValues) {
+  package init(_ values: SectionValues) {
     every = values.integer("every")
     path = values.optionalString("path")
     tokens = values.integer("tokens")

@@ -1,14 +1,14 @@
 import Configuration
 
 /// The run file's `log` section: where a run writes and how often.
-public struct LogSection: ConfigurationSection, Equatable {
+package struct LogSection: ConfigurationSection, Equatable {
   /// Folder of this run's files; nil for `runs/<name>`.
-  public var directory: String?
+  package var directory: String?
   /// Steps between lines on the console; the log file has every step.
-  public var every: Int
+  package var every: Int
 
   /// The keys of `log`.
-  public static let schema = SectionSchema(
+  package static let schema = SectionSchema(
     "log", "Where a run writes, and how often.",
     [
       .string("directory", nil, "Folder of this run's files; null = runs/<name>."),
@@ -16,7 +16,7 @@ public struct LogSection: ConfigurationSection, Equatable {
     ])
 
   /// Reads the section.
-  public init(_ values: SectionValues) {
+  package init(_ values: SectionValues) {
     directory = values.optionalString("directory")
     every = values.integer("every")
   }

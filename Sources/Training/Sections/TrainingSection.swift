@@ -1,9 +1,9 @@
 import Configuration
 
-/// The run file's `training` section: how much is trained, in what portions.
-public struct TrainingSection: ConfigurationSection, Equatable {
+/// The run file's `training` section: how much is trained, in what micro-batches.
+package struct TrainingSection: ConfigurationSection, Equatable {
   /// Where a run begins.
-  public enum Resume: Sendable, Equatable {
+  package enum Resume: Sendable, Equatable {
     /// At step 0.
     case none
     /// At the last complete checkpoint of this run, or step 0 where there is none.
@@ -13,23 +13,23 @@ public struct TrainingSection: ConfigurationSection, Equatable {
   }
 
   /// Optimizer steps to run.
-  public var steps: Int
+  package var steps: Int
   /// Sequences a step over the whole world.
-  public var batch: Int
+  package var batch: Int
   /// Portions in which a step's batch is computed, one after another.
-  public var accumulation: Int
+  package var accumulation: Int
   /// Seed of initial weights, data order and tasks.
-  public var seed: Int
+  package var seed: Int
   /// Whether a block's activations are computed again in the backward pass instead of kept.
-  public var recompute: Bool
+  package var recompute: Bool
   /// Where the run begins.
-  public var resume: Resume
+  package var resume: Resume
   /// Name of the run; nil to make one from the time.
-  public var name: String?
+  package var name: String?
 
   /// The keys of `training`.
-  public static let schema = SectionSchema(
-    "training", "How much is trained, in what portions.",
+  package static let schema = SectionSchema(
+    "training", "How much is trained, in what micro-batches.",
     [
       .integer("steps", 300, from: 1, unit: "steps", "Optimizer steps to run."),
       .integer("batch", 32, from: 1, unit: "sequences", "Batch of a step over the whole world."),
@@ -41,7 +41,7 @@ public struct TrainingSection: ConfigurationSection, Equatable {
     ])
 
   /// Reads the section.
-  public init(_ values: SectionValues) {
+  package init(_ values: SectionValues) {
     steps = values.integer("steps")
     batch = values.integer("batch")
     accumulation = values.integer("accumulation")
@@ -57,13 +57,13 @@ public struct TrainingSection: ConfigurationSection, Equatable {
   }
 
   /// Portions that do not divide the batch, a name that is no folder's.
-  public var problems: [KeyProblem] {
+  package var problems: [KeyProblem] {
     var found: [KeyProblem] = []
     if batch % accumulation != 0 {
       found.append(
         KeyProblem(
           "accumulation", "batch",
-          message: "\(accumulation) portions do not divide a batch of \(batch) sequences; "
+          message: "\(accumulation) micro-batches do not divide a batch of \(batch) sequences; "
             + "choose a divisor of \(batch)"))
     }
     if let name, name.isEmpty || name.contains("/") || name.hasPrefix(".") {

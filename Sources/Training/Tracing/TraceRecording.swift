@@ -6,9 +6,9 @@ import MessagePassing
 /// `--trace`: records a few steps on every rank, and writes them on rank 0 as one timeline.
 ///
 /// The first step of a process is left out where others follow: it finds no warm memory.
-public final class TraceRecording {
+package final class TraceRecording {
   /// How many steps are recorded.
-  public static let steps = 4
+  package static let steps = 4
 
   private let path: String
   private let world: any Communicator

@@ -50,7 +50,7 @@ struct ShardingTests {
   }
 
   @Test(
-    "Several backward passes a step give what one gives: portions of the batch, and segments",
+    "Several backward passes a step give what one gives: micro-batches of the batch, and segments",
     arguments: cut, ["training.accumulation=4", "sequence.segments=3"])
   func passes(sharding: Sharding, key: String) throws {
     let keys = ["training.steps=20"]
@@ -78,7 +78,7 @@ struct ShardingTests {
       let world = World(
         communicator: communicator, host: Host(ranks: ranks, index: communicator.rank))
       let session = try TrainingSession(
-        TrainRequest(configuration: small.configuration), world: world, workspace: Workspace())
+        small.configuration, world: world, workspace: Workspace())
       try session.train()
     }
     return try Data(contentsOf: URL(fileURLWithPath: folder + "/model/model.safetensors"))

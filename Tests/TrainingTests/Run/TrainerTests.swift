@@ -21,7 +21,7 @@ struct TrainerTests {
       let world = World(
         communicator: communicator, host: Host(ranks: ranks, index: communicator.rank))
       let session = try TrainingSession(
-        TrainRequest(configuration: small.configuration), world: world, workspace: Workspace())
+        small.configuration, world: world, workspace: Workspace())
       var asked = 0
       return try session.train {
         asked += 1

@@ -36,13 +36,13 @@ struct TrainingRunTests {
     }
   }
 
-  @Test("A batch in four portions gives what it gives in one", arguments: [1, 2])
+  @Test("A batch in four micro-batches gives what it gives in one", arguments: [1, 2])
   func accumulation(ranks: Int) throws {
     let whole = try SmallRun("training.steps=20").train(ranks: ranks)[0]
-    let portions = try SmallRun("training.steps=20", "training.accumulation=4")
+    let microBatches = try SmallRun("training.steps=20", "training.accumulation=4")
       .train(ranks: ranks)[0]
-    #expect(greatestDifference(portions.losses, whole.losses) < 1e-6)
-    #expect(greatestDifference(portions.norms, whole.norms) < 1e-6)
+    #expect(greatestDifference(microBatches.losses, whole.losses) < 1e-6)
+    #expect(greatestDifference(microBatches.norms, whole.norms) < 1e-6)
   }
 
   @Test("Recomputing activations changes no bit", arguments: [1, 3])

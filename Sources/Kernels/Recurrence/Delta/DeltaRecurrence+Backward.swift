@@ -14,7 +14,7 @@
 /// the rate, so what rounding leaves of others' terms would drown it. Where a log decay is clamped, `dg` is 0.
 extension DeltaRecurrence {
   /// See `RecurrenceKernel`.
-  public func summarizeBackward(
+  package func summarizeBackward(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     state: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
@@ -33,21 +33,21 @@ extension DeltaRecurrence {
   }
 
   /// Nothing: what needs no gradient of the final state is too little to be worth a pass of its own.
-  public func backwardIntra(
+  package func backwardIntra(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk: Int,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
   ) {}
 
   /// See `RecurrenceKernel`.
-  public func beginBackward(
+  package func beginBackward(
     _ final: UnsafePointer<Float>?, _ plan: ChunkPlan, keptBackward: UnsafeMutablePointer<Float>
   ) {
     pad(final, into: keptBackward)
   }
 
   /// Writes all gradients of a chunk; see `RecurrenceKernel`.
-  public func backwardInter(
+  package func backwardInter(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk: Int,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
@@ -72,7 +72,7 @@ extension DeltaRecurrence {
   }
 
   /// See `RecurrenceKernel`.
-  public func backward(
+  package func backward(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     final: UnsafePointer<Float>?, initial: UnsafeMutablePointer<Float>,

@@ -15,9 +15,9 @@
 ///
 /// - Complexity: `O(T · (C·(K + V) + K·V))` forward for chunks of `C` tokens; three times that backward.
 /// - Source: DeltaNet (arXiv 2406.06484), Gated DeltaNet (2412.06464), Kimi Linear (2510.26692).
-public struct DeltaRecurrence: RecurrenceKernel {
+package struct DeltaRecurrence: RecurrenceKernel {
   /// Where the decay comes from.
-  public enum Decay: Sendable {
+  package enum Decay: Sendable {
     /// There is none.
     case none
     /// `RecurrenceHead.g`, one float a token.
@@ -27,16 +27,16 @@ public struct DeltaRecurrence: RecurrenceKernel {
   }
 
   /// `K`, 1…256.
-  public let keyDimension: Int
+  package let keyDimension: Int
   /// `V`, 1…256.
-  public let valueDimension: Int
+  package let valueDimension: Int
   /// Where the decay comes from.
-  public let decay: Decay
+  package let decay: Decay
   /// What outputs are multiplied by.
-  public let scale: Float
+  package let scale: Float
 
   /// A kernel for states of shape `[K, V]`.
-  public init(_ decay: Decay, keyDimension: Int, valueDimension: Int, scale: Float = 1) {
+  package init(_ decay: Decay, keyDimension: Int, valueDimension: Int, scale: Float = 1) {
     precondition(
       (1...256).contains(keyDimension) && (1...256).contains(valueDimension),
       "a state of \(keyDimension) × \(valueDimension); both must be 1…256")
@@ -45,13 +45,13 @@ public struct DeltaRecurrence: RecurrenceKernel {
   }
 
   /// Tokens in a full chunk.
-  public var chunkLength: Int { 32 }
+  package var chunkLength: Int { 32 }
   /// Floats of `g` a token.
-  public var decayDimension: Int { decay == .vector ? keyDimension : 1 }
+  package var decayDimension: Int { decay == .vector ? keyDimension : 1 }
   /// `M` is a matrix.
-  public var mapKind: StateMapKind { .matrix }
+  package var mapKind: StateMapKind { .matrix }
   /// `M` depends on keys, steps and gates.
-  public var isMapKnown: Bool { false }
+  package var isMapKnown: Bool { false }
 
   /// `K` and `V` in whole blocks of 16.
   var paddedKeys: Int { Self.padded(keyDimension) }
@@ -66,16 +66,16 @@ public struct DeltaRecurrence: RecurrenceKernel {
   static func rowLength(_ columns: Int) -> Int { columns % 128 == 0 ? columns + 16 : columns }
 
   /// Floats of scratch.
-  public var scratchCount: Int { DeltaWorkspace.count(self) }
+  package var scratchCount: Int { DeltaWorkspace.count(self) }
 
   /// Floats kept: of each chunk its state before, `E`, `X`, `P`, `L`; and the last state.
-  public func keptCount(_ plan: ChunkPlan) -> Int {
+  package func keptCount(_ plan: ChunkPlan) -> Int {
     (plan.chunks.count + 1) * paddedKeys * valueStride
       + (plan.tokens + 16 * plan.chunks.count) * (valueStride + 3 * chunkLength)
   }
 
   /// Floats kept in the backward pass: the gradient of the state.
-  public func keptBackwardCount(_ plan: ChunkPlan) -> Int { paddedKeys * valueStride }
+  package func keptBackwardCount(_ plan: ChunkPlan) -> Int { paddedKeys * valueStride }
 
   /// Where a chunk's part of `kept` lies.
   struct Kept {
@@ -104,7 +104,7 @@ public struct DeltaRecurrence: RecurrenceKernel {
   // MARK: Forward
 
   /// See `RecurrenceKernel`.
-  public func summarize(
+  package func summarize(
     _ head: RecurrenceHead, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>,
     map: UnsafeMutablePointer<Float>, state: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
@@ -151,20 +151,20 @@ public struct DeltaRecurrence: RecurrenceKernel {
   }
 
   /// Nothing: every part of `o` depends on the state, by way of `E`.
-  public func outputIntra(
+  package func outputIntra(
     _ head: RecurrenceHead, _ plan: ChunkPlan, chunk: Int, kept: UnsafeMutablePointer<Float>,
     o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
   ) {}
 
   /// See `RecurrenceKernel`.
-  public func begin(
+  package func begin(
     _ initial: UnsafePointer<Float>?, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>
   ) {
     pad(initial, into: kept)
   }
 
   /// Writes `o` whole; see `RecurrenceKernel`.
-  public func outputInter(
+  package func outputInter(
     _ head: RecurrenceHead, _ plan: ChunkPlan, chunk: Int, kept: UnsafeMutablePointer<Float>,
     o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
   ) {
@@ -174,7 +174,7 @@ public struct DeltaRecurrence: RecurrenceKernel {
   }
 
   /// See `RecurrenceKernel`.
-  public func forward(
+  package func forward(
     _ head: RecurrenceHead, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>,
     initial: UnsafePointer<Float>?, o: MutableTokenRows, final: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>

@@ -1,6 +1,6 @@
 extension DiagonalRecurrence {
   /// This shard's share of the gradient of its incoming state.
-  public func summarizeBackward(
+  package func summarizeBackward(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     state: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
@@ -27,7 +27,7 @@ extension DiagonalRecurrence {
   }
 
   /// What a chunk's gradients owe to the chunk alone.
-  public func backwardIntra(
+  package func backwardIntra(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk c: Int,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
@@ -46,7 +46,7 @@ extension DiagonalRecurrence {
   }
 
   /// Takes the gradient of the final state.
-  public func beginBackward(
+  package func beginBackward(
     _ final: UnsafePointer<Float>?, _ plan: ChunkPlan, keptBackward: UnsafeMutablePointer<Float>
   ) {
     guard let last = plan.chunks.indices.last else { return }
@@ -54,7 +54,7 @@ extension DiagonalRecurrence {
   }
 
   /// The rest of a chunk's gradients.
-  public func backwardInter(
+  package func backwardInter(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk c: Int,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
@@ -82,7 +82,7 @@ extension DiagonalRecurrence {
   }
 
   /// All backward calls for a gradient that is known.
-  public func backward(
+  package func backward(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan,
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     final: UnsafePointer<Float>?, initial: UnsafeMutablePointer<Float>,

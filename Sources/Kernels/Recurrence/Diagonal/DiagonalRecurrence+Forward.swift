@@ -1,6 +1,6 @@
 extension DiagonalRecurrence {
   /// The shard's map, and its state from a zero start.
-  public func summarize(
+  package func summarize(
     _ head: RecurrenceHead, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>,
     map: UnsafeMutablePointer<Float>, state: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
@@ -33,7 +33,7 @@ extension DiagonalRecurrence {
   }
 
   /// What a chunk's output owes to the chunk alone.
-  public func outputIntra(
+  package func outputIntra(
     _ head: RecurrenceHead, _ plan: ChunkPlan, chunk c: Int, kept: UnsafeMutablePointer<Float>,
     o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
   ) {
@@ -52,7 +52,7 @@ extension DiagonalRecurrence {
   }
 
   /// Takes the state before the shard.
-  public func begin(
+  package func begin(
     _ initial: UnsafePointer<Float>?, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>
   ) {
     guard let resets = plan.resets.first else { return }
@@ -60,7 +60,7 @@ extension DiagonalRecurrence {
   }
 
   /// What a chunk's output owes to what came before it.
-  public func outputInter(
+  package func outputInter(
     _ head: RecurrenceHead, _ plan: ChunkPlan, chunk c: Int, kept: UnsafeMutablePointer<Float>,
     o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
   ) {
@@ -86,7 +86,7 @@ extension DiagonalRecurrence {
   }
 
   /// All forward calls for a state that is known.
-  public func forward(
+  package func forward(
     _ head: RecurrenceHead, _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>,
     initial: UnsafePointer<Float>?, o: MutableTokenRows, final: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>

@@ -10,9 +10,9 @@
 ///
 /// - Complexity: `O(T · (C·(K + V) + K·V))` for each (row, head).
 /// - Source: Lightning Attention-2 (arXiv 2401.04658), Mamba-2 (2405.21060), Gated Linear Attention (2312.06635).
-public struct DiagonalRecurrence: RecurrenceKernel {
+package struct DiagonalRecurrence: RecurrenceKernel {
   /// Where the decay comes from.
-  public enum Decay: Sendable {
+  package enum Decay: Sendable {
     /// There is none: linear attention.
     case none
     /// `RecurrenceHead.logDecay`, the same for all tokens.
@@ -24,19 +24,19 @@ public struct DiagonalRecurrence: RecurrenceKernel {
   }
 
   /// `K` and `V`.
-  public let keyDimension, valueDimension: Int
+  package let keyDimension, valueDimension: Int
   /// Where the decay comes from.
-  public let decay: Decay
+  package let decay: Decay
   /// What multiplies `q`.
-  public let scale: Float
+  package let scale: Float
   /// Tokens in a full chunk.
-  public let chunkLength: Int
+  package let chunkLength: Int
 
   /// The recurrence for states of shape `[K, V]`.
   ///
   /// - Parameters:
   ///   - chunkLength: Tokens in a full chunk.
-  public init(
+  package init(
     _ decay: Decay, keyDimension: Int, valueDimension: Int, scale: Float = 1,
     chunkLength: Int = 64
   ) {
@@ -48,19 +48,19 @@ public struct DiagonalRecurrence: RecurrenceKernel {
   }
 
   /// A number a key channel where the decay is a vector, else one number.
-  public var mapKind: StateMapKind { decay == .vector ? .vector : .scalar }
+  package var mapKind: StateMapKind { decay == .vector ? .vector : .scalar }
   /// True without decay and with a fixed one.
-  public var isMapKnown: Bool { decay == .none || decay == .fixed }
+  package var isMapKnown: Bool { decay == .none || decay == .fixed }
   /// Floats of scratch that a call needs.
-  public var scratchCount: Int {
+  package var scratchCount: Int {
     decay == .vector ? VectorDecayChunk.scratchCount(self) : ScalarDecayChunk.scratchCount(self)
   }
   /// Floats of one state.
   var stateCount: Int { keyDimension * valueDimension }
   /// The state at the start of each chunk.
-  public func keptCount(_ plan: ChunkPlan) -> Int { plan.chunks.count * stateCount }
+  package func keptCount(_ plan: ChunkPlan) -> Int { plan.chunks.count * stateCount }
   /// The gradient of the state at the end of each chunk.
-  public func keptBackwardCount(_ plan: ChunkPlan) -> Int { plan.chunks.count * stateCount }
+  package func keptBackwardCount(_ plan: ChunkPlan) -> Int { plan.chunks.count * stateCount }
 
   /// Runs work on the kind of chunk that the decay needs: the same generic function, once for each.
   @inline(__always)

@@ -1,0 +1,101 @@
+import Autodiff
+import Checkpoints
+import Corpora
+import Foundation
+import MessagePassing
+import Models
+import Reporting
+import SequenceParallel
+import Tensors
+
+/// `lasp-train evaluate MODEL_DIR --data.path FILE`: the loss over whole files, each as one stream.
+///
+/// A file is read in windows of `sequence.length` tokens, shared by all ranks; the state goes from the last
+/// rank of a window to the first rank of the next, so every token sees all that came before it.
+package struct StreamEvaluation {
+  /// What a stream gave.
+  package struct Result: CustomStringConvertible {
+    /// Sums over all files.
+    package let sums: LossSums
+    let tokensAreBytes: Bool
+
+    /// The loss, and bits a byte or the perplexity.
+    package var description: String {
+      let loss = sums.meanLoss
+      let measure =
+        tokensAreBytes
+        ? String(format: "%.6f bits per byte", loss / log(2))
+        : String(format: "perplexity %.4f", exp(loss))
+      return String(format: "loss %.6f nats a token, ", loss)
+        + "\(measure), over \(sums.targets) tokens"
+    }
+  }
+
+  private let folder: ModelFolder
+  private let context: RankContext
+  private let world: any Communicator
+  private let store: WholeParameters
+  private let corpora: [SequentialWindows]
+  private let length: Int
+
+  /// Opens a model and files over all ranks, which share every window.
+  ///
+  /// - Parameters:
+  ///   - data: Where the files stand.
+  ///   - length: Tokens of a window.
+  ///   - parallel: How states and keys cross ranks.
+  package init(
+    modelFolder: String, data: DataSection, length: Int, parallel: ParallelSection,
+    world: any Communicator, workspace: Workspace
+  ) throws {
+    folder = try ModelFolder(path: modelFolder)
+    let model = folder.model
+    self.world = world
+    context = RankContext(
+      workspace: workspace, sequence: world,
+      exchange: (parallel.exchangeKind ?? .chain).make(),
+      attention: parallel.attentionExchange)
+    store = WholeParameters(table: model.table, gradients: false, pool: workspace.pool)
+    self.length = length
+    corpora = try data.openFiles().map { file, _ in
+      guard file.count >= 2 else {
+        throw CorpusError.tooShort(
+          path: file.path, tokens: file.count, heldOut: 0, length: 1)
+      }
+      return SequentialWindows(
+        [(file, 0..<file.count)], length: length, batch: 1, vocabulary: model.vocabulary)
+    }
+    try folder.read(into: store)
+  }
+
+  /// Reads every file to its end.
+  package func run() throws -> Result {
+    let shards = SequenceLayout.evenShards(tokens: length, ranks: world.size)
+    let first = shards[..<world.rank].reduce(0, +)
+    var batch = TokenBatch(rows: 0..<1, positions: first..<first + shards[world.rank])
+    var sums = LossSums()
+    for corpus in corpora {
+      var left = Carry()
+      for window in 0..<corpus.windows {
+        try corpus.fill(&batch, step: window)
+        let right = Carry()
+        let pass = SequencePass(
+          context: context,
+          layout: SequenceLayout(
+            shardLengths: shards, rank: world.rank, rows: 1, start: window * length,
+            documentStarts: batch.documentStarts), left: left,
+          right: right, step: window, keepsRight: true)
+        let tape = Tape(
+          workspace: context.workspace, parameters: store, recording: false)
+        let (_, result) = try folder.model(
+          batch.inputs, targets: batch.targets, tape: tape, pass: pass)
+        sums += LossSums(loss: result.sum, targets: result.targets)
+        left = try pass.close()
+      }
+      try context.drain()
+    }
+    return Result(
+      sums: LossSums(try world.allReduce(sums.numbers, .sum)),
+      tokensAreBytes: corpora.allSatisfy(\.tokensAreBytes))
+  }
+}

@@ -1,0 +1,171 @@
+import Autodiff
+import Checkpoints
+import Corpora
+import Foundation
+import MessagePassing
+import Models
+import Reporting
+import SequenceParallel
+import Tensors
+
+/// `lasp-train evaluate MODEL_DIR --tokens FILE`: logits, loss and gradients of given tokens.
+package struct TokenEvaluation {
+  private let folder: ModelFolder
+  private let context: RankContext
+  private let world: any Communicator
+  private let store: WholeParameters
+
+  /// Opens a model over all ranks, which share every sequence.
+  package init(
+    modelFolder: String, gradients: Bool, exchange: ExchangeKind = .chain,
+    attention: AttentionExchange = .gather, world: any Communicator, workspace: Workspace
+  ) throws {
+    folder = try ModelFolder(path: modelFolder)
+    self.world = world
+    context = RankContext(
+      workspace: workspace, sequence: world, exchange: exchange.make(), attention: attention)
+    store = WholeParameters(
+      table: folder.model.table, gradients: gradients, pool: workspace.pool)
+    store.clearGradients()
+    try folder.read(into: store)
+  }
+
+  /// Reads `input_ids` and writes `logits`, `loss` and, where gradients are wanted, `grad.<name>`.
+  ///
+  /// The loss is the mean next-token cross-entropy over the first T−1 positions of all rows.
+  ///
+  /// - Returns: The loss, in nats, on every rank.
+  package func run(tokens path: String, output: String) throws -> Double {
+    let (ids, rows, length) = try read(path)
+    let model = folder.model
+    let layout = SequenceLayout(
+      shardLengths: SequenceLayout.evenShards(tokens: length, ranks: world.size),
+      rank: world.rank, rows: 1)
+    let writer = world.rank == 0 ? try makeWriter(output, rows: rows, length: length) : nil
+    let logits = Tensor([layout.length, model.vocabulary], pool: context.workspace.pool)
+    var sums = LossSums()
+    for row in 0..<rows {
+      let all = ids[row * length..<(row + 1) * length]
+      let shard = layout.shard.map { all.startIndex + $0 }
+      let targets = shard.map { $0 + 1 < all.endIndex ? all[$0 + 1] : -1 }
+      let tape = Tape(
+        workspace: context.workspace, parameters: store, recording: store.gradients != nil)
+      let pass = SequencePass(context: context, layout: layout, step: row)
+      let (loss, result) = try model(
+        shard.map { all[$0] }, targets: targets, tape: tape, pass: pass, logits: logits.pointer)
+      if store.gradients != nil {
+        try tape.backward(
+          from: loss, gradient: Tensor([1], [1], pool: context.workspace.pool))
+      }
+      try context.drain()
+      sums += LossSums(loss: result.sum, targets: result.targets)
+      try collect(logits, layout: layout, row: row, length: length, writer: writer)
+    }
+    let total = LossSums(try world.allReduce(sums.numbers, .sum))
+    if let gradients = store.gradients, world.size > 1 {
+      let buffer = UnsafeMutableBufferPointer(start: gradients.pointer, count: gradients.count)
+      try world.allReduce(buffer, .sum).wait(for: "the sum of gradients")
+    }
+    if let writer {
+      try withUnsafePointer(to: Float(total.meanLoss)) {
+        try writer.write("loss", UnsafeBufferPointer(start: $0, count: 1))
+      }
+      if store.gradients != nil { try write(writer, scale: 1 / Float(total.targets)) }
+      try writer.finish()
+    }
+    return total.meanLoss
+  }
+
+  /// The rows of `input_ids`, checked against the vocabulary.
+  ///
+  /// - Throws: `CorpusError`: the file is data, although it has the form of weights.
+  private func read(
+    _ path: String
+  ) throws(CorpusError) -> (ids: [Int32], rows: Int, length: Int) {
+    do throws(CheckpointError) {
+      return try tokens(SafetensorsFile(path: path), path: path)
+    } catch {
+      switch error {
+      case .file(let error): throw .file(error)
+      case .damaged(_, let reason), .unsupported(_, let reason):
+        throw .unreadable(path: path, reason: reason)
+      default: throw .unreadable(path: path, reason: "\(error)")
+      }
+    }
+  }
+
+  private func tokens(
+    _ file: SafetensorsFile, path: String
+  ) throws(CheckpointError) -> (ids: [Int32], rows: Int, length: Int) {
+    guard let stored = file.tensor("input_ids") else {
+      throw .damaged(path: path, reason: "it has no tensor named input_ids")
+    }
+    guard stored.shape.count == 2, stored.shape[0] > 0, stored.shape[1] >= 2 else {
+      throw .damaged(
+        path: path,
+        reason: "input_ids has the shape \(stored.shape), not [rows, at least 2 tokens]")
+    }
+    let vocabulary = folder.model.vocabulary
+    let ids = try file.readIntegers("input_ids")
+    if let wrong = ids.firstIndex(where: { !(0..<vocabulary).contains($0) }) {
+      throw .damaged(
+        path: path,
+        reason:
+          "input_ids holds \(ids[wrong]) in row \(wrong / stored.shape[1]), beyond the model's "
+          + "vocabulary of \(vocabulary)")
+    }
+    return (ids.map { Int32($0) }, stored.shape[0], stored.shape[1])
+  }
+
+  private func makeWriter(_ output: String, rows: Int, length: Int) throws -> SafetensorsWriter {
+    var tensors = [
+      TensorDescription("logits", shape: [rows, length, folder.model.vocabulary]),
+      TensorDescription("loss", shape: []),
+    ]
+    if store.gradients != nil {
+      tensors += folder.model.tensors.map {
+        TensorDescription("grad." + $0.name, shape: $0.shape.dimensions)
+      }
+    }
+    return try SafetensorsWriter(path: output, tensors: tensors)
+  }
+
+  /// Brings a row's logits to rank 0, which writes them.
+  private func collect(
+    _ logits: Tensor, layout: SequenceLayout, row: Int, length: Int, writer: SafetensorsWriter?
+  ) throws {
+    let vocabulary = folder.model.vocabulary
+    guard let writer else {
+      guard logits.count > 0 else { return }
+      let bytes = UnsafeRawBufferPointer(start: logits.pointer, count: 4 * logits.count)
+      return try world.send(bytes, to: 0, tag: 16).wait(for: "logits to leave")
+    }
+    var position = row * length
+    for (rank, tokens) in layout.shardLengths.enumerated() where tokens > 0 {
+      let part =
+        rank == 0 ? logits : Tensor([tokens, vocabulary], pool: context.workspace.pool)
+      if rank > 0 {
+        let bytes = UnsafeMutableRawBufferPointer(start: part.pointer, count: 4 * part.count)
+        try world.receive(into: bytes, from: rank, tag: 16).wait(for: "logits of rank \(rank)")
+      }
+      try writer.write(
+        "logits", UnsafeBufferPointer(start: part.pointer, count: part.count),
+        at: position * vocabulary)
+      position += tokens
+    }
+  }
+
+  private func write(_ writer: SafetensorsWriter, scale: Float) throws {
+    for tensor in folder.model.tensors {
+      var offset = 0
+      for part in tensor.parts {
+        let count = folder.model.table[part].shape.count
+        let gradient = store.gradient(part)
+        for index in 0..<count { gradient[index] *= scale }
+        try writer.write(
+          "grad." + tensor.name, UnsafeBufferPointer(start: gradient, count: count), at: offset)
+        offset += count
+      }
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import Foundation
+
+/// The loss on data that is not trained on.
+package struct EvaluationReport: Sendable {
+  /// Training steps done.
+  package var step: Int
+  /// Sums over all that was evaluated.
+  package var sums: LossSums
+  /// Seconds it took on rank 0.
+  package var seconds: Double
+  /// Whether tokens are bytes.
+  package var tokensAreBytes: Bool
+  /// Share of right answers by guessing in the recall task; nil for other data.
+  package var recallChance: Double?
+
+  /// Describes an evaluation.
+  package init(
+    step: Int, sums: LossSums, seconds: Double, tokensAreBytes: Bool, recallChance: Double? = nil
+  ) {
+    self.step = step
+    self.sums = sums
+    self.seconds = seconds
+    self.tokensAreBytes = tokensAreBytes
+    self.recallChance = recallChance
+  }
+
+  /// Mean loss a target, in nats.
+  package var loss: Double { sums.meanLoss }
+  /// Bits that a byte takes under the model; nil where tokens are not bytes.
+  package var bitsPerByte: Double? { tokensAreBytes ? loss / log(2) : nil }
+  /// `exp(loss)`; nil where tokens are bytes.
+  package var perplexity: Double? { tokensAreBytes ? nil : exp(loss) }
+}

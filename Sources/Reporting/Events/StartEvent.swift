@@ -1,0 +1,92 @@
+import Configuration
+import MessagePassing
+
+/// What a run says of itself when it starts: the log's `start` event and the console's banner.
+package struct StartEvent: Sendable {
+  /// What the run file and the command line decided.
+  package var configuration: JSONLine
+  /// Steps of the whole run.
+  package var steps: Int
+  /// Sequences of a step over the whole world, and tokens of each.
+  package var batch, length: Int
+  /// The model in a few words.
+  package var model: String
+  /// The data in a few words.
+  package var data: String
+  /// Whether ranks are virtual: threads of fewer processes.
+  package var areRanksVirtual: Bool
+  /// The folder this run writes to.
+  package var folder: String
+  /// The host of each rank, in rank order.
+  package var hosts: [String]
+  /// The number that the launcher gave to each rank, in rank order.
+  package var launchRanks: [Int]
+  /// Processes of the run; fewer than ranks where these are virtual.
+  package var processes: Int
+  /// Threads of a rank.
+  package var threads: Int
+  /// Threads that can run at once over all hosts; fewer than all ranks' where ranks share cores.
+  package var parallelThreads: Int
+  /// Ranks that share a sequence.
+  package var sequenceRanks: Int
+  /// Groups of ranks that hold different sequences.
+  package var dataGroups: Int
+  /// Tokens of a sequence that each rank of a sequence group holds, in their order.
+  package var shardLengths: [Int]
+  /// Number of weights.
+  package var parameters: Int
+  /// Steps done before, by the run that this one continues; 0 for a new one.
+  package var stepsDone: Int
+  /// Share of right answers by guessing in the recall task; nil for other data.
+  package var recallChance: Double?
+  /// Memory that the largest rank is expected to need, in bytes; nil where it is not known.
+  package var expectedMemoryBytes: Int?
+  /// The CPU family whose kernels OpenBLAS chose.
+  package var blasCore: String
+  /// Speed of matrix products on one thread, in GFLOP/s; nil where it was not measured.
+  package var sgemmPeak: Double?
+
+  /// Describes a start.
+  ///
+  /// - Parameters:
+  ///   - processes: Processes of the run; nil for as many as there are ranks.
+  ///   - launchRanks: The launcher's numbers of the ranks; nil where they are the ranks' own.
+  ///   - parallelThreads: Threads that can run at once; nil for all ranks' threads.
+  package init(
+    configuration: JSONLine, steps: Int, batch: Int, length: Int, model: String, data: String,
+    areRanksVirtual: Bool = false, folder: String, hosts: [String], processes: Int? = nil,
+    launchRanks: [Int]? = nil,
+    threads: Int, parallelThreads: Int? = nil, sequenceRanks: Int, dataGroups: Int,
+    shardLengths: [Int],
+    parameters: Int, stepsDone: Int = 0, recallChance: Double? = nil,
+    expectedMemoryBytes: Int? = nil, blasCore: String, sgemmPeak: Double? = nil
+  ) {
+    self.configuration = configuration
+    (self.steps, self.batch, self.length) = (steps, batch, length)
+    (self.model, self.data, self.areRanksVirtual) = (model, data, areRanksVirtual)
+    self.folder = folder
+    self.hosts = hosts
+    self.processes = processes ?? hosts.count
+    self.launchRanks = launchRanks ?? Array(hosts.indices)
+    self.threads = threads
+    self.parallelThreads = parallelThreads ?? hosts.count * threads
+    self.sequenceRanks = sequenceRanks
+    self.dataGroups = dataGroups
+    self.shardLengths = shardLengths
+    self.parameters = parameters
+    self.stepsDone = stepsDone
+    self.recallChance = recallChance
+    self.expectedMemoryBytes = expectedMemoryBytes
+    self.blasCore = blasCore
+    self.sgemmPeak = sgemmPeak
+  }
+
+  /// Tokens of a step over the whole world.
+  package var tokensPerStep: Int { batch * length }
+
+  /// Which ranks and sequence groups lie on which host.
+  package var placement: Placement { Placement(hosts: hosts, sequence: sequenceRanks) }
+
+  /// What all ranks' threads could reach if they did nothing but matrix products, in GFLOP/s.
+  package var worldPeak: Double? { sgemmPeak.map { $0 * Double(parallelThreads) } }
+}

@@ -1,0 +1,186 @@
+import Configuration
+import Files
+import Foundation
+
+/// `log.jsonl`, the record of a run for programs: an event a line, as `Docs/Log.md` describes.
+///
+/// Only rank 0 has one. Each line is one write at the file's end: a killed run leaves whole lines.
+package final class RunLog {
+  /// Where the file lies.
+  package let path: String
+  private let descriptor: Int32
+
+  /// Opens the log of a run that now starts.
+  ///
+  /// A log that goes on first drops a line that has no end, which a power cut may leave.
+  ///
+  /// - Throws: `FileError`.
+  package init(path: String) throws(FileError) {
+    self.path = path
+    let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw FileError("write", path) }
+    self.descriptor = descriptor
+    try dropPartialLine()
+  }
+
+  deinit { close(descriptor) }
+
+  /// Writes the `start` event.
+  package func start(_ event: StartEvent) throws(FileError) {
+    var line = line("start")
+    line.set("version", Release.version)
+    line.set("folder", event.folder)
+    line.set("hosts", event.hosts)
+    line.set("launch_ranks", event.launchRanks)
+    line.set(
+      "placement",
+      objects: event.placement.hosts.map { part in
+        var object = JSONLine()
+        object.set("host", part.host)
+        object.set("ranks", [part.ranks.lowerBound, part.ranks.upperBound - 1])
+        object.set(
+          "sequence_groups", [part.sequenceGroups.lowerBound, part.sequenceGroups.upperBound])
+        return object
+      })
+    line.set("ranks", event.hosts.count)
+    line.set("processes", event.processes)
+    line.set("threads", event.threads)
+    line.set("parallel_threads", event.parallelThreads)
+    var grid = JSONLine()
+    grid.set("sequence", event.sequenceRanks)
+    grid.set("data", event.dataGroups)
+    line.set("grid", grid)
+    line.set("shard_lengths", event.shardLengths)
+    line.set("parameters", event.parameters)
+    line.set("tokens_per_step", event.tokensPerStep)
+    line.set("steps_done", event.stepsDone)
+    line.set("blas_core", event.blasCore)
+    line.set("sgemm_peak_gigaflops", event.sgemmPeak)
+    line.set("configuration", event.configuration)
+    try write(line)
+  }
+
+  /// Writes a `step` event.
+  ///
+  /// - Parameter chance: Share of right answers by guessing in the recall task; nil for other data.
+  package func step(_ report: StepReport, chance: Double? = nil) throws(FileError) {
+    let (outcome, ranks) = (report.outcome, report.ranks)
+    var line = line("step")
+    line.set("step", outcome.step + 1)
+    line.set("loss", outcome.loss)
+    line.set("grad_norm", outcome.gradientNorm)
+    line.set("learning_rate", outcome.learningRate)
+    line.set("tokens", report.tokens)
+    line.set("tokens_per_second", report.tokensPerSecond)
+    line.set("seconds", report.seconds)
+    line.set("gigaflops", report.gigaflops)
+    set(outcome.sums, chance: chance, in: &line)
+    line.set("compute_seconds", ranks.map(\.computeSeconds))
+    line.set("state_wait_seconds", ranks.map(\.stateWaitSeconds))
+    line.set("reduce_seconds", ranks.map(\.reduceSeconds))
+    line.set("data_seconds", ranks.map(\.dataSeconds))
+    line.set("state_bytes_sent", ranks.map(\.stateBytesSent))
+    line.set("halo_bytes_sent", ranks.map(\.haloBytesSent))
+    line.set("gradient_bytes_sent", ranks.map(\.gradientBytesSent))
+    line.set("weight_bytes_sent", ranks.map(\.weightBytesSent))
+    line.set("reduction_seconds", ranks.map(\.transferSeconds))
+    line.set("reduction_hidden", report.hiddenShare)
+    line.set("peak_memory_bytes", ranks.map(\.peakMemoryBytes))
+    try write(line)
+  }
+
+  /// Writes an `evaluation` event.
+  package func evaluation(_ report: EvaluationReport) throws(FileError) {
+    var line = line("evaluation")
+    line.set("step", report.step)
+    line.set("loss", report.loss)
+    if report.tokensAreBytes {
+      line.set("bits_per_byte", report.bitsPerByte)
+    } else {
+      line.set("perplexity", report.perplexity)
+    }
+    set(report.sums, chance: report.recallChance, in: &line)
+    line.set("tokens", report.sums.targets)
+    line.set("seconds", report.seconds)
+    try write(line)
+  }
+
+  /// Writes a `checkpoint` event: a complete checkpoint lies on the disk.
+  package func checkpoint(step: Int, path: String, seconds: Double) throws(FileError) {
+    var line = line("checkpoint")
+    line.set("step", step)
+    line.set("path", path)
+    line.set("seconds", seconds)
+    try write(line)
+  }
+
+  /// Writes a `warning` event.
+  package func warning(_ message: String) throws(FileError) {
+    var line = line("warning")
+    line.set("message", message)
+    try write(line)
+  }
+
+  /// Writes the `end` event.
+  ///
+  /// - Parameters:
+  ///   - reason: `finished`, or what ended the run early.
+  ///   - steps: Steps done in all.
+  ///   - seconds: Seconds since the `start` event.
+  package func end(reason: String, steps: Int, seconds: Double) throws(FileError) {
+    var line = line("end")
+    line.set("reason", reason)
+    line.set("steps", steps)
+    line.set("seconds", seconds)
+    try write(line)
+  }
+
+  private func line(_ event: String) -> JSONLine {
+    var line = JSONLine()
+    line.set("event", event)
+    line.set("time", Date().formatted(.iso8601))
+    return line
+  }
+
+  private func set(_ sums: LossSums, chance: Double?, in line: inout JSONLine) {
+    guard let chance else { return }
+    line.set("recall_inside", sums.inside.accuracy)
+    line.set("recall_crossing", sums.crossing.accuracy)
+    line.set("recall_chance", chance)
+  }
+
+  private func write(_ line: JSONLine) throws(FileError) {
+    var failure: FileError?
+    var text = line.text + "\n"
+    text.withUTF8 { bytes in
+      do throws(FileError) { try write(bytes) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  private func write(_ bytes: UnsafeBufferPointer<UInt8>) throws(FileError) {
+    let end = lseek(descriptor, 0, SEEK_END)
+    var done = 0
+    while done < bytes.count {
+      let written = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
+      if written < 0 {
+        if errno == EINTR { continue }
+        let error = FileError("write", path)
+        // A full disk takes a part of the line: take it back, so that the log stays whole lines.
+        if end >= 0 { ftruncate(descriptor, end) }
+        throw error
+      }
+      done += written
+    }
+  }
+
+  private func dropPartialLine() throws(FileError) {
+    var end = lseek(descriptor, 0, SEEK_END)
+    let length = end
+    var byte: UInt8 = 0
+    while end > 0, pread(descriptor, &byte, 1, end - 1) == 1, byte != UInt8(ascii: "\n") {
+      end -= 1
+    }
+    if end < length, ftruncate(descriptor, end) != 0 { throw FileError("write", path) }
+  }
+}

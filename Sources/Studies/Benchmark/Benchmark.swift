@@ -1,0 +1,106 @@
+import Corpora
+import Foundation
+import Measurement
+import MessagePassing
+import Models
+import Reporting
+import Tensors
+import Training
+
+/// `lasp-train benchmark`: the speed of training steps on synthetic tokens, beside the machine's own.
+package enum Benchmark {
+  /// Measures on every rank; rank 0 prints.
+  ///
+  /// - Parameter configuration: The model, the length and the steps; its data are synthetic.
+  package static func run(_ configuration: RunConfiguration) throws {
+    try RankProgram.run(configuration) { world, workspace in
+      let benchmark = try StepBenchmark(
+        configuration, world: world.communicator, workspace: workspace)
+      let report = try benchmark.run()
+      if world.communicator.rank == 0 { print(report, terminator: "") }
+    }
+  }
+}
+
+/// Times whole training steps.
+struct StepBenchmark {
+  private let configuration: RunConfiguration
+  private let training: TrainingRun
+  private let world: any Communicator
+  private let workspace: Workspace
+
+  init(_ configuration: RunConfiguration, world: any Communicator, workspace: Workspace) throws {
+    self.configuration = configuration
+    self.world = world
+    self.workspace = workspace
+    let model = LanguageModel(
+      Architectures.make(
+        configuration.model, vocabulary: max(2, configuration.model.vocabulary)))
+    let corpus = SyntheticTokens(
+      vocabulary: model.vocabulary, length: configuration.sequence.length,
+      batch: configuration.training.batch,
+      seed: UInt64(bitPattern: Int64(configuration.training.seed)))
+    training = try TrainingRun(
+      configuration, corpus: corpus, model: model, world: world, workspace: workspace,
+      exchange: (configuration.parallel.exchangeKind ?? .chain).make)
+    training.initializeWeights()
+  }
+
+  /// Runs a step that is not counted and then the steps, with matrix products between them.
+  func run() throws -> String {
+    var peak = SgemmPeak()
+    let counters = workspace.counters
+    var seconds: [Double] = []
+    var parts = [[Double]](repeating: [], count: TimeCategory.allCases.count)
+    _ = try training.step(0)
+    let before = workspace.pool.statistics.allocations
+    for step in 1...configuration.training.steps {
+      try world.synchronize(for: "all ranks before a benchmark step")
+      for _ in 0..<4 { peak.run() }
+      try world.synchronize(for: "all ranks before a benchmark step")
+      counters.reset()
+      let start = Clock.seconds
+      _ = try training.step(step)
+      seconds.append(Clock.seconds - start)
+      for part in TimeCategory.allCases { parts[part.rawValue].append(counters.seconds(part)) }
+    }
+    try training.store.settle(polling: workspace.poll)
+    return report(
+      seconds: seconds.median, peak: peak.gigaflops, parts: parts.map(\.median),
+      allocations: workspace.pool.statistics.allocations - before)
+  }
+
+  private func report(seconds: Double, peak: Double, parts: [Double], allocations: Int) -> String {
+    let model = training.model
+    let tokens = configuration.training.batch * configuration.sequence.length
+    let operations = model.operations(
+      sequences: configuration.training.batch, length: configuration.sequence.length)
+    let gigaflops = operations / seconds * 1e-9
+    let workers = Double(workspace.team.size * world.size)
+    var lines = [
+      "\(Format.grouped(model.table.count)) parameters, "
+        + "\(configuration.training.batch) × \(Format.grouped(configuration.sequence.length)) tokens, "
+        + "\(Format.number(world.size, of: "rank")) × \(Format.number(workspace.team.size, of: "thread")), "
+        + "median of \(Format.number(configuration.training.steps, of: "step"))",
+      "",
+      line("step", String(format: "%.3f s", seconds)),
+      line("tokens", String(format: "%.0f a second", Double(tokens) / seconds)),
+      line("speed", String(format: "%.1f GFLOP/s", gigaflops)),
+      line(
+        "sgemm peak",
+        String(format: "%.1f GFLOP/s a thread, OpenBLAS for ", peak) + BLAS.coreName),
+      line("ratio", String(format: "%.3f of the peak", gigaflops / (peak * workers))),
+      line("allocations", "\(allocations) in the counted steps"),
+      "",
+    ]
+    let total = parts.reduce(0, +)
+    for part in TimeCategory.allCases where parts[part.rawValue] > 0.0005 * total {
+      let own = parts[part.rawValue]
+      let cell = String(format: "%8.1f ms %5.1f%%", own * 1e3, own / total * 100)
+      lines.append(line(part.name, cell))
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private func line(_ name: String, _ text: String) -> String { Format.left(name, 18) + text }
+}

@@ -1,0 +1,85 @@
+import Autodiff
+import Kernels
+import MessagePassing
+import Reporting
+import SequenceParallel
+import Tensors
+
+/// `lasp-train benchmark bytes`: what ranks send of states in one layer, counted and by the formula.
+///
+/// Counted is what the real op and exchanges send in a rehearsal: memory is reserved but not touched, and
+/// messages go nowhere. Headers are not in it.
+package enum StateBytes {
+  private static let (heads, dimension) = (8, 64)
+  private static let lengths = [1024, 65_536]
+  private static let slot = CarrySlot(layer: 0, .state(0))
+
+  /// Counts and prints.
+  ///
+  /// - Parameter ranks: Ranks that share the sequence.
+  package static func run(ranks: Int) throws {
+    print(
+      "Bytes of states that all ranks send in one layer, forward and backward, without headers:")
+    print(
+      "\(Format.number(ranks, of: "rank")), \(heads) heads, K = V = \(dimension), one sequence\n")
+    let titles = lengths.map { "\($0 / 1024)K tokens" } + ["formula", "each rank"]
+    print(Format.left("", 32) + titles.map { Format.right($0, 14) }.joined())
+    for recurrence in MeasuredRecurrence.all(dimension) {
+      for exchange in ExchangeKind.allCases {
+        let formula = (0..<ranks).map { expected(recurrence, exchange, rank: $0, ranks: ranks) }
+        let counted = try lengths.map { tokens in
+          try (0..<ranks).map {
+            try count(recurrence, exchange, tokens: tokens, rank: $0, ranks: ranks)
+          }
+        }
+        let cells =
+          (counted + [formula]).map { Format.grouped($0.reduce(0, +)) }
+          + [counted.allSatisfy { $0 == formula } ? "equal" : "DIFFERENT"]
+        print(
+          Format.left("  \(recurrence.name)", 24) + Format.left(exchange.rawValue, 8)
+            + cells.map { Format.right($0, 14) }.joined())
+      }
+    }
+  }
+
+  /// Bytes that a rank sends, counted.
+  private static func count(
+    _ recurrence: MeasuredRecurrence, _ exchange: ExchangeKind, tokens: Int, rank: Int, ranks: Int
+  ) throws -> Int {
+    let workspace = Workspace(threads: 1, rehearsal: true)
+    let pool = workspace.pool
+    let context = RankContext(
+      workspace: workspace, sequence: RehearsalCommunicator(rank: rank, size: ranks),
+      exchange: exchange.make())
+    let layout = SequenceLayout(
+      shardLengths: SequenceLayout.evenShards(tokens: tokens, ranks: ranks), rank: rank, rows: 1)
+    func variable(_ width: Int) -> Variable? {
+      width == 0
+        ? nil : Variable(Tensor([layout.length, heads * width], pool: pool), needsGradient: true)
+    }
+    let isDelta = recurrence.kernel.mapKind == .matrix
+    let inputs = RecurrenceInputs(
+      q: variable(dimension)!, k: variable(dimension)!, v: variable(dimension)!,
+      g: variable(recurrence.decayWidth), beta: variable(isDelta ? 1 : 0))
+    let tape = Tape(
+      workspace: workspace,
+      parameters: WholeParameters(table: ParameterTable(), gradients: false, pool: pool),
+      recording: true)
+    let pass = SequencePass(
+      context: context, layout: layout, left: Carry(), right: Carry(), step: 0)
+    let o = try tape.recurrence(recurrence.kernel, inputs, slot: slot, pass: pass)
+    try tape.backward(from: o, gradient: Tensor(o.shape, pool: pool))
+    try context.exchange.drain()
+    return workspace.counters.stateBytesSent
+  }
+
+  /// Bytes that a rank sends, by the formulas of Docs/Recurrences.md.
+  private static func expected(
+    _ recurrence: MeasuredRecurrence, _ exchange: ExchangeKind, rank: Int, ranks: Int
+  ) -> Int {
+    let kernel = recurrence.kernel
+    let state = 4 * heads * dimension * dimension
+    let map = kernel.isMapKnown ? 0 : 4 * heads * kernel.mapKind.count(dimension)
+    return exchange.bytesSent(states: state, maps: map, rank: rank, ranks: ranks)
+  }
+}

@@ -1,0 +1,36 @@
+import Configuration
+import MessagePassing
+import Training
+
+/// One sharding on one grid.
+struct ParityCase: Sendable {
+  /// The sharding that all others are compared with.
+  static let reference = Sharding.none.rawValue
+
+  /// How weights are sharded.
+  let sharding: String
+  /// The grid of ranks.
+  let grid: Parity.Grid
+  /// The run, checked.
+  let configuration: RunConfiguration
+  /// The job that trains it.
+  let job: RankJob
+
+  /// Makes a case.
+  ///
+  /// - Throws: `ConfigurationError` for a key that is wrong, or a batch that the grid cannot share.
+  init(sharding: String, grid: Parity.Grid, overrides: [Override]) throws {
+    self.sharding = sharding
+    self.grid = grid
+    let own = [
+      "parallel.sharding=\(sharding)", "parallel.data=\(grid.data)",
+      "parallel.sequence=\(grid.sequence)", "log.every=1000",
+    ]
+    let overrides = overrides + own.map { Override($0) }
+    configuration = try RunConfiguration.load(overrides: overrides)
+    _ = try GridPlace(configuration, rank: 0, ranks: grid.ranks)
+    job = RankJob(
+      name: "\(sharding)-\(grid.data)x\(grid.sequence)", ranks: grid.ranks, runFile: nil,
+      overrides: overrides)
+  }
+}

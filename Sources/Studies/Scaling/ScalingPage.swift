@@ -1,0 +1,175 @@
+import Reporting
+
+/// `scaling.html`: the report, complete in itself, for light and dark screens.
+struct ScalingPage: Sendable {
+  /// What was measured.
+  let results: ScalingResults
+  /// Where.
+  let facts: MachineFacts
+  /// What could not be measured, and why.
+  let gaps: [String]
+
+  /// Makes the page of what is known so far.
+  init(_ results: ScalingResults, _ facts: MachineFacts, gaps: [String]) {
+    (self.results, self.facts, self.gaps) = (results, facts, gaps)
+  }
+
+  /// The whole file.
+  var html: String {
+    """
+    <!DOCTYPE html>
+    <html lang="en">
+    <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>Scaling: \(text(results.plan.model))</title>
+    <style>
+    \(Self.style)
+    </style>
+    </head>
+    <body>
+    <main>
+    <h1>Scaling</h1>
+    \(header)
+    \(notes)
+    \(efficiencies)
+    \(figures.map(section).joined(separator: "\n"))
+    \(ScalingFigureTable(results).html)
+    </main>
+    </body>
+    </html>
+
+    """
+  }
+
+  private var header: String {
+    let plan = results.plan
+    let start = results.records.first?.start
+    let hosts = Set(results.records.flatMap(\.start.hosts)).sorted()
+    let rows: [(String, String)] = [
+      ("model", plan.model),
+      ("machine", [facts.machine, facts.cores, facts.cpu, facts.memory].joined(separator: ", ")),
+      ("hosts", hosts.prefix(8).joined(separator: ", ") + (hosts.count > 8 ? ", …" : "")),
+      (
+        "ranks",
+        start.map { "\(Format.number($0.threads, of: "thread")) each, OpenBLAS for \($0.blasCore)" }
+          ?? ""
+      ),
+      ("versions", "lasp-train \(Release.version), \(facts.launcher), \(facts.system)"),
+      (
+        "jobs",
+        "\(results.records.count) of \(plan.jobs): "
+          + "\(Format.number(plan.cases.count, of: "case")) taking turns, "
+          + "\(Format.number(plan.scaling.repetitions, of: "repetition")), "
+          + "\(Format.number(plan.scaling.steps, of: "step")) each, the first "
+          + "\(plan.scaling.warmup) not counted"
+      ),
+      ("date", facts.date), ("command", facts.command),
+    ]
+    return "<dl>"
+      + rows.filter { !$0.1.isEmpty }
+      .map { "<dt>\($0.0)</dt><dd>\(text($0.1))</dd>" }.joined(separator: "\n") + "</dl>"
+  }
+
+  private var notes: String {
+    let crowded = results.records.filter(\.isCrowded)
+      .min { $0.scalingCase.ranks < $1.scalingCase.ranks }
+    let lines =
+      (crowded.map { ["<p class=\"note\">\(text(ScalingTable.crowded($0))).</p>"] } ?? [])
+      + gaps.map { "<p class=\"note\">Not measured: \(text($0))</p>" }
+    return lines.joined(separator: "\n")
+  }
+
+  /// The result in a few numbers: an efficiency for each study, exchange and number of ranks.
+  private var efficiencies: String {
+    let ranks = Set(results.plan.cases.map(\.ranks)).sorted()
+    let rows = results.plan.studies.flatMap { study in
+      study.exchanges.map { exchange in
+        let cells = ranks.map { count in
+          study.cases(exchange).first { $0.ranks == count }
+            .flatMap { results.efficiency($0, in: study)?.median }
+        }
+        return "<tr><th>\(text(study.title))</th><td>\(exchange?.rawValue ?? "none")</td>"
+          + cells.map { "<td class=\"n\">\(Format.percent($0))</td>" }.joined() + "</tr>"
+      }
+    }
+    let heading = ranks.map {
+      "<th class=\"n\">\(Format.grouped($0)) rank\($0 == 1 ? "" : "s")</th>"
+    }
+    return """
+      <h2>Efficiency</h2>
+      <p>Throughput by thread that has a core, against the fewest ranks: the median over repetitions.</p>
+      <div class="wide"><table>
+      <thead><tr><th>study</th><th>exchange</th>\(heading.joined())</tr></thead>
+      <tbody>\(rows.joined(separator: "\n"))</tbody>
+      </table></div>
+      """
+  }
+
+  private var figures: [ScalingFigure] { ScalingFigures(results).all }
+
+  private func section(_ figure: ScalingFigure) -> String {
+    let charts = figure.charts.filter { $0.series.contains { !$0.points.isEmpty } }
+    var keys: [String] = []
+    for series in charts.flatMap(\.series) where !series.points.isEmpty {
+      let key = "<span>\(Chart.key(series)) \(text(series.name))</span>"
+      if !keys.contains(key) { keys.append(key) }
+    }
+    guard !charts.isEmpty else { return "" }
+    return """
+      <h2>\(text(figure.title))</h2>
+      <p>\(text(figure.caption))</p>
+      <p class="legend">\(keys.joined(separator: "\n"))</p>
+      <div class="charts">
+      \(charts.map { "<figure>\($0.svg)</figure>" }.joined(separator: "\n"))
+      </div>
+      """
+  }
+
+  private func text(_ text: String) -> String { Chart.escaped(text) }
+
+  private static let style = """
+    :root { color-scheme: light dark; --back: #fff; --text: #1d2126; --soft: #5d6671; --rule: #dfe3e8;
+      --panel: #f7f8fa; --h0: #0068a8; --h1: #c44a00; --h2: #008560; --h3: #a8458a; --h4: #7a6500;
+      --h5: #5b5bd0; --h6: #b02a37; --h7: #3d7d8a; }
+    @media (prefers-color-scheme: dark) {
+      :root { --back: #14171b; --text: #e6e9ed; --soft: #9aa4b0; --rule: #2f363e; --panel: #1b2026;
+        --h0: #58b3f0; --h1: #ff9550; --h2: #3fcb9b; --h3: #e79ace; --h4: #e0c04a; --h5: #a3a3ff;
+        --h6: #ff8088; --h7: #7fc7d6; }
+    }
+    body { margin: 0; background: var(--back); color: var(--text);
+      font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+    main { max-width: 1240px; margin: 0 auto; padding: 24px 24px 64px; }
+    h1 { font-size: 28px; margin: 8px 0 16px; }
+    h2 { font-size: 19px; margin: 40px 0 4px; }
+    p { margin: 4px 0 10px; max-width: 80ch; color: var(--soft); }
+    dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; margin: 0 0 12px; }
+    dt { color: var(--soft); }
+    dd { margin: 0; overflow-wrap: anywhere; }
+    .note { border-left: 4px solid var(--h1); padding: 6px 12px; background: var(--panel);
+      color: var(--text); }
+    .legend { display: flex; flex-wrap: wrap; gap: 4px 22px; color: var(--text); max-width: none; }
+    .key { vertical-align: -2px; margin-right: 4px; }
+    .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); gap: 14px; }
+    figure { margin: 0; padding: 10px 8px 4px; background: var(--panel); border: 1px solid var(--rule);
+      border-radius: 8px; max-width: 470px; }
+    figure svg { display: block; width: 100%; height: auto; }
+    svg path, svg circle { fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linejoin: round; }
+    svg text { fill: var(--text); font-size: 11px; }
+    svg .title { font-size: 13px; font-weight: 600; }
+    svg .tick, svg .name { fill: var(--soft); }
+    svg .grid { stroke: var(--rule); stroke-width: 1; }
+    svg .axis { stroke: var(--soft); stroke-width: 1; }
+    svg .whisker { stroke-width: 1.2; opacity: 0.6; }
+    \((0..<8).map { ".h\($0) { color: var(--h\($0)); }" }.joined(separator: " "))
+    .ideal { color: var(--soft); }
+    .wide { overflow-x: auto; }
+    table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
+    th, td { padding: 3px 9px; border-bottom: 1px solid var(--rule); white-space: nowrap;
+      text-align: left; font-weight: normal; }
+    thead th { color: var(--soft); vertical-align: bottom; white-space: normal; line-height: 1.25; }
+    .all { font-size: 12px; }
+    .all th, .all td { padding: 3px 7px; }
+    .n { text-align: right; }
+    """
+}

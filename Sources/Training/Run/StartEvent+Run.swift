@@ -1,0 +1,56 @@
+import Corpora
+import Models
+import Reporting
+import SequenceParallel
+import Tensors
+
+extension StartEvent {
+  /// What a run says of itself.
+  init(
+    _ configuration: RunConfiguration, _ setup: RunSetup, folder: String, hosts: [String],
+    processes: Int, launchRanks: [Int], threads: Int, parallelThreads: Int, grid: GridPlace,
+    stepsDone: Int, expectedMemoryBytes: Int?
+  ) {
+    let parameters = setup.model.table.count
+    self.init(
+      configuration: configuration.json, steps: configuration.training.steps,
+      batch: configuration.training.batch, length: configuration.sequence.length,
+      model: configuration.model.summary(parameters: parameters),
+      data: configuration.data.summary(
+        chance: setup.chance, tokensAreBytes: setup.corpus.tokensAreBytes),
+      areRanksVirtual: configuration.parallel.reproducible > 0, folder: folder, hosts: hosts,
+      processes: processes, launchRanks: launchRanks, threads: threads,
+      parallelThreads: parallelThreads, sequenceRanks: grid.sequence, dataGroups: grid.data,
+      shardLengths: SequenceLayout.evenShards(
+        tokens: configuration.sequence.length, ranks: grid.sequence),
+      parameters: parameters, stepsDone: stepsDone, recallChance: setup.chance,
+      expectedMemoryBytes: expectedMemoryBytes, blasCore: BLAS.coreName,
+      sgemmPeak: SgemmPeak.measure(seconds: 0.15))
+  }
+}
+
+extension ModelSection {
+  /// The model in a few words.
+  package func summary(parameters: Int) -> String {
+    let weights = "\(Format.grouped(parameters)) parameters"
+    if let from { return "\(weights), from \(from)" }
+    var mixers: [String] = []
+    for mixer in mixerOfLayer where !mixers.contains(mixer) { mixers.append(mixer) }
+    return "\(mixers.joined(separator: " + ")), \(Format.number(depth, of: "block")), width "
+      + "\(dimension), \(Format.number(heads, of: "head")), \(weights)"
+  }
+}
+
+extension DataSection {
+  /// The data in a few words.
+  ///
+  /// - Parameter chance: Share of right answers by guessing in a generated task; nil for files.
+  func summary(chance: Double?, tokensAreBytes: Bool) -> String {
+    guard let first = path.first else {
+      let chance = chance.map { ", chance \(Format.percent($0))" } ?? ""
+      return "\(task) task, made on the fly\(chance)"
+    }
+    let more = path.count > 1 ? " and \(path.count - 1) more" : ""
+    return Format.shortened(first.path, 60) + more + (tokensAreBytes ? ", bytes" : "")
+  }
+}

@@ -1,0 +1,65 @@
+import Checkpoints
+import Configuration
+import Foundation
+import MessagePassing
+import Models
+import ReferenceMath
+import Tensors
+import Testing
+import Inference
+
+/// A model folder written by independent code, with what it must compute.
+struct Fixture: CustomTestStringConvertible, Sendable {
+  let testDescription: String
+
+  private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().appending(path: "Fixtures").path
+
+  /// Every folder whose `model_type` this program knows.
+  static let all: [Fixture] = {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+    return names.sorted().map { Fixture(testDescription: $0) }.filter { fixture in
+      let configuration = try? JSONValue(file: fixture.file("config.json"))
+      guard let type = configuration?["model_type"]?.string else { return false }
+      return Architectures.all.contains { $0.modelType == type }
+    }
+  }()
+
+  /// A file of the folder, or the folder itself.
+  func file(_ name: String = "") -> String { "\(Self.root)/\(testDescription)/\(name)" }
+}
+
+@Suite("Fixtures of other programs")
+struct FixtureTests {
+  init() { BLAS.setThreads(1) }
+
+  @Test("There are fixtures of every model type that is known")
+  func complete() throws {
+    let types = try Fixture.all.map {
+      try JSONValue(file: $0.file("config.json"))["model_type"]?.string
+    }
+    #expect(Set(types) == Set(Architectures.all.map { $0.modelType }))
+  }
+
+  @Test(
+    "Evaluation reproduces logits, loss and every gradient", arguments: Fixture.all, [1, 3, 4])
+  func reproduces(fixture: Fixture, ranks: Int) throws {
+    let output = NSTemporaryDirectory() + "lasp-\(UUID().uuidString).safetensors"
+    defer { try? FileManager.default.removeItem(atPath: output) }
+    let losses = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+      let evaluation = try TokenEvaluation(
+        modelFolder: fixture.file(), gradients: true, world: world, workspace: Workspace())
+      return try evaluation.run(tokens: fixture.file("tokens.safetensors"), output: output)
+    }
+    let expected = try SafetensorsFile(path: fixture.file("expected.safetensors"))
+    let actual = try SafetensorsFile(path: output)
+    #expect(Set(actual.tensors.map(\.name)) == Set(expected.tensors.map(\.name)))
+    for tensor in expected.tensors {
+      let right = try expected.readFloats(tensor.name)
+      let error = relativeError(try actual.readFloats(tensor.name), right.map(Double.init))
+      #expect(actual.tensor(tensor.name)?.shape == tensor.shape, "\(tensor.name)")
+      #expect(error <= 2e-5, "\(tensor.name)")
+    }
+    #expect(losses.allSatisfy { $0 == losses[0] })
+  }
+}

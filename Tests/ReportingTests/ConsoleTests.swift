@@ -1,0 +1,176 @@
+import LogFixtures
+import Testing
+
+@testable import Reporting
+
+@Suite("The console")
+struct ConsoleTests {
+  private let captured = Captured()
+
+  private func console(
+    steps: Int = 300, every: Int = 1, chance: Double? = 0.25, terminal: Bool = false
+  ) -> Console {
+    let console = Console(
+      steps: steps, every: every, output: captured.output(terminal: terminal))
+    console.banner(LogFixture.start(steps: steps, chance: chance))
+    return console
+  }
+
+  /// What was printed after the banner.
+  private var body: [String] {
+    captured.lines.firstIndex(of: "").map { Array(captured.lines[($0 + 1)...]) } ?? []
+  }
+
+  @Test("The banner says what runs where, a line each")
+  func banner() throws {
+    _ = console()
+    #expect(
+      captured.lines == [
+        "lasp-train \(Release.version)",
+        "  hosts  node1  ranks 0–1  sequence group 0",
+        "         node2  rank 2     sequence group 0",
+        "  ranks  3 × 2 threads, grid sequence 3 × data 1",
+        "  model  tnl, 3 blocks",
+        "  step   16 × 512 = 8,192 tokens; 170 to 171 of each sequence a rank",
+        "  data   recall task",
+        "  memory about 200 MiB a rank",
+        "  sgemm  OpenBLAS for Haswell, 100 GFLOP/s a thread",
+        "  log    runs/a/log.jsonl",
+        "",
+      ])
+  }
+
+  @Test(
+    "Of one host the banner says only its name; of many the first, and how many more",
+    arguments: [
+      (1, 2, 2, ["  hosts  n0 (2 ranks)"]), (1, 1, 1, ["  hosts  n0 (1 rank)"]),
+      (
+        2, 4, 2,
+        [
+          "  hosts  n0  ranks 0–3  sequence groups 0–1",
+          "         n1  ranks 4–7  sequence groups 2–3",
+        ]
+      ),
+      (
+        2, 3, 2,
+        [
+          "  hosts  n0  ranks 0–2  sequence groups 0–1",
+          "         n1  ranks 3–5  sequence groups 1–2",
+          "         sequence groups that cross hosts: 1 of 3, since 2 ranks a group do not divide a host's",
+        ]
+      ),
+      (
+        12, 1, 12,
+        (0..<6).map {
+          ($0 == 0 ? "  hosts  " : "         ") + "n\($0)  rank \($0)  sequence group 0"
+        }
+          + ["         and 6 more"]
+      ),
+    ] as [(Int, Int, Int, [String])])
+  func hosts(count: Int, each: Int, sequence: Int, lines: [String]) throws {
+    var event = LogFixture.start()
+    event.hosts = (0..<count).flatMap { host in Array(repeating: "n\(host)", count: each) }
+    (event.sequenceRanks, event.dataGroups) = (sequence, count * each / sequence)
+    let printed = Banner(event).lines.dropFirst().prefix { !$0.hasPrefix("  ranks") }
+    #expect(Array(printed) == lines)
+  }
+
+  @Test("A step is one line under its heading, with its share of the peak of what can run at once")
+  func step() throws {
+    console().step(LogFixture.step(0))
+    #expect(
+      body == [
+        "   step    loss inside  cross     grad     rate tok/s GFLOP/s peak wait  hid   memory    left",
+        "  1/300  1.3863  25.0% 100.0%    0.812 5.00e-03 16.4k     200  50%   5%  80%  210 MiB    2:30",
+      ])
+  }
+
+  @Test(
+    "Lines stay aligned and within 100 columns",
+    arguments: [(1, 0.25), (300, 0.25), (300, nil), (999_999, 0.25)] as [(Int, Double?)])
+  func aligned(steps: Int, chance: Double?) throws {
+    let console = console(steps: steps, chance: chance)
+    for step in [0, steps / 3, steps - 1] { console.step(LogFixture.step(step, loss: 11.0904)) }
+    let widths = Set(body.map(\.count))
+    #expect(widths.count == 1, "\(body.joined(separator: "\n"))")
+    #expect(widths.allSatisfy { $0 <= 100 })
+  }
+
+  @Test(
+    "Every n-th step has a line, and the first and the last; its speed is the mean since the last")
+  func every() throws {
+    let console = console(steps: 25, every: 10)
+    for step in 0..<25 { console.step(LogFixture.step(step)) }
+    let steps = body.dropFirst().compactMap { $0.split(separator: " ").first }
+    #expect(steps == ["1/25", "10/25", "20/25", "25/25"])
+    var pace = Pace()
+    for step in 0..<2 { pace.add(LogFixture.step(step)) }
+    #expect(pace.tokensPerSecond == 16384)
+    #expect(pace.gigaflops == 200)
+    #expect(abs(pace.waitShare - 0.05) < 1e-12)
+    #expect(abs(pace.hiddenShare! - 0.8) < 1e-12)
+  }
+
+  @Test("Evaluations give bits per byte for bytes, else perplexity, and recall where there is some")
+  func evaluation() throws {
+    let console = console()
+    let sums = LogFixture.sums()
+    console.evaluation(EvaluationReport(step: 100, sums: sums, seconds: 0.5, tokensAreBytes: true))
+    console.evaluation(
+      EvaluationReport(
+        step: 200, sums: sums, seconds: 2, tokensAreBytes: false, recallChance: 0.25))
+    #expect(
+      body == [
+        "evaluation after step 100: loss 1.3863, 2.0000 bits per byte (500 ms)",
+        "evaluation after step 200: loss 1.3863, perplexity 4.00, recall 25.0% inside 100.0% cross "
+          + "(2.00 s)",
+      ])
+  }
+
+  @Test("The summary gives the loss, recall beside chance, and where things are")
+  func end() throws {
+    let console = console(steps: 2)
+    console.step(LogFixture.step(1))
+    console.evaluation(
+      EvaluationReport(
+        step: 2, sums: LogFixture.sums(loss: 0.5), seconds: 1, tokensAreBytes: false,
+        recallChance: 0.25))
+    console.end(reason: "finished", steps: 2, seconds: 151, modelPath: "runs/a/model")
+    #expect(
+      Array(body[3...]) == [
+        "",
+        "finished after 2 steps in 2:31",
+        "  loss     1.3863, held out 0.5000",
+        "  recall   pair in the question's own shard  25.0%",
+        "           pair in an earlier rank's shard  100.0%",
+        "           by chance                         25.0%",
+        "  weights  runs/a/model",
+        "  log      runs/a/log.jsonl",
+      ])
+  }
+
+  @Test(
+    "Without a terminal there is no bar; with one it stands below every line and ends with the run")
+  func foot() throws {
+    let console = console(steps: 2, terminal: true)
+    console.step(LogFixture.step(0))
+    console.warning("slow disk")
+    console.step(LogFixture.step(1))
+    let bar = "[==============>               ]  50%  16.4k tok/s  0:01 left"
+    #expect(captured.feet == [bar, "", bar, "", bar, ""])
+    #expect(body[2] == "warning: slow disk")
+  }
+
+  @Test(
+    "The bar fills from the left and fits its room",
+    arguments: [
+      (0, 44, "[                    ]   0%  1:00 left"),
+      (5, 44, "[=========>          ]  50%  1:00 left"),
+      (10, 44, "[====================] 100%  1:00 left"), (5, 20, "50%  1:00 left"),
+      (5, 6, "50%  1"),
+    ])
+  func bar(done: Int, width: Int, text: String) {
+    #expect(
+      Console.bar(done: done, of: 10, note: "1:00 left", width: min(width, 38)) == text)
+  }
+}

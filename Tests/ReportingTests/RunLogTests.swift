@@ -1,0 +1,174 @@
+import Configuration
+import Foundation
+import Files
+import LogFixtures
+import Testing
+
+@testable import Reporting
+
+@Suite("The log")
+struct RunLogTests {
+  private let fixture: LogFixture
+
+  init() throws { fixture = try LogFixture() }
+
+  private func log() throws -> RunLog { try RunLog(path: fixture.files.file("log.jsonl")) }
+
+  @Test("The start holds all that a script needs to understand the steps")
+  func start() throws {
+    try log().start(LogFixture.start(steps: 7))
+    let event = try #require(try fixture.events().first)
+    #expect(event["event"] == "start")
+    #expect(event["version"] == .string(Release.version))
+    #expect(event["hosts"] == ["node1", "node1", "node2"])
+    #expect(event["launch_ranks"] == [0, 1, 2])
+    #expect(
+      event["placement"] == [
+        ["host": "node1", "ranks": [0, 1], "sequence_groups": [0, 0]],
+        ["host": "node2", "ranks": [2, 2], "sequence_groups": [0, 0]],
+      ])
+    #expect(event["ranks"] == 3)
+    #expect(event["threads"] == 2)
+    #expect(event["parallel_threads"] == 4)
+    #expect(event["grid"] == ["sequence": 3, "data": 1])
+    #expect(event["shard_lengths"] == [170, 171, 171])
+    #expect(event["parameters"] == 123_456)
+    #expect(event["tokens_per_step"] == 8192)
+    #expect(event["blas_core"] == "Haswell")
+    #expect(event["configuration"]?["training"]?["steps"] == 7)
+    let time = try #require(event["time"]?.string)
+    let date = try Date(time, strategy: .iso8601)
+    #expect(abs(date.timeIntervalSinceNow) < 60)
+  }
+
+  @Test("A step has its number from 1, its figures, and those of each rank in rank order")
+  func step() throws {
+    try log().step(LogFixture.step(4), chance: 0.25)
+    let event = try #require(try fixture.events().first)
+    #expect(event["step"] == 5)
+    #expect(event["tokens"] == 8192)
+    #expect(event["tokens_per_second"]?.number == 16384)
+    #expect(event["gigaflops"]?.number == 200)
+    #expect(event["grad_norm"]?.number == 0.8123)
+    #expect(event["learning_rate"]?.number == 0.005)
+    #expect(event["recall_inside"]?.number == 0.25)
+    #expect(event["recall_crossing"]?.number == 1)
+    #expect(event["recall_chance"]?.number == 0.25)
+    #expect(event["compute_seconds"]?.array?.map(\.number) == [0.4, 0.35])
+    #expect(event["state_wait_seconds"]?.array?.map(\.number) == [0, 0.05])
+    #expect(event["state_bytes_sent"] == [4096, 0])
+    #expect(event["peak_memory_bytes"] == [104_857_600, 220_200_960])
+    for key in ["reduce_seconds", "data_seconds", "halo_bytes_sent", "gradient_bytes_sent"] {
+      #expect(event[key]?.array?.count == 2, "\(key)")
+    }
+  }
+
+  @Test(
+    "A loss reads back as the same number",
+    arguments: [0.1 + 0.2, 1.386_294_361_119_890_6, 1e-300, 12_345_678.9])
+  func precision(loss: Double) throws {
+    let report = LogFixture.step(0, loss: loss, recall: false)
+    try log().step(report)
+    #expect(try fixture.events().first?["loss"]?.number == loss)
+  }
+
+  @Test("What is no number is null", arguments: [Double.nan, .infinity, -.infinity])
+  func notFinite(loss: Double) throws {
+    try log().step(LogFixture.step(0, loss: loss))
+    #expect(try fixture.events().first?["loss"] == .null)
+  }
+
+  @Test("Only the recall task has recall; what nobody asked has none")
+  func recall() throws {
+    let log = try log()
+    try log.step(LogFixture.step(0))
+    try log.step(LogFixture.step(1, recall: false), chance: 0.25)
+    let events = try fixture.events()
+    #expect(events[0].object?.keys.contains { $0.hasPrefix("recall") } == false)
+    #expect(events[1]["recall_crossing"] == .null)
+  }
+
+  @Test("An evaluation has bits per byte where tokens are bytes, else perplexity")
+  func evaluation() throws {
+    let log = try log()
+    let sums = LossSums(loss: log2(8) * 16 * 0.693_147_180_559_945_3, targets: 16)
+    try log.evaluation(
+      EvaluationReport(step: 100, sums: sums, seconds: 1.5, tokensAreBytes: true))
+    try log.evaluation(
+      EvaluationReport(step: 100, sums: sums, seconds: 1.5, tokensAreBytes: false))
+    let events = try fixture.events()
+    #expect(events[0]["step"] == 100)
+    #expect(events[0]["tokens"] == 16)
+    #expect(events[0]["seconds"]?.number == 1.5)
+    #expect(abs((events[0]["bits_per_byte"]?.number ?? 0) - 3) < 1e-12)
+    #expect(abs((events[1]["perplexity"]?.number ?? 0) - 8) < 1e-12)
+    #expect(events[0]["perplexity"] == nil && events[1]["bits_per_byte"] == nil)
+  }
+
+  @Test("Texts of any kind stay one line")
+  func texts() throws {
+    let log = try log()
+    let message = "a \"quoted\" path C:\\x\nand a second line\u{1}, é"
+    try log.warning(message)
+    try log.end(reason: message, steps: 3, seconds: 1)
+    let events = try fixture.events()
+    #expect(events.map { $0["event"] } == ["warning", "end"])
+    #expect(events[0]["message"] == .string(message))
+    #expect(events[1]["reason"] == .string(message))
+    #expect(events[1]["steps"] == 3)
+  }
+
+  @Test("A log that goes on keeps its lines and drops one that was cut")
+  func appended() throws {
+    try log().warning("first")
+    let whole = try fixture.files.text("log.jsonl")
+    try fixture.files.write("log.jsonl", whole + "{\"event\":\"st")
+    try log().warning("second")
+    #expect(try fixture.events().map { $0["message"] } == ["first", "second"])
+  }
+
+  @Test("A full disk is one sentence with a cure")
+  func full() throws {
+    try FileManager.default.createSymbolicLink(
+      atPath: "\(fixture.files.path)/log.jsonl", withDestinationPath: "/dev/full")
+    let log = try log()
+    #expect {
+      try log.warning("lost")
+    } throws: {
+      "\($0)" == "cannot write \(log.path): No space left on device; "
+        + "free space there or write to another disk"
+    }
+  }
+
+  @Test("Docs/Log.md names every field of every event, and its examples have no others")
+  func documented() throws {
+    let log = try log()
+    try log.start(LogFixture.start())
+    try log.step(LogFixture.step(0), chance: 0.25)
+    for bytes in [true, false] {
+      try log.evaluation(
+        EvaluationReport(
+          step: 1, sums: LogFixture.sums(), seconds: 1, tokensAreBytes: bytes, recallChance: 0.25))
+    }
+    try log.checkpoint(step: 1, path: "runs/a/checkpoints/step-1", seconds: 1)
+    try log.warning("w")
+    try log.end(reason: "finished", steps: 1, seconds: 1)
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
+    let page = try String(contentsOf: root.appending(path: "Docs/Log.md"), encoding: .utf8)
+    let events = try fixture.events()
+    for key in events.flatMap({ $0.object?.keys.map { $0 } ?? [] }) {
+      #expect(page.contains("| `\(key)` |"), "\(key)")
+    }
+    let examples = try page.split(separator: "\n").filter { $0.hasPrefix("{") }
+      .map { try JSONValue(Data($0.utf8)) }
+    #expect(examples.count == 6)
+    for example in examples {
+      let fields = Set(example.object?.keys.map { $0 } ?? [])
+      #expect(
+        events.contains {
+          $0["event"] == example["event"] && fields.isSubset(of: $0.object?.keys.map { $0 } ?? [])
+        }, "\(fields)")
+    }
+  }
+}
