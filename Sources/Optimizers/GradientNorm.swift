@@ -42,8 +42,8 @@ package struct GradientNorm: Sendable, Equatable {
 
   /// Four vectors of sums at once; numbers become Doubles in a loop of their own, which vectorises.
   private static func sumOfSquares(_ g: UnsafePointer<Float>, count: Int) -> Double {
-    withUnsafeTemporaryAllocation(of: SIMD8<Double>.self, capacity: 64) { block in
-      let vectors = block.baseAddress!
+    withUnsafeTemporaryAllocation(of: SIMD8<Double>.self, capacity: 64) { buffer in
+      let vectors = buffer.baseAddress!
       let numbers = UnsafeMutableRawPointer(vectors).assumingMemoryBound(to: Double.self)
       var (s0, s1, s2, s3) = (
         SIMD8<Double>(), SIMD8<Double>(), SIMD8<Double>(), SIMD8<Double>()
@@ -51,7 +51,8 @@ package struct GradientNorm: Sendable, Equatable {
       var start = 0
       while start < count {
         let length = min(512, count - start)
-        for i in 0..<length { numbers[i] = Double(g[start + i]) }
+        let block = g + start
+        for i in 0..<length { numbers[i] = Double(block[i]) }
         for i in length..<512 { numbers[i] = 0 }
         for i in stride(from: 0, to: 64, by: 4) {
           s0 = s0.addingProduct(vectors[i], vectors[i])

@@ -3,10 +3,13 @@
 /// Each is branch-free arithmetic on one number, inlined into the caller's loop, and within 4 units in the
 /// last place of the exact value where that is a normal number. Results below the smallest normal number
 /// may be 0. NaN gives NaN.
-package enum VectorMath {
+///
+/// Public although no other package needs it: the bodies of `package` functions are not inlined in other modules
+/// (Swift 6.3), and a gate would take 2.7 times as long.
+public enum VectorMath {
   /// `e^x`; 0 below −87.33, +∞ above 88.72.
   @inlinable @inline(__always)
-  package static func exp(_ x: Float) -> Float {
+  public static func exp(_ x: Float) -> Float {
     // 1.5 · 2^23: adding it leaves the nearest integer in the low bits.
     let magic: Float = 12_582_912
     let shifted = magic.addingProduct(x, 1.442_695_04)
@@ -28,7 +31,7 @@ package enum VectorMath {
 
   /// Natural logarithm; −∞ at 0, NaN below it.
   @inlinable @inline(__always)
-  package static func log(_ x: Float) -> Float {
+  public static func log(_ x: Float) -> Float {
     let isSmall = x < 1.175_494_4e-38
     let scaled = isSmall ? x * 16_777_216 : x
     // Exponent and mantissa in [√½, √2).
@@ -55,7 +58,7 @@ package enum VectorMath {
 
   /// `log(1 + u)` for `u ≥ 0`, accurate for small `u`.
   @inlinable @inline(__always)
-  package static func log1p(_ u: Float) -> Float {
+  public static func log1p(_ u: Float) -> Float {
     let w = 1 + u
     let d = w - 1
     let y = log(w) * (u / (d == 0 ? 1 : d))
@@ -65,15 +68,15 @@ package enum VectorMath {
 
   /// `1 / (1 + e^−x)`.
   @inlinable @inline(__always)
-  package static func sigmoid(_ x: Float) -> Float { 1 / (1 + exp(-x)) }
+  public static func sigmoid(_ x: Float) -> Float { 1 / (1 + exp(-x)) }
 
   /// `x · sigmoid(x)`; 0 below −88.72.
   @inlinable @inline(__always)
-  package static func silu(_ x: Float) -> Float { (x < -100 ? -100 : x) * sigmoid(x) }
+  public static func silu(_ x: Float) -> Float { (x < -100 ? -100 : x) * sigmoid(x) }
 
   /// The derivative of `silu`: `s · (1 + x · (1 − s))` with `s = sigmoid(x)`.
   @inlinable @inline(__always)
-  package static func siluDerivative(_ x: Float) -> Float {
+  public static func siluDerivative(_ x: Float) -> Float {
     let low = x < -100 ? -100 : x
     let bounded = low > 100 ? 100 : low
     return sigmoid(x) * Float(1).addingProduct(bounded, sigmoid(-x))
@@ -81,7 +84,7 @@ package enum VectorMath {
 
   /// Hyperbolic tangent.
   @inlinable @inline(__always)
-  package static func tanh(_ x: Float) -> Float {
+  public static func tanh(_ x: Float) -> Float {
     let magnitude = x.magnitude
     let large = 1 - 2 / (1 + exp(2 * magnitude))
     let z = x * x
@@ -96,11 +99,11 @@ package enum VectorMath {
 
   /// `log(1 + e^x)`; its derivative is `sigmoid(x)`.
   @inlinable @inline(__always)
-  package static func softplus(_ x: Float) -> Float {
+  public static func softplus(_ x: Float) -> Float {
     (x > 0 ? x : 0) + log1p(exp(-x.magnitude))
   }
 
   /// `log(sigmoid(x)) = −softplus(−x)`; its derivative is `sigmoid(−x)`.
   @inlinable @inline(__always)
-  package static func logSigmoid(_ x: Float) -> Float { -softplus(-x) }
+  public static func logSigmoid(_ x: Float) -> Float { -softplus(-x) }
 }
