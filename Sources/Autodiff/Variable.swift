@@ -9,7 +9,6 @@ package final class Variable {
   /// The sum of the gradients that have arrived; taken by the op that made the value.
   package private(set) var gradient: Tensor?
 
-  /// Makes a variable.
   package init(_ value: Tensor, needsGradient: Bool) {
     self.value = value
     self.needsGradient = needsGradient

@@ -12,7 +12,6 @@ extension TrainingState {
     /// Room for them.
     let numbers: UnsafeMutablePointer<Float>
 
-    /// Names a destination.
     package init(
       _ quantity: Quantity, _ range: Range<Int>, _ numbers: UnsafeMutablePointer<Float>
     ) {

@@ -13,7 +13,6 @@ package struct TrainingState: Sendable, Equatable {
   /// The release that wrote it.
   package var version: String
 
-  /// Describes a state.
   package init(step: Int, seed: Int, version: String) {
     (self.step, self.seed, self.version) = (step, seed, version)
   }

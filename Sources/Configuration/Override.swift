@@ -5,7 +5,6 @@ package struct Override: Sendable, Equatable, CustomStringConvertible {
   /// The text after the key; nil where none followed.
   package let text: String?
 
-  /// Makes an override.
   package init(key: String, text: String?) {
     self.key = key
     self.text = text

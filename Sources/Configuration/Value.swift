@@ -5,7 +5,6 @@ package struct WeightedPath: Sendable, Equatable {
   /// Relative weight, greater than 0; only its ratio to the other weights matters.
   package var weight: Double
 
-  /// Makes a weighted path.
   package init(path: String, weight: Double = 1) {
     self.path = path
     self.weight = weight

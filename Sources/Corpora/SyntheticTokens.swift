@@ -12,7 +12,6 @@ package struct SyntheticTokens: TrainingCorpus {
 
   /// Nil: there is always another sequence.
   package var steps: Int? { nil }
-  /// No.
   package var tokensAreBytes: Bool { false }
   /// Nothing is worth evaluating.
   package var heldOut: (any Corpus)? { nil }

@@ -29,7 +29,6 @@ package final class Trace {
     /// The arrow that begins or ends at it, if one is drawn.
     package let arrow: Arrow?
 
-    /// Describes a message.
     package init(_ content: Content, direction: String?, bytes: Int, arrow: Arrow? = nil) {
       (self.content, self.direction, self.bytes) = (content, direction, bytes)
       self.arrow = arrow
@@ -62,7 +61,6 @@ package final class Trace {
   /// How many messages of an identity there were.
   private var messages: [Int: Int] = [:]
 
-  /// Makes an empty trace.
   package init() { spans.reserveCapacity(1 << 14) }
 
   /// Adds a span.

@@ -22,7 +22,6 @@ package struct ModelBuilder {
   /// Standard deviation of the initial weights.
   package let deviation: Double
 
-  /// Makes an empty builder.
   package init(deviation: Double) { self.deviation = deviation }
 
   /// Opens a region; what is added from now on belongs to it.

@@ -20,7 +20,6 @@ package struct AdamW: Sendable, Equatable {
   /// ε, added to the root of the second moment.
   package let epsilon: Double
 
-  /// Makes the update rule.
   package init(beta1: Double = 0.9, beta2: Double = 0.95, epsilon: Double = 1e-8) {
     precondition((0..<1).contains(beta1) && (0..<1).contains(beta2), "betas \(beta1), \(beta2)")
     precondition(epsilon > 0, "epsilon \(epsilon)")

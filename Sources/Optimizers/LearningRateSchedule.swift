@@ -31,7 +31,6 @@ package struct LearningRateSchedule: Sendable, Equatable {
   /// Steps of the run; later steps keep the minimum.
   package let steps: Int
 
-  /// Makes a schedule.
   package init(_ course: Course, peak: Double, minimum: Double = 0, warmup: Int = 0, steps: Int) {
     precondition(warmup >= 0 && steps >= 0, "\(warmup) of \(steps) steps of warmup")
     precondition((0...1).contains(minimum), "a minimum of \(minimum) of the peak")

@@ -7,7 +7,6 @@ import Tensors
 package struct CarriedRow: Sendable {
   /// A tensor of a row.
   package struct TensorRow: Sendable {
-    /// Extents.
     package let shape: [Int]
     /// Its numbers.
     package let numbers: [Float]
@@ -21,7 +20,6 @@ package struct CarriedRow: Sendable {
   /// Its tensors.
   package var tensors: [CarrySlot: TensorRow]
 
-  /// Makes a row.
   package init(_ tensors: [CarrySlot: TensorRow]) { self.tensors = tensors }
 }
 

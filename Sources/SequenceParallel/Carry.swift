@@ -10,7 +10,6 @@ package final class Carry {
   /// What crosses back.
   package var gradients: [CarrySlot: Tensor] = [:]
 
-  /// Makes an empty carry.
   package init() {}
 
   /// Lets go of the windows that a later carry contains: those from which nothing has fallen out since, in

@@ -17,7 +17,6 @@ package struct CarrySlot: Hashable, Sendable {
   /// What it is.
   package let content: Content
 
-  /// Names a slot.
   package init(layer: Int, _ content: Content) {
     self.layer = layer
     self.content = content

@@ -36,7 +36,6 @@ package final class SequencePass {
   /// This shard's maps `M` of each state, for the backward exchange.
   var maps: [CarrySlot: Tensor] = [:]
 
-  /// Makes a pass.
   package init(
     context: RankContext, layout: SequenceLayout, left: Carry = Carry(), right: Carry = Carry(),
     step: Int = 0, segment: Int = 0, keepsRight: Bool = false, wantsLeftGradients: Bool = false

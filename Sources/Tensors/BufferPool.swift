@@ -13,7 +13,6 @@ package enum BufferKind: Int, CaseIterable, Sendable {
   case activations
   /// Recurrent states, their gradients, and the messages that carry them.
   case states
-  /// Scratch.
   case buffers
 
   /// How the kind is called in tables.

@@ -61,7 +61,6 @@ package struct ParameterTable: Sendable {
   /// All regions, in the order of the forward pass.
   package private(set) var regions: [Region] = []
 
-  /// Makes an empty table.
   package init() {}
 
   /// Number of elements of all parameters.

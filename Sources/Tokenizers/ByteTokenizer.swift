@@ -3,7 +3,6 @@ package struct ByteTokenizer: Tokenizer {
   /// Number of different tokens.
   package var vocabulary: Int { 256 }
 
-  /// Makes the tokenizer.
   package init() {}
 
   /// The bytes of the text in UTF-8.

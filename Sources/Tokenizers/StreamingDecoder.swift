@@ -3,7 +3,6 @@ package struct StreamingDecoder: Sendable {
   private let tokenizer: any Tokenizer
   private var pending: [UInt8] = []
 
-  /// Begins a text.
   package init(_ tokenizer: any Tokenizer) { self.tokenizer = tokenizer }
 
   /// The characters that the token completes, often one, sometimes none.

@@ -31,7 +31,6 @@ package struct RunConfiguration: Sendable {
   package let evaluation: EvaluationSection
   /// Console and log.
   package let log: LogSection
-  /// Checkpoints.
   package let checkpoint: CheckpointSection
   /// The values as they were written, and where each stands.
   package let document: ConfigurationDocument

@@ -7,7 +7,6 @@ package struct TensorDescription: Sendable {
   /// How its elements are to be stored.
   package let type: ElementType
 
-  /// Describes a tensor.
   package init(_ name: String, shape: [Int], type: ElementType = .float32) {
     precondition(shape.allSatisfy { $0 >= 0 }, "tensor \(name) has the impossible shape \(shape)")
     self.name = name

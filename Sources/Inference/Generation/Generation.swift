@@ -15,7 +15,6 @@ package struct Generation {
   /// Threads; 0 for one.
   package var threads: Int
 
-  /// Says what is generated.
   package init(modelFolder: String, prompt: String, tokens: Int, sampler: Sampler, threads: Int) {
     (self.modelFolder, self.prompt, self.tokens) = (modelFolder, prompt, tokens)
     (self.sampler, self.threads) = (sampler, threads)

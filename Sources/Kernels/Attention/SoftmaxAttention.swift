@@ -16,7 +16,6 @@ package struct SoftmaxAttention: Sendable {
   /// What scores are multiplied by.
   package let scale: Float
 
-  /// Describes an attention head.
   package init(dimension: Int, scale: Float) {
     precondition(dimension > 0, "attention heads of \(dimension) numbers")
     (self.dimension, self.scale) = (dimension, scale)

@@ -17,7 +17,6 @@ package struct ShortConvolution: Sendable {
   /// What is applied to the sum.
   package let activation: Activation
 
-  /// Describes a convolution.
   package init(channels: Int, width: Int, activation: Activation) {
     precondition((1...8).contains(width), "a short convolution of \(width) taps, not 1 to 8")
     precondition(Self.activations.contains(activation), "a convolution's \(activation)")

@@ -14,7 +14,6 @@ package struct GatedRMSNorm: Sendable {
   /// What is applied to the gate.
   package let activation: Activation
 
-  /// Describes a norm.
   package init(columns: Int, epsilon: Float, activation: Activation) {
     precondition(Self.activations.contains(activation), "a gate's \(activation)")
     (self.columns, self.epsilon, self.activation) = (columns, epsilon, activation)

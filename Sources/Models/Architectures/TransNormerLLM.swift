@@ -121,7 +121,6 @@ package struct TransNormerLLM: Architecture {
   package var embeddingScale: Float { scalesEmbedding ? Float(dimension).squareRoot() : 1 }
   /// 1e-6.
   package let normEpsilon: Float = 1e-6
-  /// Never.
   package let tiesEmbedding = false
   /// The final norm has no weight.
   package let outerNames: (embedding: String, norm: String?, head: String) = (

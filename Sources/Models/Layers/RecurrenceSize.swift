@@ -9,7 +9,6 @@ package struct RecurrenceSize: Sendable {
   /// Whether it is of the delta family, whose chunks also solve a triangular system.
   package let isDelta: Bool
 
-  /// Makes a size.
   package init(heads: Int, keyDimension: Int, valueDimension: Int, isDelta: Bool) {
     (self.heads, self.isDelta) = (heads, isDelta)
     (self.keyDimension, self.valueDimension) = (keyDimension, valueDimension)

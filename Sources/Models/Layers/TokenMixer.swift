@@ -16,10 +16,8 @@ package protocol TokenMixer: Sendable {
 }
 
 extension TokenMixer {
-  /// None.
   package var recurrences: [RecurrenceSize] { [] }
 
-  /// None.
   package var attention: AttentionSize? { nil }
 
   /// No: a state of fixed size.

@@ -17,7 +17,6 @@ package struct Chart: Sendable {
     /// can be told apart.
     package let shift: Double
 
-    /// Makes a point.
     package init(
       x: Double, y: Double, range: ClosedRange<Double>? = nil, note: String = "",
       shift: Double = 0
@@ -49,7 +48,6 @@ package struct Chart: Sendable {
     /// The points, ascending in x.
     package let points: [Point]
 
-    /// Makes a series.
     package init(
       _ name: String, hue: Int?, line: Line = .solid, hasMarkers: Bool = true, _ points: [Point]
     ) {
@@ -68,7 +66,6 @@ package struct Chart: Sendable {
   /// The series; later ones lie above.
   package let series: [Series]
 
-  /// Makes a chart.
   package init(title: String, x: ChartAxis, y: ChartAxis, series: [Series]) {
     (self.title, self.x, self.y, self.series) = (title, x, y, series)
   }

@@ -11,7 +11,6 @@ package struct TerminalOutput: Sendable {
   /// Characters of a terminal's line.
   package var width: Int
 
-  /// Makes an output.
   package init(
     width: Int = 100, foot: (@Sendable (String) -> Void)? = nil,
     line: @escaping @Sendable (String) -> Void

@@ -13,7 +13,6 @@ package struct EvaluationReport: Sendable {
   /// Share of right answers by guessing in the recall task; nil for other data.
   package var recallChance: Double?
 
-  /// Describes an evaluation.
   package init(
     step: Int, sums: LossSums, seconds: Double, tokensAreBytes: Bool, recallChance: Double? = nil
   ) {

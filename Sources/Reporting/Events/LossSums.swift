@@ -13,7 +13,6 @@ package struct LossSums: Sendable, Equatable {
   package struct Answers: Sendable, Equatable {
     /// Right answers.
     package var right = 0
-    /// Questions.
     package var asked = 0
 
     /// Counts answers.

@@ -14,7 +14,6 @@ package struct StepOutcome: Sendable {
   /// Mean loss a target, in nats.
   package var loss: Double { sums.meanLoss }
 
-  /// Describes a step.
   package init(
     step: Int, sums: LossSums, gradientNorm: Double, learningRate: Double, stops: Bool = false
   ) {
@@ -36,7 +35,6 @@ package struct StepReport: Sendable {
   /// Every rank's figures, in rank order.
   package let ranks: [RankFigures]
 
-  /// Describes a step.
   package init(
     outcome: StepOutcome, tokens: Int, seconds: Double, operations: Double, ranks: [RankFigures]
   ) {

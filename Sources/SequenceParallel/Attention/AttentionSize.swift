@@ -5,7 +5,6 @@ package struct AttentionSize: Sendable {
   /// The most keys that a query sees, itself included; nil for all before it.
   package let window: Int?
 
-  /// Makes a size.
   package init(heads: Int, dimension: Int, window: Int?) {
     (self.heads, self.dimension, self.window) = (heads, dimension, window)
   }

@@ -12,7 +12,6 @@ import Tensors
 package final class ChainExchange: StateExchange {
   private let outbox = Outbox()
 
-  /// Makes an exchange.
   package init() {}
 
   /// Posts the receives of a layer's states.

@@ -30,7 +30,6 @@ package struct ExchangeCost: Sendable, Equatable {
     /// Seconds to compose all maps with others.
     package let composeSeconds: Double
 
-    /// Describes a layer.
     package init(
       stateBytes: Int, mapBytes: Int, combineSeconds: Double, composeSeconds: Double
     ) {

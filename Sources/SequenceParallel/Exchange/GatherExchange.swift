@@ -9,7 +9,6 @@ import Tensors
 ///
 /// - Source: LASP-2 (arXiv 2502.07563), Algorithm 2.
 package final class GatherExchange: StateExchange {
-  /// Makes an exchange.
   package init() {}
 
   /// Begins a layer; the collective is posted when the summary is there.

@@ -13,7 +13,6 @@ import Tensors
 package final class ScanExchange: StateExchange {
   private let outbox = Outbox()
 
-  /// Makes an exchange.
   package init() {}
 
   /// Posts the receives of a layer.

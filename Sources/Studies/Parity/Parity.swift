@@ -12,7 +12,6 @@ package struct Parity: Sendable {
     /// Ranks that share a sequence.
     package let sequence: Int
 
-    /// Makes a grid.
     package init(data: Int = 1, sequence: Int) { (self.data, self.sequence) = (data, sequence) }
 
     /// Reads a grid; nil for what is none.
@@ -42,7 +41,6 @@ package struct Parity: Sendable {
   /// Folder for the runs; nil for one named by the time.
   package var output: String?
 
-  /// Says what is compared.
   package init(
     shardings: [String], grids: [Grid], overrides: [Override], launcher: String?,
     hostfile: String?, output: String?

@@ -31,7 +31,6 @@ package struct Scaling: Sendable {
   /// Folder for all that is written; nil for one named by the time.
   package var output: String?
 
-  /// Says what is measured.
   package init(
     runFile: String?, overrides: [Override], ranks: [Int], tokens: [Int], lengths: [Int],
     exchanges: [ExchangeKind], repetitions: Int, steps: Int, warmup: Int, launcher: String?,

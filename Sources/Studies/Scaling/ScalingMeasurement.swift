@@ -16,7 +16,6 @@ struct ScalingMeasurement {
   private var failed: Set<ScalingCase> = []
   private var hasSaidCrowded = false
 
-  /// Begins.
   init(
     plan: ScalingPlan, launcher: MPILauncher, folder: JobFolder, facts: MachineFacts,
     output: TerminalOutput

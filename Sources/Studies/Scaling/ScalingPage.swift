@@ -4,7 +4,6 @@ import Reporting
 struct ScalingPage: Sendable {
   /// What was measured.
   let results: ScalingResults
-  /// Where.
   let facts: MachineFacts
   /// What could not be measured, and why.
   let gaps: [String]

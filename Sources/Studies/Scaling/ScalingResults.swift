@@ -32,7 +32,6 @@ struct ScalingResults: Sendable {
   /// The jobs that ended well, in their order.
   private(set) var records: [Record] = []
 
-  /// Begins without any.
   init(plan: ScalingPlan) { self.plan = plan }
 
   /// Adds a job.

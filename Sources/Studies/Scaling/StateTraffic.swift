@@ -19,7 +19,6 @@ struct StateTraffic: Sendable {
     let width: Int
   }
 
-  /// Describes layers.
   init(ranks: Int, layers: [Layer]) { (self.ranks, self.layers) = (ranks, layers) }
 
   /// Looks at a run.
