@@ -145,7 +145,8 @@ let package = Package(
     tests(
       "Inference",
       [
-        "Reporting", "Checkpoints", "Corpora", "Models", "MessagePassing", "Tensors",
+        "Reporting", "Checkpoints", "Corpora", "Models", "SequenceParallel", "MessagePassing",
+        "Tensors",
         "Configuration", "ReferenceMath",
       ]),
     tests(

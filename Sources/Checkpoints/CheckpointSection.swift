@@ -2,22 +2,14 @@ import Configuration
 
 /// The run file's `checkpoint` section: when a run saves what it needs to go on.
 package struct CheckpointSection: ConfigurationSection, Equatable {
-  /// Steps between checkpoints; 0 for none.
-  package var every: Int
-  /// Checkpoints that are kept, the latest; 0 for all.
-  package var keep: Int
+  package static let name = "checkpoint"
+  package static let documentation = "When a run saves what it needs to go on."
 
-  /// The keys of `checkpoint`.
-  package static let schema = SectionSchema(
-    "checkpoint", "When a run saves what it needs to go on.",
-    [
-      .integer("every", 0, unit: "steps", "Steps between checkpoints; 0 = none."),
-      .integer("keep", 2, "Latest checkpoints that are kept; 0 = all."),
-    ])
+  @Key("every", unit: "steps", "Steps between checkpoints; 0 = none.")
+  package var every = 0
 
-  /// Reads the section.
-  package init(_ values: SectionValues) {
-    every = values.integer("every")
-    keep = values.integer("keep")
-  }
+  @Key("keep", "Latest checkpoints that are kept; 0 = all.")
+  package var keep = 2
+
+  package init() {}
 }

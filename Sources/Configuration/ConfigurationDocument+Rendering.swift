@@ -3,27 +3,42 @@ extension ConfigurationDocument {
   ///
   /// Reading it back gives the same values.
   package var yaml: String {
-    schemas.map { schema in
-      let indent = schema.name.isEmpty ? "" : "  "
-      let values = sectionValues(schema)
+    let sections = schemas.filter { !unprinted.contains($0.name) }.map { schema in
+      let depth = schema.components.count
+      let indent = String(repeating: "  ", count: depth)
+      let outer = String(indent.dropLast(2))
       let lines = schema.keys.map { key in
-        "\(indent)# \(key.summary)\n\(indent)\(key.name): \(values[key.name].yaml)\n"
+        "\(indent)# \(key.summary)\n\(indent)\(key.name): \(value(of: key, in: schema).yaml)\n"
       }
-      let heading = "# \(schema.documentation)\n"
-      return heading + (schema.name.isEmpty ? "" : "\(schema.name):\n") + lines.joined()
-    }.joined(separator: "\n")
+      let heading = schema.components.last.map { "\(outer)\($0):\n" } ?? ""
+      return (depth > 1 ? "" : "\n") + "\(outer)# \(schema.documentation)\n" + heading
+        + lines.joined()
+    }
+    return String(sections.joined().drop { $0 == "\n" })
   }
 
   /// The resolved values: an object of sections, each an object of keys, in the order of the schemas.
   package var json: JSONLine {
     var document = JSONLine()
-    for schema in schemas {
-      let values = sectionValues(schema)
-      var section = schema.name.isEmpty ? document : JSONLine()
-      for key in schema.keys { section.set(key.name, values[key.name].json) }
-      if schema.name.isEmpty { document = section } else { document.set(schema.name, section) }
+    for schema in schemas where schema.name.isEmpty { set(schema, in: &document) }
+    for schema in schemas where schema.components.count == 1 {
+      document.set(schema.name, object(schema))
     }
     return document
+  }
+
+  private func object(_ schema: SectionSchema) -> JSONLine {
+    var object = JSONLine()
+    set(schema, in: &object)
+    for inner in schemas
+    where inner.components.dropLast() == schema.components[...] && !unprinted.contains(inner.name) {
+      object.set(inner.components.last!, self.object(inner))
+    }
+    return object
+  }
+
+  private func set(_ schema: SectionSchema, in object: inout JSONLine) {
+    for key in schema.keys { object.set(key.name, value(of: key, in: schema).json) }
   }
 
   /// A number that differs where the values of any key differ: FNV-1a, 64 bits, of the JSON text.
@@ -35,7 +50,7 @@ extension ConfigurationDocument {
   }
 }
 
-extension Key {
+extension KeySchema {
   /// The documentation with choices and unit: `Optimizer steps to run. [steps]`.
   var summary: String {
     let choices: String? =

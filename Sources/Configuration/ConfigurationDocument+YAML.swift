@@ -60,6 +60,8 @@ extension ConfigurationDocument {
         // A scalar that is left out has no place of its own worth showing.
         let origin = place(value.scalar?.string.isEmpty == true ? keyNode : value, name)
         assign(declared.kind.read(value), to: schema.path(of: key), at: origin)
+      } else if let inner = schemas.first(where: { $0.name == schema.path(of: key) }) {
+        readSection(inner, value, named: name)
       } else {
         noteUnknownKey(key, in: schema, at: place(keyNode, name))
       }
@@ -71,8 +73,8 @@ extension ConfigurationDocument {
       schema.keys.filter { $0.name == key }.map { schema.path(of: $0.name) }
     }
     if let path = paths.first {
-      let section = path.split(separator: ".")[0]
-      note(origin, key, "stands outside its section; write it under \(section):")
+      let section = path.split(separator: ".").dropLast().map { "\($0):" }.joined(separator: " ")
+      note(origin, key, "stands outside its section; write it under \(section)")
     } else {
       noteUnknownSection(key, path: key, at: origin)
     }

@@ -13,6 +13,8 @@ package struct ConfigurationDocument: Sendable {
   package internal(set) var problems: [Problem] = []
   /// Values by `section.key`, only where one was given.
   var values: [String: Value] = [:]
+  /// Sections that are not printed, since nothing in the run reads them.
+  package var unprinted: Set<String> = []
   /// Where each given value stands, right or wrong, by `section.key`.
   var origins: [String: Origin] = [:]
 
@@ -33,25 +35,44 @@ package struct ConfigurationDocument: Sendable {
 
   /// Reads a section, and notes what its keys together get wrong if each is right by itself.
   package mutating func section<Section: ConfigurationSection>(_: Section.Type) -> Section {
-    let section = Section(sectionValues(Section.schema))
-    let paths = Set(Section.schema.keys.map { Section.schema.path(of: $0.name) })
-    if !problems.contains(where: { paths.contains($0.key ?? "") }) {
-      report(
-        section.problems.map { problem in
-          KeyProblem(
-            keys: problem.keys.map { $0.contains(".") ? $0 : Section.schema.path(of: $0) },
-            message: problem.message)
-        })
-    }
+    let section = Section(given(in: Section.schema))
+    note(section.problems, of: [Section.schema])
     return section
   }
 
-  /// The values of one section.
-  package func sectionValues(_ schema: SectionSchema) -> SectionValues {
+  /// Reads a section and those in it, and notes what their keys together get wrong.
+  package mutating func section<Section: OuterSection>(_: Section.Type) -> Section {
+    var section = Section(given(in: Section.schema))
+    func fill<Inner: ConfigurationSection>(_: Inner.Type) {
+      section.subsections[Inner.self] = Inner(given(in: Inner.schema))
+    }
+    for type in Section.subsectionTypes { fill(type) }
+    note(section.problems, of: Section.schemas)
+    return section
+  }
+
+  private mutating func note(_ found: [KeyProblem], of schemas: [SectionSchema]) {
+    let paths = Set(schemas.flatMap { schema in schema.keys.map { schema.path(of: $0.name) } })
+    guard !problems.contains(where: { paths.contains($0.key ?? "") }) else { return }
+    report(
+      found.map { problem in
+        KeyProblem(
+          keys: problem.keys.map { $0.contains(".") ? $0 : schemas[0].path(of: $0) },
+          message: problem.message)
+      })
+  }
+
+  /// The values that were given to keys of a section.
+  func given(in schema: SectionSchema) -> [String: Value] {
     let given = schema.keys.compactMap { key in
       values[schema.path(of: key.name)].map { (key.name, $0) }
     }
-    return SectionValues(schema: schema, values: Dictionary(uniqueKeysWithValues: given))
+    return Dictionary(uniqueKeysWithValues: given)
+  }
+
+  /// The value of a key: what was given, or its default.
+  func value(of key: KeySchema, in schema: SectionSchema) -> Value {
+    values[schema.path(of: key.name)] ?? key.defaultValue
   }
 
   /// Notes problems between keys.
@@ -74,20 +95,25 @@ package struct ConfigurationDocument: Sendable {
         note(origin, override.key, "has no value; write --\(override.key)=VALUE")
         continue
       }
+      if text.isEmpty {
+        note(origin, override.key, "is empty; write a value, or null for the default")
+        continue
+      }
       assign(key.kind.read(text: text), to: schema.path(of: key.name), at: origin)
     }
   }
 
   /// The key of a path, or a noted problem that names the nearest one.
-  private mutating func find(_ path: String, at origin: Origin) -> (SectionSchema, Key)? {
-    let parts = path.split(separator: ".", maxSplits: 1).map(String.init)
-    let sectionName = parts.count == 2 ? parts[0] : ""
+  private mutating func find(_ path: String, at origin: Origin) -> (SectionSchema, KeySchema)? {
+    let point = path.lastIndex(of: ".")
+    let sectionName = point.map { String(path[..<$0]) } ?? ""
+    let name = point.map { String(path[path.index(after: $0)...]) } ?? path
     guard let schema = schemas.first(where: { $0.name == sectionName }) else {
       noteUnknownSection(sectionName, path: path, at: origin)
       return nil
     }
-    guard let key = schema.key(parts.last ?? "") else {
-      noteUnknownKey(parts.last ?? "", in: schema, at: origin)
+    guard let key = schema.key(name) else {
+      noteUnknownKey(name, in: schema, at: origin)
       return nil
     }
     return (schema, key)
@@ -105,6 +131,14 @@ package struct ConfigurationDocument: Sendable {
   }
 
   mutating func noteUnknownKey(_ name: String, in schema: SectionSchema, at origin: Origin) {
+    let path = schema.path(of: name)
+    for other in schemas {
+      guard let key = other.keys.first(where: { $0.former == path }) else { continue }
+      let place = other.components.map { "\($0):" }.joined(separator: " ")
+      return note(
+        origin, path,
+        "is now \(other.path(of: key.name)); write \(key.name) under \(place) instead")
+    }
     let elsewhere = schemas.filter { $0.key(name) != nil }.map { $0.path(of: name) }
     let hint: String
     if let near = nearest(to: name, among: schema.keys.map(\.name)) {
@@ -114,7 +148,7 @@ package struct ConfigurationDocument: Sendable {
     } else {
       hint = "the keys are " + schema.keys.map(\.name).joined(separator: ", ")
     }
-    note(origin, schema.path(of: name), "is no key; \(hint)")
+    note(origin, path, "is no key; \(hint)")
   }
 
   mutating func assign(_ reading: Reading, to path: String, at origin: Origin) {

@@ -1,122 +1,282 @@
-/// What values a key takes.
-package indirect enum Kind: Sendable {
-  /// `true` or `false`.
-  case boolean
-  /// A whole number inside bounds.
-  case integer(Bounds<Int>)
-  /// A finite number inside bounds.
-  case number(Bounds<Double>)
-  /// Any text.
-  case string
-  /// One of the names.
-  case choice([String])
-  /// A list of values of one kind.
-  case list(Kind)
-  /// One path, a list of paths, or a list of `{path: …, weight: …}`.
-  case weightedPaths
+/// Declares a key of the run file where its value lands: a property of a section.
+///
+///     @Key("heads", from: 1, "Number of heads of a mixer.") package var heads = 4
+///
+/// The property's initial value is the key's default, and its type decides what the key takes; nil makes a key
+/// optional. Reading, checking, printing and the reference all follow from this one line.
+@propertyWrapper
+package struct Key<Content: Sendable & Equatable>: Sendable {
+  /// The key as data.
+  package let schema: KeySchema
+  private let write: @Sendable (Content) -> Value
+  private let read: @Sendable (Value) -> Content?
+  private var box: Box
 
-  /// What to write, such as `an integer ≥ 1`.
-  package var words: String {
-    switch self {
-    case .boolean: "true or false"
-    case .integer(let bounds): "an integer" + bounds.words
-    case .number(let bounds): "a number" + bounds.words
-    case .string: "text"
-    case .choice(let names):
-      names.count == 1 ? names[0] : "one of " + names.joined(separator: ", ")
-    case .list(.string): "text or a list of texts"
-    case .list(let kind): "a list, each item " + kind.words
-    case .weightedPaths: "a path, a list of paths, or a list of {path: …, weight: …}"
+  /// The key's value.
+  package var wrappedValue: Content {
+    get { box.content }
+    set { box = Box(newValue) }
+  }
+
+  /// Holds the content by reference, so that it can be set through a mirror of the section.
+  ///
+  /// Unchecked: it is written only while its section is read, before anything else knows the section.
+  private final class Box: @unchecked Sendable {
+    var content: Content
+    init(_ content: Content) { self.content = content }
+  }
+
+  fileprivate init(
+    _ name: String, _ kind: KeyKind, _ content: Content, _ unit: String?, _ former: String?,
+    _ documentation: String, write: @escaping @Sendable (Content) -> Value,
+    read: @escaping @Sendable (Value) -> Content?
+  ) {
+    schema = KeySchema(
+      name: name, kind: kind, defaultValue: write(content), unit: unit,
+      documentation: documentation, former: former)
+    (self.write, self.read, box) = (write, read, Box(content))
+  }
+}
+
+extension Key: Equatable {
+  package static func == (one: Key, other: Key) -> Bool { one.wrappedValue == other.wrappedValue }
+}
+
+/// A key of any type, as a mirror of its section shows it.
+protocol DeclaredKey {
+  var schema: KeySchema { get }
+  /// The value as the run file writes it.
+  var value: Value { get }
+  /// Sets the value, one that fits the schema, in the section that is mirrored.
+  func set(_ value: Value)
+}
+
+extension Key: DeclaredKey {
+  var value: Value { write(wrappedValue) }
+
+  func set(_ value: Value) {
+    guard let content = read(value) else {
+      preconditionFailure("\(schema.name) is \(value), which does not fit \(schema.kind.words)")
+    }
+    box.content = content
+  }
+}
+
+// MARK: One value
+
+extension Key where Content == Bool {
+  /// A key that is `true` or `false`.
+  package init(
+    wrappedValue: Bool, _ name: String, formerly former: String? = nil, _ documentation: String
+  ) {
+    self.init(name, .boolean, wrappedValue, nil, former, documentation) {
+      .boolean($0)
+    } read: {
+      if case .boolean(let value) = $0 { value } else { nil }
     }
   }
 }
 
-/// One key of a section: its name, what it takes, its default, and what it means.
-package struct Key: Sendable {
-  /// Name inside the section, in snake case.
-  package let name: String
-  /// What values it takes.
-  package let kind: Kind
-  /// Value where neither the run file nor the command line gives one; `none` makes the key
-  /// optional.
-  package let defaultValue: Value
-  /// Unit of the value, such as `tokens`; nil for what has none.
-  package let unit: String?
-  /// One line of documentation.
-  package let documentation: String
-
-  /// A key that is `true` or `false`.
-  package static func boolean(_ name: String, _ value: Bool, _ documentation: String) -> Key {
-    Key(
-      name: name, kind: .boolean, defaultValue: .boolean(value), unit: nil,
-      documentation: documentation)
+extension Key where Content == Int {
+  /// A key that is a whole number, `from` ≤ value ≤ `through`.
+  package init(
+    wrappedValue: Int, _ name: String, from: Int = 0, through: Int? = nil, unit: String? = nil,
+    formerly former: String? = nil, _ documentation: String
+  ) {
+    self.init(
+      name, .integer(Bounds(from: from, through: through)), wrappedValue, unit, former,
+      documentation
+    ) {
+      .integer($0)
+    } read: {
+      if case .integer(let value) = $0 { value } else { nil }
+    }
   }
+}
 
-  /// A key that is a whole number, `from` ≤ value ≤ `through`; optional where `value` is nil.
-  package static func integer(
-    _ name: String, _ value: Int?, from: Int = 0, through: Int? = nil, unit: String? = nil,
+extension Key where Content == Int? {
+  /// A key that is a whole number, `from` ≤ value ≤ `through`, or not set.
+  package init(
+    wrappedValue: Int? = nil, _ name: String, from: Int = 0, through: Int? = nil,
+    unit: String? = nil,
+    formerly former: String? = nil, _ documentation: String
+  ) {
+    self.init(
+      name, .integer(Bounds(from: from, through: through)), wrappedValue, unit, former,
+      documentation
+    ) {
+      $0.map(Value.integer) ?? .none
+    } read: {
+      switch $0 {
+      case .integer(let value): .some(value)
+      case .none: .some(nil)
+      default: nil
+      }
+    }
+  }
+}
+
+extension Key where Content == Double {
+  /// A key that is a finite number inside the given ends.
+  package init(
+    wrappedValue: Double, _ name: String, from: Double? = nil, above: Double? = nil,
+    through: Double? = nil, below: Double? = nil, unit: String? = nil,
+    formerly former: String? = nil, _ documentation: String
+  ) {
+    let bounds = Bounds(from: from, above: above, through: through, below: below)
+    self.init(name, .number(bounds), wrappedValue, unit, former, documentation) {
+      .number($0)
+    } read: {
+      if case .number(let value) = $0 { value } else { nil }
+    }
+  }
+}
+
+extension Key where Content == Double? {
+  /// A key that is a finite number inside the given ends, or not set.
+  package init(
+    wrappedValue: Double? = nil, _ name: String, from: Double? = nil, above: Double? = nil,
+    through: Double? = nil, below: Double? = nil, unit: String? = nil,
+    formerly former: String? = nil, _ documentation: String
+  ) {
+    let bounds = Bounds(from: from, above: above, through: through, below: below)
+    self.init(name, .number(bounds), wrappedValue, unit, former, documentation) {
+      $0.map(Value.number) ?? .none
+    } read: {
+      switch $0 {
+      case .number(let value): .some(value)
+      case .none: .some(nil)
+      default: nil
+      }
+    }
+  }
+}
+
+extension Key where Content == String {
+  /// A key that is text, or one of `choices` where these are given.
+  package init(
+    wrappedValue: String, _ name: String, of choices: [String]? = nil,
+    formerly former: String? = nil, _ documentation: String
+  ) {
+    precondition(
+      choices?.contains(wrappedValue) ?? true, "\(name): \(wrappedValue) is no choice")
+    self.init(
+      name, choices.map(KeyKind.choice) ?? .string, wrappedValue, nil, former, documentation
+    ) {
+      .string($0)
+    } read: {
+      if case .string(let value) = $0 { value } else { nil }
+    }
+  }
+}
+
+extension Key where Content == String? {
+  /// A key that is text, or not set.
+  package init(
+    wrappedValue: String? = nil, _ name: String, formerly former: String? = nil,
     _ documentation: String
-  ) -> Key {
-    Key(
-      name: name, kind: .integer(Bounds(from: from, through: through)),
-      defaultValue: value.map(Value.integer) ?? .none, unit: unit, documentation: documentation)
+  ) {
+    self.init(name, .string, wrappedValue, nil, former, documentation) {
+      $0.map(Value.string) ?? .none
+    } read: {
+      switch $0 {
+      case .string(let value): .some(value)
+      case .none: .some(nil)
+      default: nil
+      }
+    }
   }
+}
 
-  /// A key that is a number inside the given ends; optional where `value` is nil.
-  package static func number(
-    _ name: String, _ value: Double?, from: Double? = nil, above: Double? = nil,
-    through: Double? = nil, below: Double? = nil, unit: String? = nil, _ documentation: String
-  ) -> Key {
-    Key(
-      name: name,
-      kind: .number(Bounds(from: from, above: above, through: through, below: below)),
-      defaultValue: value.map(Value.number) ?? .none, unit: unit, documentation: documentation)
+/// A type whose cases are the choices of a key.
+package protocol KeyChoice: RawRepresentable<String>, CaseIterable, Equatable, Sendable {}
+
+extension Key where Content: KeyChoice {
+  /// A key that is one of a type's cases, by its raw value.
+  package init(
+    wrappedValue: Content, _ name: String, formerly former: String? = nil, _ documentation: String
+  ) {
+    let choices = Content.allCases.map(\.rawValue)
+    self.init(name, .choice(choices), wrappedValue, nil, former, documentation) {
+      .string($0.rawValue)
+    } read: {
+      if case .string(let name) = $0 { Content(rawValue: name) } else { nil }
+    }
   }
+}
 
-  /// A key that is text; optional where `value` is nil.
-  package static func string(_ name: String, _ value: String?, _ documentation: String) -> Key {
-    Key(
-      name: name, kind: .string, defaultValue: value.map(Value.string) ?? .none, unit: nil,
-      documentation: documentation)
+/// A type that any text describes.
+package protocol KeyText: Equatable, Sendable {
+  /// Reads the text of the run file.
+  init(text: String)
+  /// The text that reads back as the same value.
+  var text: String { get }
+}
+
+extension Key where Content: KeyText {
+  /// A key that is text with a meaning of its own.
+  package init(
+    wrappedValue: Content, _ name: String, formerly former: String? = nil, _ documentation: String
+  ) {
+    self.init(name, .string, wrappedValue, nil, former, documentation) {
+      .string($0.text)
+    } read: {
+      if case .string(let text) = $0 { Content(text: text) } else { nil }
+    }
   }
+}
 
-  /// A key that is one of the names in `choices`.
-  package static func choice(
-    _ name: String, _ value: String, of choices: [String], _ documentation: String
-  ) -> Key {
-    precondition(choices.contains(value), "\(name): default \(value) is not among \(choices)")
-    return Key(
-      name: name, kind: .choice(choices), defaultValue: .string(value), unit: nil,
-      documentation: documentation)
+// MARK: Lists
+
+extension Key where Content == [Int] {
+  /// A key that is a list of whole numbers ≥ `from`.
+  package init(
+    wrappedValue: [Int], _ name: String, from: Int = 0, formerly former: String? = nil,
+    _ documentation: String
+  ) {
+    self.init(
+      name, .list(.integer(Bounds(from: from))), wrappedValue, nil, former, documentation
+    ) {
+      .list($0.map(Value.integer))
+    } read: {
+      guard case .list(let items) = $0 else { return nil }
+      return items.compactMap { if case .integer(let value) = $0 { value } else { nil } }
+    }
   }
+}
 
-  /// A key that is a list of whole numbers ≥ `from`, empty by default.
-  package static func integers(_ name: String, from: Int = 0, _ documentation: String) -> Key {
-    Key(
-      name: name, kind: .list(.integer(Bounds(from: from))), defaultValue: .list([]), unit: nil,
-      documentation: documentation)
+extension Key where Content == [String] {
+  /// A key that is one text or a list of them, each one of `choices` where these are given.
+  package init(
+    wrappedValue: [String], _ name: String, of choices: [String]? = nil,
+    formerly former: String? = nil, _ documentation: String
+  ) {
+    self.init(
+      name, .list(choices.map(KeyKind.choice) ?? .string), wrappedValue, nil, former,
+      documentation
+    ) {
+      .list($0.map(Value.string))
+    } read: {
+      guard case .list(let items) = $0 else { return nil }
+      return items.compactMap { if case .string(let value) = $0 { value } else { nil } }
+    }
   }
+}
 
-  /// A key that is a list of the names in `choices`, empty by default.
-  package static func choices(
-    _ name: String, of choices: [String], _ documentation: String
-  ) -> Key {
-    Key(
-      name: name, kind: .list(.choice(choices)), defaultValue: .list([]), unit: nil,
-      documentation: documentation)
-  }
-
-  /// A key that is one text or a list of them, empty by default.
-  package static func texts(_ name: String, _ documentation: String) -> Key {
-    Key(
-      name: name, kind: .list(.string), defaultValue: .list([]), unit: nil,
-      documentation: documentation)
-  }
-
-  /// A key that is one path, or several with weights; none by default.
-  package static func weightedPaths(_ name: String, _ documentation: String) -> Key {
-    Key(
-      name: name, kind: .weightedPaths, defaultValue: .none, unit: nil,
-      documentation: documentation)
+extension Key where Content == [WeightedPath] {
+  /// A key that is one path, or several with weights.
+  package init(
+    wrappedValue: [WeightedPath], _ name: String, formerly former: String? = nil,
+    _ documentation: String
+  ) {
+    self.init(name, .weightedPaths, wrappedValue, nil, former, documentation) {
+      $0.isEmpty ? .none : .weightedPaths($0)
+    } read: {
+      switch $0 {
+      case .weightedPaths(let paths): paths
+      case .none: []
+      default: nil
+      }
+    }
   }
 }

@@ -74,7 +74,7 @@ extension Override {
   }
 }
 
-extension Key {
+extension KeySchema {
   /// Whether the key is `true` or `false`.
   var isBoolean: Bool {
     if case .boolean = kind { true } else { false }

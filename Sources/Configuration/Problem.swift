@@ -52,10 +52,13 @@ package struct Problem: Sendable, Equatable, CustomStringConvertible {
   /// What is wrong; what to do.
   package let message: String
 
-  /// `file:line: section.key: what is wrong; what to do`.
+  /// `file:line: section.key: what is wrong; what to do`, or `file:line: section.key is …` where the message
+  /// says what the key is.
   package var description: String {
-    if let key, origin != .commandLine(key) { return "\(origin): \(key): \(message)" }
-    return "\(origin): \(message)"
+    guard let key else { return "\(origin): \(message)" }
+    let isSentence = ["is ", "has "].contains { message.hasPrefix($0) }
+    let place = origin == .commandLine(key) ? "\(origin)" : "\(origin): \(key)"
+    return place + (isSentence ? " " : ": ") + message
   }
 }
 

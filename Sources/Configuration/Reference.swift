@@ -16,7 +16,7 @@ package func configurationReference(_ schemas: [SectionSchema]) -> String {
   }.joined(separator: "\n")
 }
 
-extension Key {
+extension KeySchema {
   /// What the key takes, its unit, and whether it may be left without a value.
   fileprivate var takes: String {
     kind.words + (unit.map { ", in \($0)" } ?? "") + (defaultValue == .none ? "; or null" : "")

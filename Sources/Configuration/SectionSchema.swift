@@ -1,19 +1,13 @@
 /// The keys of one section of the run file, as data.
 package struct SectionSchema: Sendable {
-  /// Name in the run file; empty for the keys that stand outside all sections.
+  /// Name in the run file, with the sections around it; empty for the keys that stand outside all sections.
   package let name: String
   /// One line of documentation.
   package let documentation: String
   /// The keys, in the order in which they are printed.
-  package let keys: [Key]
+  package let keys: [KeySchema]
 
-  /// Makes a schema.
-  ///
-  /// - Parameters:
-  ///   - name: Name in the run file; empty for the keys outside all sections.
-  ///   - documentation: One line that says what the section decides.
-  ///   - keys: The keys, each name once.
-  package init(_ name: String, _ documentation: String, _ keys: [Key]) {
+  init(_ name: String, _ documentation: String, _ keys: [KeySchema]) {
     precondition(
       Set(keys.map(\.name)).count == keys.count, "section \(name) declares a key twice")
     self.name = name
@@ -22,7 +16,7 @@ package struct SectionSchema: Sendable {
   }
 
   /// The key of that name, or nil.
-  package func key(_ name: String) -> Key? {
+  package func key(_ name: String) -> KeySchema? {
     keys.first { $0.name == name }
   }
 
@@ -30,30 +24,7 @@ package struct SectionSchema: Sendable {
   package func path(of key: String) -> String {
     name.isEmpty ? key : "\(name).\(key)"
   }
-}
 
-/// A section of the run file as its owner reads it.
-///
-/// An owner declares a struct with a documented property for each key, a schema, and how to read
-/// the properties from values. What no single key can know (heads must divide the dimension) it
-/// reports from `problems`.
-package protocol ConfigurationSection: Sendable {
-  /// The section's keys.
-  static var schema: SectionSchema { get }
-
-  /// Reads the section from values that fit the schema.
-  init(_ values: SectionValues)
-
-  /// What is wrong between keys that are each right by themselves; empty where nothing is.
-  var problems: [KeyProblem] { get }
-}
-
-extension ConfigurationSection {
-  /// No problem.
-  package var problems: [KeyProblem] { [] }
-
-  /// The section with the default of every key.
-  package static var defaults: Self {
-    Self(SectionValues(schema: schema, values: [:]))
-  }
+  /// The sections around this one, outermost first, and its own name: `model`, `tnl`.
+  var components: [String] { name.split(separator: ".").map(String.init) }
 }

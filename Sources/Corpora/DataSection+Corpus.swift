@@ -37,7 +37,7 @@ extension DataSection {
     guard vocabulary == 0 else { return 0 }
     var needed = 0
     for path in path {
-      let file = try TokenFile(path: path.path, tokenBytes: tokenBytes)
+      let file = try TokenFile(path: path.path, tokenBytes: tokenBytes.count)
       needed = max(needed, file.vocabulary(part: part, of: parts))
     }
     return needed
@@ -49,7 +49,7 @@ extension DataSection {
   package func openFiles() throws(CorpusError) -> [(file: TokenFile, weight: Double)] {
     var files: [(file: TokenFile, weight: Double)] = []
     for (index, path) in path.enumerated() {
-      var file = try TokenFile(path: path.path, tokenBytes: tokenBytes)
+      var file = try TokenFile(path: path.path, tokenBytes: tokenBytes.count)
       if let separator {
         file.documents = .separator(separator)
       } else if let text = documents.dropFirst(index).first {

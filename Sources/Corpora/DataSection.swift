@@ -2,80 +2,67 @@ import Configuration
 
 /// The run file's `data` section: what the model is trained on.
 package struct DataSection: ConfigurationSection, Equatable {
-  /// Files to train on, with their shares; empty for the generated `task`.
-  package var path: [WeightedPath]
-  /// How text becomes tokens.
-  package var tokenizer: String
-  /// Bytes that a token takes in the files; 0 for 2 in `.bin` files and 1 in others.
-  package var tokenBytes: Int
-  /// For each file where its documents begin: the number of the token after which one does, or a file
-  /// of offsets; one number for all files; empty where files are one text.
-  package var documents: [String]
-  /// For each file a file of bytes that says which tokens are to be predicted; empty for all.
-  package var lossMask: [String]
-  /// Whether a file is read as streams whose state is carried from step to step.
-  package var carry: Bool
-  /// Number of tokens the data may hold; 0 for what the tokenizer or the files say.
-  package var vocabulary: Int
-  /// The task that is generated where no path is given.
-  package var task: String
-  /// Keys of the recall task.
-  package var recallKeys: Int
-  /// Values of the recall task.
-  package var recallValues: Int
-  /// Share of the sequence, from its start, in which the recall task writes its pairs.
-  package var recallKeyFraction: Double
-  /// Share of the tokens after it that are queries.
-  package var recallQueryFraction: Double
-  /// Share of the data, at its end, that is evaluated and never trained on.
-  package var heldOut: Double
+  /// How wide a token is in a file.
+  package enum TokenBytes: String, KeyChoice {
+    /// 2 in `.bin` files and 1 in others.
+    case auto
+    /// So many.
+    case one = "1", two = "2", four = "4"
 
-  /// The keys of `data`.
-  package static let schema = SectionSchema(
-    "data", "What the model is trained on.",
-    [
-      .weightedPaths(
-        "path", "Text or token files (.bin: uint16 or uint32), with weights; null = the task."),
-      .choice("tokenizer", "bytes", of: ["bytes"], "How text becomes tokens."),
-      .choice(
-        "token_bytes", "auto", of: ["auto", "1", "2", "4"],
-        "Bytes of a token in the files; auto = 2 for .bin, else 1."),
-      .texts(
-        "documents",
-        "Where documents begin: after this token, or at the uint64 token offsets in this file."),
-      .texts("loss_mask", "File with a byte a token: 1 = predict it, 0 = no loss."),
-      .boolean(
-        "carry", false,
-        "Whether a row goes on where it ended a step before, with its state; for one file."),
-      .integer("vocabulary", 0, unit: "tokens", "Tokens a .bin file may hold; 0 = what it holds."),
-      .choice("task", "recall", of: ["recall"], "Task that is generated where path is null."),
-      .integer("recall_keys", 4, from: 1, "Keys of the recall task, each written once."),
-      .integer("recall_values", 4, from: 2, "Values of the recall task; chance is one in so many."),
-      .number(
-        "recall_key_fraction", 0.25, above: 0, below: 1,
-        "Share of a sequence, from its start, in which the pairs are written."),
-      .number(
-        "recall_query_fraction", 0.5, above: 0, through: 1,
-        "Share of the tokens after the pairs that are queries."),
-      .number("held_out", 0.05, from: 0, below: 1, "Share of the data kept for evaluation."),
-    ])
-
-  /// Reads the section.
-  package init(_ values: SectionValues) {
-    path = values.weightedPaths("path")
-    tokenizer = values.string("tokenizer")
-    tokenBytes = Int(values.string("token_bytes")) ?? 0
-    documents = values.strings("documents")
-    lossMask = values.strings("loss_mask")
-    carry = values.boolean("carry")
-    vocabulary = values.integer("vocabulary")
-    task = values.string("task")
-    recallKeys = values.integer("recall_keys")
-    recallValues = values.integer("recall_values")
-    recallKeyFraction = values.number("recall_key_fraction")
-    recallQueryFraction = values.number("recall_query_fraction")
-    heldOut = values.number("held_out")
+    /// Bytes of a token; 0 for `auto`.
+    package var count: Int { Int(rawValue) ?? 0 }
   }
+
+  package static let name = "data"
+  package static let documentation = "What the model is trained on."
+
+  @Key("path", "Text or token files (.bin: uint16 or uint32), with weights; null = the task.")
+  package var path: [WeightedPath] = []
+
+  @Key("tokenizer", of: ["bytes"], "How text becomes tokens.")
+  package var tokenizer = "bytes"
+
+  @Key("token_bytes", "Bytes of a token in the files; auto = 2 for .bin, else 1.")
+  package var tokenBytes = TokenBytes.auto
+
+  @Key(
+    "documents",
+    "Where documents begin: after this token, or at the uint64 token offsets in this file.")
+  package var documents: [String] = []
+
+  @Key("loss_mask", "File with a byte a token: 1 = predict it, 0 = no loss.")
+  package var lossMask: [String] = []
+
+  @Key(
+    "carry", "Whether a row goes on where it ended a step before, with its state; for one file.")
+  package var carry = false
+
+  @Key("vocabulary", unit: "tokens", "Tokens a .bin file may hold; 0 = what it holds.")
+  package var vocabulary = 0
+
+  @Key("task", of: ["recall"], "Task that is generated where path is null.")
+  package var task = "recall"
+
+  @Key("recall_keys", from: 1, "Keys of the recall task, each written once.")
+  package var recallKeys = 4
+
+  @Key("recall_values", from: 2, "Values of the recall task; chance is one in so many.")
+  package var recallValues = 4
+
+  @Key(
+    "recall_key_fraction", above: 0, below: 1,
+    "Share of a sequence, from its start, in which the pairs are written.")
+  package var recallKeyFraction = 0.25
+
+  @Key(
+    "recall_query_fraction", above: 0, through: 1,
+    "Share of the tokens after the pairs that are queries.")
+  package var recallQueryFraction = 0.5
+
+  @Key("held_out", from: 0, below: 1, "Share of the data kept for evaluation.")
+  package var heldOut = 0.05
+
+  package init() {}
 
   /// The token that separates documents in every file; nil where there is no such one.
   package var separator: Int32? { documents.count == 1 ? Int32(documents[0]) : nil }

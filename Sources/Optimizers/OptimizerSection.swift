@@ -2,51 +2,35 @@ import Configuration
 
 /// The run file's `optimizer` section.
 package struct OptimizerSection: ConfigurationSection, Equatable {
-  /// The update rule.
-  package var name: String
-  /// Peak of the learning rate, reached after the warmup.
-  package var learningRate: Double
-  /// Decay of the first moment, the mean of gradients: β₁.
-  package var beta1: Double
-  /// Decay of the second moment, the mean of their squares: β₂.
-  package var beta2: Double
-  /// What is added to the root of the second moment, ε.
-  package var epsilon: Double
-  /// Decoupled weight decay: a step multiplies weights by `1 − learning rate · weight decay`.
-  package var weightDecay: Double
-  /// Whether norms' weights and biases decay too.
-  package var decayNorms: Bool
-  /// Whether embeddings decay too.
-  package var decayEmbeddings: Bool
-  /// Greatest global L2 norm of the gradient; 0 for no limit.
-  package var clip: Double
+  package static let name = "optimizer"
+  package static let documentation = "How gradients become new weights."
 
-  /// The keys of `optimizer`.
-  package static let schema = SectionSchema(
-    "optimizer", "How gradients become new weights.",
-    [
-      .choice("name", "adamw", of: ["adamw"], "Update rule."),
-      .number("learning_rate", 2e-3, above: 0, "Learning rate after the warmup, its peak."),
-      .number("beta1", 0.9, from: 0, below: 1, "Decay of the first moment, the mean of gradients."),
-      .number(
-        "beta2", 0.95, from: 0, below: 1, "Decay of the second moment, the mean of their squares."),
-      .number("epsilon", 1e-8, above: 0, "Added to the root of the second moment."),
-      .number("weight_decay", 0.01, from: 0, "Decoupled weight decay, times the learning rate."),
-      .boolean("decay_norms", false, "Whether norms and biases decay too."),
-      .boolean("decay_embeddings", false, "Whether embeddings decay too."),
-      .number("clip", 1, from: 0, "Greatest global norm of the gradient; 0 = no limit."),
-    ])
+  @Key("name", of: ["adamw"], "Update rule.")
+  package var rule = "adamw"
 
-  /// Reads the section.
-  package init(_ values: SectionValues) {
-    name = values.string("name")
-    learningRate = values.number("learning_rate")
-    beta1 = values.number("beta1")
-    beta2 = values.number("beta2")
-    epsilon = values.number("epsilon")
-    weightDecay = values.number("weight_decay")
-    decayNorms = values.boolean("decay_norms")
-    decayEmbeddings = values.boolean("decay_embeddings")
-    clip = values.number("clip")
-  }
+  @Key("learning_rate", above: 0, "Learning rate after the warmup, its peak.")
+  package var learningRate = 2e-3
+
+  @Key("beta1", from: 0, below: 1, "Decay of the first moment, the mean of gradients.")
+  package var beta1 = 0.9
+
+  @Key("beta2", from: 0, below: 1, "Decay of the second moment, the mean of their squares.")
+  package var beta2 = 0.95
+
+  @Key("epsilon", above: 0, "Added to the root of the second moment.")
+  package var epsilon = 1e-8
+
+  @Key("weight_decay", from: 0, "Decoupled weight decay, times the learning rate.")
+  package var weightDecay = 0.01
+
+  @Key("decay_norms", "Whether norms and biases decay too.")
+  package var decayNorms = false
+
+  @Key("decay_embeddings", "Whether embeddings decay too.")
+  package var decayEmbeddings = false
+
+  @Key("clip", from: 0, "Greatest global norm of the gradient; 0 = no limit.")
+  package var clip = 1.0
+
+  package init() {}
 }

@@ -2,34 +2,23 @@ import Configuration
 
 /// The run file's `sequence` section: how long the sequences are.
 package struct SequenceSection: ConfigurationSection, Equatable {
-  /// Tokens of a sequence, over all ranks that share it.
-  package var length: Int
-  /// Parts of a sequence that are processed one after another.
-  package var segments: Int
-  /// The most bytes a rank keeps of all segments' carries so that running a segment again sends nothing.
-  package var carryBytes: Int
+  package static let name = "sequence"
+  package static let documentation = "The sequences that ranks share."
 
-  /// The keys of `sequence`.
-  package static let schema = SectionSchema(
-    "sequence", "The sequences that ranks share.",
-    [
-      .integer(
-        "length", 512, from: 2, unit: "tokens",
-        "Length of a sequence, over all ranks that share it."),
-      .integer(
-        "segments", 1, from: 1,
-        "Parts processed one after another, exactly: activations take the memory of one."),
-      .integer(
-        "carry_bytes", 1 << 30, from: 0, unit: "bytes",
-        "Most that a rank keeps of what segments received; beyond it some are rebuilt."),
-    ])
+  @Key("length", from: 2, unit: "tokens", "Length of a sequence, over all ranks that share it.")
+  package var length = 512
 
-  /// Reads the section.
-  package init(_ values: SectionValues) {
-    length = values.integer("length")
-    segments = values.integer("segments")
-    carryBytes = values.integer("carry_bytes")
-  }
+  @Key(
+    "segments", from: 1,
+    "Parts processed one after another, exactly: activations take the memory of one.")
+  package var segments = 1
+
+  @Key(
+    "carry_bytes", unit: "bytes",
+    "Most that a rank keeps of what segments received; beyond it some are rebuilt.")
+  package var carryBytes = 1 << 30
+
+  package init() {}
 
   /// More segments than tokens.
   package var problems: [KeyProblem] {

@@ -37,13 +37,13 @@ package struct RunConfiguration: Sendable {
 
   /// All sections, in the order in which they are printed.
   package static let schemas = [
-    SectionSchema(
-      "", "Keys outside all sections.",
-      [.integer("threads", 0, "Threads of a rank; 0 = the host's cores ÷ its ranks.")]),
-    ModelSection.schema, DataSection.schema, SequenceSection.schema, ParallelSection.schema,
-    OptimizerSection.schema, ScheduleSection.schema, TrainingSection.schema,
-    EvaluationSection.schema, LogSection.schema, CheckpointSection.schema,
-  ]
+    [HostSection.schema], ModelSection.schemas,
+    [
+      DataSection.schema, SequenceSection.schema, ParallelSection.schema, OptimizerSection.schema,
+      ScheduleSection.schema, TrainingSection.schema, EvaluationSection.schema, LogSection.schema,
+      CheckpointSection.schema,
+    ],
+  ].flatMap { $0 }
 
   /// Reads and checks a configuration.
   ///
@@ -63,7 +63,7 @@ package struct RunConfiguration: Sendable {
   /// Reads and checks a configuration from a document that was made with `schemas`.
   package init(_ document: ConfigurationDocument) throws(ConfigurationError) {
     var document = document
-    threads = document.sectionValues(Self.schemas[0]).integer("threads")
+    threads = document.section(HostSection.self).threads
     model = document.section(ModelSection.self)
     data = document.section(DataSection.self)
     sequence = document.section(SequenceSection.self)
@@ -74,6 +74,7 @@ package struct RunConfiguration: Sendable {
     evaluation = document.section(EvaluationSection.self)
     log = document.section(LogSection.self)
     checkpoint = document.section(CheckpointSection.self)
+    document.unprinted = model.otherFamilies
     if document.problems.isEmpty {
       document.report(Self.problems(schedule, in: training))
     }

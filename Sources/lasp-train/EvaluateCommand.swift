@@ -67,8 +67,8 @@ struct EvaluateCommand: ParsableCommand {
       let ranks = world.communicator
       if let given {
         let loss = try TokenEvaluation(
-          modelFolder: model, gradients: gradients, exchange: parallel.exchangeKind ?? .chain,
-          attention: parallel.attentionExchange, world: ranks, workspace: workspace
+          modelFolder: model, gradients: gradients, exchange: parallel.exchange.kind ?? .chain,
+          attention: parallel.attention, world: ranks, workspace: workspace
         ).run(tokens: given.tokens, output: given.output)
         guard ranks.rank == 0 else { return }
         print("loss \(String(format: "%.6f", loss)) nats a token; results in \(given.output)")

@@ -1,27 +1,46 @@
 @testable import Configuration
 
-/// Two sections and a key outside them, with every kind of key.
-let schemas = [
-  SectionSchema("", "Outside.", [.integer("threads", 0, "Threads.")]),
-  SectionSchema(
-    "model", "The model.",
-    [
-      .integer("dimension", 64, from: 1, "Width."),
-      .integer("heads", 4, from: 1, through: 512, "Heads."),
-      .choice("mixer", "tnl", of: ["tnl", "retnet"], "Mixer."),
-      .integers("layers", "Layers."),
-      .string("from", nil, "Folder."),
-      .boolean("bias", false, "Bias."),
-    ]),
-  SectionSchema(
-    "optimizer", "The optimizer.",
-    [
-      .number("learning_rate", 1e-3, above: 0, "Rate."),
-      .number("beta", 0.9, from: 0, below: 1, "Decay."),
-      .number("expand", nil, above: 0, "Optional."),
-      .weightedPaths("path", "Paths."),
-    ]),
-]
+struct OutsideSection: ConfigurationSection {
+  static let name = ""
+  static let documentation = "Outside."
+  @Key("threads", "Threads.") var threads = 0
+}
+
+struct ModelSection: OuterSection {
+  enum Mixer: String, KeyChoice { case tnl, retnet }
+
+  static let name = "model"
+  static let documentation = "The model."
+  static let subsectionTypes: [any ConfigurationSection.Type] = [FamilySection.self]
+  var subsections = Subsections()
+
+  @Key("dimension", from: 1, "Width.") var dimension = 64
+  @Key("heads", from: 1, through: 512, "Heads.") var heads = 4
+  @Key("mixer", "Mixer.") var mixer = Mixer.tnl
+  @Key("layers", "Layers.") var layers: [Int] = []
+  @Key("from", "Folder.") var from: String?
+  @Key("bias", "Bias.") var bias = false
+}
+
+/// A section in a section, one of whose keys stood in the outer one before.
+struct FamilySection: ConfigurationSection {
+  static let name = "model.tnl"
+  static let documentation = "Of one family."
+  @Key("rotated", formerly: "model.rotated", "Blocks.") var rotated: [Int] = []
+  @Key("scale", "Scale.") var scale = 1.0
+}
+
+struct OptimizerSection: ConfigurationSection {
+  static let name = "optimizer"
+  static let documentation = "The optimizer."
+  @Key("learning_rate", above: 0, "Rate.") var learningRate = 1e-3
+  @Key("beta", from: 0, below: 1, "Decay.") var beta = 0.9
+  @Key("expand", above: 0, "Optional.") var expand: Double?
+  @Key("path", "Paths.") var path: [WeightedPath] = []
+}
+
+/// Sections and a key outside them, with every kind of key.
+let schemas = [OutsideSection.schema] + ModelSection.schemas + [OptimizerSection.schema]
 
 /// The document of a run file and overrides.
 func document(_ yaml: String = "", _ overrides: String...) -> ConfigurationDocument {
@@ -42,6 +61,7 @@ func problems(_ yaml: String = "", _ overrides: String...) -> [String] {
 extension ConfigurationDocument {
   /// The value of `section.key`.
   subscript(_ section: String, _ key: String) -> Value {
-    sectionValues(schemas.first { $0.name == section }!)[key]
+    let schema = schemas.first { $0.name == section }!
+    return value(of: schema.key(key)!, in: schema)
   }
 }

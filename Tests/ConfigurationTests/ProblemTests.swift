@@ -25,7 +25,7 @@ struct ProblemTests {
       problems(yaml, "model.haeds=1", "trheads=2", "model.heads", "threads=many") == [
         "run.yaml:1: modle: there is no section modle; did you mean model?",
         "run.yaml:4: model.dimension: 'wide' is not an integer; write an integer ≥ 1",
-        "run.yaml:5: model.dimensoin: is no key; did you mean model.dimension?",
+        "run.yaml:5: model.dimensoin is no key; did you mean model.dimension?",
         "run.yaml:6: model.heads: 0 is out of range; write an integer ≥ 1 and ≤ 512",
         "run.yaml:7: model.mixer: 'retnte' is not a choice; did you mean retnet? "
           + "The choices are tnl, retnet",
@@ -34,9 +34,9 @@ struct ProblemTests {
         "run.yaml:11: optimizer.learning_rate: -1e-5 is out of range; write a number > 0",
         "run.yaml:12: optimizer.beta: 1 is out of range; write a number ≥ 0 and < 1",
         "run.yaml:13: heads: stands outside its section; write it under model:",
-        "--model.haeds: is no key; did you mean model.heads?",
-        "--trheads: is no key; did you mean threads?",
-        "--model.heads: has no value; write --model.heads=VALUE",
+        "--model.haeds is no key; did you mean model.heads?",
+        "--trheads is no key; did you mean threads?",
+        "--model.heads has no value; write --model.heads=VALUE",
         "--threads: 'many' is not an integer; write an integer ≥ 0",
       ])
   }
@@ -56,7 +56,7 @@ struct ProblemTests {
       problems(yaml) == [
         "run.yaml:2: heads is given more than once; keep one of them",
         "run.yaml:3: heads is given more than once; keep one of them",
-        "run.yaml:5: model.bais: is no key; did you mean model.bias?",
+        "run.yaml:5: model.bais is no key; did you mean model.bias?",
         "run.yaml:6: threads is given more than once; keep one of them",
       ])
   }
@@ -65,7 +65,7 @@ struct ProblemTests {
   func otherSection() {
     #expect(
       problems("", "model.learning_rate=1")
-        == ["--model.learning_rate: is no key; did you mean optimizer.learning_rate?"])
+        == ["--model.learning_rate is no key; did you mean optimizer.learning_rate?"])
   }
 
   @Test("A misspelt key outside all sections is recognised")
@@ -86,11 +86,11 @@ struct ProblemTests {
   @Test(
     "A value of another shape says what it is and what to write",
     arguments: [
-      ("model: 4", "run.yaml:1: model: is a value, not a section; write key: value lines"),
+      ("model: 4", "run.yaml:1: model is a value, not a section; write key: value lines"),
       ("- a", "run.yaml:1: is a list, not a run file; write sections, such as model:"),
       (
         "model: {heads: [4]}",
-        "run.yaml:1: model.heads: is a list, not an integer ≥ 1 and ≤ 512; "
+        "run.yaml:1: model.heads is a list, not an integer ≥ 1 and ≤ 512; "
           + "write an integer ≥ 1 and ≤ 512"
       ),
       (

@@ -94,7 +94,7 @@ import Testing
     let paths = try ["a.txt", "b.txt"].map { try folder.write($0, Self.tokens) }
     let list = try folder.write("list", offsets([0, 5]))
     let mask = try folder.write("mask", [UInt8](repeating: 1, count: 14) + [0])
-    var section = DataSection.defaults
+    var section = DataSection()
     section.path = paths.map { WeightedPath(path: $0) }
     section.documents = ["9"]
     #expect(

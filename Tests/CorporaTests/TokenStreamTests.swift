@@ -44,7 +44,7 @@ import Testing
         == "\(file.path) has 40 tokens to train on, too few for the training.batch of 4 streams with "
         + "more than a sequence.length of 10 each; choose a smaller training.batch, a shorter "
         + "sequence.length, or data.carry=false")
-    var section = DataSection.defaults
+    var section = DataSection()
     section.carry = true
     #expect(section.problems.map(\.keys[0]) == ["data.carry"])
   }

@@ -2,6 +2,7 @@ import Configuration
 import Corpora
 import Foundation
 import MessagePassing
+import SequenceParallel
 import Reporting
 import Tensors
 import Testing
@@ -18,14 +19,12 @@ struct StreamEvaluationTests {
     defer { try? FileManager.default.removeItem(atPath: path) }
     let bytes = (0..<97).map { UInt8($0 * $0 % 17) }
     try Data(bytes).write(to: URL(fileURLWithPath: path))
-    var document = ConfigurationDocument(schemas: [DataSection.schema, ParallelSection.schema])
-    document.apply([Override("data.path=\(path)")])
-    let (data, parallel) = (
-      document.section(DataSection.self), document.section(ParallelSection.self)
-    )
+    var data = DataSection()
+    data.path = [WeightedPath(path: path)]
+    let (shared, parallel) = (data, ParallelSection())
     return try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
       try StreamEvaluation(
-        modelFolder: fixture.file(), data: data, length: length, parallel: parallel, world: world,
+        modelFolder: fixture.file(), data: shared, length: length, parallel: parallel, world: world,
         workspace: Workspace()
       ).run().sums
     }[0]

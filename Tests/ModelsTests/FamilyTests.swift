@@ -9,7 +9,7 @@ import Testing
 struct FamilyTests {
   /// A run file's model section.
   private static func section(_ values: [String: Value] = [:]) -> ModelSection {
-    ModelSection(SectionValues(schema: ModelSection.schema, values: values))
+    ModelSection(values)
   }
 
   private static func names(_ names: String...) -> Value { .list(names.map { .string($0) }) }

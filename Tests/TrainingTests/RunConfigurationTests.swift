@@ -1,5 +1,6 @@
 import Configuration
 import Foundation
+import Models
 import Testing
 
 @testable import Training
@@ -77,16 +78,37 @@ struct RunConfigurationTests {
     #expect(configuration.model.vocabulary == 0)
   }
 
+  @Test("A family has its own section, which no other family takes or prints")
+  func families() throws {
+    #expect(
+      Self.problems("model.gla.clamp_min=-1", "model.kv_heads=2") == [
+        "--model.kv_heads: the mixer tnl does not have it; remove it",
+        "--model.gla.clamp_min: the mixer tnl does not have it; remove it",
+      ])
+    #expect(
+      Self.problems("model.mixer=gla", "model.tnl.hidden=32") == [
+        "--model.tnl.hidden: the mixer gla does not have it; remove it"
+      ])
+    #expect(
+      Self.problems("model.lrpe_layers=[0]") == [
+        "--model.lrpe_layers is now model.tnl.lrpe_layers; write lrpe_layers under model: tnl: instead"
+      ])
+    let gla = try Self.load("model.mixer=gla", "model.gla.feature_map=relu")
+    #expect(gla.resolved.contains("  gla:\n") && !gla.resolved.contains("  tnl:\n"))
+    let architecture = Architectures.make(gla.model, vocabulary: 16)
+    #expect(architecture.configuration["feature_map"] == "relu")
+  }
+
   @Test("What keys get wrong together is reported with the rest, at the key that was given")
   func betweenKeys() {
     #expect(
       Self.problems(
         "model.dimension=66", "training.batch=16", "training.accumulation=3", "schedule.kind=wsd",
         "model.expand_k=2",
-        "model.lrpe_layers=[3]", "training.name=a/b") == [
+        "model.tnl.lrpe_layers=[3]", "training.name=a/b") == [
           "--model.dimension: 4 heads do not divide a width of 66; choose a divisor of 66, "
             + "or another width",
-          "--model.lrpe_layers: there is no block 3 in a depth of 3; name blocks from 0 to 2",
+          "--model.tnl.lrpe_layers: there is no block 3 in a depth of 3; name blocks from 0 to 2",
           "--model.expand_k: the mixer tnl does not have it; remove it",
           "--training.accumulation: 3 micro-batches do not divide a batch of 16 sequences; "
             + "choose a divisor of 16",

@@ -53,8 +53,8 @@ package struct StreamEvaluation {
     self.world = world
     context = RankContext(
       workspace: workspace, sequence: world,
-      exchange: (parallel.exchangeKind ?? .chain).make(),
-      attention: parallel.attentionExchange)
+      exchange: (parallel.exchange.kind ?? .chain).make(),
+      attention: parallel.attention)
     store = WholeParameters(table: model.table, gradients: false, pool: workspace.pool)
     self.length = length
     corpora = try data.openFiles().map { file, _ in

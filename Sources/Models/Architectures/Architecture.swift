@@ -8,6 +8,8 @@ package protocol Architecture: Sendable {
   static var mixers: [String] { get }
   /// `model_type` in `config.json`.
   static var modelType: String { get }
+  /// Its own keys in the run file, a section in `model` that `ModelSection.subsections` holds; nil for none.
+  static var section: (any ConfigurationSection.Type)? { get }
 
   /// What is wrong with a run file's description of a model of this family.
   static func problems(_ section: ModelSection) -> [KeyProblem]
@@ -37,4 +39,9 @@ package protocol Architecture: Sendable {
 
   /// Builds one block and adds its parameters.
   func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block
+}
+
+extension Architecture {
+  /// None.
+  package static var section: (any ConfigurationSection.Type)? { nil }
 }

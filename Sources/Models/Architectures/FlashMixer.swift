@@ -18,6 +18,8 @@ protocol FlashMixer: Sendable {
   static var depth: Int { get }
   /// The keys of the run file's model section that it reads beside those that every model has.
   static var keys: Set<String> { get }
+  /// Its own keys in the run file; nil for none.
+  static var section: (any ConfigurationSection.Type)? { get }
 
   /// The mixer that a run file describes.
   init(_ section: ModelSection)
@@ -43,6 +45,23 @@ extension FlashMixer {
   static var hiddenRatio: Double { 4 }
   /// 24, as in most families.
   static var depth: Int { 24 }
+  /// None.
+  static var section: (any ConfigurationSection.Type)? { nil }
+}
+
+/// What queries and keys go through, as run files name it.
+enum FeatureMap: String, KeyChoice {
+  case identity, relu, silu, sigmoid
+
+  /// The function.
+  var activation: Activation {
+    switch self {
+    case .identity: .identity
+    case .relu: .relu
+    case .silu: .silu
+    case .sigmoid: .sigmoid
+    }
+  }
 }
 
 extension ModelKeys {

@@ -8,6 +8,7 @@ import Foundation
 struct FlashModel<Mixer: FlashMixer>: Architecture {
   static var mixers: [String] { [Mixer.name] }
   static var modelType: String { Mixer.name }
+  static var section: (any ConfigurationSection.Type)? { Mixer.section }
 
   let dimension, depth, vocabulary: Int
   let initialDeviation: Double

@@ -10,6 +10,21 @@ struct GatedLinearAttention: FlashMixer {
   static let name = "gla"
   static let className = "GLA"
   static let keys: Set<String> = ["kv_heads", "expand_k", "expand_v"]
+  static var section: (any ConfigurationSection.Type)? { Keys.self }
+
+  /// The run file's `model.gla` section.
+  struct Keys: ConfigurationSection {
+    static let name = "model.gla"
+    static let documentation = "What only GLA has."
+
+    @Key("feature_map", "What queries and keys go through.")
+    var featureMap = FeatureMap.identity
+
+    @Key("clamp_min", through: 0, "Least log decay of a token; null = none.")
+    var least: Double?
+
+    init() {}
+  }
 
   let expandKey, expandValue: Double
   let keyValueHeads: Int?
@@ -27,10 +42,11 @@ struct GatedLinearAttention: FlashMixer {
     heads = HeadSplit(
       dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
       heads: section.heads, keyHeads: keyValueHeads)
-    featureMap = .identity
+    let keys = section.subsections[Keys.self]
+    featureMap = keys.featureMap.activation
     taps = nil
     (isGated, fusesNorm) = (true, true)
-    least = nil
+    least = keys.least
   }
 
   init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {

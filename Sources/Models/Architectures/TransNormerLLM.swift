@@ -13,6 +13,33 @@ package struct TransNormerLLM: Architecture {
   package static let mixers = ["tnl"]
   /// `transnormer`.
   package static let modelType = "transnormer"
+  package static var section: (any ConfigurationSection.Type)? { Keys.self }
+
+  /// The run file's `model.tnl` section.
+  package struct Keys: ConfigurationSection {
+    package static let name = "model.tnl"
+    package static let documentation = "What only TransNormerLLM has."
+
+    @Key(
+      "hidden", formerly: "model.hidden",
+      "Width of queries, keys, values and gates, all heads together; 0 = dimension.")
+    package var hidden = 0
+
+    @Key(
+      "lrpe_layers", formerly: "model.lrpe_layers",
+      "Blocks, from 0, whose queries and keys learned angles rotate.")
+    package var lrpeLayers: [Int] = []
+
+    @Key(
+      "scale_embedding", formerly: "model.scale_embedding",
+      "Whether embeddings are multiplied by √dimension.")
+    package var scaleEmbedding = true
+
+    package init() {}
+
+    /// `hidden`, or the model's width where it is 0.
+    func width(of dimension: Int) -> Int { hidden > 0 ? hidden : dimension }
+  }
 
   /// Width of the residual stream.
   package let dimension: Int
@@ -32,18 +59,19 @@ package struct TransNormerLLM: Architecture {
   /// Heads that do not divide the width, layers that are not there, keys that it does not have.
   package static func problems(_ section: ModelSection) -> [KeyProblem] {
     var found: [KeyProblem] = []
-    let (heads, width) = (section.heads, section.hiddenWidth)
+    let keys = section.subsections[Keys.self]
+    let (heads, width) = (section.heads, keys.width(of: section.dimension))
     if width % heads != 0 {
       found.append(
         KeyProblem(
-          "heads", section.hidden > 0 ? "hidden" : "dimension",
+          "heads", keys.hidden > 0 ? "model.tnl.hidden" : "dimension",
           message: "\(heads) heads do not divide a width of \(width); "
             + "choose a divisor of \(width), or another width"))
     }
-    if let beyond = section.lrpeLayers.first(where: { $0 >= section.depth }) {
+    if let beyond = keys.lrpeLayers.first(where: { $0 >= section.depth }) {
       found.append(
         KeyProblem(
-          "lrpe_layers", "depth",
+          "model.tnl.lrpe_layers", "depth",
           message: "there is no block \(beyond) in a depth of \(section.depth); "
             + "name blocks from 0 to \(section.depth - 1)"))
     }
@@ -53,7 +81,7 @@ package struct TransNormerLLM: Architecture {
           "layers",
           message: "the mixer tnl has no attention layers beside it; choose another mixer"))
     }
-    return found + section.unread(by: "tnl", reading: ["hidden", "lrpe_layers", "bias"])
+    return found + section.unread(by: "tnl", reading: ["bias"])
   }
 
   /// The model that a run file describes.
@@ -63,10 +91,12 @@ package struct TransNormerLLM: Architecture {
     self.vocabulary = vocabulary
     initialDeviation = section.initStd
     heads = section.heads
-    hidden = section.hiddenWidth
-    glu = section.gluWidth
-    lrpeLayers = Set(section.lrpeLayers)
-    scalesEmbedding = section.scaleEmbedding
+    let keys = section.subsections[Keys.self]
+    hidden = keys.width(of: dimension)
+    // 8 D / 3 rounded up to a multiple of 64.
+    glu = section.glu > 0 ? section.glu : (dimension * 8 + 191) / 192 * 64
+    lrpeLayers = Set(keys.lrpeLayers)
+    scalesEmbedding = keys.scaleEmbedding
     bias = section.bias
   }
 

@@ -1,4 +1,4 @@
-import MessagePassing
+import Configuration
 
 /// The ways to carry states across ranks, as `parallel.exchange` names them.
 package enum ExchangeKind: String, CaseIterable, Sendable {
@@ -19,21 +19,27 @@ package enum ExchangeKind: String, CaseIterable, Sendable {
   }
 }
 
-extension ParallelSection {
-  /// The exchange that the run file names; nil where it leaves the choice to the program.
-  package var exchangeKind: ExchangeKind? {
-    guard exchange != "auto" else { return nil }
-    guard let kind = ExchangeKind(rawValue: exchange) else {
-      preconditionFailure("parallel.exchange \(exchange) passed its schema")
-    }
-    return kind
+/// What `parallel.exchange` takes: an exchange, or the choice of one at the start.
+package enum ExchangeSetting: KeyChoice {
+  /// That exchange.
+  case kind(ExchangeKind)
+  /// The one that the measured network makes fastest.
+  case auto
+
+  package static let allCases = ExchangeKind.allCases.map(Self.kind) + [.auto]
+
+  package init?(rawValue: String) {
+    guard let setting = Self.allCases.first(where: { $0.rawValue == rawValue }) else { return nil }
+    self = setting
   }
 
-  /// How the run file lets keys and values of attention cross.
-  package var attentionExchange: AttentionExchange {
-    guard let kind = AttentionExchange(rawValue: attention) else {
-      preconditionFailure("parallel.attention \(attention) passed its schema")
+  package var rawValue: String {
+    switch self {
+    case .kind(let kind): kind.rawValue
+    case .auto: "auto"
     }
-    return kind
   }
+
+  /// The exchange; nil where it is yet to be chosen.
+  package var kind: ExchangeKind? { if case .kind(let kind) = self { kind } else { nil } }
 }

@@ -1,9 +1,10 @@
+import Configuration
 import Autodiff
 import Kernels
 import Tensors
 
 /// How keys and values of full attention cross the ranks of a sequence group.
-package enum AttentionExchange: String, CaseIterable, Sendable {
+package enum AttentionExchange: String, KeyChoice {
   /// Every rank's are gathered everywhere, tile by tile; gradients are reduced back (LASP-2H).
   case gather
   /// They travel from rank to rank, and gradients with them.

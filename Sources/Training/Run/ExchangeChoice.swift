@@ -25,7 +25,7 @@ package struct ExchangeChoice {
     planning configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
     ranks: Int
   ) throws {
-    if let kind = configuration.parallel.exchangeKind {
+    if let kind = configuration.parallel.exchange.kind {
       (self.kind, reason, cost) = (kind, nil, nil)
       return
     }
@@ -47,7 +47,7 @@ package struct ExchangeChoice {
     measuring configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
     world: any Communicator
   ) throws {
-    if let kind = configuration.parallel.exchangeKind {
+    if let kind = configuration.parallel.exchange.kind {
       (self.kind, reason, cost) = (kind, nil, nil)
       return
     }

@@ -65,7 +65,7 @@ package struct RunSetup {
         Architectures.make(
           configuration.model, vocabulary: asked > 0 ? asked : corpus.vocabulary))
     if let path = configuration.evaluation.path {
-      var file = try TokenFile(path: path, tokenBytes: configuration.data.tokenBytes)
+      var file = try TokenFile(path: path, tokenBytes: configuration.data.tokenBytes.count)
       file.documents = configuration.data.separator.map(Documents.separator)
       evaluation = SequentialWindows(
         [(file, 0..<file.count)], length: configuration.sequence.length,

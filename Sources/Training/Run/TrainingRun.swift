@@ -67,7 +67,7 @@ package final class TrainingRun {
     context = RankContext(
       workspace: workspace,
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
-      exchange: makeExchange(), attention: configuration.parallel.attentionExchange)
+      exchange: makeExchange(), attention: configuration.parallel.attention)
     let parallel = configuration.parallel
     let store = try ShardedParameters(
       table: model.table, sharding: parallel.sharding, group: world, workspace: workspace,

@@ -3,28 +3,19 @@ import Corpora
 
 /// The run file's `evaluation` section: when and on what the model is evaluated.
 package struct EvaluationSection: ConfigurationSection, Equatable {
-  /// Steps between evaluations; 0 for none.
-  package var every: Int
-  /// File to evaluate on; nil for the held-out part of the data.
+  package static let name = "evaluation"
+  package static let documentation = "When and on what the model is evaluated."
+
+  @Key("every", unit: "steps", "Steps between evaluations; 0 = never.")
+  package var every = 100
+
+  @Key("path", "File to evaluate on; null = the held-out part of the data.")
   package var path: String?
-  /// Tokens of one evaluation; 0 for all there are.
-  package var tokens: Int
 
-  /// The keys of `evaluation`.
-  package static let schema = SectionSchema(
-    "evaluation", "When and on what the model is evaluated.",
-    [
-      .integer("every", 100, unit: "steps", "Steps between evaluations; 0 = never."),
-      .string("path", nil, "File to evaluate on; null = the held-out part of the data."),
-      .integer("tokens", 65536, unit: "tokens", "Tokens of one evaluation; 0 = all of the file."),
-    ])
+  @Key("tokens", unit: "tokens", "Tokens of one evaluation; 0 = all of the file.")
+  package var tokens = 65536
 
-  /// Reads the section.
-  package init(_ values: SectionValues) {
-    every = values.integer("every")
-    path = values.optionalString("path")
-    tokens = values.integer("tokens")
-  }
+  package init() {}
 
   /// How many of a corpus's steps an evaluation reads.
   ///

@@ -2,22 +2,14 @@ import Configuration
 
 /// The run file's `log` section: where a run writes and how often.
 package struct LogSection: ConfigurationSection, Equatable {
-  /// Folder of this run's files; nil for `runs/<name>`.
+  package static let name = "log"
+  package static let documentation = "Where a run writes, and how often."
+
+  @Key("directory", "Folder of this run's files; null = runs/<name>.")
   package var directory: String?
-  /// Steps between lines on the console; the log file has every step.
-  package var every: Int
 
-  /// The keys of `log`.
-  package static let schema = SectionSchema(
-    "log", "Where a run writes, and how often.",
-    [
-      .string("directory", nil, "Folder of this run's files; null = runs/<name>."),
-      .integer("every", 1, from: 1, unit: "steps", "Steps between lines on the console."),
-    ])
+  @Key("every", from: 1, unit: "steps", "Steps between lines on the console.")
+  package var every = 1
 
-  /// Reads the section.
-  package init(_ values: SectionValues) {
-    directory = values.optionalString("directory")
-    every = values.integer("every")
-  }
+  package init() {}
 }

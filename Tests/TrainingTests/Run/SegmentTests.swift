@@ -126,7 +126,7 @@ struct SegmentTests {
       for rank in 0..<ranks {
         let rehearsal = try Rehearsal(
           run.configuration, corpus: setup.corpus, model: setup.model, rank: rank, ranks: ranks,
-          threads: 1, exchange: run.configuration.parallel.exchangeKind ?? .chain)
+          threads: 1, exchange: run.configuration.parallel.exchange.kind ?? .chain)
         #expect(rehearsal.stateBytes + rehearsal.haloBytes == sent[rank].1, "rank \(rank)")
       }
       return sent

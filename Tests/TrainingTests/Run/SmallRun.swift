@@ -38,7 +38,7 @@ struct SmallRun: Sendable {
     let setup = try RunSetup(configuration)
     let run = try TrainingRun(
       configuration, corpus: setup.corpus, model: setup.model, world: world,
-      workspace: Workspace(), exchange: (configuration.parallel.exchangeKind ?? .chain).make)
+      workspace: Workspace(), exchange: (configuration.parallel.exchange.kind ?? .chain).make)
     run.initializeWeights()
     return run
   }

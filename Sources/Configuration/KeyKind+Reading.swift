@@ -10,7 +10,7 @@ enum Reading {
   case problem(String)
 }
 
-extension Kind {
+extension KeyKind {
   /// Reads the text of an override: as it stands for one value, as YAML for a list.
   func read(text: String) -> Reading {
     let asYAML =
@@ -29,7 +29,7 @@ extension Kind {
   func read(_ node: Node) -> Reading {
     if let scalar = node.scalar, scalar.isNull { return .unset }
     switch self {
-    case .list(let kind): return Kind.readList(node, of: kind, words: words)
+    case .list(let kind): return KeyKind.readList(node, of: kind, words: words)
     case .weightedPaths: return readWeightedPaths(node)
     default:
       guard let scalar = node.scalar else {
@@ -48,7 +48,7 @@ extension Kind {
       default: return .problem("\(shown(text)) is not true or false; write true or false")
       }
     case .integer(let bounds):
-      guard !isQuoted, let value = Kind.integer(text) else {
+      guard !isQuoted, let value = KeyKind.integer(text) else {
         return .problem("\(shown(text)) is not an integer; write \(words)")
       }
       guard bounds.contains(value) else {
@@ -56,7 +56,7 @@ extension Kind {
       }
       return .value(.integer(value))
     case .number(let bounds):
-      guard !isQuoted, let value = Kind.number(text) else {
+      guard !isQuoted, let value = KeyKind.number(text) else {
         return .problem("\(shown(text)) is not a number; write \(words)")
       }
       guard bounds.contains(value) else {
@@ -76,7 +76,7 @@ extension Kind {
     }
   }
 
-  private static func readList(_ node: Node, of kind: Kind, words: String) -> Reading {
+  private static func readList(_ node: Node, of kind: KeyKind, words: String) -> Reading {
     let items: [Node]
     switch node {
     case .sequence(let sequence): items = Array(sequence)
@@ -103,7 +103,7 @@ extension Kind {
       case .scalar(let scalar) where !scalar.isNull && !scalar.string.isEmpty:
         paths.append(WeightedPath(path: scalar.string))
       case .mapping(let mapping):
-        guard let path = Kind.weightedPath(mapping) else {
+        guard let path = KeyKind.weightedPath(mapping) else {
           return .problem(
             "item \(index + 1) is not {path: …, weight: …} with a path and a weight > 0;"
               + " write \(words)")

@@ -1,0 +1,49 @@
+/// What values a key takes.
+package indirect enum KeyKind: Sendable {
+  /// `true` or `false`.
+  case boolean
+  /// A whole number inside bounds.
+  case integer(Bounds<Int>)
+  /// A finite number inside bounds.
+  case number(Bounds<Double>)
+  /// Any text.
+  case string
+  /// One of the names.
+  case choice([String])
+  /// A list of values of one kind.
+  case list(KeyKind)
+  /// One path, a list of paths, or a list of `{path: …, weight: …}`.
+  case weightedPaths
+
+  /// What to write, such as `an integer ≥ 1`.
+  package var words: String {
+    switch self {
+    case .boolean: "true or false"
+    case .integer(let bounds): "an integer" + bounds.words
+    case .number(let bounds): "a number" + bounds.words
+    case .string: "text"
+    case .choice(let names):
+      names.count == 1 ? names[0] : "one of " + names.joined(separator: ", ")
+    case .list(.string): "text or a list of texts"
+    case .list(let kind): "a list, each item " + kind.words
+    case .weightedPaths: "a path, a list of paths, or a list of {path: …, weight: …}"
+    }
+  }
+}
+
+/// A key of the run file as data: what `@Key` declares, without its Swift type.
+package struct KeySchema: Sendable {
+  /// Name inside the section, in snake case.
+  package let name: String
+  /// What values it takes.
+  package let kind: KeyKind
+  /// Value where neither the run file nor the command line gives one; `none` makes the key
+  /// optional.
+  package let defaultValue: Value
+  /// Unit of the value, such as `tokens`; nil for what has none.
+  package let unit: String?
+  /// One line of documentation.
+  package let documentation: String
+  /// `section.key` by which it went before; who still writes that is told the new name.
+  package let former: String?
+}
