@@ -22,10 +22,10 @@ import Testing
       (2, 4, 0, "parallel.sequence 4 × a whole number of groups cannot be 2 ranks"),
       (2, -1, 2, "negative"),
     ])
-  func refuses(ranks: Int, sequence: Int, data: Int, sentence: String) {
-    let error = #expect(throws: MessagePassingError.self) {
+  func refuses(ranks: Int, sequence: Int, data: Int, sentence: String) throws {
+    let error = try #require(throws: MessagePassingError.self) {
       try GridShape(ranks: ranks, sequence: sequence, data: data)
     }
-    #expect("\(error!)".contains(sentence))
+    #expect("\(error)".contains(sentence))
   }
 }

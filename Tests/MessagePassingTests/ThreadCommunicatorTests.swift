@@ -22,7 +22,7 @@ import Testing
     "A failing rank makes all others throw, and its error is the one that counts", arguments: 2...8)
   func failing(ranks: Int) throws {
     let failing = ranks / 2
-    let error = #expect(throws: Broken.self) {
+    let error = try #require(throws: Broken.self) {
       try ThreadCommunicator.run(ranks: ranks, deadline: 30) { world in
         if world.rank == failing { throw Broken(rank: failing) }
         do {
@@ -53,26 +53,26 @@ import Testing
 
   @Test("A request that is thrown away ends the communication of all")
   func dropped() throws {
-    let error = #expect(throws: MessagePassingError.self) {
+    let error = try #require(throws: MessagePassingError.self) {
       try ThreadCommunicator.run(ranks: 2, deadline: 30) { world in
         let memory = Memory<Float>(1) { _ in 0 }
         if world.rank == 0 { _ = try world.receive(into: memory.bytes, from: 1, tag: 4) }
         try world.synchronize(for: "everybody")
       }
     }
-    #expect("\(error!)".contains("message of tag 4 from rank 1 to 0 was thrown away"))
+    #expect("\(error)".contains("message of tag 4 from rank 1 to 0 was thrown away"))
   }
 
   @Test("Ranks that call different collectives are told so")
   func mismatch() throws {
-    let error = #expect(throws: MessagePassingError.self) {
+    let error = try #require(throws: MessagePassingError.self) {
       try ThreadCommunicator.run(ranks: 3, deadline: 30) { world in
         let memory = Memory<Float>(world.rank == 1 ? 4 : 5) { _ in 0 }
         try world.allReduce(memory.buffer, .sum).wait(for: "a sum")
       }
     }
-    guard case .collectiveMismatch(let rank, let call, 0, let other)? = error else {
-      Issue.record("\(error!)")
+    guard case .collectiveMismatch(let rank, let call, 0, let other) = error else {
+      Issue.record("\(error)")
       return
     }
     #expect(rank == 1 && call.contains("elements: 4") && other.contains("elements: 5"))

@@ -28,10 +28,10 @@ import Testing
 
   @Test("A deadline that is no number is refused in words", arguments: ["soon", "-3", "0", ""])
   func deadline(text: String) throws {
-    let error = #expect(throws: MessagePassingError.self) {
+    let error = try #require(throws: MessagePassingError.self) {
       try World.start(environment: ["LASP_DEADLINE": text])
     }
-    #expect("\(error!)".hasPrefix("LASP_DEADLINE=\(text) in the environment is not"))
+    #expect("\(error)".hasPrefix("LASP_DEADLINE=\(text) in the environment is not"))
     let world = try World.start(environment: ["LASP_DEADLINE": "12.5"])
     #expect(world.communicator.watch.deadline == 12.5)
   }

@@ -28,7 +28,7 @@ struct SeamTests {
       (Belief(state: 1, testDescription: "state"), "state 0", "state 1"),
     ])
   func outOfStep(wrong: Belief, right: String, other: String) throws {
-    let error = #expect(throws: OutOfStepError.self) {
+    let error = try #require(throws: OutOfStepError.self) {
       try ThreadCommunicator.run(ranks: 3, deadline: 30) { world in
         let belief = world.rank == 1 ? wrong : Belief(testDescription: "")
         let workspace = Workspace()
@@ -51,7 +51,7 @@ struct SeamTests {
         try context.drain()
       }
     }
-    let text = "\(error!)"
+    let text = "\(error)"
     #expect(text.contains("sequence rank 1 expected") || text.contains("sequence rank 2 expected"))
     #expect(text.contains(right) && text.contains(other), "\(text)")
   }

@@ -157,11 +157,11 @@ struct RunConfigurationTests {
   @Test("A grid that is not the number of ranks is reported at its key, with the equation")
   func wrongGrid() throws {
     let configuration = try Self.load("parallel.sequence=3", "parallel.data=2")
-    let error = #expect(throws: ConfigurationError.self) {
+    let error = try #require(throws: ConfigurationError.self) {
       try GridPlace(configuration, rank: 0, ranks: 8)
     }
     let sentence = "parallel.data 2 × parallel.sequence 3 = 6 ranks, but 8 were started"
-    #expect("\(error!)".hasPrefix("--parallel.sequence: \(sentence); choose"))
+    #expect("\(error)".hasPrefix("--parallel.sequence: \(sentence); choose"))
   }
 
   @Test(

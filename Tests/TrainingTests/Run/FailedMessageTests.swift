@@ -36,12 +36,12 @@ struct FailedMessageTests {
     for rank in 0..<2 {
       #expect(operations[rank] > 5)
       for failing in 0..<operations[rank] {
-        let error = #expect(throws: (any Error).self) {
+        let error = try #require(throws: (any Error).self) {
           try ThreadCommunicator.run(ranks: 2, deadline: 60) { world in
             try train(world.rank == rank ? FailingCommunicator(world, failing: failing) : world)
           }
         }
-        #expect("\(error!)".contains("the wire is cut"), "operation \(failing) of rank \(rank)")
+        #expect("\(error)".contains("the wire is cut"), "operation \(failing) of rank \(rank)")
       }
     }
   }

@@ -116,7 +116,7 @@ struct TrainingRunTests {
   @Test("A loss that is not a number ends the run before a weight has changed", arguments: [1, 3])
   func notFinite(ranks: Int) throws {
     let small = try SmallRun()
-    let error = #expect(throws: TrainingError.self) {
+    let error = try #require(throws: TrainingError.self) {
       try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
         let run = try small.make(on: world)
         for index in 0..<run.store.values.count { run.store.values.pointer[index] = .infinity }
@@ -129,6 +129,6 @@ struct TrainingRunTests {
         }
       }
     }
-    #expect("\(error!)".hasPrefix("step 1: the loss is "))
+    #expect("\(error)".hasPrefix("step 1: the loss is "))
   }
 }

@@ -61,10 +61,10 @@ struct VirtualRanksTests {
     ])
   func refused(reproducible: Int, sequence: Int, data: Int, processes: Int, words: String) throws {
     let configuration = try Self.configuration(reproducible, sequence, data)
-    let error = #expect(throws: (any Error).self) {
+    let error = try #require(throws: (any Error).self) {
       try configuration.virtualRanks(processes: processes)
     }
-    #expect("\(error!)".contains(words))
+    #expect("\(error)".contains(words))
   }
 
   @Test("A dry run counts what goes between processes, and a process's memory is that of its ranks")
