@@ -1,4 +1,5 @@
 import Configuration
+import Tokenizers
 
 /// The run file's `data` section: what the model is trained on.
 package struct DataSection: ConfigurationSection, Equatable {
@@ -19,8 +20,8 @@ package struct DataSection: ConfigurationSection, Equatable {
   @Key("path", "Text or token files (.bin: uint16 or uint32), with weights; null = the task.")
   package var path: [WeightedPath] = []
 
-  @Key("tokenizer", of: ["bytes"], "How text becomes tokens.")
-  package var tokenizer = "bytes"
+  @Key("tokenizer", "How text becomes tokens.")
+  package var tokenizer = TokenizerKind.bytes
 
   @Key("token_bytes", "Bytes of a token in the files; auto = 2 for .bin, else 1.")
   package var tokenBytes = TokenBytes.auto
@@ -98,3 +99,5 @@ package struct DataSection: ConfigurationSection, Equatable {
     return problems
   }
 }
+
+extension TokenizerKind: KeyChoice {}

@@ -25,7 +25,7 @@ package struct Generation {
     let workspace = Workspace(threads: max(1, threads))
     BLAS.setThreads(workspace.team.size)
     let generator = try Generator(modelFolder: modelFolder, workspace: workspace)
-    let tokenizer = ByteTokenizer()
+    let tokenizer = TokenizerKind.bytes.make()
     let start = tokenizer.encode(prompt)
     guard !start.isEmpty else { throw GenerationError.emptyPrompt }
     let vocabulary = generator.model.vocabulary
