@@ -140,7 +140,7 @@ let package = Package(
     tests("Optimizers", ["Tensors"]),
     tests("Tokenizers"),
     tests("Corpora", ["Configuration"]),
-    tests("Checkpoints", ["Configuration", "Tensors", "TemporaryFolders"]),
+    tests("Checkpoints", ["Models", "Autodiff", "Configuration", "Tensors", "TemporaryFolders"]),
     tests("Reporting", ["Configuration", "Files", "LogFixtures"]),
     tests(
       "Inference",

@@ -10,6 +10,8 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
   case damaged(path: String, reason: String)
   /// The content is of a kind that this program cannot read.
   case unsupported(path: String, reason: String)
+  /// The weights are whole, but not those of the model that the folder describes.
+  case mismatch(path: String, reason: String)
   /// A tensor that was asked for is not there.
   case missingTensor(path: String, name: String)
   /// A tensor's elements cannot be read as what was asked for.
@@ -29,6 +31,8 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "\(path) is damaged: \(reason); get the file again"
     case .unsupported(let path, let reason):
       "\(path) cannot be read: \(reason)"
+    case .mismatch(let path, let reason):
+      "the weights in \(path) do not fit its config.json: \(reason)"
     case .missingTensor(let path, let name):
       "\(path) has no tensor named \(name)"
     case .wrongElements(let path, let name, let type, let wanted):

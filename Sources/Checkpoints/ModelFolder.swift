@@ -1,6 +1,7 @@
 import Autodiff
 import Configuration
 import Files
+import Foundation
 import Models
 import Tensors
 
@@ -12,11 +13,16 @@ package struct ModelFolder {
   package let model: LanguageModel
   /// All of `config.json`, keys that this program does not know included.
   package let configuration: JSONValue
+  /// What a user should know of it, a line each: what it holds that the model does not take, how names were read.
+  package let notices: [String]
+  /// Files beside the weights that a user of the model needs, such as its tokenizer's.
+  package let companions: [MappedFile]
   private let source: SafetensorsFolder
+  private let names: TensorNames
 
   /// Opens a folder and checks that it holds every tensor in the right shape; reads no weights.
   ///
-  /// - Throws: `CheckpointError` that lists every missing tensor and every wrong shape.
+  /// - Throws: `CheckpointError` that names missing tensors and wrong shapes, a handful of them.
   package init(path: String) throws {
     self.path = path
     let file = path + "/config.json"
@@ -24,11 +30,14 @@ package struct ModelFolder {
       throw CheckpointError.notAModelFolder(path: path, missing: "config.json")
     }
     let configuration = try JSONValue(file: file)
-    let model = LanguageModel(try Self.architecture(configuration, file: file))
+    let (architecture, unknown) = try Self.architecture(configuration, file: file)
+    let model = LanguageModel(architecture)
     let source = try SafetensorsFolder(path: path)
+    let names = try TensorNames(source.tensors.map(\.name), path: source.path)
     (self.configuration, self.model, self.source) = (configuration, model, source)
+    self.names = names
     let wrong = model.tensors.compactMap { wanted -> String? in
-      guard let found = source.tensor(wanted.name) else {
+      guard let found = names.stored[wanted.name].flatMap(source.tensor) else {
         return "\(wanted.name) \(wanted.shape) is missing"
       }
       guard found.shape == wanted.shape.dimensions else {
@@ -37,17 +46,48 @@ package struct ModelFolder {
       return found.type.isFloatingPoint ? nil : "\(wanted.name) holds \(found.type.rawValue)"
     }
     guard wrong.isEmpty else {
-      throw CheckpointError.damaged(
-        path: source.path,
-        reason: "it does not fit its config.json: " + wrong.joined(separator: ", "))
+      throw CheckpointError.mismatch(path: source.path, reason: listed(wrong))
     }
+    let left = try names.left(over: model, path: source.path)
+    var notices: [String] = []
+    if !names.wrappers.isEmpty {
+      notices.append(
+        "names of tensors in \(path) are read without \(listed(names.wrappers)), which other tools add"
+      )
+    }
+    if !unknown.isEmpty {
+      notices.append("\(file) has keys that are not known here: \(listed(unknown))")
+    }
+    if !left.isEmpty {
+      notices.append("\(path) has tensors that the model does not take: \(listed(left))")
+    }
+    self.notices = notices
+    companions = try checkpointFiles { () throws(FileError) in
+      var files: [MappedFile] = []
+      for name in try FileSystem.names(in: path).sorted() where Self.goesAlong(name) {
+        files.append(try MappedFile(path: "\(path)/\(name)"))
+      }
+      return files
+    }
+  }
+
+  /// Whether a file of a model's folder belongs to every copy of the model: tokenizer, templates, how to generate.
+  private static func goesAlong(_ name: String) -> Bool {
+    let names: Set = [
+      "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
+      "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model",
+      "generation_config.json", "preprocessor_config.json",
+    ]
+    return names.contains(name) || name.hasPrefix("chat_template.")
+      || name.hasPrefix("tokenization_")
   }
 
   private static func architecture(
     _ configuration: JSONValue, file: String
-  ) throws(CheckpointError) -> any Architecture {
+  ) throws(CheckpointError) -> (any Architecture, unknown: [String]) {
     do throws(ModelError) {
-      return try Architectures.make(configuration: configuration)
+      let (architecture, unknown) = try Architectures.read(configuration)
+      return (architecture, unknown)
     } catch {
       throw .unsupported(path: file, reason: error.description)
     }
@@ -67,7 +107,7 @@ package struct ModelFolder {
       guard !wanted.isEmpty else { return }
       let first = offset + wanted.lowerBound - part.lowerBound
       try source.readFloats(
-        tensor.name, elements: first..<first + wanted.count,
+        names.stored[tensor.name] ?? tensor.name, elements: first..<first + wanted.count,
         into: numbers + wanted.lowerBound - range.lowerBound)
     }
   }
@@ -87,26 +127,42 @@ package struct ModelFolder {
     }
   }
 
+  /// What a folder hands on to those that are written of the model.
+  package struct Origin {
+    let configuration: JSONValue
+    let companions: [MappedFile]
+  }
+
+  /// What this folder hands on.
+  package var origin: Origin { Origin(configuration: configuration, companions: companions) }
+
   /// Writes a model as a folder that appears under its name only when it is complete.
   ///
   /// - Parameters:
-  ///   - extra: Keys of an earlier `config.json` that are kept where this program has none of its own.
+  ///   - earlier: The folder that the model began from: its `config.json`'s keys are kept where this program has
+  ///     none of its own, and its companions go along.
   ///   - weights: Calls the function that it gets with all weights, range by range of the parameters' index
   ///     space, ascending.
   /// - Throws: `CheckpointError` when it cannot be written; what `weights` throws.
   package static func write(
-    _ model: LanguageModel, to path: String, keeping extra: JSONValue? = nil,
+    _ model: LanguageModel, to path: String, keeping earlier: Origin? = nil,
     weights: ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void
   ) throws {
     let folder = try checkpointFiles { () throws(FileError) in
       try AtomicFolder(destination: path)
     }
-    var keys = extra?.object ?? [:]
+    var keys = earlier?.configuration.object ?? [:]
     keys.merge(model.architecture.configuration) { $1 }
     keys["torch_dtype"] = nil
     keys["dtype"] = "float32"
     try checkpointFiles { () throws(FileError) in
       try AtomicFile.write(JSONValue.object(keys).encoded, to: folder.path + "/config.json")
+    }
+    for file in earlier?.companions ?? [] {
+      try checkpointFiles { () throws(FileError) in
+        try AtomicFile.write(
+          Data(file.bytes), to: "\(folder.path)/\(FileSystem.name(of: file.path))")
+      }
     }
     let writer = try SafetensorsFolderWriter(
       path: folder.path,

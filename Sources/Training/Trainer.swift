@@ -49,7 +49,7 @@ final class TrainingSession {
   private let evaluationCorpus: (any Corpus)?
   private let chance: Double?
   private let outputs: Outputs?
-  private let extraKeys: JSONValue?
+  private let origin: ModelFolder.Origin?
   private let recording: TraceRecording?
   private var done: Int
 
@@ -69,7 +69,7 @@ final class TrainingSession {
     self.world = communicator
     try Self.agree(configuration, communicator)
     let setup = try RunSetup(configuration, world: communicator)
-    extraKeys = setup.folder?.configuration
+    origin = setup.folder?.origin
     evaluationCorpus = setup.evaluation
     chance = (setup.corpus as? RecallTask)?.chance
     let choice = try ExchangeChoice(
@@ -124,6 +124,7 @@ final class TrainingSession {
     }
     if let reason = choice.reason { try warn(reason) }
     if let warning = setup.warning { try warn(warning) }
+    for notice in setup.folder?.notices ?? [] { try warn(notice) }
     if configuration.parallel.reproducible > 0, configuration.threads > 1 {
       try warn(
         "threads=\(configuration.threads) is not used: each virtual rank of parallel.reproducible has one"
@@ -246,7 +247,7 @@ final class TrainingSession {
 
   private func writeModel() throws {
     guard let outputs else { return try run.store.collect(.weights) { _, _ in } }
-    try ModelFolder.write(run.model, to: outputs.folder.modelPath, keeping: extraKeys) {
+    try ModelFolder.write(run.model, to: outputs.folder.modelPath, keeping: origin) {
       try run.store.collect(.weights, $0)
     }
   }

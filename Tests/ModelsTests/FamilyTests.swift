@@ -33,7 +33,7 @@ struct FamilyTests {
   }
 
   private static func read(_ json: JSONValue) throws -> any Architecture {
-    try Architectures.make(configuration: json)
+    try Architectures.read(json).architecture
   }
 
   @Test("What is written as config.json reads back as the same model", arguments: sections)

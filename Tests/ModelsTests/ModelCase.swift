@@ -80,7 +80,7 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
 
   /// The program's model.
   func model() throws -> LanguageModel {
-    LanguageModel(try Architectures.make(configuration: configuration))
+    LanguageModel(try Architectures.read(configuration).architecture)
   }
 
   /// All weights in the table's order: the folder's, or initial ones, with what begins as a constant made

@@ -49,6 +49,7 @@ package struct StreamEvaluation {
     world: any Communicator, workspace: Workspace
   ) throws {
     folder = try ModelFolder(path: modelFolder)
+    if world.rank == 0 { Notices.print(folder.notices) }
     let model = folder.model
     self.world = world
     context = RankContext(

@@ -21,6 +21,7 @@ package struct TokenEvaluation {
     attention: AttentionExchange = .gather, world: any Communicator, workspace: Workspace
   ) throws {
     folder = try ModelFolder(path: modelFolder)
+    if world.rank == 0 { Notices.print(folder.notices) }
     self.world = world
     context = RankContext(
       workspace: workspace, sequence: world, exchange: exchange.make(), attention: attention)

@@ -2,6 +2,7 @@ import Autodiff
 import Checkpoints
 import MessagePassing
 import Models
+import Reporting
 import SequenceParallel
 import Tensors
 
@@ -17,6 +18,7 @@ package final class Generator {
   /// Opens a model.
   package init(modelFolder: String, workspace: Workspace) throws {
     let folder = try ModelFolder(path: modelFolder)
+    Notices.print(folder.notices)
     model = folder.model
     context = RankContext(
       workspace: workspace, sequence: SoloCommunicator(), exchange: ChainExchange())

@@ -16,7 +16,7 @@ package protocol Architecture: Sendable {
   /// The model that a run file describes.
   init(_ section: ModelSection, vocabulary: Int)
   /// The model that a `config.json` describes.
-  init(configuration: JSONValue) throws(ModelError)
+  init(_ keys: ModelKeys) throws(ModelError)
   /// The `config.json` of this model, without unknown keys.
   var configuration: [String: JSONValue] { get }
 

@@ -21,12 +21,20 @@ package enum Architectures {
     type(of: section.mainMixer).init(section, vocabulary: vocabulary)
   }
 
-  /// The architecture of a `config.json`.
-  package static func make(configuration: JSONValue) throws(ModelError) -> any Architecture {
-    guard let name = configuration["model_type"]?.string else { throw .missingKey("model_type") }
+  /// The architecture of a `config.json`, and the keys of it that this program does not know.
+  ///
+  /// - Throws: `ModelError` for a key that is missing, of the wrong type, or changes what the model computes.
+  package static func read(
+    _ configuration: JSONValue
+  ) throws(ModelError) -> (architecture: any Architecture, unknown: [String]) {
+    let keys = ModelKeys(configuration)
+    let name = try keys.string("model_type", default: "")
+    guard !name.isEmpty else { throw .missingKey("model_type") }
     guard let type = all.first(where: { $0.modelType == name }) else {
       throw .unknownModel(name, known: all.map { $0.modelType })
     }
-    return try type.init(configuration: configuration)
+    let architecture = try type.init(keys)
+    let known = keys.read.union(architecture.configuration.keys)
+    return (architecture, try ForeignKeys.unknown(in: configuration, read: known))
   }
 }

@@ -26,10 +26,10 @@ struct AttentionSettings {
   init(_ keys: ModelKeys, isHybrid: Bool) throws(ModelError) {
     heads = try keys.positive("num_heads", default: isHybrid ? nil : 32)
     keyValueHeads = try keys.optionalPositive("num_kv_heads")
-    hasBias = keys.boolean("qkv_bias", default: false)
-    normalizesKeys = isHybrid ? false : keys.boolean("qk_norm", default: false)
+    hasBias = try keys.boolean("qkv_bias", default: false)
+    normalizesKeys = try isHybrid ? false : keys.boolean("qk_norm", default: false)
     window = try keys.optionalPositive("window_size")
-    base = keys.number("rope_theta", default: 10_000)
+    base = try keys.number("rope_theta", default: 10_000)
     guard base > 1 else {
       throw .impossible(key: "rope_theta", reason: "\(base) is not above 1")
     }
@@ -66,16 +66,14 @@ struct HybridAttention {
 
   /// The `attn` of a `config.json`, or nil where there is none.
   init?(_ keys: ModelKeys, depth: Int) throws(ModelError) {
-    guard let attn = keys.json["attn"], attn != .null else { return nil }
-    guard let named = attn["layers"]?.array?.map(\.integer), !named.contains(nil) else {
-      throw .missingKey("attn.layers")
-    }
-    layers = Set(named.compactMap { $0 })
+    guard let attn = try keys.object("attn") else { return nil }
+    guard let named = try attn.integers("layers") else { throw .missingKey("attn.layers") }
+    layers = Set(named)
     if let beyond = layers.first(where: { !(0..<depth).contains($0) }) {
       throw .impossible(
         key: "attn.layers", reason: "there is no layer \(beyond) in a model of \(depth)")
     }
-    settings = try AttentionSettings(ModelKeys(json: attn), isHybrid: true)
+    settings = try AttentionSettings(attn, isHybrid: true)
   }
 
   /// The value of `attn`.

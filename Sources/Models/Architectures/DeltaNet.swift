@@ -35,31 +35,21 @@ struct DeltaNet: FlashMixer {
   }
 
   init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
-    expandKey = keys.number("expand_k", default: 1)
-    expandValue = keys.number("expand_v", default: 1)
+    expandKey = try keys.number("expand_k", default: 1)
+    expandValue = try keys.number("expand_v", default: 1)
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
       heads: try keys.positive("num_heads", default: 16), keyHeads: nil)
-    isGated = keys.boolean("use_gate", default: false)
-    usesBeta = keys.boolean("use_beta", default: true)
-    doublesBeta = keys.boolean("allow_neg_eigval", default: false)
+    isGated = try keys.boolean("use_gate", default: false)
+    usesBeta = try keys.boolean("use_beta", default: true)
+    doublesBeta = try keys.boolean("allow_neg_eigval", default: false)
     taps = try keys.convolutionTaps(default: true)
-    let norm = keys.string("qk_norm", default: "l2")
-    guard let keyNorm = KeyNorm(rawValue: norm) else {
-      throw .impossible(
-        key: "qk_norm", reason: "\"\(norm)\" is not computed here, only l2 and sum")
-    }
-    self.keyNorm = keyNorm
-    let activation = keys.string("qk_activation", default: "silu")
-    guard let keyActivation = Self.activations.first(where: { $0.name == activation }) else {
-      throw .impossible(
-        key: "qk_activation",
-        reason: "\"\(activation)\" is not computed here, only silu, relu, elu and identity")
-    }
-    self.keyActivation = keyActivation.activation
+    keyNorm = try keys.choice("qk_norm", default: "l2", of: [("l2", .l2), ("sum", .sum)])
+    keyActivation = try keys.choice(
+      "qk_activation", default: "silu", of: Self.activations)
   }
 
-  private static let activations: [(name: String, activation: Activation)] = [
+  private static let activations: [(name: String, value: Activation)] = [
     ("silu", .silu), ("relu", .relu), ("elu", .eluPlusOne), ("identity", .identity),
   ]
 
@@ -70,7 +60,7 @@ struct DeltaNet: FlashMixer {
       "allow_neg_eigval": .bool(doublesBeta), "use_short_conv": .bool(taps != nil),
       "conv_size": .integer(taps ?? 4), "qk_norm": .string(keyNorm.rawValue),
       "qk_activation": .string(
-        Self.activations.first { $0.activation == keyActivation }?.name ?? "silu"),
+        Self.activations.first { $0.value == keyActivation }?.name ?? "silu"),
     ]
   }
 

@@ -67,7 +67,7 @@ enum FeatureMap: String, KeyChoice {
 extension ModelKeys {
   /// Taps of the short convolutions, or nil where there are none.
   func convolutionTaps(default isUsed: Bool) throws(ModelError) -> Int? {
-    guard boolean("use_short_conv", default: isUsed) else { return nil }
+    guard try boolean("use_short_conv", default: isUsed) else { return nil }
     let taps = try positive("conv_size", default: 4)
     guard taps <= 8 else {
       throw .impossible(key: "conv_size", reason: "\(taps) taps are more than 8")
@@ -77,16 +77,12 @@ extension ModelKeys {
 
   /// `feature_map`: an activation of queries and keys.
   func featureMap() throws(ModelError) -> Activation {
-    switch string("feature_map", default: "identity") {
-    case "identity": return .identity
-    case "relu": return .relu
-    case "silu", "swish": return .silu
-    case "sigmoid": return .sigmoid
-    case let other:
-      throw .impossible(
-        key: "feature_map",
-        reason: "\"\(other)\" is not computed here, only relu, silu, swish and sigmoid")
-    }
+    try choice(
+      "feature_map", default: "identity",
+      of: [
+        ("identity", .identity), ("relu", .relu), ("silu", .silu), ("swish", .silu),
+        ("sigmoid", .sigmoid),
+      ])
   }
 }
 

@@ -34,19 +34,16 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
     attention = HybridAttention(section)
   }
 
-  init(configuration: JSONValue) throws(ModelError) {
-    let keys = ModelKeys(json: configuration)
+  init(_ keys: ModelKeys) throws(ModelError) {
     dimension = try keys.positive("hidden_size", default: 2048)
     depth = try keys.positive("num_hidden_layers", default: Mixer.depth)
     vocabulary = try keys.positive("vocab_size", default: 32000)
-    initialDeviation = keys.number("initializer_range", default: 0.02)
+    initialDeviation = try keys.number("initializer_range", default: 0.02)
     normEpsilon = try keys.epsilon("norm_eps", default: 1e-6)
-    tiesEmbedding = keys.boolean("tie_word_embeddings", default: false)
-    hiddenRatio = keys.number("hidden_ratio", default: Mixer.hiddenRatio)
+    tiesEmbedding = try keys.boolean("tie_word_embeddings", default: false)
+    hiddenRatio = try keys.positiveNumber("hidden_ratio", default: Mixer.hiddenRatio)
     intermediate = try keys.optionalPositive("intermediate_size")
-    if keys.string("hidden_act", default: "swish") != "silu" {
-      try keys.require("hidden_act", "swish", default: "swish")
-    }
+    try keys.choice("hidden_act", default: "swish", of: [("swish", ()), ("silu", ())])
     mixer = try Mixer(keys, dimension: dimension)
     attention = try HybridAttention(keys, depth: depth)
     if let problem = mixer.problem { throw .impossible(key: "num_heads", reason: problem) }

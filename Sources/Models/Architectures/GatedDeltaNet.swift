@@ -41,19 +41,14 @@ struct GatedDeltaNet: FlashMixer {
     keyHeads = try keys.positive("num_heads", default: 6)
     valueHeads = try keys.optionalPositive("num_v_heads")
     keyDimension = try keys.positive("head_dim", default: 256)
-    expandValue = keys.number("expand_v", default: 2)
+    expandValue = try keys.number("expand_v", default: 2)
     keyWidth = keyHeads * keyDimension
-    isGated = keys.boolean("use_gate", default: true)
-    doublesBeta = keys.boolean("allow_neg_eigval", default: false)
+    isGated = try keys.boolean("use_gate", default: true)
+    doublesBeta = try keys.boolean("allow_neg_eigval", default: false)
     taps = try keys.convolutionTaps(default: true)
-    switch keys.string("output_gate_activation", default: "swish") {
-    case "swish", "silu": gateActivation = .silu
-    case "sigmoid": gateActivation = .sigmoid
-    case let other:
-      throw .impossible(
-        key: "output_gate_activation",
-        reason: "\"\(other)\" is not computed here, only swish, silu and sigmoid")
-    }
+    gateActivation = try keys.choice(
+      "output_gate_activation", default: "swish",
+      of: [("swish", .silu), ("silu", .silu), ("sigmoid", .sigmoid)])
   }
 
   /// Heads of the state.

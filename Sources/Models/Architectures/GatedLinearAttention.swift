@@ -50,17 +50,17 @@ struct GatedLinearAttention: FlashMixer {
   }
 
   init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
-    expandKey = keys.number("expand_k", default: 0.5)
-    expandValue = keys.number("expand_v", default: 1)
+    expandKey = try keys.number("expand_k", default: 0.5)
+    expandValue = try keys.number("expand_v", default: 1)
     keyValueHeads = try keys.optionalPositive("num_kv_heads")
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
       heads: try keys.positive("num_heads", default: 4), keyHeads: keyValueHeads)
     featureMap = try keys.featureMap()
     taps = try keys.convolutionTaps(default: false)
-    isGated = keys.boolean("use_output_gate", default: true)
-    fusesNorm = keys.boolean("fuse_norm", default: true)
-    least = keys.json["clamp_min"]?.number
+    isGated = try keys.boolean("use_output_gate", default: true)
+    fusesNorm = try keys.boolean("fuse_norm", default: true)
+    least = try keys.optionalNumber("clamp_min")
   }
 
   var configuration: [String: JSONValue] {

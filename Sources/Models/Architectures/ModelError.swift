@@ -1,7 +1,11 @@
+import Configuration
+
 /// What can be wrong with a model's description.
 package enum ModelError: Error, CustomStringConvertible {
   /// A key that must be there is not.
   case missingKey(String)
+  /// A key's value is of another type.
+  case wrongType(key: String, value: JSONValue, wanted: String)
   /// A key's value is not possible.
   case impossible(key: String, reason: String)
   /// A model type that no architecture provides.
@@ -10,10 +14,32 @@ package enum ModelError: Error, CustomStringConvertible {
   /// One sentence; the file's name is added by who read it.
   package var description: String {
     switch self {
-    case .missingKey(let key): "the key \(key) is missing or of the wrong type"
+    case .missingKey(let key): "the key \(key) is missing"
+    case .wrongType(let key, let value, let wanted):
+      "\(key) is \(value.shortText), \(value.typeName), but must be \(wanted)"
     case .impossible(let key, let reason): "\(key): \(reason)"
     case .unknownModel(let name, let known):
       "model_type \"\(name)\" is not known; known are \(known.sorted().joined(separator: ", "))"
+    }
+  }
+}
+
+extension JSONValue {
+  /// The value as JSON, cut where it is long.
+  var shortText: String {
+    let whole = text
+    return whole.count > 40 ? whole.prefix(39) + "…" : whole
+  }
+
+  fileprivate var typeName: String {
+    switch self {
+    case .null: "null"
+    case .bool: "true or false"
+    case .integer: "a whole number"
+    case .number: "a number"
+    case .string: "a text"
+    case .array: "a list"
+    case .object: "an object"
     }
   }
 }

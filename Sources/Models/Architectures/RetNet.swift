@@ -30,15 +30,15 @@ struct RetNet: FlashMixer {
   }
 
   init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
-    expandKey = keys.number("expand_k", default: 1)
-    expandValue = keys.number("expand_v", default: 2)
+    expandKey = try keys.number("expand_k", default: 1)
+    expandValue = try keys.number("expand_v", default: 2)
     keyValueHeads = try keys.optionalPositive("num_kv_heads")
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
       heads: try keys.positive("num_heads", default: 8), keyHeads: keyValueHeads, isRotated: true)
     featureMap = try keys.featureMap()
-    isGated = keys.boolean("use_output_gate", default: true)
-    fusesNorm = keys.boolean("fuse_norm", default: true)
+    isGated = try keys.boolean("use_output_gate", default: true)
+    fusesNorm = try keys.boolean("fuse_norm", default: true)
   }
 
   var configuration: [String: JSONValue] {

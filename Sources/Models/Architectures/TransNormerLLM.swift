@@ -101,12 +101,11 @@ package struct TransNormerLLM: Architecture {
   }
 
   /// The model that a `config.json` describes.
-  package init(configuration: JSONValue) throws(ModelError) {
-    let keys = ModelKeys(json: configuration)
+  package init(_ keys: ModelKeys) throws(ModelError) {
     dimension = try keys.positive("decoder_embed_dim")
     depth = try keys.positive("decoder_layers")
     vocabulary = try keys.positive("vocab_size")
-    initialDeviation = keys.number("init_std", default: 0.02)
+    initialDeviation = try keys.number("init_std", default: 0.02)
     heads = try keys.positive("decoder_attention_heads")
     hidden = try keys.positive("hidden_dim", default: dimension)
     let width = try keys.integer("glu_dim", default: -1)
@@ -118,16 +117,16 @@ package struct TransNormerLLM: Architecture {
       throw .impossible(key: "hidden_dim", reason: "\(heads) heads do not divide \(hidden)")
     }
     // One flag a layer, 0 or 1; an empty list means none.
-    let flags = configuration["linear_use_lrpe_list"]?.array ?? []
+    let flags = try keys.flags("linear_use_lrpe_list") ?? []
     guard flags.isEmpty || flags.count == depth else {
       throw .impossible(
         key: "linear_use_lrpe_list",
         reason:
           "it has \(flags.count) flags for \(depth) layers; it must be empty or name every layer")
     }
-    lrpeLayers = Set(flags.indices.filter { flags[$0].bool ?? (flags[$0].integer != 0) })
-    scalesEmbedding = !keys.boolean("no_scale_embedding", default: false)
-    bias = keys.boolean("bias", default: false)
+    lrpeLayers = Set(flags.indices.filter { flags[$0] })
+    scalesEmbedding = try !keys.boolean("no_scale_embedding", default: false)
+    bias = try keys.boolean("bias", default: false)
     try keys.require("linear_act_fun", "silu", default: "silu")
     try keys.require("norm_type", "simplermsnorm", default: "simplermsnorm")
   }

@@ -1,0 +1,147 @@
+import Autodiff
+import Configuration
+import Foundation
+import Models
+import TemporaryFolders
+import Tensors
+import Testing
+
+@testable import Checkpoints
+
+@Suite("Folders of models")
+struct ModelFolderTests {
+  private let files: TemporaryFolder
+
+  init() throws { files = try TemporaryFolder() }
+
+  private static let keys: [String: JSONValue] = [
+    "model_type": "gla", "vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 2,
+    "num_heads": 2, "intermediate_size": 8,
+  ]
+
+  /// Writes a model folder whose tensors hold their number in the list.
+  private func write(
+    _ keys: [String: JSONValue] = keys, naming name: @escaping (String) -> String = { $0 },
+    without: Set<String> = [], extra: [(String, [Int])] = []
+  ) throws {
+    let model = LanguageModel(try Architectures.read(.object(keys)).architecture)
+    try files.write("config.json", JSONValue.object(keys).encoded)
+    let tensors =
+      model.tensors.filter { !without.contains($0.name) }
+      .map { (name($0.name), $0.shape.dimensions) } + extra
+    let writer = try SafetensorsFolderWriter(
+      path: files.path, tensors: tensors.map { TensorDescription($0.0, shape: $0.1) })
+    for (index, tensor) in tensors.enumerated() {
+      let count = tensor.1.reduce(1, *)
+      try [Float](repeating: Float(index), count: count).withUnsafeBufferPointer {
+        try writer.write(tensor.0, $0, at: 0)
+      }
+    }
+    try writer.finish()
+  }
+
+  private func problem() -> String {
+    do {
+      _ = try ModelFolder(path: files.path)
+      return ""
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  @Test(
+    "Names that tools wrapped are read as the model's own, and that is said",
+    arguments: [
+      ("_orig_mod.", "_orig_mod.", "."), ("module.", "module.", "."),
+      ("_orig_mod., module.", "module._orig_mod.", "."),
+      ("_fsdp_wrapped_module.", "", "._fsdp_wrapped_module."),
+    ])
+  func wrapped(said: String, before: String, inside: String) throws {
+    let naming: (String) -> String = {
+      before + $0.replacing(".attn.", with: "\(inside)attn.")
+    }
+    try write(naming: naming)
+    let folder = try ModelFolder(path: files.path)
+    #expect(folder.notices.count == 1)
+    #expect(folder.notices[0].contains("without \(said), which other tools add"))
+    let store = WholeParameters(
+      table: folder.model.table, gradients: false, pool: BufferPool())
+    try folder.read(into: store)
+    for (index, tensor) in folder.model.tensors.enumerated() {
+      for part in tensor.parts {
+        let first = folder.model.table[part].range.lowerBound
+        #expect(store.values.pointer[first] == Float(index), "\(tensor.name)")
+      }
+    }
+  }
+
+  @Test("Two names of one tensor are refused")
+  func twice() throws {
+    try write(extra: [("_orig_mod.lm_head.weight", [12, 8])])
+    #expect(problem().contains("are names of one tensor"))
+  }
+
+  @Test("What a model lacks is a handful of names and a count, and is not called damaged")
+  func lacking() throws {
+    let model = LanguageModel(try Architectures.read(.object(Self.keys)).architecture)
+    try write(without: Set(model.tensors.map(\.name).dropFirst()))
+    #expect(problem().contains("do not fit its config.json"))
+    #expect(problem().contains("is missing and \(model.tensors.count - 6) more"))
+    #expect(!problem().contains("damaged"))
+  }
+
+  @Test("Tensors that the model does not take are told in one line; known ones are not")
+  func left() throws {
+    try write(
+      extra: [
+        ("model.layers.0.attn.rotary.inv_freq", [2]), ("model.value_head.weight", [1, 8]),
+        ("z", [1]), ("y", [1]), ("x", [1]), ("w", [1]), ("v", [1]), ("u", [1]),
+      ])
+    let notices = try ModelFolder(path: files.path).notices
+    #expect(
+      notices == [
+        "\(files.path) has tensors that the model does not take: model.value_head.weight, u, v, w, x and 2 more"
+      ])
+  }
+
+  @Test("A bias that the config does not announce is refused")
+  func bias() throws {
+    try write(extra: [("model.layers.1.mlp.up_proj.bias", [8])])
+    #expect(problem().contains("no bias, but there is model.layers.1.mlp.up_proj.bias"))
+  }
+
+  @Test("A head that is tied may lie in the file too")
+  func tied() throws {
+    try write(
+      Self.keys.merging(["tie_word_embeddings": true]) { $1 }, extra: [("lm_head.weight", [12, 8])])
+    #expect(try ModelFolder(path: files.path).notices == [])
+  }
+
+  @Test("Tokenizer and generation files go along, byte for byte, and unknown keys stay")
+  func companions() throws {
+    try write(
+      Self.keys.merging(["my_key": [1, "a"], "dt_limit": [0, .number(.infinity)]]) { $1 })
+    let content = [
+      "tokenizer.json": "{\"a\": \"ä\"}", "generation_config.json": "{}", "chat_template.jinja": "",
+    ]
+    for (name, text) in content { try files.write(name, text) }
+    try files.write("notes.txt", "stays")
+    let folder = try ModelFolder(path: files.path)
+    #expect(
+      folder.notices == [
+        "\(files.path)/config.json has keys that are not known here: dt_limit, my_key"
+      ])
+    // Whatever becomes of the folder while a run trains.
+    try FileManager.default.removeItem(atPath: files.file("tokenizer.json"))
+    let copy = try TemporaryFolder()
+    try ModelFolder.write(folder.model, to: copy.file("model"), keeping: folder.origin) { write in
+      let zeros = [Float](repeating: 0, count: folder.model.table.count)
+      try zeros.withUnsafeBufferPointer { try write(0..<zeros.count, $0.baseAddress!) }
+    }
+    for (name, text) in content { #expect(try copy.text("model/\(name)") == text) }
+    #expect(!copy.has("model/notes.txt"))
+    let again = try ModelFolder(path: copy.file("model"))
+    #expect(again.configuration["my_key"] == [1, "a"])
+    #expect(again.configuration["dt_limit"]?.array?.last?.number == .infinity)
+  }
+}

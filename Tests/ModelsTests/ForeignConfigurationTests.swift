@@ -1,0 +1,102 @@
+import Configuration
+import Testing
+
+@testable import Models
+
+@Suite("Configurations that other programs wrote")
+struct ForeignConfigurationTests {
+  private static func problem(_ json: JSONValue) -> String? {
+    do {
+      _ = try Architectures.read(json)
+      return nil
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  private static func with(
+    _ key: String, _ value: JSONValue, in type: String
+  ) -> JSONValue {
+    let tnl: [String: JSONValue] = [
+      "decoder_embed_dim": 16, "decoder_layers": 2, "vocab_size": 20, "decoder_attention_heads": 2,
+    ]
+    return .object(
+      (type == "transnormer" ? tnl : [:]).merging(["model_type": .string(type), key: value]) { $1 })
+  }
+
+  @Test(
+    "A value of the wrong type is refused with key, value and type, and has never the default instead",
+    arguments: [
+      ("gla", "norm_eps", "0.1", "norm_eps is \"0.1\", a text, but must be a number"),
+      ("gla", "clamp_min", "-0.01", "clamp_min is \"-0.01\", a text, but must be a number"),
+      ("gla", "expand_k", [1], "expand_k is [1], a list, but must be a number"),
+      ("transformer", "rope_theta", "5e5", "rope_theta is \"5e5\", a text, but must be a number"),
+      ("gated_deltanet", "use_gate", 2, "use_gate is 2, a whole number, but must be true or false"),
+      (
+        "gated_deltanet", "use_gate", "no", "use_gate is \"no\", a text, but must be true or false"
+      ),
+      ("delta_net", "qk_norm", true, "qk_norm is true, true or false, but must be a text"),
+      ("gla", "num_heads", 2.5, "num_heads is 2.5, a number, but must be a whole number"),
+      ("gla", "num_kv_heads", "2", "num_kv_heads is \"2\", a text, but must be a whole number"),
+      ("gla", "attn", "all", "attn is \"all\", a text, but must be an object"),
+      (
+        "gla", "attn", ["layers": [0, 1.5]],
+        "attn.layers is [0,1.5], a list, but must be a list of whole numbers"
+      ),
+      (
+        "gla", "attn", ["layers": [0], "num_heads": 4, "rope_theta": "x"],
+        "attn.rope_theta is \"x\", a text, but must be a number"
+      ),
+      ("transnormer", "bias", "true", "bias is \"true\", a text, but must be true or false"),
+      (
+        "transnormer", "linear_use_lrpe_list", [1, 2],
+        "linear_use_lrpe_list is [1,2], a list, but must be a list of true or false"
+      ),
+      ("gla", "hidden_size", 0, "hidden_size: 0 is not positive"),
+    ] as [(String, String, JSONValue, String)])
+  func wrongType(type: String, key: String, value: JSONValue, sentence: String) {
+    #expect(Self.problem(Self.with(key, value, in: type)) == sentence)
+  }
+
+  @Test("Flags may be 0 and 1, whole numbers may have a point, and null is the default")
+  func spelling() throws {
+    let read = { (key: String, value: JSONValue, type: String) in
+      try Architectures.read(Self.with(key, value, in: type)).architecture.configuration[key]
+    }
+    #expect(try read("use_gate", 0, "gated_deltanet") == false)
+    #expect(try read("use_gate", 1, "gated_deltanet") == true)
+    #expect(try read("use_gate", .null, "gated_deltanet") == true)
+    #expect(try read("num_heads", .number(8), "gla") == 8)
+    #expect(try read("bias", 1, "transnormer") == true)
+  }
+
+  @Test(
+    "A key that changes the mathematics is refused, unless its value is what is computed here",
+    arguments: [
+      ("attnres_block_size", 4, .null), ("attention_bias", true, false),
+      ("rope_scaling", ["rope_type": "yarn", "factor": 4], ["rope_type": "default"]),
+      ("gate_logit_normalizer", 8, 16), ("elementwise_affine", false, true),
+      ("quantization_config", ["bits": 4], .null), ("partial_rotary_factor", 0.5, 1),
+      ("conv_bias", 1, 0), ("logits_scaling", 8, 1.0), ("num_local_experts", 8, 1),
+    ] as [(String, JSONValue, JSONValue)])
+  func changesMathematics(key: String, wrong: JSONValue, right: JSONValue) throws {
+    let problem = try #require(Self.problem(Self.with(key, wrong, in: "gla")))
+    #expect(problem.hasPrefix("\(key): ") && problem.contains("changes what the model computes"))
+    #expect(try Architectures.read(Self.with(key, right, in: "gla")).unknown == [])
+  }
+
+  @Test("Keys that say nothing are passed over, others are told, in inner objects too")
+  func unknown() throws {
+    let json: JSONValue = [
+      "model_type": "gla", "architectures": ["GLAForCausalLM"], "use_cache": true,
+      "torch_dtype": "bfloat16", "a_feature": false, "new_feature": 3, "another": "x",
+      "attn": ["layers": [0], "num_heads": 8, "tilt": 2, "rope_scaling": .null],
+    ]
+    #expect(try Architectures.read(json).unknown == ["another", "attn.tilt", "new_feature"])
+    let scaled: JSONValue = [
+      "model_type": "gla",
+      "attn": ["layers": [0], "num_heads": 8, "rope_scaling": ["type": "linear", "factor": 2]],
+    ]
+    #expect(Self.problem(scaled)?.contains("rope_scaling") == true)
+  }
+}
