@@ -147,14 +147,14 @@ let package = Package(
       [
         "Reporting", "Checkpoints", "Corpora", "Models", "SequenceParallel", "MessagePassing",
         "Tensors",
-        "Configuration", "ReferenceMath",
+        "Configuration", "ReferenceMath", "TemporaryFolders",
       ]),
     tests(
       "Training",
       [
         "Checkpoints", "Models", "DataParallel", "SequenceParallel", "Corpora", "Autodiff",
         "MessagePassing", "Tensors", "Measurement", "Configuration", "Files", "CommunicatorDoubles",
-        "TemporaryFolders",
+        "TemporaryFolders", "Inference", "Reporting",
       ]),
     tests(
       "Studies",

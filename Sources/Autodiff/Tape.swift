@@ -16,6 +16,11 @@ package final class Tape {
   /// Called in the backward pass when a region's gradients are complete, in the same order on every rank.
   package var regionCompleted: (Int) throws -> Void = { _ in }
 
+  /// The terms that layers and the objective added, in the order in which they did.
+  package internal(set) var terms: [LossTerm] = []
+  /// Whether a region runs again, which has added its terms before.
+  private(set) var isRecomputing = false
+
   private var operations: [Operation] = []
   private var uses: [Int]
 
@@ -84,7 +89,9 @@ package final class Tape {
         let again = input.map { Variable($0.value, needsGradient: $0.needsGradient) }
         let before = operations
         operations = []
+        isRecomputing = true
         let copy = try body(again)
+        isRecomputing = false
         try backward(from: copy, gradient: gradient)
         operations = before
         if let gradient = again?.takeGradient() { input?.add(gradient: gradient, in: workspace) }

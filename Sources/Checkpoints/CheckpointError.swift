@@ -12,6 +12,8 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
   case unsupported(path: String, reason: String)
   /// The weights are whole, but not those of the model that the folder describes.
   case mismatch(path: String, reason: String)
+  /// A weight is no finite number.
+  case notFinite(path: String, name: String, value: Float)
   /// A tensor that was asked for is not there.
   case missingTensor(path: String, name: String)
   /// A tensor's elements cannot be read as what was asked for.
@@ -33,6 +35,8 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "\(path) cannot be read: \(reason)"
     case .mismatch(let path, let reason):
       "the weights in \(path) do not fit its config.json: \(reason)"
+    case .notFinite(let path, let name, let value):
+      "\(path): tensor \(name) holds \(value), which no model computes with; use an earlier checkpoint"
     case .missingTensor(let path, let name):
       "\(path) has no tensor named \(name)"
     case .wrongElements(let path, let name, let type, let wanted):

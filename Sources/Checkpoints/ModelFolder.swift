@@ -98,7 +98,7 @@ package struct ModelFolder {
     try read(0..<model.table.count, into: store.values.pointer)
   }
 
-  /// Reads the weights of a range of the parameters' index space.
+  /// Reads the weights of a range of the parameters' index space, which must be finite.
   ///
   /// - Parameter numbers: Room for them.
   package func read(_ range: Range<Int>, into numbers: UnsafeMutablePointer<Float>) throws {
@@ -109,6 +109,12 @@ package struct ModelFolder {
       try source.readFloats(
         names.stored[tensor.name] ?? tensor.name, elements: first..<first + wanted.count,
         into: numbers + wanted.lowerBound - range.lowerBound)
+      let read = UnsafeBufferPointer(
+        start: numbers + wanted.lowerBound - range.lowerBound, count: wanted.count)
+      // 0 · x is not 0 for what is not finite; one sum vectorises where a search does not.
+      if read.reduce(0, { $0 + 0 * $1 }) != 0, let wrong = read.first(where: { !$0.isFinite }) {
+        throw CheckpointError.notFinite(path: path, name: tensor.name, value: wrong)
+      }
     }
   }
 

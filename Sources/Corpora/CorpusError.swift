@@ -30,6 +30,8 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
   case maskValue(path: String, position: Int, value: UInt8)
   /// A file that does not hold what tokens to evaluate are read from.
   case unreadable(path: String, reason: String)
+  /// Files in which no token is to be predicted.
+  case noTarget(paths: [String])
   /// Too few tokens for the recall task's pairs.
   case noRoomForPairs(keys: Int, places: Int, length: Int)
 
@@ -75,6 +77,10 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
     case .offsetBeyond(let path, let index, let offset, let file, let tokens):
       return "\(path) lists offset \(offset) at place \(index), but \(file) has only \(tokens) "
         + "tokens; data.documents needs offsets counted in tokens of that file"
+    case .noTarget(let paths):
+      return
+        "there is no token to predict in \(paths.joined(separator: ", ")), and so no loss; look at "
+        + "data.loss_mask and data.documents"
     case .maskLength(let path, let bytes, let file, let tokens):
       return "\(path) has \(bytes) bytes, but \(file) has \(tokens) tokens; data.loss_mask needs "
         + "one byte for each token"

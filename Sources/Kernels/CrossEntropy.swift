@@ -8,15 +8,21 @@ package enum CrossEntropy {
     package var loss: Float
     /// The index of the largest logit.
     package var best: Int32
+    /// `log Σ exp(z)`; 0 where the target is negative.
+    package var logSum: Float = 0
   }
 
-  /// One row's loss; with `gradient`, the logits are overwritten by `softmax(z) − onehot(target)`.
+  /// One row's loss; with `gradient`, the logits are overwritten by the gradient of the loss and of the z-loss,
+  /// `scale · ((1 + 2 ζ log Σ exp(z)) softmax(z) − onehot(target))`.
   ///
   /// - Parameters:
   ///   - logits: The row, `count` numbers.
   ///   - target: The token to predict; a negative one means no loss and a gradient of zero.
+  ///   - zWeight: ζ, the weight of `(log Σ exp(z))²` beside the loss.
+  ///   - scale: What the gradient is multiplied by.
   package static func row(
-    _ logits: UnsafeMutablePointer<Float>, count: Int, target: Int32, gradient: Bool
+    _ logits: UnsafeMutablePointer<Float>, count: Int, target: Int32, gradient: Bool,
+    zWeight: Float = 0, scale: Float = 1
   ) -> Row {
     var maximum = logits[0]
     for i in 1..<max(count, 1) { maximum = max(maximum, logits[i]) }
@@ -32,13 +38,15 @@ package enum CrossEntropy {
     if gradient {
       for i in 0..<count { logits[i] = VectorMath.exp(logits[i] - maximum) }
       sum = total(logits, count)
-      let inverse = 1 / sum
-      for i in 0..<count { logits[i] *= inverse }
+      let share = (1 + 2 * zWeight * (VectorMath.log(sum) + maximum)) / sum
+      for i in 0..<count { logits[i] *= share }
       logits[Int(target)] -= 1
+      if scale != 1 { for i in 0..<count { logits[i] *= scale } }
     } else {
       sum = exponentials(logits, count, minus: maximum)
     }
-    return Row(loss: VectorMath.log(sum) + (maximum - chosen), best: best)
+    let logSum = VectorMath.log(sum)
+    return Row(loss: logSum + (maximum - chosen), best: best, logSum: logSum + maximum)
   }
 
   /// `Σ a_i` with sixteen sums at once.

@@ -72,18 +72,15 @@ package struct LanguageModel: Sendable {
     return Double(sequences) * (operationsPerToken * Double(length) + attention)
   }
 
-  /// Runs a shard through the model and its loss.
+  /// Runs a shard through the embedding and the blocks.
   ///
   /// - Parameters:
   ///   - inputs: `rows × length` tokens.
-  ///   - targets: The tokens to predict, already shifted; negative where there is no loss.
   ///   - recompute: Whether blocks remember only their inputs.
-  ///   - logits: Receives `[rows × length, vocabulary]`, where wanted.
-  /// - Returns: The seed of the backward pass, and what the head saw.
-  package func callAsFunction(
-    _ inputs: [Int32], targets: [Int32], tape: Tape, pass: SequencePass, recompute: Bool = false,
-    logits: UnsafeMutablePointer<Float>? = nil
-  ) throws -> (loss: Variable, result: HeadResult) {
+  /// - Returns: The hidden states, `[rows × length, D]`, before the last norm.
+  package func hidden(
+    _ inputs: [Int32], tape: Tape, pass: SequencePass, recompute: Bool = false
+  ) throws -> Variable {
     var x = try tape.region(regions.embedding, recompute: false, input: nil) { _ in
       tape.embedding(inputs, table: embedding, scale: embeddingScale)
     }
@@ -92,13 +89,30 @@ package struct LanguageModel: Sendable {
         try block(x!, tape: tape, pass: pass)
       }
     }
+    return x
+  }
+
+  /// Runs a shard through the model and its objective.
+  ///
+  /// - Parameters:
+  ///   - inputs: `rows × length` tokens.
+  ///   - targets: The tokens to predict, already shifted; negative where there is no loss.
+  ///   - objective: What is done with the hidden states.
+  ///   - recompute: Whether blocks remember only their inputs.
+  ///   - logits: Receives `[rows × length, vocabulary]`, where wanted.
+  /// - Returns: The seed of the backward pass, and what the head saw; `tape.terms` has what was added to the loss.
+  package func callAsFunction(
+    _ inputs: [Int32], targets: [Int32], objective: any Objective = NextToken(), tape: Tape,
+    pass: SequencePass, recompute: Bool = false, logits: UnsafeMutablePointer<Float>? = nil
+  ) throws -> (loss: Variable, result: HeadResult) {
+    let x = try hidden(inputs, tape: tape, pass: pass, recompute: recompute)
     var result: HeadResult?
     let tied = head == embedding ? [regions.embedding] : []
     let loss = try tape.region(
       regions.head, borrowing: tied, recompute: false, formsGradients: true, input: x
     ) { x in
-      let (loss, seen) = try tape.crossEntropy(
-        norm(x!, tape: tape), head, targets: targets, logits: logits)
+      let (loss, seen) = try objective(
+        norm(x!, tape: tape), head: head, targets: targets, tape: tape, logits: logits)
       result = seen
       return loss
     }

@@ -56,6 +56,7 @@ package enum Format {
 
   /// A number with four decimals, in powers of ten where they would not do: `1.3863`, `3.20e-05`.
   package static func fixed(_ value: Double) -> String {
+    if value.isNaN { return "–" }
     guard value.isFinite else { return "\(value)" }
     let plain = value == 0 || (abs(value) >= 0.001 && abs(value) < 9999)
     return String(format: plain ? "%.4f" : "%.2e", value)

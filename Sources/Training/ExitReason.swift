@@ -35,7 +35,9 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
       case let error as any ErrorWithExitReason: error.exitReason
       case GenerationError.emptyPrompt: .configuration
       case TrainingError.folderTaken: .configuration
-      case TrainingError.notFinite: .numerical
+      case TrainingError.notFinite, TrainingError.evaluationNotFinite: .numerical
+      case CheckpointError.notFinite: .numerical
+      case is NotFiniteError: .numerical
       case TrainingError.disagreement: .communication
       case CorpusError.noRoomForPairs: .configuration
       case let error as CorpusError: Self.ofFiles(error.fileError, else: .data)

@@ -52,6 +52,7 @@ final class TrainingSession {
   private let origin: ModelFolder.Origin?
   private let recording: TraceRecording?
   private var done: Int
+  private var hasWarnedOfNoTarget = false
 
   /// What rank 0 writes with.
   private struct Outputs {
@@ -209,6 +210,12 @@ final class TrainingSession {
       ranks: ranks)
     try outputs.log.step(report, chance: chance)
     outputs.console.step(report)
+    if outcome.sums.targets == 0, !hasWarnedOfNoTarget {
+      hasWarnedOfNoTarget = true
+      try warn(
+        "step \(outcome.step + 1) has no token to predict, and so no loss; look at data.loss_mask and data.documents"
+      )
+    }
     return outcome.stops
   }
 
@@ -220,7 +227,13 @@ final class TrainingSession {
     guard let sums = try run.evaluate(corpus, steps: steps, until: isAskedToStop) else {
       return false
     }
+    guard sums.isFinite else {
+      throw TrainingError.evaluationNotFinite(step: done, loss: sums.loss)
+    }
     guard let outputs else { return true }
+    if sums.targets == 0 {
+      try warn("the evaluation after step \(done) had no token to predict, and so has no loss")
+    }
     let report = EvaluationReport(
       step: done, sums: sums, seconds: ProcessInfo.processInfo.systemUptime - started,
       tokensAreBytes: corpus.tokensAreBytes, recallChance: chance)

@@ -109,6 +109,57 @@ struct OperationTests {
 struct HeadTests {
   init() { BLAS.setThreads(1) }
 
+  @Test(
+    "The z-loss is added to the gradient, and the gradient that comes in is honoured",
+    arguments: [
+      (70_000, 33, true, 1.0), (11, 40, false, 1.0), (11, 40, true, -0.25), (70_000, 40, true, 3),
+    ])
+  func weighted(vocabulary: Int, positions: Int, bias: Bool, seed: Double) throws {
+    let (width, zWeight) = (4, 0.01)
+    var draws = Draws(seed: 5)
+    let x = draws.normals(positions * width)
+    let w = draws.normals(vocabulary * width)
+    let b = draws.normals(vocabulary)
+    let targets = (0..<positions).map {
+      Int32($0 % 3 == 1 ? -1 : draws.integer(0...vocabulary - 1))
+    }
+    let terms = [
+      Term(Matrix(positions, width, x)), Term(Matrix(vocabulary, width, w)),
+      Term(Matrix(1, vocabulary, b)),
+    ]
+    let logits = terms[0].projected(by: terms[1], bias: bias ? terms[2] : nil)
+    let squares = logits.squaredLogSums(targets)
+    let loss = (logits.crossEntropy(targets) + squares.scaled(by: zWeight)).scaled(by: seed)
+    loss.backward()
+
+    var table = ParameterTable()
+    table.addRegion("head")
+    let weight = table.add(
+      "w", [vocabulary, width], role: .matrix, initialization: .constant(0))
+    let offset = table.add("b", [vocabulary], role: .bias, initialization: .constant(0))
+    let workspace = Workspace()
+    let store = WholeParameters(table: table, gradients: true, pool: workspace.pool)
+    store.clearGradients()
+    store.value(weight).update(from: w, count: w.count)
+    store.value(offset).update(from: b, count: b.count)
+    let tape = Tape(workspace: workspace, parameters: store, recording: true)
+    let input = Variable(
+      Tensor([positions, width], x, pool: workspace.pool), needsGradient: true)
+    let (sum, result) = try tape.crossEntropy(
+      input, weight, bias: bias ? offset : nil, targets: targets, zWeight: zWeight)
+    try tape.backward(from: sum, gradient: Tensor([1], [Float(seed)], pool: workspace.pool))
+
+    #expect(abs(result.squaredLogSums / squares.matrix[0, 0] - 1) < 1e-6)
+    let gradients =
+      [input.gradient?.numbers ?? []]
+      + [weight, offset].map {
+        Array(UnsafeBufferPointer(start: store.gradient($0), count: table[$0].shape.count))
+      }
+    for (actual, term) in zip(gradients, terms) {
+      #expect(relativeError(actual, term.gradient.numbers) < 1e-5)
+    }
+  }
+
   /// A vocabulary so large that a tile has 16 rows; one that fits in one tile; without and with bias.
   @Test(
     "Logits, losses and gradients are right, tile by tile",

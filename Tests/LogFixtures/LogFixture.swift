@@ -54,7 +54,10 @@ package struct LogFixture {
     (first.transferWaitSeconds, second.transferWaitSeconds) = (0.01, 0.04)
     (first.stateBytesSent, second.stateBytesSent) = (4096, 0)
     (first.peakMemoryBytes, second.peakMemoryBytes) = (100 << 20, 210 << 20)
-    let sums = recall ? Self.sums(loss: loss) : LossSums(loss: loss, targets: 1)
+    let sums =
+      recall
+      ? Self.sums(loss: loss)
+      : LossSums(loss: loss, targets: 1, terms: [.init("z_loss", weight: 0.001, sum: 12.5)])
     return StepReport(
       outcome: StepOutcome(step: step, sums: sums, gradientNorm: 0.8123, learningRate: 0.005),
       tokens: 8192, seconds: 0.5, operations: 1e11, ranks: [first, second])

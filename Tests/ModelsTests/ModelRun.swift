@@ -64,8 +64,10 @@ struct ModelRun: Sendable {
 
   /// The per-token reference in Double.
   ///
-  /// - Parameter change: What the weights are multiplied by.
-  func expected(changing change: () -> Double = { 1 }) -> Expected {
+  /// - Parameters:
+  ///   - change: What the weights are multiplied by.
+  ///   - zLoss: Weight of the z-loss, which is a part of `loss` and of the gradients.
+  func expected(changing change: () -> Double = { 1 }, zLoss: Double = 0) -> Expected {
     // By name: the order of a dictionary, and with it of the changes, is another in every process.
     let tensors = model.fileTensors(self.weights).sorted { $0.key < $1.key }
     let weights = Dictionary(
@@ -73,7 +75,10 @@ struct ModelRun: Sendable {
         (name, Term(Matrix(tensor.rows, tensor.columns, tensor.numbers.map { $0 * change() })))
       })
     let logits = inputs.map(sample.reference(weights))
-    let losses = zip(logits, targets).map { $0.crossEntropy($1) }
+    let losses = zip(logits, targets).map { logits, targets in
+      let loss = logits.crossEntropy(targets)
+      return zLoss > 0 ? loss + logits.squaredLogSums(targets).scaled(by: zLoss) : loss
+    }
     let loss = losses.dropFirst().reduce(losses[0], +)
     loss.backward()
     return Expected(
@@ -87,6 +92,8 @@ struct ModelRun: Sendable {
     var logits: [Float]
     /// The sum of the shard's losses.
     var loss: Double
+    /// What was added to it.
+    var terms: [LossTerm] = []
     /// This rank's share of the gradients, in the table's order.
     var gradients: [Float]
     var stateBytes: Int
@@ -112,7 +119,9 @@ struct ModelRun: Sendable {
   }
 
   /// This rank's part, forward and backward.
-  func run(on world: any Communicator, recompute: Bool = false) throws -> Result {
+  func run(
+    on world: any Communicator, recompute: Bool = false, objective: any Objective = NextToken()
+  ) throws -> Result {
     let workspace = Workspace()
     let counting = CountingCommunicator(world)
     let context = RankContext(
@@ -127,20 +136,23 @@ struct ModelRun: Sendable {
       [inputs.count * layout.length, model.vocabulary], pool: workspace.pool)
     let (loss, result) = try model(
       inputs.flatMap { $0[layout.shard] }, targets: targets.flatMap { $0[layout.shard] },
-      tape: tape, pass: pass, recompute: recompute, logits: logits.pointer)
+      objective: objective, tape: tape, pass: pass, recompute: recompute,
+      logits: logits.pointer)
     try tape.backward(from: loss, gradient: Tensor([1], [1], pool: workspace.pool))
     try context.drain()
     return Result(
-      logits: logits.numbers, loss: result.sum,
+      logits: logits.numbers, loss: result.sum, terms: tape.terms,
       gradients: Array(UnsafeBufferPointer(start: store.gradients!.pointer, count: weights.count)),
       stateBytes: context.counters.stateBytesSent, haloBytes: context.counters.haloBytesSent,
       messages: counting.operations)
   }
 
   /// Runs on ranks that are threads.
-  func run(ranks: Int, recompute: Bool = false) throws -> [Result] {
+  func run(
+    ranks: Int, recompute: Bool = false, objective: any Objective = NextToken()
+  ) throws -> [Result] {
     try ThreadCommunicator.run(ranks: ranks, deadline: 60) {
-      try run(on: $0, recompute: recompute)
+      try run(on: $0, recompute: recompute, objective: objective)
     }
   }
 

@@ -114,4 +114,25 @@ extension Term {
       }
     }
   }
+
+  /// The sum of `(log Σ exp(row))²` over the rows whose target is not negative.
+  package func squaredLogSums(_ targets: [Int32]) -> Term {
+    precondition(targets.count == rows, "\(targets.count) targets for \(rows) rows")
+    var sum = 0.0
+    var slopes = Matrix(rows, columns)
+    for (i, target) in targets.enumerated() where target >= 0 {
+      let most = (0..<columns).reduce(-Double.infinity) { max($0, matrix[i, $1]) }
+      let total = (0..<columns).reduce(0) { $0 + Foundation.exp(matrix[i, $1] - most) }
+      let logSum = most + Foundation.log(total)
+      sum += logSum * logSum
+      for j in 0..<columns {
+        slopes[i, j] = 2 * logSum * Foundation.exp(matrix[i, j] - most) / total
+      }
+    }
+    return Term(Matrix(1, 1, repeating: sum), of: [self]) { [self] result in
+      for i in 0..<rows {
+        for j in 0..<columns { gradient[i, j] += result.gradient[0, 0] * slopes[i, j] }
+      }
+    }
+  }
 }

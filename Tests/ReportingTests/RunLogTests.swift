@@ -140,11 +140,20 @@ struct RunLogTests {
     }
   }
 
+  @Test("What is minimised beside the loss has its weight and its mean, by name")
+  func terms() throws {
+    try log().step(LogFixture.step(0, loss: 2, recall: false))
+    let event = try #require(try fixture.events().first)
+    #expect(event["loss"] == 2)
+    #expect(event["terms"] == ["z_loss": ["weight": 0.001, "mean": 12.5]])
+  }
+
   @Test("Docs/Log.md names every field of every event, and its examples have no others")
   func documented() throws {
     let log = try log()
     try log.start(LogFixture.start())
     try log.step(LogFixture.step(0), chance: 0.25)
+    try log.step(LogFixture.step(1, recall: false))
     for bytes in [true, false] {
       try log.evaluation(
         EvaluationReport(

@@ -4,6 +4,7 @@ import Corpora
 import Files
 import Foundation
 import Glibc
+import Inference
 import MessagePassing
 import Testing
 
@@ -26,6 +27,10 @@ struct ExitReasonTests {
       (MessagePassingError.deadline(purpose: "a state", seconds: 300), .communication),
       (TrainingError.disagreement("rank 1 has another configuration"), .communication),
       (TrainingError.notFinite(step: 1, loss: .nan, norm: 1), .numerical),
+      (TrainingError.evaluationNotFinite(step: 1, loss: .nan), .numerical),
+      (NotFiniteError("the loss", .nan), .numerical),
+      (CheckpointError.notFinite(path: "a", name: "w", value: .nan), .numerical),
+      (CorpusError.noTarget(paths: ["a"]), .data),
       (CheckpointError.file(FileError("write", "a", code: ENOSPC)), .resources),
       (FileError("write", "log.jsonl", code: EDQUOT), .resources),
       (FileError("write", "log.jsonl", code: EACCES), .failure),

@@ -8,40 +8,97 @@ package struct HeadResult: Sendable {
   package var losses: [Float]
   /// Each position's most likely token.
   package var predictions: [Int32]
+  /// Each position's `log Σ exp(logits)`; 0 where there is no target.
+  package var logSums: [Float]
   /// How many positions have a target.
   package var targets: Int
 
+  /// Nothing seen yet of positions with these targets.
+  init(targets: [Int32]) {
+    losses = [Float](repeating: 0, count: targets.count)
+    (predictions, logSums) = ([Int32](repeating: 0, count: targets.count), losses)
+    self.targets = targets.count { $0 >= 0 }
+  }
+
   /// The sum of the losses in the order of the positions, in Double.
   package var sum: Double { losses.reduce(0) { $0 + Double($1) } }
+
+  /// The sum of the squares of `logSums` in the order of the positions, in Double.
+  package var squaredLogSums: Double { logSums.reduce(0) { $0 + Double($1) * Double($1) } }
 }
 
 extension Tape {
   /// The head and its softmax cross-entropy, in tiles of rows: no `[T, vocabulary]` array ever exists.
   ///
   /// While recording, the gradient of the *sum* of the losses is formed in the same pass, so that logits
-  /// are computed once; the division by the global count of targets comes with the optimizer.
+  /// are computed once; the division by the global count of targets comes with the optimizer. Where the gradient
+  /// that comes in is not 1, the tiles are computed once more for what is missing of the weights' gradients.
   ///
   /// - Parameters:
   ///   - x: Shape `[N, width]`.
   ///   - weight: Shape `[vocabulary, width]`.
   ///   - bias: Shape `[vocabulary]`, or nil.
   ///   - targets: `N` tokens to predict; negative where there is no loss.
+  ///   - zWeight: ζ, the weight of `Σ (log Σ exp(logits))²` over positions with a target, which is added to the
+  ///     gradient. Source: Chowdhery et al., "PaLM" (arXiv 2204.02311), section 5.
   ///   - logits: Receives the logits, `[N, vocabulary]`, where somebody wants them.
-  /// - Returns: The sum of the losses (the seed of the backward pass, always of weight 1), and the figures.
+  /// - Returns: The sum of the losses, the seed of the backward pass, and the figures.
   package func crossEntropy(
     _ x: Variable, _ weight: Parameter, bias: Parameter? = nil, targets: [Int32],
-    logits wanted: UnsafeMutablePointer<Float>? = nil
+    zWeight: Double = 0, logits wanted: UnsafeMutablePointer<Float>? = nil
   ) throws -> (loss: Variable, result: HeadResult) {
-    let shape = parameters.table[weight].shape
-    let (vocabulary, width, n) = (shape[0], shape[1], x.shape.rows)
-    precondition(targets.count == n, "\(targets.count) targets for \(n) positions")
-    var result = HeadResult(
-      losses: [Float](repeating: 0, count: n), predictions: [Int32](repeating: 0, count: n),
-      targets: targets.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) })
+    precondition(
+      targets.count == x.shape.rows, "\(targets.count) targets for \(x.shape.rows) positions")
+    let tiles = HeadTiles(
+      x: x.value, weight: weight, bias: bias, targets: targets, zWeight: Float(zWeight))
+    var result = HeadResult(targets: targets)
     let recording = isRecording
     let dx = recording ? Tensor(x.shape, pool: pool) : nil
+    try tiles.run(
+      self, into: &result, logits: wanted, dx: dx, addsToWeights: recording, scale: 1)
+    // A rehearsal's tensors cannot be written; its loss is a seed without a value.
+    let sum = Tensor([1], pool: pool)
+    workspace.compute(.head) { sum.pointer[0] = Float(result.sum) }
+    let loss = record(sum, inputs: [x]) { [unowned self] gradient in
+      guard let dx else { return }
+      var factor: Float = 1
+      workspace.compute(.head) { factor = gradient.pointer[0] }
+      if factor != 1 {
+        var again = result
+        try tiles.run(
+          self, into: &again, logits: nil, dx: nil, addsToWeights: true, scale: factor - 1)
+        for i in 0..<dx.count { dx.pointer[i] *= factor }
+      }
+      x.add(gradient: dx, in: workspace)
+    }
+    return (loss, result)
+  }
+}
+
+/// The head's products and losses, tile by tile.
+private struct HeadTiles {
+  let x: Tensor
+  let weight: Parameter
+  let bias: Parameter?
+  let targets: [Int32]
+  let zWeight: Float
+
+  /// Goes through all tiles.
+  ///
+  /// - Parameters:
+  ///   - result: Receives losses, predictions and log sums.
+  ///   - dx: Receives the gradient of `x`, where it is wanted.
+  ///   - addsToWeights: Whether gradients of the weights are added to theirs.
+  ///   - scale: What gradients are multiplied by.
+  func run(
+    _ tape: Tape, into result: inout HeadResult, logits wanted: UnsafeMutablePointer<Float>?,
+    dx: Tensor?, addsToWeights: Bool, scale: Float
+  ) throws {
+    let (parameters, workspace) = (tape.parameters, tape.workspace)
+    let shape = parameters.table[weight].shape
+    let (vocabulary, width, n) = (shape[0], shape[1], targets.count)
     let rows = max(16, min(1024, (1 << 20) / max(vocabulary, 1)))
-    let tile = Tensor([min(rows, max(n, 1)), vocabulary], pool: pool, kind: .buffers)
+    let tile = Tensor([min(rows, max(n, 1)), vocabulary], pool: tape.pool, kind: .buffers)
     let w = parameters.value(weight)
     for start in stride(from: 0, to: n, by: rows) {
       let m = min(rows, n - start)
@@ -52,30 +109,20 @@ extension Tape {
           for row in 0..<m { (z + row * vocabulary).update(from: b, count: vocabulary) }
         }
         BLAS.multiply(
-          x.value.pointer + start * width, lda: width, w, transposeB: true, ldb: width, into: z,
+          x.pointer + start * width, lda: width, w, transposeB: true, ldb: width, into: z,
           ldc: vocabulary, m: m, n: vocabulary, k: width, beta: bias == nil ? 0 : 1)
         wanted.map { ($0 + start * vocabulary).update(from: z, count: m * vocabulary) }
-        result.losses.withUnsafeMutableBufferPointer { losses in
-          result.predictions.withUnsafeMutableBufferPointer { predictions in
-            // Each thread writes rows of its own.
-            nonisolated(unsafe) let (z, losses, predictions) = (z, losses, predictions)
-            workspace.team.parallel(m, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
-              for row in range {
-                let one = CrossEntropy.row(
-                  z + row * vocabulary, count: vocabulary, target: targets[start + row],
-                  gradient: recording)
-                losses[start + row] = one.loss
-                predictions[start + row] = one.best
-              }
-            }
-          }
+        losses(
+          start..<start + m, z, vocabulary, into: &result, gradient: addsToWeights, scale: scale,
+          workspace.team)
+        if let dx {
+          BLAS.multiply(
+            z, lda: vocabulary, w, ldb: width, into: dx.pointer + start * width, ldc: width, m: m,
+            n: width, k: vocabulary)
         }
-        guard let dx else { return }
+        guard addsToWeights else { return }
         BLAS.multiply(
-          z, lda: vocabulary, w, ldb: width, into: dx.pointer + start * width, ldc: width, m: m,
-          n: width, k: vocabulary)
-        BLAS.multiply(
-          z, transposeA: true, lda: vocabulary, x.value.pointer + start * width, ldb: width,
+          z, transposeA: true, lda: vocabulary, x.pointer + start * width, ldb: width,
           into: parameters.gradient(weight), ldc: width, m: vocabulary, n: width, k: m, beta: 1)
         if let bias {
           // A tile has few rows and many columns, so threads share the columns; each is summed in one order, by
@@ -91,12 +138,32 @@ extension Tape {
       }
       try workspace.poll()
     }
-    // A rehearsal's tensors cannot be written; its loss is a seed without a value.
-    let sum = Tensor([1], pool: pool)
-    workspace.compute(.head) { sum.pointer[0] = Float(result.sum) }
-    let loss = record(sum, inputs: [x]) { [unowned self] _ in
-      if let dx { x.add(gradient: dx, in: workspace) }
+  }
+
+  /// The losses of some positions, whose logits are replaced by their gradients where these are wanted.
+  private func losses(
+    _ positions: Range<Int>, _ z: UnsafeMutablePointer<Float>, _ vocabulary: Int,
+    into result: inout HeadResult, gradient: Bool, scale: Float, _ team: ThreadTeam
+  ) {
+    result.losses.withUnsafeMutableBufferPointer { losses in
+      result.predictions.withUnsafeMutableBufferPointer { predictions in
+        result.logSums.withUnsafeMutableBufferPointer { logSums in
+          // Each thread writes rows of its own.
+          nonisolated(unsafe) let (z, losses, predictions, logSums) =
+            (z, losses, predictions, logSums)
+          let start = positions.lowerBound
+          team.parallel(positions.count, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
+            for row in range {
+              let one = CrossEntropy.row(
+                z + row * vocabulary, count: vocabulary, target: targets[start + row],
+                gradient: gradient, zWeight: zWeight, scale: scale)
+              losses[start + row] = one.loss
+              predictions[start + row] = one.best
+              logSums[start + row] = one.logSum
+            }
+          }
+        }
+      }
     }
-    return (loss, result)
   }
 }

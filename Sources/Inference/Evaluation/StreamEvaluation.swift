@@ -37,6 +37,7 @@ package struct StreamEvaluation {
   private let store: WholeParameters
   private let corpora: [SequentialWindows]
   private let length: Int
+  private let paths: [String]
 
   /// Opens a model and files over all ranks, which share every window.
   ///
@@ -58,6 +59,7 @@ package struct StreamEvaluation {
       attention: parallel.attention)
     store = WholeParameters(table: model.table, gradients: false, pool: workspace.pool)
     self.length = length
+    paths = data.path.map(\.path)
     corpora = try data.openFiles().map { file, _ in
       guard file.count >= 2 else {
         throw CorpusError.tooShort(
@@ -95,8 +97,13 @@ package struct StreamEvaluation {
       }
       try context.drain()
     }
+    let total = sums.with(try world.allReduce(sums.numbers, .sum))
+    guard total.targets > 0 else { throw CorpusError.noTarget(paths: paths) }
+    guard total.isFinite else {
+      throw NotFiniteError("the loss on \(paths.joined(separator: ", "))", total.loss)
+    }
     return Result(
-      sums: LossSums(try world.allReduce(sums.numbers, .sum)),
+      sums: total,
       tokensAreBytes: corpora.allSatisfy(\.tokensAreBytes))
   }
 }

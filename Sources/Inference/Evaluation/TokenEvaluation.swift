@@ -62,7 +62,8 @@ package struct TokenEvaluation {
       sums += LossSums(loss: result.sum, targets: result.targets)
       try collect(logits, layout: layout, row: row, length: length, writer: writer)
     }
-    let total = LossSums(try world.allReduce(sums.numbers, .sum))
+    let total = sums.with(try world.allReduce(sums.numbers, .sum))
+    guard total.isFinite else { throw NotFiniteError("the loss on \(path)", total.loss) }
     if let gradients = store.gradients, world.size > 1 {
       let buffer = UnsafeMutableBufferPointer(start: gradients.pointer, count: gradients.count)
       try world.allReduce(buffer, .sum).wait(for: "the sum of gradients")

@@ -49,6 +49,9 @@ package final class Generator {
       let row = logits.pointer + (window.count - 1) * model.vocabulary
       last = Array(UnsafeBufferPointer(start: row, count: model.vocabulary))
     }
+    if let wrong = last.first(where: { !$0.isFinite }) {
+      throw NotFiniteError("a logit of token \(position)", Double(wrong))
+    }
     return last
   }
 }

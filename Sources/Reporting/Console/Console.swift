@@ -46,7 +46,8 @@ package final class Console {
     if isFirst || done == all || done % every == 0 {
       let table = StepTable(
         steps: all, peak: event?.worldPeak, hasRecall: event?.recallChance != nil,
-        hasReduction: report.ranks.count > 1)
+        hasReduction: report.ranks.count > 1,
+        terms: report.outcome.sums.terms.map(\.name))
       if linesSinceHeading.map({ $0 >= 60 }) ?? true {
         print(table.heading)
         linesSinceHeading = 0

@@ -6,6 +6,7 @@ struct StepTable: Sendable {
   private let peak: Double?
   private let hasRecall: Bool
   private let hasReduction: Bool
+  private let terms: [String]
 
   /// A table for a run.
   ///
@@ -14,7 +15,11 @@ struct StepTable: Sendable {
   ///   - peak: What all threads could reach by matrix products alone, in GFLOP/s; nil if not known.
   ///   - hasRecall: Whether steps report answers of the recall task.
   ///   - hasReduction: Whether gradients are summed over ranks.
-  init(steps: Int, peak: Double?, hasRecall: Bool, hasReduction: Bool) {
+  ///   - terms: Names of what is added to the loss, each shown as what it adds.
+  init(
+    steps: Int, peak: Double?, hasRecall: Bool, hasReduction: Bool, terms: [String] = []
+  ) {
+    self.terms = terms
     self.hasReduction = hasReduction
     self.steps = steps
     self.peak = peak
@@ -38,6 +43,9 @@ struct StepTable: Sendable {
     if hasRecall {
       cells += [Format.percent(sums.inside.accuracy), Format.percent(sums.crossing.accuracy)]
     }
+    cells += terms.map { name in
+      Format.fixed(sums.terms.first { $0.name == name }.map { $0.weight * sums.mean($0) } ?? .nan)
+    }
     cells += [
       Format.digits(outcome.gradientNorm), String(format: "%.2e", outcome.learningRate),
       Format.count(pace.tokensPerSecond),
@@ -55,6 +63,7 @@ struct StepTable: Sendable {
   private var columns: [(name: String, width: Int)] {
     var columns = [("step", max(5, 2 * "\(steps)".count + 1)), ("loss", 8)]
     if hasRecall { columns += [("inside", 7), ("cross", 7)] }
+    columns += terms.map { ($0, max(9, $0.count + 1)) }
     columns += [
       ("grad", 9), ("rate", 9), ("tok/s", 6), ("GFLOP/s", 8), ("peak", 5), ("wait", 5),
     ]

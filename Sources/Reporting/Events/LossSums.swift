@@ -9,6 +9,22 @@ package struct LossSums: Sendable, Equatable {
   /// Answers whose pair lies in an earlier rank's shard.
   package var crossing = Answers()
 
+  /// What was minimised beside the loss, in an order that all ranks have.
+  package private(set) var terms: [Term] = []
+
+  /// A named part of what is minimised.
+  package struct Term: Sendable, Equatable {
+    package let name: String
+    /// What its sum is multiplied by.
+    package let weight: Double
+    /// Its sum over all targets, without the weight.
+    package var sum: Double
+
+    package init(_ name: String, weight: Double, sum: Double) {
+      (self.name, self.weight, self.sum) = (name, weight, sum)
+    }
+  }
+
   /// How many questions were answered, and how many rightly.
   package struct Answers: Sendable, Equatable {
     /// Right answers.
@@ -25,27 +41,46 @@ package struct LossSums: Sendable, Equatable {
   /// Nothing summed yet.
   package init() {}
 
-  /// Losses alone.
-  package init(loss: Double, targets: Int) { (self.loss, self.targets) = (loss, targets) }
+  /// Losses and terms alone.
+  package init(loss: Double, targets: Int, terms: [Term] = []) {
+    (self.loss, self.targets, self.terms) = (loss, targets, terms)
+  }
 
-  /// Mean loss a target, in nats.
-  package var meanLoss: Double { loss / Double(max(targets, 1)) }
+  /// Mean loss a target, in nats; not a number where there is no target.
+  package var meanLoss: Double { targets > 0 ? loss / Double(targets) : .nan }
+
+  /// Mean of a term over the targets, without its weight; not a number where there is no target.
+  package func mean(_ term: Term) -> Double { targets > 0 ? term.sum / Double(targets) : .nan }
+
+  /// Whether the loss and all terms are numbers.
+  package var isFinite: Bool { loss.isFinite && terms.allSatisfy(\.sum.isFinite) }
 
   /// The sums as numbers to be reduced; counts are exact up to 2⁵³.
   package var numbers: [Double] {
     [loss] + [targets, inside.right, inside.asked, crossing.right, crossing.asked].map(Double.init)
+      + terms.map(\.sum)
   }
 
-  /// Reads what `numbers` gave.
-  package init(_ numbers: [Double]) {
-    loss = numbers[0]
-    targets = Int(numbers[1])
-    inside = Answers(right: Int(numbers[2]), asked: Int(numbers[3]))
-    crossing = Answers(right: Int(numbers[4]), asked: Int(numbers[5]))
+  /// The same terms with what `numbers` gave, here or summed over ranks.
+  package func with(_ numbers: [Double]) -> LossSums {
+    var sums = self
+    sums.loss = numbers[0]
+    sums.targets = Int(numbers[1])
+    sums.inside = Answers(right: Int(numbers[2]), asked: Int(numbers[3]))
+    sums.crossing = Answers(right: Int(numbers[4]), asked: Int(numbers[5]))
+    for index in terms.indices { sums.terms[index].sum = numbers[6 + index] }
+    return sums
   }
 
-  /// Adds sums up.
+  /// Adds sums up; terms of the same name are one.
   package static func += (sums: inout LossSums, more: LossSums) {
-    sums = LossSums(zip(sums.numbers, more.numbers).map(+))
+    if sums.terms.isEmpty {
+      sums.terms = more.terms.map { Term($0.name, weight: $0.weight, sum: 0) }
+    }
+    precondition(
+      more.terms.isEmpty || sums.terms.map(\.name) == more.terms.map(\.name),
+      "terms \(more.terms.map(\.name)) are added to \(sums.terms.map(\.name))")
+    let added = more.terms.isEmpty ? more.numbers + sums.terms.map { _ in 0 } : more.numbers
+    sums = sums.with(zip(sums.numbers, added).map(+))
   }
 }

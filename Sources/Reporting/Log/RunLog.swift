@@ -143,6 +143,16 @@ package final class RunLog {
   }
 
   private func set(_ sums: LossSums, chance: Double?, in line: inout JSONLine) {
+    if !sums.terms.isEmpty {
+      var terms = JSONLine()
+      for term in sums.terms {
+        var one = JSONLine()
+        one.set("weight", term.weight)
+        one.set("mean", sums.mean(term))
+        terms.set(term.name, one)
+      }
+      line.set("terms", terms)
+    }
     guard let chance else { return }
     line.set("recall_inside", sums.inside.accuracy)
     line.set("recall_crossing", sums.crossing.accuracy)

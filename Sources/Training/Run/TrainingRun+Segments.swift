@@ -122,9 +122,10 @@ extension TrainingRun {
     let tape = Tape(workspace: context.workspace, parameters: store, recording: false)
     let (_, result) = try context.counters.mark(name("forward", segment)) {
       try model(
-        segment.batch.inputs, targets: segment.batch.targets, tape: tape, pass: segment.pass)
+        segment.batch.inputs, targets: segment.batch.targets, objective: objective, tape: tape,
+        pass: segment.pass)
     }
-    return LossSums(result, batch: segment.batch)
+    return LossSums(result, terms: tape.terms, batch: segment.batch)
   }
 
   /// Runs a segment forward, communicating only if it was not run before, and back.
@@ -139,8 +140,8 @@ extension TrainingRun {
     tape.regionCompleted = { [store] in try store.complete(region: $0, isLast: completes) }
     let (loss, result) = try workspace.counters.mark(name("forward", segment)) {
       try model(
-        segment.batch.inputs, targets: segment.batch.targets, tape: tape, pass: pass,
-        recompute: configuration.training.recompute)
+        segment.batch.inputs, targets: segment.batch.targets, objective: objective, tape: tape,
+        pass: pass, recompute: configuration.training.recompute)
     }
     let one = Tensor([1], pool: workspace.pool)
     workspace.compute(.head) { one.pointer[0] = 1 }
@@ -148,7 +149,7 @@ extension TrainingRun {
     try workspace.counters.mark(name("backward", segment)) {
       try tape.backward(from: loss, gradient: one)
     }
-    return LossSums(result, batch: segment.batch)
+    return LossSums(result, terms: tape.terms, batch: segment.batch)
   }
 
   /// What a trace calls a segment's way through the model.

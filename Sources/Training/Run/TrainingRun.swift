@@ -29,6 +29,8 @@ package final class TrainingRun {
   /// The optimizer and its moments.
   package let optimizer: FlatOptimizer
 
+  /// What is minimised.
+  let objective: any Objective
   /// How sequences are cut in time and over ranks.
   let cut: SequenceCut
   /// The rows of a step's batch that this rank works on, micro-batch by micro-batch.
@@ -61,6 +63,7 @@ package final class TrainingRun {
     self.world = world
     self.corpus = corpus
     self.model = model
+    objective = NextToken(zLoss: configuration.training.zLoss)
     let grid = try GridPlace(configuration, world: world)
     self.grid = grid
     self.makeExchange = makeExchange
@@ -136,11 +139,12 @@ package final class TrainingRun {
     var numbers = try counters.measure(.reduce) {
       try world.allReduce(sums.numbers + [squares, stop ? 1 : 0], .sum)
     }
-    let total = LossSums(numbers)
     let stops = numbers.removeLast()
+    let squaresOfAll = numbers.removeLast()
+    let total = sums.with(numbers)
     let count = Double(max(total.targets, 1))
-    let norm = GradientNorm(sumOfSquares: numbers.last! / (count * count))
-    guard norm.isFinite, total.loss.isFinite else {
+    let norm = GradientNorm(sumOfSquares: squaresOfAll / (count * count))
+    guard norm.isFinite, total.isFinite else {
       throw TrainingError.notFinite(step: step + 1, loss: total.loss / count, norm: norm.value)
     }
     workspace.compute(.optimizer) {
@@ -173,6 +177,6 @@ package final class TrainingRun {
     }
     try context.drain()
     try store.settle(polling: context.workspace.poll)
-    return LossSums(try world.allReduce(sums.numbers, .sum))
+    return sums.with(try world.allReduce(sums.numbers, .sum))
   }
 }

@@ -47,6 +47,9 @@ package struct TrainingSection: ConfigurationSection, Equatable {
   @Key("recompute", "Keep no activations inside blocks; compute them again.")
   package var recompute = false
 
+  @Key("z_loss", from: 0, "Weight of (log Σ exp(logits))², the z-loss, beside the loss; 0 = none.")
+  package var zLoss = 0.0
+
   @Key("resume", "none, auto (the run's last checkpoint), or a checkpoint folder.")
   package var resume = Resume.none
 

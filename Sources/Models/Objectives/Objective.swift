@@ -1,0 +1,40 @@
+import Autodiff
+import Tensors
+
+/// What is minimised: what is done with a model's hidden states, beside the terms that its layers add.
+package protocol Objective: Sendable {
+  /// Runs inside the region of the head.
+  ///
+  /// - Parameters:
+  ///   - hidden: The last hidden states, normalised, `[rows × length, D]`.
+  ///   - head: The weights that make logits of them, `[vocabulary, D]`.
+  ///   - targets: The tokens to predict; negative where there is no loss.
+  ///   - logits: Receives `[rows × length, vocabulary]`, where somebody wants them.
+  /// - Returns: The sum of the losses, from which the backward pass begins, and what the head saw.
+  func callAsFunction(
+    _ hidden: Variable, head: Parameter, targets: [Int32], tape: Tape,
+    logits: UnsafeMutablePointer<Float>?
+  ) throws -> (loss: Variable, result: HeadResult)
+}
+
+/// Next-token prediction: softmax cross-entropy, with a z-loss where one is wanted.
+///
+/// - Source: z-loss, `ζ (log Σ exp(logits))²`: Chowdhery et al., "PaLM" (arXiv 2204.02311), section 5.
+package struct NextToken: Objective {
+  /// ζ, the weight of the z-loss; 0 for none.
+  package var zLoss: Double
+
+  package init(zLoss: Double = 0) { self.zLoss = zLoss }
+
+  package func callAsFunction(
+    _ hidden: Variable, head: Parameter, targets: [Int32], tape: Tape,
+    logits: UnsafeMutablePointer<Float>?
+  ) throws -> (loss: Variable, result: HeadResult) {
+    let (loss, result) = try tape.crossEntropy(
+      hidden, head, targets: targets, zWeight: zLoss, logits: logits)
+    if zLoss > 0 {
+      tape.note(LossTerm("z_loss", weight: zLoss, sum: result.squaredLogSums))
+    }
+    return (loss, result)
+  }
+}
