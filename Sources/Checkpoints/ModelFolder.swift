@@ -125,8 +125,9 @@ package struct ModelFolder {
   ) throws {
     for tensor in model.tensors {
       var offset = 0
-      for part in tensor.parts {
-        let range = model.table[part].range
+      for piece in tensor.pieces {
+        let first = model.table[piece.parameter].range.lowerBound
+        let range = first + piece.elements.lowerBound..<first + piece.elements.upperBound
         try body(tensor, offset, range)
         offset += range.count
       }

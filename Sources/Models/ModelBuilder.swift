@@ -6,8 +6,16 @@ package struct WeightTensor: Sendable {
   package let name: String
   /// Extents in the file.
   package let shape: Shape
-  /// The parameters it is made of.
-  package let parts: [Parameter]
+  /// What it is made of, in the file's order of numbers.
+  package let pieces: [WeightPiece]
+}
+
+/// Numbers of a parameter that follow each other in a tensor of the file.
+package struct WeightPiece: Sendable, Equatable {
+  /// The parameter.
+  package let parameter: Parameter
+  /// Which of its numbers.
+  package let elements: Range<Int>
 }
 
 /// Collects a model's parameters, and how its weight files name them.
@@ -32,8 +40,63 @@ package struct ModelBuilder {
     _ name: String, _ shape: Shape, role: ParameterRole, initialization: ParameterInitialization
   ) -> Parameter {
     let parameter = table.add(name, shape, role: role, initialization: initialization)
-    tensors.append(WeightTensor(name: name, shape: shape, parts: [parameter]))
+    fuse([parameter], into: name, shape)
     return parameter
+  }
+
+  /// A parameter that has no tensor of its own; `fuse` puts it into one.
+  package mutating func part(
+    _ name: String, _ shape: Shape, role: ParameterRole, initialization: ParameterInitialization
+  ) -> Parameter {
+    table.add(name, shape, role: role, initialization: initialization)
+  }
+
+  /// A tensor of the file whose first extent is that of some parameters one after another, of whatever kind.
+  package mutating func fuse(_ parts: [Parameter], into name: String, _ shape: Shape) {
+    fuse(
+      parts.map { WeightPiece(parameter: $0, elements: 0..<table[$0].range.count) }, into: name,
+      shape)
+  }
+
+  /// A tensor of the file whose rows hold those of some parameters side by side.
+  ///
+  /// - Parameter parts: Each of shape `[rows, columns]`, all of as many rows.
+  package mutating func fuse(columnsOf parts: [Parameter], into name: String) {
+    let shapes = parts.map { table[$0].shape }
+    let rows = shapes[0].rows
+    precondition(shapes.allSatisfy { $0.rows == rows }, "\(name): rows of \(shapes)")
+    let pieces = (0..<rows).flatMap { row in
+      zip(parts, shapes).map { part, shape in
+        WeightPiece(
+          parameter: part, elements: row * shape.columns..<(row + 1) * shape.columns)
+      }
+    }
+    fuse(pieces, into: name, [rows, shapes.reduce(0) { $0 + $1.columns }])
+  }
+
+  /// A tensor of the file that takes some rows of each parameter in turn, such as a head's queries, keys and values.
+  ///
+  /// - Parameters:
+  ///   - parts: Of shapes `[groups · rows, …]`, with one number of columns.
+  ///   - groups: How many turns there are.
+  package mutating func fuse(
+    interleaving parts: [Parameter], groups: Int, into name: String, _ shape: Shape
+  ) {
+    let counts = parts.map { table[$0].range.count }
+    precondition(counts.allSatisfy { $0 % groups == 0 }, "\(name): \(groups) groups of \(counts)")
+    let pieces = (0..<groups).flatMap { group in
+      zip(parts, counts).map { part, count in
+        WeightPiece(
+          parameter: part, elements: group * count / groups..<(group + 1) * count / groups)
+      }
+    }
+    fuse(pieces, into: name, shape)
+  }
+
+  private mutating func fuse(_ pieces: [WeightPiece], into name: String, _ shape: Shape) {
+    let count = pieces.reduce(0) { $0 + $1.elements.count }
+    precondition(count == shape.count, "\(name): \(count) numbers for a shape of \(shape)")
+    tensors.append(WeightTensor(name: name, shape: shape, pieces: pieces))
   }
 
   /// A projection `[output, input]`, named `name.weight` and `name.bias`.
@@ -63,13 +126,13 @@ package struct ModelBuilder {
         "\(name).\($0.name).weight", [$0.output, input], role: .matrix,
         initialization: .normal(deviation: deviation))
     }
-    tensors.append(WeightTensor(name: name + ".weight", shape: [total, input], parts: weights))
+    fuse(weights, into: name + ".weight", [total, input])
     guard bias else { return weights.map { Linear(weight: $0, bias: nil) } }
     let biases = parts.map {
       table.add(
         "\(name).\($0.name).bias", [$0.output], role: .bias, initialization: .constant(0))
     }
-    tensors.append(WeightTensor(name: name + ".bias", shape: [total], parts: biases))
+    fuse(biases, into: name + ".bias", [total])
     return zip(weights, biases).map { Linear(weight: $0, bias: $1) }
   }
 

@@ -55,6 +55,16 @@ package struct ModelSection: OuterSection, Equatable {
   @Key("bias", "Whether linear layers have biases.")
   package var bias = false
 
+  @Key(
+    "norm", "Where norms stand: before each layer, after it, or after in the first blocks (Mix-LN)."
+  )
+  package var norm = NormPlacement.Kind.pre
+
+  @Key(
+    "norm_share", from: 0, through: 1, "Share of blocks, from the first, where mix has norms after."
+  )
+  package var normShare = NormPlacement.usualShare
+
   @Key("init_std", above: 0, "Standard deviation of the initial weights.")
   package var initStd = 0.1
 

@@ -43,6 +43,31 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
     } reference: { x, _ in
       x[0] * x[0]
     },
+    .init("sum", [[5, 7], [5, 7]]) { tape, x, _ in
+      tape.sum(x[0], x[1])
+    } reference: { x, _ in
+      x[0] + x[1]
+    },
+    .init("sum of a variable with itself, used elsewhere too", [[5, 7]]) { tape, x, _ in
+      tape.product(tape.sum(x[0], x[0]), x[0])
+    } reference: { x, _ in
+      (x[0] + x[0]) * x[0]
+    },
+    .init("columns of a matrix, of which some are used twice", [[5, 7]]) { tape, x, _ in
+      tape.product(tape.columns(x[0], 1..<4), tape.columns(x[0], 3..<6))
+    } reference: { x, _ in
+      x[0].columns(1..<4) * x[0].columns(3..<6)
+    },
+    .init("a number for each head", [[300, 6]], parameters: [[3]]) { tape, x, w in
+      tape.headScale(x[0], w[0])
+    } reference: { x, w in
+      x[0] * w[0].spread(2).repeated(300)
+    },
+    .init("a skip around heads", [[5, 6], [5, 6]], parameters: [[2]]) { tape, x, w in
+      tape.headScale(x[0], w[0], adding: x[1])
+    } reference: { x, w in
+      x[1] + x[0] * w[0].spread(3).repeated(5)
+    },
     .init("SwiGLU", [[5, 7], [5, 7]]) { tape, x, _ in
       tape.swiGLU(gate: x[0], x[1])
     } reference: { x, _ in

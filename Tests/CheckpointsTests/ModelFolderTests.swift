@@ -68,8 +68,8 @@ struct ModelFolderTests {
       table: folder.model.table, gradients: false, pool: BufferPool())
     try folder.read(into: store)
     for (index, tensor) in folder.model.tensors.enumerated() {
-      for part in tensor.parts {
-        let first = folder.model.table[part].range.lowerBound
+      for piece in tensor.pieces {
+        let first = folder.model.table[piece.parameter].range.lowerBound
         #expect(store.values.pointer[first] == Float(index), "\(tensor.name)")
       }
     }

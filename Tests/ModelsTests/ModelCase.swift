@@ -49,6 +49,12 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
       tnl(
         heads: 6,
         changing: ["hidden_dim": 12, "linear_use_lrpe_list": [1, 1], "glu_dim": -1])),
+    ModelCase("TNL, norms after the layers", tnl(heads: 2, changing: ["norm_placement": "post"])),
+    ModelCase(
+      "TNL, norms after the layers of the first of two blocks",
+      tnl(
+        heads: 4,
+        changing: ["norm_placement": "mix", "norm_share": 0.5])),
     ModelCase("TNL, one layer", tnl(heads: 2, changing: ["decoder_layers": 1, "bias": true])),
   ]
 
@@ -113,7 +119,11 @@ extension LanguageModel {
   func fileTensors(_ numbers: [Float]) -> [String: Matrix] {
     Dictionary(
       uniqueKeysWithValues: tensors.map { tensor in
-        let parts = tensor.parts.flatMap { numbers[table[$0].range] }
+        let parts = tensor.pieces.flatMap { piece in
+          let first = table[piece.parameter].range.lowerBound
+          return numbers[
+            first + piece.elements.lowerBound..<first + piece.elements.upperBound]
+        }
         return (tensor.name, Matrix(tensor.shape.rows, tensor.shape.columns, parts))
       })
   }

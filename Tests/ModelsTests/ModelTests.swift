@@ -89,10 +89,11 @@ struct ModelTests {
   func names(sample: ModelCase) throws {
     let model = try sample.model()
     #expect(Set(model.tensors.map(\.name)).count == model.tensors.count)
-    #expect(model.tensors.flatMap(\.parts).map(\.index) == Array(model.table.entries.indices))
+    #expect(
+      model.tensors.flatMap(\.pieces).map(\.parameter.index) == Array(model.table.entries.indices))
     for tensor in model.tensors {
       #expect(
-        tensor.shape.count == tensor.parts.reduce(0) { $0 + model.table[$1].shape.count },
+        tensor.shape.count == tensor.pieces.reduce(0) { $0 + $1.elements.count },
         "\(tensor.name)")
     }
   }

@@ -15,10 +15,25 @@ struct ReferenceTNL {
     let scale = configuration["no_scale_embedding"]?.bool == true ? 1 : dimension.squareRoot()
     var x = weights["model.embed_tokens.weight"]!.embedding(tokens).scaled(by: scale)
     for layer in 0..<integer("decoder_layers") {
-      x = x + mixer(norm(x), layer: layer)
-      x = x + channels(norm(x), layer: layer)
+      if isPost(layer) {
+        x = norm(x + mixer(x, layer: layer))
+        x = norm(x + channels(x, layer: layer))
+      } else {
+        x = x + mixer(norm(x), layer: layer)
+        x = x + channels(norm(x), layer: layer)
+      }
     }
     return linear(norm(x), "lm_head")
+  }
+
+  /// Whether norms come after the layers of a block.
+  private func isPost(_ layer: Int) -> Bool {
+    let share = configuration["norm_share"]?.number ?? 0.25
+    switch configuration["norm_placement"]?.string {
+    case "post": return true
+    case "mix": return layer < Int(share * Double(integer("decoder_layers")))
+    default: return false
+    }
   }
 
   private func mixer(_ x: Term, layer: Int) -> Term {

@@ -160,9 +160,9 @@ package struct TokenEvaluation {
   private func write(_ writer: SafetensorsWriter, scale: Float) throws {
     for tensor in folder.model.tensors {
       var offset = 0
-      for part in tensor.parts {
-        let count = folder.model.table[part].shape.count
-        let gradient = store.gradient(part)
+      for piece in tensor.pieces {
+        let count = piece.elements.count
+        let gradient = store.gradient(piece.parameter) + piece.elements.lowerBound
         for index in 0..<count { gradient[index] *= scale }
         try writer.write(
           "grad." + tensor.name, UnsafeBufferPointer(start: gradient, count: count), at: offset)

@@ -17,6 +17,7 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
   let hiddenRatio: Double
   /// Width of the channel mixer, or nil for what follows from `hiddenRatio`.
   let intermediate: Int?
+  let norms: NormPlacement
   let mixer: Mixer
   /// Which layers are softmax attention instead, and what it is like; nil where none is.
   let attention: HybridAttention?
@@ -30,6 +31,7 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
     tiesEmbedding = section.tieEmbeddings
     hiddenRatio = Mixer.hiddenRatio
     intermediate = section.glu > 0 ? section.glu : nil
+    norms = NormPlacement(section)
     mixer = Mixer(section)
     attention = HybridAttention(section)
   }
@@ -44,6 +46,7 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
     hiddenRatio = try keys.positiveNumber("hidden_ratio", default: Mixer.hiddenRatio)
     intermediate = try keys.optionalPositive("intermediate_size")
     try keys.choice("hidden_act", default: "swish", of: [("swish", ()), ("silu", ())])
+    norms = try NormPlacement(keys)
     mixer = try Mixer(keys, dimension: dimension)
     attention = try HybridAttention(keys, depth: depth)
     if let problem = mixer.problem { throw .impossible(key: "num_heads", reason: problem) }
@@ -75,7 +78,7 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
       "tie_word_embeddings": .bool(tiesEmbedding),
     ]
     if let attention { common["attn"] = attention.configuration }
-    return common.merging(mixer.configuration) { $1 }
+    return common.merging(norms.configuration) { $1 }.merging(mixer.configuration) { $1 }
   }
 
   /// 1.
@@ -101,14 +104,20 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
       }
       return AttentionMixer(attention.settings, at: place, &builder)
     }
+    func around(_ norm: String, _ builder: inout ModelBuilder) -> Block.Norms {
+      norms.around(
+        builder.norm(prefix + norm + ".weight", width: dimension, epsilon: normEpsilon),
+        block: layer, depth: depth)
+    }
+    // Parameters lie in the order in which they are added.
+    let mixerNorms = around("attn_norm", &builder)
+    let tokenMixer = mix(&builder)
+    let channelNorms = around("mlp_norm", &builder)
+    let channels = SwiGLU(
+      gate: builder.linear(name + "gate_proj", channelWidth, dimension),
+      up: builder.linear(name + "up_proj", channelWidth, dimension),
+      down: builder.linear(name + "down_proj", dimension, channelWidth))
     return Block(
-      region: region,
-      mixerNorm: builder.norm(prefix + "attn_norm.weight", width: dimension, epsilon: normEpsilon),
-      mixer: mix(&builder),
-      channelNorm: builder.norm(prefix + "mlp_norm.weight", width: dimension, epsilon: normEpsilon),
-      channels: .swiglu(
-        gate: builder.linear(name + "gate_proj", channelWidth, dimension),
-        up: builder.linear(name + "up_proj", channelWidth, dimension),
-        down: builder.linear(name + "down_proj", dimension, channelWidth)))
+      region: region, mixer: tokenMixer, norms: mixerNorms, channels: (channels, channelNorms))
   }
 }

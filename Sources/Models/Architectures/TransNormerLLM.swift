@@ -55,6 +55,7 @@ package struct TransNormerLLM: Architecture {
   let lrpeLayers: Set<Int>
   let scalesEmbedding: Bool
   let bias: Bool
+  let norms: NormPlacement
 
   /// Heads that do not divide the width, layers that are not there, keys that it does not have.
   package static func problems(_ section: ModelSection) -> [KeyProblem] {
@@ -98,6 +99,7 @@ package struct TransNormerLLM: Architecture {
     lrpeLayers = Set(keys.lrpeLayers)
     scalesEmbedding = keys.scaleEmbedding
     bias = section.bias
+    norms = NormPlacement(section)
   }
 
   /// The model that a `config.json` describes.
@@ -127,6 +129,7 @@ package struct TransNormerLLM: Architecture {
     lrpeLayers = Set(flags.indices.filter { flags[$0] })
     scalesEmbedding = try !keys.boolean("no_scale_embedding", default: false)
     bias = try keys.boolean("bias", default: false)
+    norms = try NormPlacement(keys)
     try keys.require("linear_act_fun", "silu", default: "silu")
     try keys.require("norm_type", "simplermsnorm", default: "simplermsnorm")
   }
@@ -143,7 +146,7 @@ package struct TransNormerLLM: Architecture {
         lrpeLayers.isEmpty ? [] : (0..<depth).map { .integer(lrpeLayers.contains($0) ? 1 : 0) }),
       "no_scale_embedding": .bool(!scalesEmbedding), "bias": .bool(bias),
       "init_std": .number(initialDeviation),
-    ]
+    ].merging(norms.configuration) { $1 }
   }
 
   /// √D, or 1.
@@ -164,12 +167,12 @@ package struct TransNormerLLM: Architecture {
       layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "token_mixer.")
     let mixer = TNLMixer(self, at: place, &builder)
     let name = prefix + "channel_mixer."
-    let channels = ChannelMixer.sglu(
-      builder.linear(name + "l1", glu, dimension, bias: bias),
-      builder.linear(name + "l2", glu, dimension, bias: bias),
-      builder.linear(name + "l3", dimension, glu, bias: bias))
-    return Block(
-      region: region, mixerNorm: norm, mixer: mixer, channelNorm: norm, channels: channels)
+    let channels = SGLU(
+      l1: builder.linear(name + "l1", glu, dimension, bias: bias),
+      l2: builder.linear(name + "l2", glu, dimension, bias: bias),
+      l3: builder.linear(name + "l3", dimension, glu, bias: bias))
+    let around = norms.around(norm, block: layer, depth: depth)
+    return Block(region: region, mixer: mixer, norms: around, channels: (channels, around))
   }
 
   /// Each head's log decay: `−s_h (1 − l/(L−1) + 1e-5)`; the layer's factor is 1 where there is one layer.

@@ -1,22 +1,55 @@
 import Autodiff
 import SequenceParallel
 
-/// One block: `x += mixer(norm(x))`, `x += channels(norm(x))`.
+/// One block: a token mixer, and a channel mixer where there is one, each with norms around it and a residual.
 package struct Block: Sendable {
+  /// Where norms stand around a layer `f`.
+  package enum Norms: Sendable {
+    /// `x + f(norm(x))`.
+    case pre(Norm)
+    /// `norm(x + f(x))`.
+    case post(Norm)
+    /// `x + after(f(before(x)))`.
+    case sandwich(before: Norm, after: Norm)
+
+    /// Runs a layer, which gets its input and what it adds.
+    func around(
+      _ x: Variable, tape: Tape, _ layer: (Variable, Variable?) throws -> Variable
+    ) throws -> Variable {
+      switch self {
+      case .pre(let norm): try layer(norm(x, tape: tape), x)
+      case .post(let norm): norm(try layer(x, x), tape: tape)
+      case .sandwich(let before, let after):
+        tape.sum(x, after(try layer(before(x, tape: tape), nil), tape: tape))
+      }
+    }
+  }
+
   /// The parameter region it owns.
   package let region: Int
-  /// Before the token mixer.
-  package let mixerNorm: Norm
   /// Along time.
   package let mixer: any TokenMixer
-  /// Before the channel mixer.
-  package let channelNorm: Norm
-  /// Along channels.
-  package let channels: ChannelMixer
+  /// Around the token mixer.
+  package let mixerNorms: Norms
+  /// Along channels, with the norms around it; nil for none.
+  package let channels: (mixer: any ChannelMixer, norms: Norms)?
+
+  package init(
+    region: Int, mixer: any TokenMixer, norms mixerNorms: Norms,
+    channels: (mixer: any ChannelMixer, norms: Norms)? = nil
+  ) {
+    (self.region, self.mixer) = (region, mixer)
+    (self.mixerNorms, self.channels) = (mixerNorms, channels)
+  }
 
   /// Maps `[N, D]` to `[N, D]`.
   package func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
-    let y = try mixer(mixerNorm(x, tape: tape), adding: x, tape: tape, pass: pass)
-    return try channels(channelNorm(y, tape: tape), adding: y, tape: tape)
+    let y = try mixerNorms.around(x, tape: tape) {
+      try mixer($0, adding: $1, tape: tape, pass: pass)
+    }
+    guard let channels else { return y }
+    return try channels.norms.around(y, tape: tape) {
+      try channels.mixer($0, adding: $1, tape: tape, pass: pass)
+    }
   }
 }

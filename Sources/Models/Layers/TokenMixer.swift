@@ -3,9 +3,9 @@ import SequenceParallel
 
 /// The token-mixing layer of a block: computes q, k, v and gates, runs a recurrence, projects out.
 package protocol TokenMixer: Sendable {
-  /// Maps the normalised input `[N, D]` and adds the residual `[N, D]`.
+  /// Maps the input `[N, D]` and adds the residual `[N, D]`, where there is one.
   func callAsFunction(
-    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable
   /// What its recurrences are, for counting their operations.
   var recurrences: [RecurrenceSize] { get }

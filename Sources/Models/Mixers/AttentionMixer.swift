@@ -43,7 +43,7 @@ struct AttentionMixer: FlashLayer {
   }
 
   func callAsFunction(
-    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x q o [N, D]; k v [N, keyHeads·d].
     func rotated(_ linear: Linear, _ norm: Norm?) throws -> Variable {

@@ -48,7 +48,7 @@ struct DeltaNetMixer: FlashLayer {
   }
 
   func callAsFunction(
-    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k [N, H·K]; v o [N, H·V]; beta [N, H].
     let q = normalized(try query(x, tape: tape, pass: pass), tape: tape)

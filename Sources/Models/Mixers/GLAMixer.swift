@@ -50,7 +50,7 @@ struct GLAMixer: FlashLayer {
   }
 
   func callAsFunction(
-    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q [N, H·K]; k g [N, keyHeads·K]; v [N, keyHeads·V]; o [N, H·V].
     let q = tape.activation(featureMap, try query(x, tape: tape, pass: pass))

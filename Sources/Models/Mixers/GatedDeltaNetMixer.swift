@@ -65,7 +65,7 @@ struct GatedDeltaNetMixer: FlashLayer {
   }
 
   func callAsFunction(
-    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k [N, keyHeads·K]; v o [N, H·V]; g beta [N, H].
     let q = tape.l2Norm(try query(x, tape: tape, pass: pass), width: kernel.keyDimension)

@@ -35,7 +35,7 @@ struct RetNetMixer: FlashLayer {
   }
 
   func callAsFunction(
-    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q [N, H·K]; k [N, keyHeads·K]; v [N, keyHeads·V]; o [N, H·V].
     func rotated(_ linear: Linear) throws -> Variable {

@@ -38,7 +38,7 @@ struct TNLMixer: TokenMixer {
   }
 
   func callAsFunction(
-    _ x: Variable, adding residual: Variable, tape: Tape, pass: SequencePass
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k v u o [N, H·K]; rotated q k [N, H·2K].
     var q = try tape.silu(query(x, tape: tape))

@@ -1,0 +1,123 @@
+import Tensors
+
+extension Tape {
+  /// `y = a + b`, both of one shape.
+  package func sum(_ a: Variable, _ b: Variable) -> Variable {
+    precondition(a.shape.count == b.shape.count, "sum of \(a.shape) and \(b.shape)")
+    let y = Tensor(a.shape, pool: pool)
+    let (left, right) = (a.value, b.value)
+    elementwise(y.count) { range in
+      for i in range { y.pointer[i] = left.pointer[i] + right.pointer[i] }
+    }
+    return record(y, inputs: [a, b]) { [unowned self] dy in
+      // Both may share the gradient; who adds to it copies it first.
+      a.add(gradient: dy, in: workspace)
+      b.add(gradient: dy, in: workspace)
+    }
+  }
+
+  /// Some columns of a matrix: `y[n, i] = x[n, range.lowerBound + i]`.
+  ///
+  /// - Parameter x: Shape `[N, C]`.
+  /// - Returns: Shape `[N, range.count]`.
+  package func columns(_ x: Variable, _ range: Range<Int>) -> Variable {
+    let (rows, width) = (x.shape.rows, x.shape.columns)
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= width, "columns \(range) of \(x.shape)")
+    let y = Tensor([rows, range.count], pool: pool)
+    let (input, count, first) = (x.value, range.count, range.lowerBound)
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(rows, grain: max(1, Tape.grain / max(count, 1))) { part in
+        for row in part {
+          (y.pointer + row * count).update(from: input.pointer + row * width + first, count: count)
+        }
+      }
+    }
+    return record(y, inputs: [x]) { [unowned self] dy in
+      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      workspace.compute(.normsAndGates) {
+        if !accumulate { dx.clear() }
+        workspace.team.parallel(rows, grain: max(1, Tape.grain / max(count, 1))) { part in
+          for row in part {
+            let (target, more) = (dx.pointer + row * width + first, dy.pointer + row * count)
+            for i in 0..<count { target[i] += more[i] }
+          }
+        }
+      }
+    }
+  }
+
+  /// Each head times a number of its own, such as a skip around a recurrence: `y[n, h, :] = r + s[h] · x[n, h, :]`.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[N, H·V]`.
+  ///   - scale: Shape `[H]`.
+  ///   - residual: Shape `[N, H·V]`, or nil.
+  /// - Returns: Shape `[N, H·V]`.
+  package func headScale(
+    _ x: Variable, _ scale: Parameter, adding residual: Variable? = nil
+  ) -> Variable {
+    let heads = parameters.table[scale].shape.count
+    let (rows, columns) = (x.shape.rows, x.shape.columns)
+    precondition(columns % heads == 0, "\(heads) heads of x \(x.shape)")
+    precondition(
+      residual.map { $0.shape.count == x.shape.count } ?? true, "a skip beside \(x.shape)")
+    let width = columns / heads
+    let y = Tensor(x.shape, pool: pool)
+    let (input, other) = (x.value, residual?.value)
+    // Threads only read the scales.
+    nonisolated(unsafe) let s = parameters.value(scale)
+    let grain = max(1, Tape.grain / max(columns, 1))
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(rows, grain: grain) { part in
+        for row in part {
+          for head in 0..<heads {
+            let at = row * columns + head * width
+            let (from, to, factor) = (input.pointer + at, y.pointer + at, s[head])
+            if let other = other.map({ $0.pointer + at }) {
+              for i in 0..<width { to[i] = other[i] + factor * from[i] }
+            } else {
+              for i in 0..<width { to[i] = factor * from[i] }
+            }
+          }
+        }
+      }
+    }
+    return record(y, inputs: [x], always: true) { [unowned self] dy in
+      residual?.add(gradient: dy, in: workspace)
+      nonisolated(unsafe) let s = parameters.value(scale)
+      let sums = RowSums(rows: rows, width: heads, workspace: workspace)
+      let gradient = parameters.gradient(scale)
+      workspace.compute(.normsAndGates) {
+        sums.add(to: [(gradient, heads)]) { _, part, sums in
+          for row in part {
+            for head in 0..<heads {
+              let at = row * columns + head * width
+              let (a, b) = (input.pointer + at, dy.pointer + at)
+              var sum: Float = 0
+              for i in 0..<width { sum += a[i] * b[i] }
+              sums[head] += sum
+            }
+          }
+        }
+      }
+      guard x.needsGradient else { return }
+      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      workspace.compute(.normsAndGates) {
+        workspace.team.parallel(rows, grain: grain) { part in
+          for row in part {
+            for head in 0..<heads {
+              let at = row * columns + head * width
+              let (from, to, factor) = (dy.pointer + at, dx.pointer + at, s[head])
+              if accumulate {
+                for i in 0..<width { to[i] += factor * from[i] }
+              } else {
+                for i in 0..<width { to[i] = factor * from[i] }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,12 @@
+import Autodiff
+import SequenceParallel
+
+/// The channel-mixing layer of a block: each token by itself, or with what the pass gives (a token shift, experts).
+package protocol ChannelMixer: Sendable {
+  /// Maps the input `[N, D]` and adds the residual `[N, D]`, where there is one.
+  ///
+  /// It may add terms to the loss by `tape.addLoss`.
+  func callAsFunction(
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
+  ) throws -> Variable
+}
