@@ -118,6 +118,10 @@ CASES = {
         fla("retnet", num_heads=2, expand_v=33.0, num_hidden_layers=1), tokens=21
     ),
     "gla_plain": case(fla("gla", num_heads=2), tokens=41, seed=46),
+    "gla_mixed_norms": case(
+        fla("gla", num_heads=2, num_hidden_layers=3, norm_placement="mix", norm_share=0.4),
+        tokens=35, seed=7,
+    ),
     "gla_grouped_convolution": case(
         fla(
             "gla",

@@ -13,6 +13,8 @@ DEFAULTS = {
     "tie_word_embeddings": False,
     "attn": None,
     "fuse_norm": True,
+    "norm_placement": "pre",
+    "norm_share": 0.25,
 }
 
 ATTENTION_DEFAULTS = {
@@ -30,6 +32,12 @@ def intermediate_size(config):
         return config["intermediate_size"]
     size = int(config["hidden_size"] * config["hidden_ratio"] * 2 / 3)
     return 256 * ((size + 255) // 256)
+
+
+def is_post(config, index):
+    """Whether a block's norms come after its layers: in all, or as Mix-LN (arXiv 2412.13795) in the first share."""
+    share = {"pre": 0, "post": 1, "mix": config["norm_share"]}[config["norm_placement"]]
+    return index < int(share * config["num_hidden_layers"])
 
 
 class LanguageModel:
@@ -80,11 +88,14 @@ class LanguageModel:
         for i in range(config["num_hidden_layers"]):
             prefix = f"model.layers.{i}."
             mixer, options = self.layer(config, i)
-            y = norm(x, prefix + "attn_norm")
+            post = is_post(config, i)
+            y = x if post else norm(x, prefix + "attn_norm")
             x = x + mixer.forward(options, weights, prefix + "attn.", y)
-            y = norm(x, prefix + "mlp_norm")
+            x = norm(x, prefix + "attn_norm") if post else x
+            y = x if post else norm(x, prefix + "mlp_norm")
             gate = linear(y, weights, prefix + "mlp.gate_proj")
             up = linear(y, weights, prefix + "mlp.up_proj")
             x = x + linear(silu(gate) * up, weights, prefix + "mlp.down_proj")
+            x = norm(x, prefix + "mlp_norm") if post else x
         head = "model.embeddings" if config["tie_word_embeddings"] else "lm_head"
         return linear(norm(x, "model.norm"), weights, head)
