@@ -13,9 +13,19 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
   let configuration: JSONValue
   /// The folder of its weights; nil where they are drawn.
   private let folder: String?
+  /// The logits of one sequence, by weights of these names in files.
+  private let logits: @Sendable (_ tokens: [Int32], _ weights: [String: Term]) -> Term
 
-  private init(_ name: String, _ configuration: JSONValue, folder: String? = nil) {
+  /// A case of any architecture.
+  ///
+  /// - Parameter logits: The reference; TransNormerLLM's where none is given.
+  init(
+    _ name: String, _ configuration: JSONValue, folder: String? = nil,
+    logits: (@Sendable (_ tokens: [Int32], _ weights: [String: Term]) -> Term)? = nil
+  ) {
     (testDescription, self.configuration, self.folder) = (name, configuration, folder)
+    self.logits =
+      logits ?? { ReferenceTNL(configuration: configuration, weights: $1).logits($0) }
   }
 
   /// The models of `Tests/Fixtures` whose `model_type` is known: every architecture with its options.
@@ -110,7 +120,7 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
 
   /// The reference's logits of one sequence, of the same weights by their names in files.
   func reference(_ weights: [String: Term]) -> (_ tokens: [Int32]) -> Term {
-    ReferenceTNL(configuration: configuration, weights: weights).logits
+    { logits($0, weights) }
   }
 }
 

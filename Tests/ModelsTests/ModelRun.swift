@@ -19,9 +19,13 @@ struct ModelRun: Sendable {
 
   /// Random tokens for a case.
   ///
-  /// - Parameter draw: Which ones.
-  init(_ sample: ModelCase, rows: Int, length: Int, draw: Int = 0) throws {
-    let model = try sample.model()
+  /// - Parameters:
+  ///   - draw: Which ones.
+  ///   - model: The case's model, where the registry does not know its architecture.
+  init(
+    _ sample: ModelCase, model given: LanguageModel? = nil, rows: Int, length: Int, draw: Int = 0
+  ) throws {
+    let model = try given ?? sample.model()
     var draws = Draws(seed: UInt64(1_000_000 * draw + 1000 * length + rows + 2))
     inputs = (0..<rows).map { _ in
       (0..<length).map { _ in Int32(draws.integer(0...model.vocabulary - 1)) }
