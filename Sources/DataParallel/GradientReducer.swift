@@ -63,6 +63,7 @@ final class GradientReducer {
   private var posted = 0
   /// What a sum failed by; no other is right after it.
   private var failure: (any Error)?
+  private var registration: Progress.Registration?
 
   /// Makes a reducer, and takes room for the messages of the buckets under way.
   ///
@@ -82,6 +83,9 @@ final class GradientReducer {
     free = (0..<Self.window).map { _ in
       GradientBucket.Room(
         slice: slice, ranks: group.size, transport: transport, pool: workspace.pool)
+    }
+    registration = workspace.progress.add(hasPeers: true, movesWhenWaitedFor: true) {
+      [unowned self] in try poll()
     }
   }
 
@@ -106,11 +110,11 @@ final class GradientReducer {
     try attempt(start)
   }
 
-  /// Lets sums under way progress.
-  ///
-  /// A rehearsal's sums progress only where somebody waits for them: that needs the most memory.
-  func poll() throws {
-    guard !active.isEmpty, !workspace.isRehearsal else { return }
+  /// Whether sums are under way.
+  var isSumming: Bool { !jobs.isEmpty }
+
+  private func poll() throws {
+    guard !active.isEmpty else { return }
     try attempt(advance)
   }
 

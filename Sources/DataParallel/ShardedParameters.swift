@@ -47,6 +47,7 @@ package final class ShardedParameters: ParameterStore {
   /// Whether a unit's sum was formed in this step, so that more is added to it.
   private var isSummed: [Bool]
   private var finished = 0
+  private var registration: Progress.Registration?
 
   /// Takes room for what this rank keeps, uninitialised; collective.
   ///
@@ -61,7 +62,6 @@ package final class ShardedParameters: ParameterStore {
     self.table = table
     self.sharding = group.size > 1 ? sharding : .none
     self.workspace = workspace
-    workspace.hasPeers = workspace.hasPeers || group.size > 1
     // A small model too is summed in several units, so that the first are under way while the last are computed.
     let unit = min(bucketBytes, max(1 << 19, table.count / 2))
     let partition = Partition(
@@ -85,6 +85,9 @@ package final class ShardedParameters: ParameterStore {
       ? GradientReducer(
         group: summing, workspace: workspace, transport: transport, bucketBytes: bucketBytes,
         largestPart: largest ?? 0) : nil
+    registration = workspace.progress.add(hasPeers: group.size > 1) { [unowned self] in
+      try pollGathers()
+    }
   }
 
   /// The rank's number among those that hold the same weights.
@@ -253,9 +256,10 @@ package final class ShardedParameters: ParameterStore {
     }
   }
 
-  /// Lets sums and gathers under way progress.
-  package func poll() throws {
-    try reducer?.poll()
+  /// Whether sums or weights are under way.
+  var isTransferring: Bool { !gathers.isEmpty || reducer?.isSumming == true }
+
+  private func pollGathers() throws {
     for (_, gather) in gathers { _ = try gather.hasArrived() }
     try forgetGathers()
   }

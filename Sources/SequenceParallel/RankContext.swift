@@ -16,8 +16,9 @@ package final class RankContext {
   package let attention: AttentionExchange
   /// Halos, keys and values that are leaving this rank.
   let outbox = Outbox()
+  private let registration: Progress.Registration
 
-  /// Puts a rank's things together; from now on the workspace's poll drives this context's.
+  /// Puts a rank's things together; from now on the workspace moves on the messages of this context too.
   package init(
     workspace: Workspace, sequence: any Communicator, exchange: any StateExchange,
     attention: AttentionExchange = .gather
@@ -26,8 +27,7 @@ package final class RankContext {
     self.sequence = sequence
     self.exchange = exchange
     self.attention = attention
-    workspace.hasPeers = workspace.hasPeers || sequence.size > 1
-    workspace.poll = { [outbox] in
+    registration = workspace.progress.add(hasPeers: sequence.size > 1) { [outbox] in
       try exchange.poll()
       try outbox.poll()
     }

@@ -22,19 +22,8 @@ package final class SequencePass {
   /// Whether the gradients of what entered rank 0's shard are wanted in `left`.
   package let wantsLeftGradients: Bool
 
-  /// What entered this rank's shard, once it is known (nil inside: zero): kept so that a region that runs
-  /// again communicates nothing.
-  var incoming: [CarrySlot: Tensor?] = [:]
-  /// The rows before this rank's shard, once they are known: kept for the same reason.
-  var halos: [CarrySlot: Halo] = [:]
-  /// What full attention gave where its keys came from other ranks: kept for the same reason.
-  var attended: [CarrySlot: AttentionHeads.Output] = [:]
-  /// Cosines and sines of this shard's positions, shared by layers.
-  var rotations: [Rotation: Tensor] = [:]
-  /// Every rank's maps `M` of each state, `[ranks, units, mapCount]`, where an exchange gathered them.
-  var gatheredMaps: [CarrySlot: Tensor] = [:]
-  /// This shard's maps `M` of each state, for the backward exchange.
-  var maps: [CarrySlot: Tensor] = [:]
+  /// What ops keep from one run of theirs to the next.
+  package let memory = PassMemory()
 
   package init(
     context: RankContext, layout: SequenceLayout, left: Carry = Carry(), right: Carry = Carry(),
@@ -66,14 +55,8 @@ package final class SequencePass {
   private var isLast: Bool { layout.rank == layout.shardLengths.count - 1 }
 
   /// Lets go of what a later run of the same pass can work out again without communicating.
-  package func suspend() {
-    rotations = [:]
-  }
+  package func suspend() { memory.suspend() }
 
-  /// Bytes held so that a later run of the same pass communicates nothing.
-  package var keptBytes: Int {
-    let states = incoming.values.compactMap { $0 } + Array(maps.values) + Array(gatheredMaps.values)
-    let shared = states + halos.values.map(\.values) + attended.values.flatMap(\.tensors)
-    return left.bytes + shared.reduce(0) { $0 + 4 * $1.count }
-  }
+  /// Bytes held while the pass is suspended, so that a later run of it communicates nothing.
+  package var keptBytes: Int { left.bytes + memory.suspendedBytes }
 }

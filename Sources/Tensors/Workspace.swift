@@ -10,15 +10,9 @@ package final class Workspace {
   package let team: ThreadTeam
   /// The rank's figures.
   package let counters = Counters()
-  /// Called now and then by long operations, so that messages under way move on.
-  ///
-  /// Open MPI progresses only when it is called. What it does never changes the order of
-  /// arithmetic.
-  package var poll: () throws -> Void = {}
+  /// What has messages under way.
+  package let progress: Progress
 
-  /// Whether other ranks send and receive while this one computes, so that long operations should poll:
-  /// ranks of its sequence, or ranks that have the same weights.
-  package var hasPeers = false
   /// Operations of a thread after which a long operation polls: a few milliseconds.
   package var operationsBetweenPolls = 400_000_000
   /// Whether this workspace only rehearses: memory is reserved and messages are counted as in a
@@ -30,9 +24,19 @@ package final class Workspace {
   /// Makes a workspace with threads of its own.
   package init(threads: Int = 1, rehearsal: Bool = false) {
     isRehearsal = rehearsal
+    progress = Progress(rehearsal: rehearsal)
     pool = BufferPool(reserving: rehearsal)
     team = ThreadTeam(size: rehearsal ? 1 : threads)
   }
+
+  /// Called now and then by long operations, so that messages under way move on.
+  ///
+  /// Open MPI progresses only when it is called. What this does never changes the order of arithmetic.
+  package func poll() throws { try progress.poll() }
+
+  /// Whether other ranks send and receive while this one computes, so that long operations should poll:
+  /// ranks of its sequence, or ranks that have the same weights.
+  package var hasPeers: Bool { progress.hasPeers }
 
   /// How many items a long operation may work on before it polls; all where there are no other ranks.
   ///

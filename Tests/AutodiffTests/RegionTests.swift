@@ -162,7 +162,8 @@ struct RegionTests {
     let pile = Pile(recording: true)
     let y = try pile.forward(recompute: false)
     var polls = 0
-    pile.workspace.poll = { polls += 1 }
+    let source = pile.workspace.progress.add(hasPeers: false) { polls += 1 }
+    defer { source.remove() }
     try pile.tape.backward(
       from: y, gradient: Tensor(y.shape, y.value.numbers, pool: pile.workspace.pool))
     #expect(polls >= 8)

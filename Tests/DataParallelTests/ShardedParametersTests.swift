@@ -38,7 +38,7 @@ struct ShardedParametersTests {
       for index in range { pointer[index - range.lowerBound] += number(rank, index + shift) }
       store.release(region: region)
       try store.complete(region: region, isLast: isLast)
-      try store.poll()
+      try store.workspace.poll()
     }
   }
 
@@ -57,7 +57,7 @@ struct ShardedParametersTests {
           store.clearGradients()
           try Self.backward(store, rank: world.rank, shift: step, isLast: false)
           try Self.backward(store, rank: world.rank, shift: 2 * step, isLast: true)
-          try store.finishSums(polling: store.poll)
+          try store.finishSums(polling: store.workspace.poll)
           let parts = sharding == .none ? store.updated : store.parts
           return parts.map { part in
             (part.range, Array(UnsafeBufferPointer(start: part.gradients, count: part.range.count)))
@@ -99,7 +99,7 @@ struct ShardedParametersTests {
         try Self.backward(store, rank: world.rank, shift: 0, isLast: true) {
           Float(random.normal(at: UInt64($1)))
         }
-        try store.finishSums(polling: store.poll)
+        try store.finishSums(polling: store.workspace.poll)
         return store.parts.map { part in
           (part.range, Array(UnsafeBufferPointer(start: part.gradients, count: part.range.count)))
         }
@@ -126,7 +126,7 @@ struct ShardedParametersTests {
       try Self.backward(store, rank: world.rank, shift: 0, isLast: true) { rank, index in
         Float(rank * 1000 + index) / 3
       }
-      try store.finishSums(polling: store.poll)
+      try store.finishSums(polling: store.workspace.poll)
       return (
         Array(UnsafeBufferPointer(start: store.gradients.pointer, count: table.count)),
         workspace.counters.gradientBytesSent
@@ -163,7 +163,7 @@ struct ShardedParametersTests {
         #expect(Array(weights) == range.map { Float($0) })
         store.release(region: region)
       }
-      try store.settle(polling: store.poll)
+      try store.settle(polling: store.workspace.poll)
       var seen: [Float] = []
       try store.collect(.weights) { range, numbers in
         #expect(range.lowerBound == seen.count)
@@ -199,7 +199,7 @@ struct ShardedParametersTests {
         store.release(region: region)
         try store.complete(region: region, isLast: true)
       }
-      try store.finishSums(polling: store.poll)
+      try store.finishSums(polling: store.workspace.poll)
       return workspace.pool.statistics.peak
     }
     // Own weights and gradients; two units of each; the messages of four buckets.
@@ -216,6 +216,42 @@ struct ShardedParametersTests {
         table: table, sharding: .none, group: world, workspace: workspace)
       #expect(workspace.hasPeers == (ranks > 1))
       withExtendedLifetime(store) {}
+    }
+  }
+
+  @Test("Every poll of a workspace moves on its stores' sums and weights, however many there are")
+  func stores() throws {
+    let table = Self.table
+    try ThreadCommunicator.run(ranks: 2, deadline: 30) { world in
+      let workspace = Workspace()
+      let stores = try [Sharding.none, .optimizer].map {
+        try ShardedParameters(
+          table: table, sharding: $0, group: world, workspace: workspace, bucketBytes: 1 << 20)
+      }
+      for store in stores {
+        store.clearGradients()
+        try Self.backward(store, rank: world.rank, shift: 0, isLast: true)
+      }
+      // Nobody waits for anything: polls alone bring the sums, and then the weights.
+      func poll() throws {
+        for _ in 0..<10_000_000 where stores.contains(where: \.isTransferring) {
+          try workspace.poll()
+        }
+        let open = stores.filter(\.isTransferring)
+        #expect(open.isEmpty)
+      }
+      try poll()
+      for store in stores {
+        try store.finishSums(polling: workspace.poll)
+        try store.shareWeights()
+      }
+      try poll()
+      for part in stores[0].parts {
+        for (index, number) in part.range.enumerated() {
+          let sum = Self.gradient(0, number) + Self.gradient(1, number)
+          #expect(part.gradients[index] == sum)
+        }
+      }
     }
   }
 

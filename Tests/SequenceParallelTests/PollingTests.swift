@@ -64,8 +64,8 @@ struct PollingTests {
     let context = RankContext(
       workspace: workspace, sequence: SoloCommunicator(), exchange: ChainExchange())
     var (polls, result) = (0, Result())
-    workspace.poll = { polls += 1 }
-    workspace.hasPeers = true
+    let source = workspace.progress.add(hasPeers: true) { polls += 1 }
+    defer { source.remove() }
     workspace.operationsBetweenPolls = operationsBetweenPolls
     let layout = SequenceLayout(shardLengths: [Self.tokens], rank: 0, rows: Self.rows)
     let pass = SequencePass(context: context, layout: layout)

@@ -22,11 +22,14 @@ final class AttentionHeads: @unchecked Sendable {
   private var known: [Int]
 
   /// What is kept of a forward pass that shall not run again.
-  struct Output {
+  struct Output: Kept {
+    typealias Key = CarrySlot
+
     let o, logSum: Tensor
     fileprivate let lowest: Tensor
     fileprivate let known: [Int]
 
+    var suspended: Output? { self }
     var tensors: [Tensor] { [o, logSum, lowest] }
   }
 

@@ -29,7 +29,7 @@ struct HaloAttention: AttentionCrossing {
   }
 
   func forward(_ heads: AttentionHeads) throws {
-    if let halo = pass.halos[slot] {
+    if let halo: Halo = pass.memory[slot] {
       try heads.absorb(heads.own)
       heads.see(before: halo.known)
       return try heads.absorb(block(halo.values))
@@ -38,13 +38,13 @@ struct HaloAttention: AttentionCrossing {
     try exchange.begin([heads.k, heads.v])
     try heads.absorb(heads.own)
     let halo = try exchange.finish()
-    pass.halos[slot] = halo
+    pass.memory[slot] = halo
     heads.see(before: halo.known)
     try heads.absorb(block(halo.values))
   }
 
   func backward(_ heads: AttentionHeads, dO: Tensor, dq: Tensor, dk: Tensor, dv: Tensor) throws {
-    guard let halo = pass.halos[slot] else {
+    guard let halo: Halo = pass.memory[slot] else {
       preconditionFailure("the halo of layer \(slot.layer) was not kept")
     }
     let exchange = makeExchange()

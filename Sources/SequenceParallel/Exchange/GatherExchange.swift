@@ -122,7 +122,7 @@ private final class GatherTransfer: StateTransfer {
   /// Every rank's maps: known, or as the forward pass gathered them.
   private func gatheredMaps() throws -> Tensor {
     let pass = problem.pass
-    if let maps = pass.gatheredMaps[problem.slot] { return maps }
+    if let gathered: GatheredMaps = pass.memory[problem.slot] { return gathered.maps }
     let each = problem.units * problem.mapCount
     let maps = Tensor([group.size, each], pool: pass.context.workspace.pool, kind: .states)
     pass.context.workspace.compute(.recurrence) {
@@ -136,7 +136,18 @@ private final class GatherTransfer: StateTransfer {
         }
       }
     }
-    pass.gatheredMaps[problem.slot] = maps
+    pass.memory[problem.slot] = GatheredMaps(maps: maps)
     return maps
   }
+}
+
+/// Every rank's maps `M` of a state, for the backward exchange.
+private struct GatheredMaps: Kept {
+  typealias Key = CarrySlot
+
+  /// `[ranks, units, mapCount]`.
+  let maps: Tensor
+
+  var suspended: GatheredMaps? { self }
+  var tensors: [Tensor] { [maps] }
 }

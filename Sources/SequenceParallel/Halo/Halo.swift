@@ -1,11 +1,16 @@
 import Tensors
 
-/// The rows of the tokens before a shard.
-struct Halo {
+/// The rows of the tokens before a shard; kept so that an op that runs again communicates nothing.
+struct Halo: Kept {
+  typealias Key = CarrySlot
+
   /// Shape `[rows, tokens, columns]`; the token next to the shard is the last.
   let values: Tensor
   /// For each row, how many of the tokens, counted from the last, there are; those before are zero.
   let known: [Int]
+
+  var suspended: Halo? { self }
+  var tensors: [Tensor] { [values] }
 
   /// Tokens of a row.
   var tokens: Int { values.shape[1] }

@@ -51,7 +51,7 @@ extension Tape {
         case .ring: RingAttention(slot: slot, columns: k.shape.columns, pass: pass)
         }
     }
-    let kept = pass.attended[slot]
+    let kept: AttentionHeads.Output? = pass.memory[slot]
     let run = AttentionHeads(
       kernel, q: q.value, k: k.value, v: v.value, window: window, pass: pass, output: kept)
     if kept == nil {
@@ -63,7 +63,7 @@ extension Tape {
     }
     // Whoever records now runs for the last time; whoever does not will run again, maybe more than once: a
     // segment runs for what leaves it, then a second time, and then its regions are recomputed.
-    pass.attended[slot] = !isRecording && crossing.keepsOutput ? run.output : nil
+    pass.memory[slot] = !isRecording && crossing.keepsOutput ? run.output : nil
     return record(run.o, inputs: [q, k, v], always: true) { [unowned self] dO in
       try workspace.counters.measure(.attention) {
         let dq = Tensor(q.shape, pool: pool)

@@ -58,12 +58,12 @@ struct RecurrenceRun: @unchecked Sendable {
     let o = Tensor(
       [pass.layout.rows * pass.layout.length, units.heads * kernel.valueDimension], pool: pool)
     let kept = Tensor([units.keptOffsets.last!], pool: pool, kind: .states)
-    if let incoming = pass.incoming[slot] {
-      try known(incoming, o: o, kept: kept)
+    if let entered: EnteredState = pass.memory[slot] {
+      try known(entered.state, o: o, kept: kept)
     } else if isAlone {
       let final = try known(pass.left.values[slot], o: o, kept: kept)
       if pass.keepsRight { pass.right.values[slot] = final }
-      pass.incoming[slot] = .some(pass.left.values[slot])
+      pass.memory[slot] = EnteredState(state: pass.left.values[slot])
     } else {
       let transfer = try exchange(
         .forward, initial: pass.left.values[slot], wantsFinal: pass.keepsRight)
@@ -75,7 +75,7 @@ struct RecurrenceRun: @unchecked Sendable {
       }
       let (incoming, final) = try transfer.transfer.finish()
       if pass.holdsRight { pass.right.values[slot] = final ?? Tensor(stateShape, pool: pool) }
-      pass.incoming[slot] = .some(incoming)
+      pass.memory[slot] = EnteredState(state: incoming)
       try inter(incoming, o: o, kept: kept)
     }
     return (o, kept)
@@ -137,8 +137,9 @@ struct RecurrenceRun: @unchecked Sendable {
     _ direction: ExchangeDirection, initial: Tensor?, wantsFinal: Bool
   ) throws -> (transfer: any StateTransfer, problem: SeamProblem) {
     let mapCount = map.kind.count(kernel.keyDimension)
-    let maps = pass.maps[slot] ?? Tensor([units.count, mapCount], pool: pool, kind: .states)
-    pass.maps[slot] = maps
+    let maps = pass.memory.of(slot) {
+      ShardMaps(maps: Tensor([units.count, mapCount], pool: pool, kind: .states))
+    }.maps
     let problem = SeamProblem(
       direction: direction, slot: slot, pass: pass, map: map, units: units.count, maps: maps,
       sums: Tensor(stateShape, pool: pool, kind: .states),

@@ -46,17 +46,26 @@ extension Tape {
   }
 }
 
-/// Names the table of a rotation.
-struct Rotation: Hashable {
-  let dimension: Int
-  let base: Double
+/// Cosines and sines of this shard's positions, shared by layers.
+private struct RotationTable: Kept {
+  struct Key: Hashable {
+    let dimension: Int
+    let base: Double
+  }
+
+  /// `[length, dimension]`.
+  let table: Tensor
+
+  /// It is worked out again.
+  var suspended: RotationTable? { nil }
+  var tensors: [Tensor] { [table] }
 }
 
 extension SequencePass {
   /// The cosines and sines of this shard's positions, `[length, dimension]`; computed once.
   func rotation(dimension: Int, base: Double) -> Tensor {
-    let rotation = Rotation(dimension: dimension, base: base)
-    if let table = rotations[rotation] { return table }
+    let key = RotationTable.Key(dimension: dimension, base: base)
+    if let rotation: RotationTable = memory[key] { return rotation.table }
     let workspace = context.workspace
     let (table, offset) = (Tensor([layout.length, dimension], pool: workspace.pool), layout.offset)
     workspace.compute(.normsAndGates) {
@@ -65,7 +74,7 @@ extension SequencePass {
           table.pointer, tokens: $0, offset: offset, dimension: dimension, base: base)
       }
     }
-    rotations[rotation] = table
+    memory[key] = RotationTable(table: table)
     return table
   }
 }

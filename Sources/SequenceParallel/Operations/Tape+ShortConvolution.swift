@@ -100,7 +100,7 @@ private struct ConvolutionRun {
   func forward(_ x: Tensor, taps: Tensor, bias: UnsafePointer<Float>?) throws -> (Tensor, Halo) {
     let y = Tensor(x.shape, pool: workspace.pool)
     let weights = ShortConvolution.Weights(taps: taps.pointer, bias: bias)
-    if let halo = pass.halos[slot] {
+    if let halo: Halo = pass.memory[slot] {
       compute(x, halo, weights, y, tokens: 0..<layout.length)
       return (y, halo)
     }
@@ -111,7 +111,7 @@ private struct ConvolutionRun {
     compute(x, nil, weights, y, tokens: inner..<layout.length)
     let halo = try exchange.finish()
     compute(x, halo, weights, y, tokens: 0..<inner)
-    pass.halos[slot] = halo
+    pass.memory[slot] = halo
     return (y, halo)
   }
 

@@ -77,12 +77,6 @@ package final class TrainingRun {
       bucketBytes: parallel.bucketBytes, transport: parallel.transport)
     self.store = store
     optimizer = FlatOptimizer(configuration, store: store, workspace: workspace)
-    let progress = workspace.poll
-    // Weakly, as the store holds the workspace.
-    workspace.poll = { [weak store] in
-      try progress()
-      try store?.poll()
-    }
     cut = SequenceCut(
       configuration.sequence, ranks: grid.sequence, rank: grid.sequenceIndex)
     microBatches = grid.rows(
