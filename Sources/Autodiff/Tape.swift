@@ -18,6 +18,10 @@ package final class Tape {
 
   /// The terms that layers and the objective added, in the order in which they did.
   package internal(set) var terms: [LossTerm] = []
+  /// Of each term that is a mean over positions: the step's targets over its positions, on all ranks.
+  ///
+  /// Its gradient is multiplied by it, since all gradients are divided by the targets in the end.
+  package var targetsPerPosition: [String: Double] = [:]
   /// Whether a region runs again, which has added its terms before.
   private(set) var isRecomputing = false
 

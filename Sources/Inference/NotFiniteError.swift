@@ -13,3 +13,8 @@ package struct NotFiniteError: Error, Equatable, CustomStringConvertible {
       + "with a lower learning rate"
   }
 }
+
+extension UnsafeBufferPointer<Float> {
+  /// The first number that is not finite; nil where all are.
+  var firstNotFinite: Float? { first { !$0.isFinite } }
+}

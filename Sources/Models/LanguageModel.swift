@@ -72,6 +72,22 @@ package struct LanguageModel: Sendable {
     return Double(sequences) * (operationsPerToken * Double(length) + attention)
   }
 
+  /// The terms that its layers and an objective may add to the loss, bottom up, each name once.
+  package func lossTerms(_ objective: any Objective) -> [DeclaredTerm] {
+    var terms: [DeclaredTerm] = []
+    for term in blocks.flatMap(\.lossTerms) + objective.lossTerms {
+      guard let index = terms.firstIndex(where: { $0.name == term.name }) else {
+        terms.append(term)
+        continue
+      }
+      precondition(
+        terms[index].weight == term.weight && terms[index].mean == term.mean,
+        "layers declare the term \(term.name) in different ways")
+      terms[index].layers += term.layers
+    }
+    return terms
+  }
+
   /// Runs a shard through the embedding and the blocks.
   ///
   /// - Parameters:

@@ -52,7 +52,7 @@ final class TrainingSession {
   private let origin: ModelFolder.Origin?
   private let recording: TraceRecording?
   private var done: Int
-  private var hasWarnedOfNoTarget = false
+  private var hasWarnedOfNoTarget = (inStep: false, inEvaluation: false)
 
   /// What rank 0 writes with.
   private struct Outputs {
@@ -210,8 +210,8 @@ final class TrainingSession {
       ranks: ranks)
     try outputs.log.step(report, chance: chance)
     outputs.console.step(report)
-    if outcome.sums.targets == 0, !hasWarnedOfNoTarget {
-      hasWarnedOfNoTarget = true
+    if outcome.sums.targets == 0, !hasWarnedOfNoTarget.inStep {
+      hasWarnedOfNoTarget.inStep = true
       try warn(
         "step \(outcome.step + 1) has no token to predict, and so no loss; look at data.loss_mask and data.documents"
       )
@@ -231,7 +231,8 @@ final class TrainingSession {
       throw TrainingError.evaluationNotFinite(step: done, loss: sums.loss)
     }
     guard let outputs else { return true }
-    if sums.targets == 0 {
+    if sums.targets == 0, !hasWarnedOfNoTarget.inEvaluation {
+      hasWarnedOfNoTarget.inEvaluation = true
       try warn("the evaluation after step \(done) had no token to predict, and so has no loss")
     }
     let report = EvaluationReport(

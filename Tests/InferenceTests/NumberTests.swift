@@ -20,14 +20,18 @@ struct NumberTests {
     files = try TemporaryFolder()
   }
 
-  /// Writes a model of bytes whose weights are `scale` times small numbers, the first one as given.
-  private func model(scale: Float = 1, first: Float? = nil) throws -> String {
+  /// Writes a model of bytes whose weights are `scale` times small numbers, the first one as given, and the embedding
+  /// of byte 255 as large as can be, where wanted.
+  private func model(
+    scale: Float = 1, first: Float? = nil, overflowsOnLastByte: Bool = false
+  ) throws -> String {
     let section = ModelSection([
       "dimension": .integer(8), "depth": .integer(1), "heads": .integer(2),
     ])
     let model = LanguageModel(Architectures.make(section, vocabulary: 256))
     var weights = (0..<model.table.count).map { scale * Float($0 % 7 - 3) }
     if let first { weights[0] = first }
+    if overflowsOnLastByte { for index in 255 * 8..<256 * 8 { weights[index] = 3e38 } }
     try ModelFolder.write(model, to: files.file("model")) { write in
       try weights.withUnsafeBufferPointer { try write(0..<weights.count, $0.baseAddress!) }
     }
@@ -62,6 +66,27 @@ struct NumberTests {
   func losses(ranks: Int) throws {
     let path = try model(scale: 1e38)
     #expect(throws: NotFiniteError.self) { try evaluate(path, ranks: ranks) }
+  }
+
+  @Test(
+    "A logit that is no number ends an evaluation of tokens, although nothing is to be predicted there",
+    arguments: [1, 3])
+  func logitsOfTokens(ranks: Int) throws {
+    let path = try model(overflowsOnLastByte: true)
+    let header = #"{"input_ids":{"dtype":"I32","shape":[1,4],"data_offsets":[0,16]}}   "#
+    var file = withUnsafeBytes(of: UInt64(header.utf8.count)) { Data($0) } + Data(header.utf8)
+    for token in [1, 2, 3, 255] as [Int32] {
+      withUnsafeBytes(of: token) { file.append(contentsOf: $0) }
+    }
+    let tokens = try files.write("tokens.safetensors", file)
+    let output = files.file("out.safetensors")
+    #expect(throws: NotFiniteError.self) {
+      try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+        try TokenEvaluation(
+          modelFolder: path, gradients: false, world: world, workspace: Workspace()
+        ).run(tokens: tokens, output: output)
+      }
+    }
   }
 
   @Test("A logit that is no number ends a generation")

@@ -45,12 +45,16 @@ package struct TokenEvaluation {
     let writer = world.rank == 0 ? try makeWriter(output, rows: rows, length: length) : nil
     let logits = Tensor([layout.length, model.vocabulary], pool: context.workspace.pool)
     var sums = LossSums()
+    // The first logit that is no number, or 0: a sum of such is no number either.
+    var wrong: Float = 0
     for row in 0..<rows {
       let all = ids[row * length..<(row + 1) * length]
       let shard = layout.shard.map { all.startIndex + $0 }
       let targets = shard.map { $0 + 1 < all.endIndex ? all[$0 + 1] : -1 }
       let tape = Tape(
         workspace: context.workspace, parameters: store, recording: store.gradients != nil)
+      tape.targetsPerPosition = model.lossTerms(NextToken()).targetsPerPosition(
+        targets: rows * (length - 1), positions: rows * length)
       let pass = SequencePass(context: context, layout: layout, step: row)
       let (loss, result) = try model(
         shard.map { all[$0] }, targets: targets, tape: tape, pass: pass, logits: logits.pointer)
@@ -60,13 +64,23 @@ package struct TokenEvaluation {
       }
       try context.drain()
       sums += LossSums(loss: result.sum, targets: result.targets)
+      wrong += UnsafeBufferPointer(start: logits.pointer, count: logits.count).firstNotFinite ?? 0
       try collect(logits, layout: layout, row: row, length: length, writer: writer)
     }
-    let total = sums.with(try world.allReduce(sums.numbers, .sum))
+    var numbers = try world.allReduce(sums.numbers + [Double(wrong)], .sum)
+    let wrongOfAll = numbers.removeLast()
+    let total = sums.with(numbers)
     guard total.isFinite else { throw NotFiniteError("the loss on \(path)", total.loss) }
+    guard wrongOfAll == 0 else { throw NotFiniteError("a logit on \(path)", wrongOfAll) }
     if let gradients = store.gradients, world.size > 1 {
       let buffer = UnsafeMutableBufferPointer(start: gradients.pointer, count: gradients.count)
       try world.allReduce(buffer, .sum).wait(for: "the sum of gradients")
+    }
+    if let gradients = store.gradients,
+      let wrong = UnsafeBufferPointer(start: gradients.pointer, count: gradients.count)
+        .firstNotFinite
+    {
+      throw NotFiniteError("a gradient on \(path)", Double(wrong))
     }
     if let writer {
       try withUnsafePointer(to: Float(total.meanLoss)) {

@@ -52,4 +52,7 @@ package struct Block: Sendable {
       try channels.mixer($0, adding: $1, tape: tape, pass: pass)
     }
   }
+
+  /// The terms that its layers may add to the loss.
+  package var lossTerms: [DeclaredTerm] { mixer.lossTerms }
 }

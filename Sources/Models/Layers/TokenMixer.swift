@@ -13,9 +13,14 @@ package protocol TokenMixer: Sendable {
   var attention: AttentionSize? { get }
   /// Whether what it keeps of the tokens before grows with their number.
   var seesAllTokens: Bool { get }
+  /// The terms that it may add to the loss.
+  var lossTerms: [DeclaredTerm] { get }
 }
 
 extension TokenMixer {
+  /// None.
+  package var lossTerms: [DeclaredTerm] { [] }
+
   package var recurrences: [RecurrenceSize] { [] }
 
   package var attention: AttentionSize? { nil }

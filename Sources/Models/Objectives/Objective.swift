@@ -15,6 +15,8 @@ package protocol Objective: Sendable {
     _ hidden: Variable, head: Parameter, targets: [Int32], tape: Tape,
     logits: UnsafeMutablePointer<Float>?
   ) throws -> (loss: Variable, result: HeadResult)
+  /// The terms that it may add beside the loss.
+  var lossTerms: [DeclaredTerm] { get }
 }
 
 /// Next-token prediction: softmax cross-entropy, with a z-loss where one is wanted.
@@ -25,6 +27,10 @@ package struct NextToken: Objective {
   package var zLoss: Double
 
   package init(zLoss: Double = 0) { self.zLoss = zLoss }
+
+  package var lossTerms: [DeclaredTerm] {
+    zLoss > 0 ? [DeclaredTerm("z_loss", weight: zLoss)] : []
+  }
 
   package func callAsFunction(
     _ hidden: Variable, head: Parameter, targets: [Int32], tape: Tape,

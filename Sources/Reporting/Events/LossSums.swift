@@ -17,11 +17,14 @@ package struct LossSums: Sendable, Equatable {
     package let name: String
     /// What its sum is multiplied by.
     package let weight: Double
-    /// Its sum over all targets, without the weight.
+    /// Its sum, without the weight.
     package var sum: Double
+    /// How many positions the sum is over; nil where it is over the targets.
+    package var positions: Int?
 
-    package init(_ name: String, weight: Double, sum: Double) {
+    package init(_ name: String, weight: Double, sum: Double, positions: Int? = nil) {
       (self.name, self.weight, self.sum) = (name, weight, sum)
+      self.positions = positions
     }
   }
 
@@ -49,8 +52,11 @@ package struct LossSums: Sendable, Equatable {
   /// Mean loss a target, in nats; not a number where there is no target.
   package var meanLoss: Double { targets > 0 ? loss / Double(targets) : .nan }
 
-  /// Mean of a term over the targets, without its weight; not a number where there is no target.
-  package func mean(_ term: Term) -> Double { targets > 0 ? term.sum / Double(targets) : .nan }
+  /// Mean of a term over the targets or its positions, without its weight; not a number where there are none.
+  package func mean(_ term: Term) -> Double {
+    let count = term.positions ?? targets
+    return count > 0 ? term.sum / Double(count) : .nan
+  }
 
   /// Whether the loss and all terms are numbers.
   package var isFinite: Bool { loss.isFinite && terms.allSatisfy(\.sum.isFinite) }
@@ -58,7 +64,7 @@ package struct LossSums: Sendable, Equatable {
   /// The sums as numbers to be reduced; counts are exact up to 2⁵³.
   package var numbers: [Double] {
     [loss] + [targets, inside.right, inside.asked, crossing.right, crossing.asked].map(Double.init)
-      + terms.map(\.sum)
+      + terms.map(\.sum) + terms.compactMap(\.positions).map(Double.init)
   }
 
   /// The same terms with what `numbers` gave, here or summed over ranks.
@@ -68,19 +74,25 @@ package struct LossSums: Sendable, Equatable {
     sums.targets = Int(numbers[1])
     sums.inside = Answers(right: Int(numbers[2]), asked: Int(numbers[3]))
     sums.crossing = Answers(right: Int(numbers[4]), asked: Int(numbers[5]))
-    for index in terms.indices { sums.terms[index].sum = numbers[6 + index] }
+    var counts = numbers.dropFirst(6 + terms.count)
+    for index in terms.indices {
+      sums.terms[index].sum = numbers[6 + index]
+      if terms[index].positions != nil { sums.terms[index].positions = Int(counts.removeFirst()) }
+    }
     return sums
   }
 
   /// Adds sums up; terms of the same name are one.
   package static func += (sums: inout LossSums, more: LossSums) {
     if sums.terms.isEmpty {
-      sums.terms = more.terms.map { Term($0.name, weight: $0.weight, sum: 0) }
+      sums.terms = more.terms.map {
+        Term($0.name, weight: $0.weight, sum: 0, positions: $0.positions.map { _ in 0 })
+      }
     }
     precondition(
       more.terms.isEmpty || sums.terms.map(\.name) == more.terms.map(\.name),
       "terms \(more.terms.map(\.name)) are added to \(sums.terms.map(\.name))")
-    let added = more.terms.isEmpty ? more.numbers + sums.terms.map { _ in 0 } : more.numbers
-    sums = sums.with(zip(sums.numbers, added).map(+))
+    let (numbers, added) = (sums.numbers, more.numbers)
+    sums = sums.with(numbers.indices.map { numbers[$0] + ($0 < added.count ? added[$0] : 0) })
   }
 }

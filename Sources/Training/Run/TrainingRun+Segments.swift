@@ -105,16 +105,24 @@ extension TrainingRun {
     _ index: Int, of corpus: any Corpus, rows: Range<Int>, step: Int, left: Carry, carried: Int,
     keepsRight: Bool
   ) throws -> SegmentPass {
-    var batch = TokenBatch(rows: rows, positions: cut.positions(index))
-    if !context.workspace.isRehearsal {
-      try context.counters.measure(.data) { try corpus.fill(&batch, step: step) }
-    }
+    let batch = try batch(index, of: corpus, rows: rows, step: step)
     let layout = cut.layout(index, carried: carried, documentStarts: batch.documentStarts)
     return SegmentPass(
       batch: batch,
       pass: SequencePass(
         context: context, layout: layout, left: left, step: step, segment: index,
         keepsRight: keepsRight, wantsLeftGradients: index > 0))
+  }
+
+  /// This rank's tokens of a segment; zeros in a rehearsal.
+  func batch(
+    _ index: Int, of corpus: any Corpus, rows: Range<Int>, step: Int
+  ) throws -> TokenBatch {
+    var batch = TokenBatch(rows: rows, positions: cut.positions(index))
+    if !context.workspace.isRehearsal {
+      try context.counters.measure(.data) { try corpus.fill(&batch, step: step) }
+    }
+    return batch
   }
 
   /// Runs a segment forward, for its loss and for what enters the next one.
@@ -125,7 +133,8 @@ extension TrainingRun {
         segment.batch.inputs, targets: segment.batch.targets, objective: objective, tape: tape,
         pass: segment.pass)
     }
-    return LossSums(result, terms: tape.terms, batch: segment.batch)
+    return LossSums(
+      result, terms: tape.terms, declared: lossTerms, batch: segment.batch)
   }
 
   /// Runs a segment forward, communicating only if it was not run before, and back.
@@ -137,6 +146,7 @@ extension TrainingRun {
     let (workspace, pass) = (context.workspace, segment.pass)
     if let later { pass.left.restore(from: later.left, in: workspace) }
     let tape = Tape(workspace: workspace, parameters: store, recording: true)
+    tape.targetsPerPosition = targetsPerPosition
     tape.regionCompleted = { [store] in try store.complete(region: $0, isLast: completes) }
     let (loss, result) = try workspace.counters.mark(name("forward", segment)) {
       try model(
@@ -149,7 +159,8 @@ extension TrainingRun {
     try workspace.counters.mark(name("backward", segment)) {
       try tape.backward(from: loss, gradient: one)
     }
-    return LossSums(result, terms: tape.terms, batch: segment.batch)
+    return LossSums(
+      result, terms: tape.terms, declared: lossTerms, batch: segment.batch)
   }
 
   /// What a trace calls a segment's way through the model.
@@ -175,7 +186,8 @@ extension TrainingRun {
     let ranks = [0, grid.sequence / 2, grid.sequence - 1]
     let bytes = try ranks.map { rank in
       let run = try TrainingRun(
-        configuration, corpus: corpus, model: model, world: grid.rehearsal(of: rank),
+        configuration, corpus: corpus, model: model, objective: objective,
+        world: grid.rehearsal(of: rank),
         workspace: Workspace(threads: context.workspace.team.size, rehearsal: true),
         exchange: makeExchange)
       return try run.heldBytes()

@@ -31,6 +31,10 @@ package final class TrainingRun {
 
   /// What is minimised.
   let objective: any Objective
+  /// What layers and objective may add to the loss, in the order in which sums of it travel.
+  let lossTerms: [DeclaredTerm]
+  /// Of each term that is a mean over positions, the step's targets over its positions.
+  var targetsPerPosition: [String: Double] = [:]
   /// How sequences are cut in time and over ranks.
   let cut: SequenceCut
   /// The rows of a step's batch that this rank works on, micro-batch by micro-batch.
@@ -51,19 +55,22 @@ package final class TrainingRun {
   /// - Parameters:
   ///   - world: All ranks.
   ///   - workspace: The rank's memory and threads.
+  ///   - objective: What is minimised; nil for what the run file says.
   ///   - exchange: Makes what carries states across ranks.
   /// - Throws: `ConfigurationError` for a grid, batch or vocabulary that does not fit; `CorpusError`;
   ///   `MessagePassingError`.
   package init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
-    world: any Communicator, workspace: Workspace,
+    objective: (any Objective)? = nil, world: any Communicator, workspace: Workspace,
     exchange makeExchange: @escaping () -> any StateExchange
   ) throws {
     self.configuration = configuration
     self.world = world
     self.corpus = corpus
     self.model = model
-    objective = NextToken(zLoss: configuration.training.zLoss)
+    let minimised = objective ?? NextToken(zLoss: configuration.training.zLoss)
+    self.objective = minimised
+    lossTerms = model.lossTerms(minimised)
     let grid = try GridPlace(configuration, world: world)
     self.grid = grid
     self.makeExchange = makeExchange
@@ -100,6 +107,35 @@ package final class TrainingRun {
     }
   }
 
+  /// Of each term that is a mean over positions, the step's targets over its positions; nothing is counted where
+  /// there is none.
+  private func countTargetsPerPosition(step: Int) throws -> [String: Double] {
+    guard lossTerms.contains(where: { $0.mean == .positions }) else { return [:] }
+    var targets = 0
+    for rows in microBatches {
+      for segment in 0..<cut.segments {
+        targets += try batch(segment, of: corpus, rows: rows, step: step).targets.count { $0 >= 0 }
+      }
+    }
+    let all = try context.counters.measure(.reduce) { try world.allReduceSum(Double(targets)) }
+    return lossTerms.targetsPerPosition(targets: Int(all), positions: positions)
+  }
+
+  /// Positions of a step.
+  private var positions: Int { configuration.training.batch * configuration.sequence.length }
+
+  /// Checks that each term's layers told all of their positions.
+  private func checkPositions(_ total: LossSums) {
+    guard !context.workspace.isRehearsal else { return }
+    for (term, declared) in zip(total.terms, lossTerms) {
+      guard let count = term.positions else { continue }
+      precondition(
+        count == positions * declared.layers,
+        "the term \(term.name) is over \(count) positions, not \(positions) in \(declared.layers) layers"
+      )
+    }
+  }
+
   /// Trains one step.
   ///
   /// - Parameters:
@@ -115,6 +151,7 @@ package final class TrainingRun {
       carried = 0
       carries = microBatches.map { _ in Carry() }
     }
+    targetsPerPosition = try countTargetsPerPosition(step: step)
     for microBatch in microBatches.indices {
       let last = microBatch == microBatches.count - 1
       sums += try train(microBatch: microBatch, step: step, completes: last)
@@ -136,6 +173,7 @@ package final class TrainingRun {
     let stops = numbers.removeLast()
     let squaresOfAll = numbers.removeLast()
     let total = sums.with(numbers)
+    checkPositions(total)
     let count = Double(max(total.targets, 1))
     let norm = GradientNorm(sumOfSquares: squaresOfAll / (count * count))
     guard norm.isFinite, total.isFinite else {

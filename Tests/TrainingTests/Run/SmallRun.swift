@@ -1,5 +1,6 @@
 import Configuration
 import MessagePassing
+import Models
 import SequenceParallel
 import Tensors
 
@@ -34,10 +35,12 @@ struct SmallRun: Sendable {
   }
 
   /// A rank's part, with the weights that the seed gives.
-  func make(on world: any Communicator) throws -> TrainingRun {
+  ///
+  /// - Parameter objective: What is minimised; nil for what the run file says.
+  func make(on world: any Communicator, objective: (any Objective)? = nil) throws -> TrainingRun {
     let setup = try RunSetup(configuration)
     let run = try TrainingRun(
-      configuration, corpus: setup.corpus, model: setup.model, world: world,
+      configuration, corpus: setup.corpus, model: setup.model, objective: objective, world: world,
       workspace: Workspace(), exchange: (configuration.parallel.exchange.kind ?? .chain).make)
     run.initializeWeights()
     return run
