@@ -25,6 +25,7 @@ struct BlockTests {
   /// A channel mixer that reads the layout of its pass, throws where it is told to, and adds a term to the loss.
   private struct Counting: ChannelMixer {
     struct Refused: Error {}
+    var lossTerms: [DeclaredTerm] { [DeclaredTerm("tokens", weight: 1)] }
     let linear: Linear
     let refuses: Bool
 
@@ -106,7 +107,53 @@ struct BlockTests {
       #expect(
         relativeError(Array(gradients[entry.range]), term.gradient.numbers) < 1e-5, "\(entry.name)")
     }
+    #expect(block.lossTerms.map(\.name) == (shape == .alone ? [] : ["tokens"]))
     #expect(tape.terms.map(\.sum) == (shape == .alone ? [] : [5]))
+  }
+
+  @Test(
+    "A convolution has a bias where the file has one, and any activation after it",
+    arguments: [true, false])
+  func convolution(bias: Bool) throws {
+    let (length, channels, taps) = (7, 3, 4)
+    var builder = ModelBuilder(deviation: 0.5)
+    let region = builder.region("convolution")
+    let convolution = builder.convolution(
+      "conv1d", channels: channels, taps: taps, bias: bias, activation: .sigmoid,
+      slot: CarrySlot(layer: 0, .halo(0)))
+    #expect(builder.tensors.map(\.name) == ["conv1d.weight"] + (bias ? ["conv1d.bias"] : []))
+    var draws = Draws(seed: 6)
+    let (numbers, weights) = (draws.normals(length * channels), draws.normals(builder.table.count))
+    let workspace = Workspace()
+    let store = WholeParameters(table: builder.table, gradients: true, pool: workspace.pool)
+    store.clearGradients()
+    store.values.pointer.update(from: weights, count: weights.count)
+    let tape = Tape(workspace: workspace, parameters: store, recording: true)
+    let x = Variable(
+      Tensor([length, channels], numbers, pool: workspace.pool), needsGradient: true)
+    let pass = SequencePass(
+      context: RankContext(
+        workspace: workspace, sequence: SoloCommunicator(), exchange: ChainExchange()),
+      layout: SequenceLayout(shardLengths: [length], rank: 0, rows: 1))
+    let y = try tape.region(region, recompute: false, input: x) {
+      try convolution($0!, tape: tape, pass: pass)
+    }
+    let seed = draws.normals(length * channels)
+    try tape.backward(
+      from: y, gradient: Tensor([length, channels], seed, pool: workspace.pool))
+
+    let input = Term(Matrix(length, channels, numbers))
+    let kernel = Term(Matrix(channels, taps, Array(weights[..<(channels * taps)])))
+    let offset = Term(
+      Matrix(1, channels, bias ? Array(weights[(channels * taps)...]) : [0, 0, 0]))
+    let right = (input.shortConvolution(kernel) + offset.repeated(length)).sigmoid
+    right.backward(Matrix(length, channels, seed))
+    #expect(relativeError(y.value.numbers, right.matrix.numbers) < 1e-6)
+    #expect(relativeError(x.gradient?.numbers ?? [], input.gradient.numbers) < 1e-5)
+    let gradients = Array(
+      UnsafeBufferPointer(start: store.gradients!.pointer, count: weights.count))
+    let expected = kernel.gradient.numbers + (bias ? offset.gradient.numbers : [])
+    #expect(relativeError(gradients, expected) < 1e-5)
   }
 
   @Test("What a channel mixer throws ends the pass")

@@ -96,6 +96,54 @@ private struct ConvolutionReference {
     #expect(distance(result.weights, dWeights) < 1e-5, "\(test), width \(width)")
   }
 
+  @Test(
+    "one convolution over concatenated channels, taken apart, on any partition", arguments: 60..<80)
+  func concatenated(seed: UInt64) throws {
+    var test = SequenceCase(seed: seed)
+    let (channels, width) = (11, 4)
+    // Such as x, B and C of Mamba-2: 5, 3 and 3 channels.
+    let parts = [0..<5, 5..<8, 8..<11]
+    var table = ParameterTable.oneRegion
+    let weight = table.add(
+      "w", [channels, 1, width], role: .matrix, initialization: .constant(0))
+    let bias = table.add("b", [channels], role: .bias, initialization: .constant(0))
+    let weights = (0..<table.count).map { _ in Float.random(in: -1...1, using: &test.random) }
+    let (x, dy) = (test.numbers(channels), test.numbers(3))
+    let result = try test.run(
+      x: x, columns: channels, dy: dy, outputs: 3, table: table, weights: weights
+    ) { tape, x, pass in
+      let y = try tape.shortConvolution(
+        x, weight: weight, bias: bias, activation: .silu, slot: CarrySlot(layer: 3, .halo(1)),
+        pass: pass)
+      // The first three channels of x, times B, plus C.
+      let (first, b, c) = (
+        tape.columns(y, parts[0]), tape.columns(y, parts[1]), tape.columns(y, parts[2])
+      )
+      return tape.sum(tape.product(tape.columns(first, 0..<3), b), c)
+    }
+    let taps = channels * width
+    let reference = ConvolutionReference(
+      test: test, channels: channels, width: width, isSilu: true,
+      weight: weights[..<taps].map(Double.init), bias: weights[taps...].map(Double.init),
+      x: x.map(Double.init))
+    let whole = reference.y
+    var (y, dWhole) = (dy.map { _ in 0.0 }, whole.map { _ in 0.0 })
+    for token in 0..<test.rows * test.tokens {
+      let at = token * channels
+      for i in 0..<3 {
+        let d = Double(dy[token * 3 + i])
+        y[token * 3 + i] = whole[at + i] * whole[at + 5 + i] + whole[at + 8 + i]
+        dWhole[at + i] = d * whole[at + 5 + i]
+        dWhole[at + 5 + i] = d * whole[at + i]
+        dWhole[at + 8 + i] = d
+      }
+    }
+    let expected = reference.gradients(dWhole)
+    #expect(distance(result.y, y) < 1e-5, "\(test)")
+    #expect(distance(result.dx, expected.x) < 1e-5, "\(test)")
+    #expect(distance(result.weights, expected.weight + expected.bias) < 1e-5, "\(test)")
+  }
+
   @Test("a token shift is a convolution with the taps 1 and 0", arguments: 100..<130)
   func shifts(seed: UInt64) throws {
     var test = SequenceCase(seed: seed)

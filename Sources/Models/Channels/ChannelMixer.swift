@@ -5,8 +5,15 @@ import SequenceParallel
 package protocol ChannelMixer: Sendable {
   /// Maps the input `[N, D]` and adds the residual `[N, D]`, where there is one.
   ///
-  /// It may add terms to the loss by `tape.addLoss`.
+  /// It may add terms to the loss by `tape.addLoss`, which it declares in `lossTerms`.
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable
+  /// The terms that it may add to the loss.
+  var lossTerms: [DeclaredTerm] { get }
+}
+
+extension ChannelMixer {
+  /// None.
+  package var lossTerms: [DeclaredTerm] { [] }
 }

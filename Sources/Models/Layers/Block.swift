@@ -54,5 +54,7 @@ package struct Block: Sendable {
   }
 
   /// The terms that its layers may add to the loss.
-  package var lossTerms: [DeclaredTerm] { mixer.lossTerms }
+  package var lossTerms: [DeclaredTerm] {
+    mixer.lossTerms + (channels?.mixer.lossTerms ?? [])
+  }
 }

@@ -1,25 +1,18 @@
 import Autodiff
 import Kernels
 import SequenceParallel
-import Tensors
 
 /// A projection of a mixer's input, a short convolution along time where there is one, and an activation.
 struct MixingProjection {
   let linear: Linear
-  /// Taps, `[C, 1, W]`, or nil for no convolution.
-  let taps: Parameter?
+  /// Applies the activation, too; nil for no convolution.
+  let convolution: Convolution?
   let activation: Activation
-  /// Where the convolution's halo crosses seams.
-  let slot: CarrySlot
 
   /// `[N, D]` to `[N, C]`.
   func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
     let y = try linear(x, tape: tape)
-    guard let taps else { return tape.activation(activation, y) }
-    let isFused = ShortConvolution.activations.contains(activation)
-    let convolved = try tape.shortConvolution(
-      y, weight: taps, activation: isFused ? activation : .identity, slot: slot, pass: pass)
-    return isFused ? convolved : tape.activation(activation, convolved)
+    return try convolution?(y, tape: tape, pass: pass) ?? tape.activation(activation, y)
   }
 }
 
@@ -27,18 +20,19 @@ extension ModelBuilder {
   /// A projection `[output, input]` named `<letter>_proj`, and where `taps` is not nil a convolution named
   /// `<letter>_conv1d`.
   ///
-  /// - Parameter index: The number of the projection's halo in its layer.
+  /// - Parameters:
+  ///   - index: The number of the projection's halo in its layer.
+  ///   - bias: Whether the convolution has a bias.
   mutating func mixingProjection(
     _ letter: Character, _ index: Int, at place: MixerPlace, output: Int, taps: Int?,
-    activation: Activation
+    bias: Bool = false, activation: Activation
   ) -> MixingProjection {
-    MixingProjection(
-      linear: linear("\(place.name)\(letter)_proj", output, place.dimension),
-      taps: taps.map {
-        parameter(
-          "\(place.name)\(letter)_conv1d.weight", [output, 1, $0], role: .matrix,
-          initialization: .normal(deviation: deviation))
-      },
-      activation: activation, slot: CarrySlot(layer: place.layer, .halo(index)))
+    let linear = linear("\(place.name)\(letter)_proj", output, place.dimension)
+    let convolution = taps.map {
+      self.convolution(
+        "\(place.name)\(letter)_conv1d", channels: output, taps: $0, bias: bias,
+        activation: activation, slot: CarrySlot(layer: place.layer, .halo(index)))
+    }
+    return MixingProjection(linear: linear, convolution: convolution, activation: activation)
   }
 }

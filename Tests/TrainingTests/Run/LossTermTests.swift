@@ -71,17 +71,24 @@ struct LossTermTests {
       logits: UnsafeMutablePointer<Float>?
     ) throws -> (loss: Variable, result: HeadResult) {
       let (x, workspace) = (hidden.value, tape.workspace)
+      let columns = x.shape.columns
+      let total = Tensor([1], pool: workspace.pool)
       // Weighted by channel, as the norm makes all plain squares the same.
-      let sum = x.numbers.enumerated().reduce(0.0) { sum, one in
-        sum + Double(one.offset % x.shape.columns) * Double(one.element * one.element)
-      }
-      let value = tape.record(
-        Tensor([1], [Float(sum)], pool: workspace.pool), inputs: [hidden]
-      ) { gradient in
-        let dx = x.numbers.enumerated().map {
-          2 * gradient.numbers[0] * Float($0.offset % x.shape.columns) * $0.element
+      workspace.compute(.head) {
+        var sum = 0.0
+        for i in 0..<x.count {
+          sum += Double(i % columns) * Double(x.pointer[i] * x.pointer[i])
         }
-        hidden.add(gradient: Tensor(x.shape, dx, pool: workspace.pool), in: workspace)
+        total.pointer[0] = Float(sum)
+      }
+      let value = tape.record(total, inputs: [hidden]) { gradient in
+        let dx = Tensor(x.shape, pool: workspace.pool)
+        workspace.compute(.head) {
+          for i in 0..<x.count {
+            dx.pointer[i] = 2 * gradient.pointer[0] * Float(i % columns) * x.pointer[i]
+          }
+        }
+        hidden.add(gradient: dx, in: workspace)
       }
       tape.addLoss(
         "activity", weight: weight, value, positions: overPositions ? x.shape.rows : nil)

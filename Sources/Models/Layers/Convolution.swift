@@ -1,0 +1,45 @@
+import Autodiff
+import Kernels
+import SequenceParallel
+import Tensors
+
+/// A short causal convolution of every channel along time, and an activation.
+///
+/// Where a file convolves several projections together, such as x, B and C of Mamba-2, it is one convolution of their
+/// concatenation, `[N, Σ C_i]`, with one halo; `Tape.columns` takes it apart again.
+struct Convolution {
+  /// Shape `[C, 1, W]`.
+  let taps: Parameter
+  /// Shape `[C]`, or nil.
+  let bias: Parameter?
+  let activation: Activation
+  /// Where its halo crosses seams.
+  let slot: CarrySlot
+
+  /// `[N, C]` to `[N, C]`.
+  func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
+    let isFused = ShortConvolution.activations.contains(activation)
+    let y = try tape.shortConvolution(
+      x, weight: taps, bias: bias, activation: isFused ? activation : .identity, slot: slot,
+      pass: pass)
+    return isFused ? y : tape.activation(activation, y)
+  }
+}
+
+extension ModelBuilder {
+  /// A convolution of `channels` channels, named `name.weight` and `name.bias`.
+  ///
+  /// - Parameter slot: A layer's halo of its own.
+  mutating func convolution(
+    _ name: String, channels: Int, taps: Int, bias: Bool = false, activation: Activation,
+    slot: CarrySlot
+  ) -> Convolution {
+    Convolution(
+      taps: parameter(
+        name + ".weight", [channels, 1, taps], role: .matrix,
+        initialization: .normal(deviation: deviation)),
+      bias: bias
+        ? parameter(name + ".bias", [channels], role: .bias, initialization: .constant(0)) : nil,
+      activation: activation, slot: slot)
+  }
+}
