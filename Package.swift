@@ -104,8 +104,8 @@ let package = Package(
     .executableTarget(
       name: "lasp-train",
       dependencies: [
-        "Studies", "Training", "Inference", "Reporting", "SequenceParallel", "MessagePassing",
-        "Tensors", "Configuration", argumentParser,
+        "Studies", "Training", "Inference", "Reporting", "Optimizers", "SequenceParallel",
+        "MessagePassing", "Tensors", "Configuration", argumentParser,
       ]),
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),

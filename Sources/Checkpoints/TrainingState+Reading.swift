@@ -21,17 +21,28 @@ extension TrainingState {
 
   /// Reads parts of a checkpoint of the same model.
   ///
-  /// - Throws: `CheckpointError` that lists every missing tensor and wrong shape.
+  /// - Parameters:
+  ///   - rule: The update rule that goes on with it.
+  ///   - quantities: What the rule keeps, and the weights.
+  /// - Throws: `CheckpointError` where it is another rule's, or that lists every missing tensor and wrong shape.
   package static func read(
-    _ path: String, table: ParameterTable, into destinations: [Destination]
+    _ path: String, table: ParameterTable, rule: String = formerRule,
+    quantities: [Quantity] = Quantity.ofAdamW, into destinations: [Destination]
   ) throws(CheckpointError) -> TrainingState {
     let json = try JSONValue(file: path + "/state.json")
     guard let step = json["step"]?.integer, let seed = json["seed"]?.integer else {
       throw .damaged(path: path + "/state.json", reason: "it has no step or seed")
     }
+    let written = json["optimizer"]?.string ?? formerRule
+    guard written == rule else {
+      throw .unsupported(
+        path: path,
+        reason: "it holds the state of the update rule \(written), but this run's is \(rule); set "
+          + "optimizer.name=\(written), or start a run from its model folder with model.from")
+    }
     let file = try SafetensorsFile(path: path + "/state.safetensors")
-    let wrong = Quantity.allCases.flatMap { quantity in
-      table.entries.compactMap { entry -> String? in
+    let wrong = quantities.flatMap { quantity in
+      quantity.entries(of: table).compactMap { entry -> String? in
         let name = quantity.name(of: entry.name, in: file)
         guard let found = file.tensor(name) else { return "\(name) is missing" }
         return found.shape == entry.shape.dimensions
@@ -50,7 +61,8 @@ extension TrainingState {
           into: destination.numbers + part.lowerBound - destination.range.lowerBound)
       }
     }
-    return TrainingState(step: step, seed: seed, version: json["version"]?.string ?? "")
+    return TrainingState(
+      step: step, seed: seed, version: json["version"]?.string ?? "", rule: written)
   }
 
   /// Reads what some streams of tokens carry.

@@ -13,9 +13,11 @@ extension TrainingState {
 
     /// Begins a checkpoint, which appears under its name only when it is complete.
     ///
+    /// - Parameter quantities: The weights, and what the update rule keeps.
     /// - Throws: `CheckpointError` when the place may not be written, or is full.
     package init(
-      _ state: TrainingState, table: ParameterTable, below folder: String
+      _ state: TrainingState, table: ParameterTable, below folder: String,
+      quantities: [Quantity] = Quantity.ofAdamW
     ) throws(CheckpointError) {
       (self.state, self.table, below) = (state, table, folder)
       self.folder = try checkpointFiles { () throws(FileError) in
@@ -23,7 +25,7 @@ extension TrainingState {
       }
       let keys: JSONValue = [
         "step": .integer(state.step), "seed": .integer(state.seed),
-        "version": .string(state.version),
+        "version": .string(state.version), "optimizer": .string(state.rule),
       ]
       let place = self.folder.path
       try checkpointFiles { () throws(FileError) in
@@ -31,8 +33,8 @@ extension TrainingState {
       }
       writer = try SafetensorsWriter(
         path: place + "/state.safetensors",
-        tensors: Quantity.allCases.flatMap { quantity in
-          table.entries.map {
+        tensors: quantities.flatMap { quantity in
+          quantity.entries(of: table).map {
             TensorDescription(quantity.name(of: $0.name), shape: $0.shape.dimensions)
           }
         })

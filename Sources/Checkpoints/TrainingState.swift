@@ -1,10 +1,11 @@
 import Files
+import Tensors
 
-/// What a run needs to go on: weights and moments by parameter name, the step and the seed.
+/// What a run needs to go on: weights and the update rule's state by parameter name, the step and the seed.
 ///
 /// A checkpoint is a folder `step-00000120` that appears under its name only when it is complete:
-/// `state.safetensors` holds `weight.<name>`, `first_moment.<name>` and `second_moment.<name>`; `state.json` the
-/// rest.
+/// `state.safetensors` holds `weight.<name>` and what the rule keeps, such as `first_moment.<name>` and
+/// `second_moment.<name>`; `state.json` the rest.
 package struct TrainingState: Sendable, Equatable {
   /// Steps done.
   package var step: Int
@@ -12,31 +13,53 @@ package struct TrainingState: Sendable, Equatable {
   package var seed: Int
   /// The release that wrote it.
   package var version: String
+  /// The update rule whose state it holds.
+  package var rule: String
 
-  package init(step: Int, seed: Int, version: String) {
-    (self.step, self.seed, self.version) = (step, seed, version)
+  package init(step: Int, seed: Int, version: String, rule: String = formerRule) {
+    (self.step, self.seed, self.version, self.rule) = (step, seed, version, rule)
   }
 
-  /// The numbers of which a checkpoint has one for each element of the parameters' index space.
-  package enum Quantity: String, CaseIterable, Sendable {
+  /// The rule of checkpoints that name none.
+  package static let formerRule = "adamw"
+
+  /// Numbers of which a checkpoint has one for each number of some parameters.
+  package struct Quantity: Hashable, Sendable {
+    /// Its name.
+    package let name: String
+    /// The parameters that have it; nil for all.
+    package let parameters: IndexRanges?
+
+    package init(name: String, parameters: IndexRanges? = nil) {
+      (self.name, self.parameters) = (name, parameters)
+    }
+
     /// The weights.
-    case weight
-    /// The running means of gradients.
-    case firstMoment = "first_moment"
-    /// The running means of squared gradients.
-    case secondMoment = "second_moment"
+    package static let weight = Quantity(name: "weight")
+    /// AdamW's running means of gradients.
+    package static let firstMoment = Quantity(name: "first_moment")
+    /// AdamW's running means of squared gradients.
+    package static let secondMoment = Quantity(name: "second_moment")
+    /// What checkpoints hold for AdamW.
+    package static let ofAdamW = [weight, firstMoment, secondMoment]
 
     /// What checkpoints called it before it had its name.
     private var formerName: String {
-      switch self {
-      case .weight: "weight"
-      case .firstMoment: "mean"
-      case .secondMoment: "square"
+      switch self.name {
+      case "first_moment": "mean"
+      case "second_moment": "square"
+      default: name
       }
     }
 
+    /// The entries of a table that have it.
+    func entries(of table: ParameterTable) -> [ParameterTable.Entry] {
+      guard let parameters else { return table.entries }
+      return table.entries.filter { parameters.count(in: $0.range) > 0 }
+    }
+
     /// The name of its numbers for a parameter in a file that is written.
-    func name(of parameter: String) -> String { "\(rawValue).\(parameter)" }
+    func name(of parameter: String) -> String { "\(name).\(parameter)" }
 
     /// The name of its numbers for a parameter in a file, whichever release wrote it.
     func name(of parameter: String, in file: SafetensorsFile) -> String {

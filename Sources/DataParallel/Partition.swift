@@ -2,7 +2,8 @@ import Tensors
 
 /// How the parameters' index space is cut: into units of whole regions, and each unit into a part a rank.
 ///
-/// Concretely: rank r of P owns `[⌊n r / P⌋, ⌊n (r + 1) / P⌋)` of a unit of n numbers.
+/// Concretely: rank r of P owns `[⌊n r / P⌋, ⌊n (r + 1) / P⌋)` of a unit of n numbers. A cut that falls inside a matrix
+/// that must stay whole moves to its nearer end.
 package struct Partition: Sendable {
   /// Neighbouring regions whose gradients are summed, and whose weights are gathered, together.
   package struct Unit: Sendable, Equatable {
@@ -17,13 +18,16 @@ package struct Partition: Sendable {
   /// Ranks that share each unit.
   package let ranks: Int
   private let unitOfRegion: [Int]
+  /// For each unit where the parts of all ranks begin, and the end.
+  private let cuts: [[Int]]
 
   /// Cuts a table.
   ///
   /// - Parameters:
   ///   - bytes: The least bytes of a unit; 1 for a unit a region. Regions are joined from the last on, the
   ///     order in which the backward pass completes them, so that only the first unit may be smaller.
-  package init(_ table: ParameterTable, ranks: Int, bytes: Int) {
+  ///   - wholes: Ranges that one rank owns each, ascending, each of one region.
+  package init(_ table: ParameterTable, ranks: Int, bytes: Int, wholes: [Range<Int>] = []) {
     precondition(ranks >= 1 && bytes >= 1, "\(ranks) ranks, units of \(bytes) bytes")
     var units: [Unit] = []
     var end = table.regions.count
@@ -38,6 +42,16 @@ package struct Partition: Sendable {
     self.units = units.reversed()
     self.ranks = ranks
     unitOfRegion = self.units.enumerated().flatMap { unit, cut in cut.regions.map { _ in unit } }
+    cuts = self.units.map { unit in
+      (0...ranks).map { rank in
+        let cut = unit.range.lowerBound + unit.range.count * rank / ranks
+        guard let whole = wholes.first(where: { $0.lowerBound < cut && cut < $0.upperBound }) else {
+          return cut
+        }
+        return cut - whole.lowerBound <= whole.upperBound - cut
+          ? whole.lowerBound : whole.upperBound
+      }
+    }
   }
 
   /// The unit that a region belongs to.
@@ -45,9 +59,7 @@ package struct Partition: Sendable {
 
   /// A rank's part of a unit, in the index space.
   package func part(of unit: Int, rank: Int) -> Range<Int> {
-    let range = units[unit].range
-    let (first, end) = (range.count * rank / ranks, range.count * (rank + 1) / ranks)
-    return range.lowerBound + first..<range.lowerBound + end
+    cuts[unit][rank]..<cuts[unit][rank + 1]
   }
 
   /// A rank's parts of all units, ascending.

@@ -6,8 +6,9 @@ extension ShardedParameters {
   package enum Numbers {
     /// The weights.
     case weights
-    /// What every rank keeps for the parameters that it updates: a moment of the optimizer.
-    case moments(UnsafePointer<Float>)
+    /// What every rank keeps, one after another, for those of some parameters that it updates: a moment of the
+    /// optimizer.
+    case moments(UnsafePointer<Float>, of: IndexRanges)
   }
 
   /// Brings numbers of all parameters to rank 0, in pieces of a few MiB, ascending.
@@ -20,37 +21,62 @@ extension ShardedParameters {
   ) throws {
     try settle(polling: workspace.poll)
     let isWhole: Bool
-    let base: UnsafePointer<Float>
+    var own: UnsafePointer<Float>
+    let parameters: IndexRanges
     switch numbers {
     case .weights:
-      (isWhole, base) = (sharding < .parameters, UnsafePointer(values.pointer))
-    case .moments(let pointer): (isWhole, base) = (sharding == .none, pointer)
+      (isWhole, own) = (sharding < .parameters, UnsafePointer(values.pointer))
+      parameters = IndexRanges([0..<table.count])
+    case .moments(let pointer, of: let some):
+      (isWhole, own, parameters) = (sharding == .none, pointer, some)
     }
     if isWhole {
-      if rank == 0 { try body(0..<table.count, base) }
+      guard rank == 0 else { return }
+      for range in parameters.ranges {
+        try body(range, own)
+        own += range.count
+      }
       return
     }
     for unit in partition.units.indices {
-      if rank == 0 {
-        try body(partition.part(of: unit, rank: 0), base + offsets[unit])
-        for source in 1..<partition.ranks {
-          for piece in pieces(of: partition.part(of: unit, rank: source)) {
-            let room = Buffer(count: piece.count, pool: workspace.pool, kind: .buffers)
-            let bytes = UnsafeMutableRawBufferPointer(start: room.pointer, count: 4 * piece.count)
-            try gathering.receive(into: bytes, from: source, tag: 1)
-              .wait(for: "the numbers of parameters \(piece) from rank \(source)")
-            try body(piece, room.pointer)
+      for source in 0..<partition.ranks where rank == 0 || rank == source {
+        for part in parameters.pieces(of: partition.part(of: unit, rank: source)) {
+          if source == rank {
+            try give(part, own, body)
+            own += part.count
+          } else {
+            try take(part, from: source, body)
           }
         }
-      } else {
-        let part = partition.part(of: unit, rank: rank)
-        for piece in pieces(of: part) {
-          let numbers = base + offsets[unit] + piece.lowerBound - part.lowerBound
-          try gathering.send(
-            UnsafeRawBufferPointer(start: numbers, count: 4 * piece.count), to: 0, tag: 1
-          ).wait(for: "rank 0 to take the numbers of parameters \(piece)")
-        }
       }
+    }
+  }
+
+  /// Hands numbers of this rank to `body` on rank 0, or sends them there.
+  private func give(
+    _ part: Range<Int>, _ numbers: UnsafePointer<Float>,
+    _ body: (Range<Int>, UnsafePointer<Float>) throws -> Void
+  ) throws {
+    if rank == 0 { return try body(part, numbers) }
+    for piece in pieces(of: part) {
+      let numbers = numbers + piece.lowerBound - part.lowerBound
+      try gathering.send(
+        UnsafeRawBufferPointer(start: numbers, count: 4 * piece.count), to: 0, tag: 1
+      ).wait(for: "rank 0 to take the numbers of parameters \(piece)")
+    }
+  }
+
+  /// Receives numbers of another rank, and hands them to `body`.
+  private func take(
+    _ part: Range<Int>, from source: Int,
+    _ body: (Range<Int>, UnsafePointer<Float>) throws -> Void
+  ) throws {
+    for piece in pieces(of: part) {
+      let room = Buffer(count: piece.count, pool: workspace.pool, kind: .buffers)
+      let bytes = UnsafeMutableRawBufferPointer(start: room.pointer, count: 4 * piece.count)
+      try gathering.receive(into: bytes, from: source, tag: 1)
+        .wait(for: "the numbers of parameters \(piece) from rank \(source)")
+      try body(piece, room.pointer)
     }
   }
 

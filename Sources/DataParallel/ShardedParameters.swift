@@ -54,10 +54,11 @@ package final class ShardedParameters: ParameterStore {
   /// - Parameters:
   ///   - group: The ranks that hold the same weights.
   ///   - bucketBytes: Gradients that are summed at once.
+  ///   - wholes: Ranges of the index space, ascending, that are not cut where others are.
   /// - Throws: `MessagePassingError`.
   package init(
     table: ParameterTable, sharding: Sharding, group: any Communicator, workspace: Workspace,
-    bucketBytes: Int = 8 << 20, transport: GradientTransport = .fp32
+    bucketBytes: Int = 8 << 20, transport: GradientTransport = .fp32, wholes: [Range<Int>] = []
   ) throws {
     self.table = table
     self.sharding = group.size > 1 ? sharding : .none
@@ -65,7 +66,8 @@ package final class ShardedParameters: ParameterStore {
     // A small model too is summed in several units, so that the first are under way while the last are computed.
     let unit = min(bucketBytes, max(1 << 19, table.count / 2))
     let partition = Partition(
-      table, ranks: group.size, bytes: self.sharding == .parameters ? 1 : unit)
+      table, ranks: group.size, bytes: self.sharding == .parameters ? 1 : unit,
+      wholes: self.sharding == .none ? [] : wholes)
     self.partition = partition
     let parts = partition.parts(rank: group.rank)
     offsets = parts.indices.map { unit in parts[..<unit].reduce(0) { $0 + $1.count } }
@@ -79,7 +81,7 @@ package final class ShardedParameters: ParameterStore {
     isSummed = partition.units.map { _ in false }
     gathering = try group.duplicate()
     let summing = try group.duplicate()
-    let largest = partition.units.map { ($0.range.count + group.size - 1) / group.size }.max()
+    let largest = (0..<group.size).flatMap { partition.parts(rank: $0) }.map(\.count).max()
     reducer =
       group.size > 1
       ? GradientReducer(

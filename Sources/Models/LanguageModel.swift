@@ -45,7 +45,7 @@ package struct LanguageModel: Sendable {
       architecture.tiesEmbedding
       ? embedding
       : builder.parameter(
-        names.head, [vocabulary, dimension], role: .matrix,
+        names.head, [vocabulary, dimension], role: .head,
         initialization: .normal(deviation: architecture.initialDeviation))
     regions = (embeddingRegion, headRegion)
     self.architecture = architecture

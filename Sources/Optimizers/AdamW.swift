@@ -12,7 +12,7 @@ import Tensors
 ///
 /// - Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (arXiv 1711.05101),
 ///   Algorithm 2.
-package struct AdamW: Sendable, Equatable {
+package struct AdamW: UpdateRule, Equatable {
   /// β₁, how much of the first moment stays in a step.
   package let beta1: Double
   /// β₂, how much of the second moment stays in a step.
@@ -28,69 +28,26 @@ package struct AdamW: Sendable, Equatable {
     self.epsilon = epsilon
   }
 
-  /// What an update works on: a range of the index space, and where its numbers lie.
-  ///
-  /// Each pointer is to the element `range.lowerBound`. Both moments are zero before the first step.
-  ///
-  /// Unchecked: each thread updates a range of its own.
-  package struct Slice: @unchecked Sendable {
-    /// Which parameters.
-    package let range: Range<Int>
-    /// Their values, which the update changes.
-    package let weights: UnsafeMutablePointer<Float>
-    /// Their gradients.
-    package let gradients: UnsafePointer<Float>
-    /// The first moment, m: the running mean of gradients.
-    package let firstMoment: UnsafeMutablePointer<Float>
-    /// The second moment, v: the running mean of their squares.
-    package let secondMoment: UnsafeMutablePointer<Float>
-
-    /// Names the memory of a range.
-    package init(
-      range: Range<Int>, weights: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
-      firstMoment: UnsafeMutablePointer<Float>, secondMoment: UnsafeMutablePointer<Float>
-    ) {
-      self.range = range
-      self.weights = weights
-      self.gradients = gradients
-      self.firstMoment = firstMoment
-      self.secondMoment = secondMoment
-    }
-  }
+  package var stateNames: [String] { ["first_moment", "second_moment"] }
 
   /// Updates a range in one pass over its memory.
   ///
   /// The result of an element does not depend on the range or on the number of threads.
-  ///
-  /// - Parameters:
-  ///   - slice: The range and its memory.
-  ///   - step: The step, from 1.
-  ///   - learningRate: η.
-  ///   - decay: d of each parameter.
-  ///   - gradientScale: What gradients are multiplied by first, such as a clipping factor.
-  ///   - team: The threads that share the work.
-  package func update(
-    _ slice: Slice, step: Int, learningRate: Double, decay: WeightDecay, gradientScale: Double = 1,
-    team: ThreadTeam
-  ) {
-    precondition(step >= 1, "AdamW counts steps from 1, not \(step)")
-    let first = slice.range.lowerBound
-    team.parallel(slice.range.count, grain: 1 << 14) { part in
-      let part = first + part.lowerBound..<first + part.upperBound
-      for (range, factor) in decay.pieces(of: part) {
-        pass(
-          slice, offset: range.lowerBound - first, count: range.count, step: step,
-          learningRate: learningRate, decay: factor, gradientScale: finite(gradientScale))
-      }
+  package func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam) {
+    let scale = finite(step.gradientScale)
+    slice.pieces(of: step.decay, team: team) { offset, count, decay in
+      pass(
+        slice, offset: offset, count: count, step: step.number,
+        learningRate: step.learningRate, decay: decay, gradientScale: scale)
     }
   }
 
   private func pass(
-    _ slice: Slice, offset: Int, count: Int, step: Int, learningRate: Double, decay: Double,
+    _ slice: UpdateSlice, offset: Int, count: Int, step: Int, learningRate: Double, decay: Double,
     gradientScale scale: Float
   ) {
     let (w, g) = (slice.weights + offset, slice.gradients + offset)
-    let (m, v) = (slice.firstMoment + offset, slice.secondMoment + offset)
+    let (m, v) = (slice.state[0] + offset, slice.state[1] + offset)
     let (b1, b2) = (Float(beta1), Float(beta2))
     let (a1, a2) = (Float(1 - beta1), Float(1 - beta2))
     let keep = finite(1 - learningRate * decay)
@@ -108,12 +65,6 @@ package struct AdamW: Sendable, Equatable {
       let divisor = epsilon.addingProduct(root < leastRoot ? leastRoot : root, correction)
       w[i] = (rate * first / divisor).addingProduct(keep, w[i])
     }
-  }
-
-  /// The nearest finite Float: an infinite factor would make NaN of what is 0.
-  private func finite(_ x: Double) -> Float {
-    let limit = Double(Float.greatestFiniteMagnitude)
-    return Float(min(max(x, -limit), limit))
   }
 
   /// `base` to a whole power, by squaring.

@@ -39,7 +39,7 @@ package struct WeightDecay: Sendable, Equatable {
       table.entries.compactMap { entry in
         let decays =
           switch entry.role {
-          case .matrix: true
+          case .matrix, .head: true
           case .norm, .bias: norms
           case .embedding: embeddings
           }

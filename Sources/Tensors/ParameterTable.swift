@@ -12,6 +12,8 @@ package enum ParameterRole: String, Sendable {
   case norm
   /// An embedding table, or a head tied to it.
   case embedding
+  /// The head's projection to the vocabulary.
+  case head
   /// A bias, a decay or a step-size offset.
   case bias
 }

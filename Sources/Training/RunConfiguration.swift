@@ -39,7 +39,9 @@ package struct RunConfiguration: Sendable {
   package static let schemas = [
     [HostSection.schema], ModelSection.schemas,
     [
-      DataSection.schema, SequenceSection.schema, ParallelSection.schema, OptimizerSection.schema,
+      DataSection.schema, SequenceSection.schema, ParallelSection.schema,
+    ], OptimizerSection.schemas,
+    [
       ScheduleSection.schema, TrainingSection.schema, EvaluationSection.schema, LogSection.schema,
       CheckpointSection.schema,
     ],
@@ -74,7 +76,7 @@ package struct RunConfiguration: Sendable {
     evaluation = document.section(EvaluationSection.self)
     log = document.section(LogSection.self)
     checkpoint = document.section(CheckpointSection.self)
-    document.unprinted = model.otherFamilies
+    document.unprinted = model.otherFamilies.union(optimizer.otherRules)
     if document.problems.isEmpty {
       document.report(Self.problems(schedule, in: training))
     }

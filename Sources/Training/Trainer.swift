@@ -246,9 +246,12 @@ final class TrainingSession {
   private func checkpoint() throws {
     let started = ProcessInfo.processInfo.systemUptime
     let state = TrainingState(
-      step: done, seed: configuration.training.seed, version: Release.version)
+      step: done, seed: configuration.training.seed, version: Release.version,
+      rule: configuration.optimizer.rule.rawValue)
     let writer = try outputs.map {
-      try TrainingState.Writer(state, table: run.model.table, below: $0.folder.checkpointsPath)
+      try TrainingState.Writer(
+        state, table: run.model.table, below: $0.folder.checkpointsPath,
+        quantities: run.quantities)
     }
     try run.write(to: writer)
     try run.writeStreams(to: writer, step: done)

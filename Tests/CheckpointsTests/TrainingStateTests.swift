@@ -86,6 +86,28 @@ import Testing
     #expect(numbers == [weights, first, second])
   }
 
+  @Test func theStateOfAnotherRuleIsRefusedByBothNames() throws {
+    let folder = try TemporaryFolder()
+    let momentum = TrainingState.Quantity(name: "momentum", parameters: IndexRanges([0..<4]))
+    let writer = try TrainingState.Writer(
+      TrainingState(step: 1, seed: 1, version: "", rule: "lion"), table: table,
+      below: folder.path, quantities: [.weight, momentum])
+    try weights.withUnsafeBufferPointer {
+      try writer.write(.weight, 0..<6, $0.baseAddress!)
+      try writer.write(momentum, 0..<4, $0.baseAddress!)
+    }
+    let path = try writer.finish(keep: 0)
+    let names = try SafetensorsFile(path: path + "/state.safetensors").tensors.map(\.name)
+    #expect(Set(names) == ["weight.a", "weight.b", "momentum.a"])
+    let error = try #require(throws: CheckpointError.self) {
+      try TrainingState.read(path, table: table, rule: "muon", into: [])
+    }
+    #expect(
+      "\(error)"
+        == "\(path) cannot be read: it holds the state of the update rule lion, but this run's is "
+        + "muon; set optimizer.name=lion, or start a run from its model folder with model.from")
+  }
+
   @Test func aPlaceThatMayNotBeWrittenIsAnErrorOfTheCheckpoint() throws {
     let folder = try TemporaryFolder()
     let file = try folder.write("file", Data())

@@ -56,10 +56,11 @@ private struct Memory {
         firstMoment.withUnsafeMutableBufferPointer { m in
           secondMoment.withUnsafeMutableBufferPointer { v in
             rule.update(
-              AdamW.Slice(
+              UpdateSlice(
                 range: range, weights: w.baseAddress! + first, gradients: g.baseAddress! + first,
-                firstMoment: m.baseAddress! + first, secondMoment: v.baseAddress! + first),
-              step: step, learningRate: rate, decay: decay, gradientScale: scale, team: team)
+                state: [m.baseAddress! + first, v.baseAddress! + first]),
+              UpdateStep(
+                number: step, learningRate: rate, decay: decay, gradientScale: scale), team: team)
           }
         }
       }

@@ -34,6 +34,23 @@ struct RunConfigurationTests {
       "renew it: lasp-train config > Configs/default.yaml")
   }
 
+  @Test("A key of another update rule is refused; one of the rule's own holds")
+  func keysOfRules() throws {
+    #expect(
+      Self.problems("optimizer.lion.beta2=0.9", "optimizer.muon.momentum=0.9") == [
+        "--optimizer.lion.beta2: the update rule adamw does not have it; remove it",
+        "--optimizer.muon.momentum: the update rule adamw does not have it; remove it",
+      ])
+    #expect(
+      Self.problems("optimizer.name=lion", "optimizer.beta1=0.8", "optimizer.lion.beta1=0.8") == [
+        "--optimizer.beta1: the update rule lion does not have it; remove it"
+      ])
+    let muon = try Self.load(
+      "optimizer.name=muon", "optimizer.beta1=0.8", "optimizer.muon.momentum=0.9")
+    #expect(muon.resolved.contains("momentum: 0.9"))
+    #expect(!muon.resolved.contains("lion:"))
+  }
+
   @Test("Docs/Configuration.md is the reference of the code")
   func reference() throws {
     #expect(

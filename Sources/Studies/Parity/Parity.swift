@@ -2,7 +2,7 @@ import Configuration
 import Reporting
 import Training
 
-/// `lasp-train parity`: the same run on other grids and with other shardings of the weights, as real jobs, and
+/// `lasp-train parity`: the same run on other grids and with other shardings of the weights, for each update rule, as real jobs, and
 /// how far their losses part.
 package struct Parity: Sendable {
   /// Ranks on the two axes, as they are written: `2x4` is 2 data groups of 4 sequence ranks, `4` one of 4.
@@ -28,6 +28,8 @@ package struct Parity: Sendable {
     package var description: String { "\(data)×\(sequence)" }
   }
 
+  /// Update rules, each compared with itself.
+  package var rules: [String]
   /// Shardings to compare, and grids for each.
   package var shardings: [String]
   /// Grids to compare, for each sharding.
@@ -42,10 +44,11 @@ package struct Parity: Sendable {
   package var output: String?
 
   package init(
-    shardings: [String], grids: [Grid], overrides: [Override], launcher: String?,
+    rules: [String], shardings: [String], grids: [Grid], overrides: [Override], launcher: String?,
     hostfile: String?, output: String?
   ) {
-    (self.shardings, self.grids, self.overrides) = (shardings, grids, overrides)
+    (self.rules, self.shardings, self.grids) = (rules, shardings, grids)
+    self.overrides = overrides
     (self.launcher, self.hostfile, self.output) = (launcher, hostfile, output)
   }
 
@@ -68,15 +71,15 @@ package struct Parity: Sendable {
     output.line(ParityRow.heading)
     var reference: [Double] = []
     var (failed, parted) = (0, 0)
-    for (index, parityCase) in cases.enumerated() {
+    for parityCase in cases {
       do {
         let log = try parityCase.job.run(launcher, runner, in: folder)
         let losses = log.steps.map(\.loss)
-        if index == 0 { reference = losses }
+        if parityCase.isReference { reference = losses }
         let row = ParityRow(parityCase, losses: losses, reference: reference)
         if !row.holds { parted += 1 }
         output.line(row.text)
-      } catch let error as JobError where index > 0 && error != .interrupted {
+      } catch let error as JobError where !parityCase.isReference && error != .interrupted {
         failed += 1
         output.line(ParityRow.names(parityCase) + "  failed: \(error)")
       }
@@ -85,14 +88,16 @@ package struct Parity: Sendable {
     output.line("\nall \(cases.count) runs agree")
   }
 
-  /// The reference first, then every sharding on every grid, each once and checked.
+  /// For each rule the reference first, then every sharding on every grid, each once and checked.
   var cases: [ParityCase] {
     get throws {
       let alone = Grid(sequence: 1)
       let all = shardings.flatMap { sharding in grids.map { (sharding, $0) } }
       let others = all.filter { $0 != ParityCase.reference || $1 != alone }
-      return try ([(ParityCase.reference, alone)] + others).map {
-        try ParityCase(sharding: $0, grid: $1, overrides: overrides)
+      return try rules.flatMap { rule in
+        try ([(ParityCase.reference, alone)] + others).map {
+          try ParityCase(rule: rule, sharding: $0, grid: $1, overrides: overrides)
+        }
       }
     }
   }

@@ -2,11 +2,13 @@ import Configuration
 import MessagePassing
 import Training
 
-/// One sharding on one grid.
+/// One update rule with one sharding on one grid.
 struct ParityCase: Sendable {
-  /// The sharding that all others are compared with.
+  /// The sharding that all others of the same rule are compared with.
   static let reference = Sharding.none.rawValue
 
+  /// How gradients become new weights.
+  let rule: String
   /// How weights are sharded.
   let sharding: String
   /// The grid of ranks.
@@ -16,21 +18,24 @@ struct ParityCase: Sendable {
   /// The job that trains it.
   let job: RankJob
 
+  /// Whether others of its rule are compared with it: one rank without sharding.
+  var isReference: Bool { sharding == Self.reference && grid.ranks == 1 }
+
   /// Makes a case.
   ///
   /// - Throws: `ConfigurationError` for a key that is wrong, or a batch that the grid cannot share.
-  init(sharding: String, grid: Parity.Grid, overrides: [Override]) throws {
-    self.sharding = sharding
+  init(rule: String, sharding: String, grid: Parity.Grid, overrides: [Override]) throws {
+    (self.rule, self.sharding) = (rule, sharding)
     self.grid = grid
     let own = [
-      "parallel.sharding=\(sharding)", "parallel.data=\(grid.data)",
+      "optimizer.name=\(rule)", "parallel.sharding=\(sharding)", "parallel.data=\(grid.data)",
       "parallel.sequence=\(grid.sequence)", "log.every=1000",
     ]
     let overrides = overrides + own.map { Override($0) }
     configuration = try RunConfiguration.load(overrides: overrides)
     _ = try GridPlace(configuration, rank: 0, ranks: grid.ranks)
     job = RankJob(
-      name: "\(sharding)-\(grid.data)x\(grid.sequence)", ranks: grid.ranks, runFile: nil,
+      name: "\(rule)-\(sharding)-\(grid.data)x\(grid.sequence)", ranks: grid.ranks, runFile: nil,
       overrides: overrides)
   }
 }

@@ -38,7 +38,7 @@ struct ParityRow: Sendable {
 
   /// The names of the columns.
   static let heading =
-    Format.left("sharding", 12) + Format.right("data × sequence", 15)
+    Format.left("optimizer", 11) + Format.left("sharding", 12) + Format.right("data × sequence", 15)
     + Format.right("last loss", 16)
     + Format.right("first \(earlySteps)", 11) + "  " + Format.right("all", 11)
 
@@ -48,7 +48,8 @@ struct ParityRow: Sendable {
 
   /// The row's first columns.
   static func names(_ parityCase: ParityCase) -> String {
-    Format.left(parityCase.sharding, 12) + Format.right("\(parityCase.grid)", 15)
+    Format.left(parityCase.rule, 11) + Format.left(parityCase.sharding, 12)
+      + Format.right("\(parityCase.grid)", 15)
   }
 
   private static func cell(_ difference: Double, limit: Double) -> String {

@@ -2,55 +2,108 @@ import DataParallel
 import Optimizers
 import Tensors
 
-/// AdamW over the parameters that this rank updates, with its moments and its schedule.
+/// The update rules over the parameters that this rank updates, with their state and the schedule.
 package final class FlatOptimizer {
+  /// What a rule keeps for the parameters that this rank updates.
+  package struct State {
+    /// Its name in checkpoints.
+    package let name: String
+    /// All parameters that have it, of any rank.
+    package let parameters: IndexRanges
+    /// The numbers of those that this rank updates, one after another.
+    package let numbers: Buffer
+    /// Where the numbers of each part begin that this rank updates.
+    fileprivate let offsets: [Int]
+  }
+
   /// The learning rate of each step.
   package let schedule: LearningRateSchedule
-  /// The first moment of the parts that this rank updates, one after another.
-  package let firstMoment: Buffer
-  /// The second moment, likewise.
-  package let secondMoment: Buffer
-  private let rule: AdamW
+  /// What the rules keep, in the order in which checkpoints hold it.
+  package let states: [State]
+  private let rules: UpdateRules
+  /// For each rule its states' numbers, in the order of its names.
+  private let statesOfRule: [[Int]]
   private let decay: WeightDecay
   private let clip: Double
 
-  /// Makes an optimizer with moments of zero.
-  package init(_ configuration: RunConfiguration, store: ShardedParameters, workspace: Workspace) {
-    let table = store.table
-    let count = store.updated.reduce(0) { $0 + $1.range.count }
+  /// Makes an optimizer with a state of zero.
+  ///
+  /// - Parameter store: The parameters, cut so that the rules' matrices are whole.
+  package init(
+    _ configuration: RunConfiguration, rules: UpdateRules, store: ShardedParameters,
+    workspace: Workspace
+  ) {
     let section = configuration.optimizer
     schedule = LearningRateSchedule(
       configuration.schedule, peak: section.learningRate, steps: configuration.training.steps)
-    rule = AdamW(beta1: section.beta1, beta2: section.beta2, epsilon: section.epsilon)
     decay = WeightDecay(
-      table, factor: section.weightDecay, norms: section.decayNorms,
+      store.table, factor: section.weightDecay, norms: section.decayNorms,
       embeddings: section.decayEmbeddings)
     clip = section.clip
-    firstMoment = Buffer(count: count, pool: workspace.pool, kind: .optimizer)
-    secondMoment = Buffer(count: count, pool: workspace.pool, kind: .optimizer)
-    workspace.compute(.optimizer) {
-      firstMoment.pointer.update(repeating: 0, count: count)
-      secondMoment.pointer.update(repeating: 0, count: count)
+    self.rules = rules
+    statesOfRule = rules.rules.map { rule in
+      rule.stateNames.map { name in rules.states.firstIndex { $0.name == name }! }
+    }
+    states = rules.states.map { state in
+      var (offsets, count): ([Int], Int) = ([], 0)
+      for part in store.updated {
+        offsets.append(count)
+        count += state.parameters.count(in: part.range)
+      }
+      let numbers = Buffer(count: count, pool: workspace.pool, kind: .optimizer)
+      workspace.compute(.optimizer) { numbers.pointer.update(repeating: 0, count: count) }
+      return State(
+        name: state.name, parameters: state.parameters, numbers: numbers, offsets: offsets)
     }
   }
 
-  /// Updates the weights that this rank updates in one pass; scaling and clipping are part of it.
+  /// Updates the weights that this rank updates; scaling and clipping are part of it.
   ///
   /// - Parameters:
   ///   - step: Counted from 0.
   ///   - scale: What turns gradient sums into the gradient of the mean loss.
   ///   - norm: The gradient's norm after that.
   package func update(
-    _ store: ShardedParameters, step: Int, scale: Double, norm: GradientNorm, team: ThreadTeam
+    _ store: ShardedParameters, step: Int, scale: Double, norm: GradientNorm, workspace: Workspace
   ) {
-    for part in store.updated {
-      rule.update(
-        AdamW.Slice(
-          range: part.range, weights: part.values, gradients: UnsafePointer(part.gradients),
-          firstMoment: firstMoment.pointer + part.offset,
-          secondMoment: secondMoment.pointer + part.offset),
-        step: step + 1, learningRate: schedule.rate(at: step), decay: decay,
-        gradientScale: scale * norm.clippingScale(limit: clip), team: team)
+    let now = UpdateStep(
+      number: step + 1, learningRate: schedule.rate(at: step), decay: decay,
+      gradientScale: scale * norm.clippingScale(limit: clip))
+    for (index, part) in store.updated.enumerated() {
+      for piece in rules.pieces(of: part.range) {
+        let rule = rules.rules[piece.rule]
+        let offset = piece.range.lowerBound - part.range.lowerBound
+        let scratch = piece.matrix.map {
+          Buffer(
+            count: rule.scratchCount(rows: $0.rows, columns: $0.columns), pool: workspace.pool,
+            kind: .buffers)
+        }
+        let slice = UpdateSlice(
+          range: piece.range, weights: part.values + offset,
+          gradients: UnsafePointer(part.gradients + offset),
+          state: statesOfRule[piece.rule].map {
+            numbers(of: states[$0], at: piece.range.lowerBound, in: part.range, index)
+          }, matrix: piece.matrix, scratch: scratch?.pointer)
+        workspace.compute(.optimizer) { rule.update(slice, now, team: workspace.team) }
+      }
     }
+  }
+
+  /// For each part that this rank updates, and each range in it that has a state: the range, and its numbers.
+  package func ranges(
+    of state: State, in store: ShardedParameters
+  ) -> [(range: Range<Int>, numbers: UnsafeMutablePointer<Float>)] {
+    store.updated.enumerated().flatMap { index, part in
+      state.parameters.pieces(of: part.range).map {
+        ($0, numbers(of: state, at: $0.lowerBound, in: part.range, index))
+      }
+    }
+  }
+
+  private func numbers(
+    of state: State, at index: Int, in part: Range<Int>, _ partIndex: Int
+  ) -> UnsafeMutablePointer<Float> {
+    state.numbers.pointer + state.offsets[partIndex]
+      + state.parameters.count(in: part.lowerBound..<index)
   }
 }

@@ -6,29 +6,37 @@ import Tensors
 
 /// What a run keeps in files; rank 0 writes, and every rank reads what it keeps.
 extension TrainingRun {
-  /// Brings weights and moments to rank 0, which writes them; called by all ranks.
+  /// What a checkpoint of this run holds for its parameters.
+  package var quantities: [TrainingState.Quantity] {
+    [.weight] + optimizer.states.map(quantity)
+  }
+
+  private func quantity(_ state: FlatOptimizer.State) -> TrainingState.Quantity {
+    TrainingState.Quantity(name: state.name, parameters: state.parameters)
+  }
+
+  /// Brings weights and the optimizer's state to rank 0, which writes them; called by all ranks.
   ///
   /// - Parameter writer: The checkpoint, on rank 0.
   package func write(to writer: TrainingState.Writer?) throws {
-    for (quantity, numbers) in [
-      (TrainingState.Quantity.weight, ShardedParameters.Numbers.weights),
-      (.firstMoment, .moments(optimizer.firstMoment.pointer)),
-      (.secondMoment, .moments(optimizer.secondMoment.pointer)),
-    ] {
-      try store.collect(numbers) { try writer?.write(quantity, $0, $1) }
+    try store.collect(.weights) { try writer?.write(.weight, $0, $1) }
+    for state in optimizer.states {
+      try store.collect(.moments(state.numbers.pointer, of: state.parameters)) {
+        try writer?.write(quantity(state), $0, $1)
+      }
     }
   }
 
   /// Reads the part of a checkpoint that this rank keeps, whatever ranks and sharding wrote it.
   package func read(_ path: String) throws -> TrainingState {
     try TrainingState.read(
-      path, table: model.table,
+      path, table: model.table, rule: configuration.optimizer.rule.rawValue,
+      quantities: quantities,
       into: store.kept.map { .init(.weight, $0.range, $0.values) }
-        + store.updated.flatMap { part in
-          [
-            .init(.firstMoment, part.range, optimizer.firstMoment.pointer + part.offset),
-            .init(.secondMoment, part.range, optimizer.secondMoment.pointer + part.offset),
-          ]
+        + optimizer.states.flatMap { state in
+          optimizer.ranges(of: state, in: store).map {
+            .init(quantity(state), $0.range, $0.numbers)
+          }
         })
   }
 

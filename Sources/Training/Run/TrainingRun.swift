@@ -26,7 +26,7 @@ package final class TrainingRun {
   package let corpus: any TrainingCorpus
   /// Weights and gradient sums.
   package let store: ShardedParameters
-  /// The optimizer and its moments.
+  /// The optimizer and its state.
   package let optimizer: FlatOptimizer
 
   /// What is minimised.
@@ -79,11 +79,14 @@ package final class TrainingRun {
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
       exchange: makeExchange(), attention: configuration.parallel.attention)
     let parallel = configuration.parallel
+    let rules = UpdateRules(configuration.optimizer, table: model.table)
     let store = try ShardedParameters(
       table: model.table, sharding: parallel.sharding, group: world, workspace: workspace,
-      bucketBytes: parallel.bucketBytes, transport: parallel.transport)
+      bucketBytes: parallel.bucketBytes, transport: parallel.transport,
+      wholes: rules.wholeMatrices)
     self.store = store
-    optimizer = FlatOptimizer(configuration, store: store, workspace: workspace)
+    optimizer = FlatOptimizer(
+      configuration, rules: rules, store: store, workspace: workspace)
     cut = SequenceCut(
       configuration.sequence, ranks: grid.sequence, rank: grid.sequenceIndex)
     microBatches = grid.rows(
@@ -179,9 +182,7 @@ package final class TrainingRun {
     guard norm.isFinite, total.isFinite else {
       throw TrainingError.notFinite(step: step + 1, loss: total.loss / count, norm: norm.value)
     }
-    workspace.compute(.optimizer) {
-      optimizer.update(store, step: step, scale: 1 / count, norm: norm, team: workspace.team)
-    }
+    optimizer.update(store, step: step, scale: 1 / count, norm: norm, workspace: workspace)
     try store.shareWeights()
     let rate = optimizer.schedule.rate(at: step)
     return StepOutcome(

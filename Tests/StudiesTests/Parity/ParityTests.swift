@@ -17,10 +17,12 @@ struct ParityTests {
     #expect(Parity.Grid(text) == nil)
   }
 
-  private func cases(_ grids: [String], _ overrides: String...) throws -> [ParityCase] {
+  private func cases(
+    _ grids: [String], rules: [String] = ["adamw"], _ overrides: String...
+  ) throws -> [ParityCase] {
     let small = ["model.dimension=64", "training.batch=8", "threads=1"]
     return try Parity(
-      shardings: ["none"], grids: grids.compactMap { Parity.Grid($0) },
+      rules: rules, shardings: ["none"], grids: grids.compactMap { Parity.Grid($0) },
       overrides: (small + overrides).map { Override($0) }, launcher: nil, hostfile: nil,
       output: nil
     ).cases
@@ -28,8 +30,20 @@ struct ParityTests {
 
   @Test("One rank without sharding comes first, once, whatever is asked for")
   func reference() throws {
-    #expect(try cases(["4", "1", "2x2"]).map(\.job.name) == ["none-1x1", "none-1x4", "none-2x2"])
+    #expect(
+      try cases(["4", "1", "2x2"]).map(\.job.name) == [
+        "adamw-none-1x1", "adamw-none-1x4", "adamw-none-2x2",
+      ])
     #expect(try cases(["2"]).map(\.job.ranks) == [1, 2])
+  }
+
+  @Test("Each update rule is compared with itself")
+  func rules() throws {
+    let cases = try cases(["2"], rules: ["lion", "muon"])
+    #expect(
+      cases.map(\.job.name) == ["lion-none-1x1", "lion-none-1x2", "muon-none-1x1", "muon-none-1x2"])
+    #expect(cases.map(\.isReference) == [true, false, true, false])
+    #expect(cases.map(\.configuration.optimizer.rule) == [.lion, .lion, .muon, .muon])
   }
 
   @Test("A batch that a grid cannot share is refused before anything runs")
@@ -54,7 +68,9 @@ struct ParityTests {
     let row = try row(losses, reference)
     #expect(abs(row.early - 5e-7) < 1e-12 && abs(row.all - 5e-6) < 1e-12)
     #expect(row.holds)
-    #expect(row.text == "none                    1×2    2.0000000000    5.0e-07      5.0e-06  ")
+    #expect(
+      row.text == "adamw      none                    1×2    2.0000000000    5.0e-07      5.0e-06  "
+    )
   }
 
   @Test(

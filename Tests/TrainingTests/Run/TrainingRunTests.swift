@@ -83,11 +83,13 @@ struct TrainingRunTests {
     #expect(all == 2 * (ranks - 1) * 4 * results[0].parameters)
   }
 
-  @Test("A run that goes on from a checkpoint is bitwise the one that went through")
-  func resumes() throws {
+  @Test(
+    "A run that goes on from a checkpoint is bitwise the one that went through",
+    arguments: ["adamw", "lion", "muon"])
+  func resumes(rule: String) throws {
     let folder = NSTemporaryDirectory() + "lasp-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let small = try SmallRun("training.steps=6")
+    let small = try SmallRun("training.steps=6", "optimizer.name=\(rule)")
     let through = try small.train(ranks: 2)
     let resumed = try ThreadCommunicator.run(ranks: 2, deadline: 60) { world in
       let first = try small.make(on: world)
@@ -95,15 +97,15 @@ struct TrainingRunTests {
       let writer =
         world.rank == 0
         ? try TrainingState.Writer(
-          TrainingState(step: 3, seed: 1, version: "test"), table: first.model.table,
-          below: folder) : nil
+          TrainingState(step: 3, seed: 1, version: "test", rule: rule),
+          table: first.model.table, below: folder, quantities: first.quantities) : nil
       try first.write(to: writer)
       _ = try writer?.finish(keep: 1)
       try world.synchronize(for: "the checkpoint")
       let second = try small.make(on: world)
       let path = try #require(TrainingState.latest(below: folder))
       let state = try second.read(path)
-      #expect(state == TrainingState(step: 3, seed: 1, version: "test"))
+      #expect(state == TrainingState(step: 3, seed: 1, version: "test", rule: rule))
       let losses = try (3..<6).map { try second.step($0).loss }
       return (losses, second.weights)
     }
