@@ -133,7 +133,7 @@ let package = Package(
     tests(
       "Models",
       [
-        "SequenceParallel", "Autodiff", "MessagePassing", "Tensors", "Configuration",
+        "SequenceParallel", "Autodiff", "MessagePassing", "Kernels", "Tensors", "Configuration",
         "Checkpoints", "ReferenceMath", "CommunicatorDoubles",
       ]),
     tests("DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement"]),
