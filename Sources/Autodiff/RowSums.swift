@@ -26,10 +26,10 @@ struct RowSums: Sendable {
   /// Adds the sum over all rows to `targets`, which lie side by side in the sums.
   ///
   /// - Parameters:
-  ///   - targets: Where the sums go, and how many numbers each takes; together `width`.
+  ///   - targets: Where the sums go (nil: nowhere), and how many numbers each takes; together `width`.
   ///   - body: Adds its rows to `width` sums; it has the index of its thread, for scratch of its own.
   func add(
-    to targets: [(target: UnsafeMutablePointer<Float>, count: Int)],
+    to targets: [(target: UnsafeMutablePointer<Float>?, count: Int)],
     _ body:
       @Sendable (_ thread: Int, _ rows: Range<Int>, _ sums: UnsafeMutablePointer<Float>) -> Void
   ) {
@@ -44,7 +44,9 @@ struct RowSums: Sendable {
     for block in 0..<blocks {
       var more = sums.pointer + block * width
       for (target, count) in targets {
-        for i in 0..<count { target[i] += more[i] }
+        if let target {
+          for i in 0..<count { target[i] += more[i] }
+        }
         more += count
       }
     }

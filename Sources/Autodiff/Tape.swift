@@ -26,6 +26,8 @@ package final class Tape {
   private(set) var isRecomputing = false
 
   private var operations: [Operation] = []
+  /// Whether a region has a parameter that is trained.
+  private let isTrained: [Bool]
   private var uses: [Int]
 
   private enum Operation {
@@ -42,6 +44,9 @@ package final class Tape {
     self.parameters = parameters
     isRecording = recording
     uses = [Int](repeating: 0, count: parameters.table.regions.count)
+    var trained = uses.map { _ in false }
+    for entry in parameters.table.entries where entry.isTrainable { trained[entry.region] = true }
+    isTrained = trained
   }
 
   /// Where tensors come from.
@@ -51,7 +56,7 @@ package final class Tape {
   ///
   /// - Parameters:
   ///   - inputs: The op's inputs; if none needs a gradient and `always` is false, nothing is remembered.
-  ///   - always: True for ops with weights or carries, whose twin must run whatever the inputs need.
+  ///   - always: True for ops with weights that are trained, whose twin must run whatever the inputs need.
   ///   - backward: Receives the output's gradient and adds to the inputs' and weights'.
   package func record(
     _ value: Tensor, inputs: [Variable] = [], always: Bool = false,
@@ -63,7 +68,19 @@ package final class Tape {
     return output
   }
 
+  /// Whether any of these weights is trained.
+  package func trains(_ weights: Parameter?...) -> Bool {
+    weights.contains { weight in weight.map { parameters.table[$0].isTrainable } ?? false }
+  }
+
+  /// The gradient sums of a weight; nil where it is frozen.
+  package func gradientSums(_ weight: Parameter) -> UnsafeMutablePointer<Float>? {
+    trains(weight) ? parameters.gradient(weight) : nil
+  }
+
   /// Runs a part of the model as a region.
+  ///
+  /// Where nothing in it is trained and its input needs no gradient, the backward pass ends above it.
   ///
   /// - Parameters:
   ///   - region: The parameter region that the part belongs to.
@@ -76,10 +93,12 @@ package final class Tape {
     input: Variable?, _ body: @escaping (Variable?) throws -> Variable
   ) throws -> Variable {
     let read = [region] + borrowing
-    let staysAcquired = isRecording && formsGradients && !recompute
+    let isDifferentiated =
+      isRecording && (input?.needsGradient == true || read.contains { isTrained[$0] })
+    let staysAcquired = isDifferentiated && formsGradients && !recompute
     try acquire(read, gradients: staysAcquired)
     let output: Variable
-    if isRecording && recompute {
+    if isDifferentiated && recompute {
       isRecording = false
       let value: Tensor
       do {
@@ -102,13 +121,13 @@ package final class Tape {
         try finish(read)
       }
     } else {
-      if isRecording {
+      if isDifferentiated {
         read.forEach { uses[$0] += 1 }
         operations.append(.regionStart(read))
       }
       output = try body(input)
       if !staysAcquired { try release(read) }
-      if isRecording && !staysAcquired { operations.append(.regionEnd(read)) }
+      if isDifferentiated && !staysAcquired { operations.append(.regionEnd(read)) }
     }
     return output
   }
@@ -134,7 +153,10 @@ package final class Tape {
     for region in regions { try parameters.acquire(region: region, gradients: gradients) }
     // The region after this one in the pass: forward upwards, backward downwards.
     let next = regions[0] + (gradients ? -1 : 1)
-    if parameters.table.regions.indices.contains(next) { try parameters.prefetch(region: next) }
+    guard parameters.table.regions.indices.contains(next), !gradients || uses[next] > 0 else {
+      return
+    }
+    try parameters.prefetch(region: next)
   }
 
   private func release(_ regions: [Int]) throws {

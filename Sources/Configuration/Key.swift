@@ -26,7 +26,7 @@ package struct Key<Content: Sendable & Equatable>: Sendable {
     init(_ content: Content) { self.content = content }
   }
 
-  fileprivate init(
+  init(
     _ name: String, _ kind: KeyKind, _ content: Content, _ unit: String?, _ former: String?,
     _ documentation: String, write: @escaping @Sendable (Content) -> Value,
     read: @escaping @Sendable (Value) -> Content?

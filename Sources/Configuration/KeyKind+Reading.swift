@@ -15,7 +15,7 @@ extension KeyKind {
   func read(text: String) -> Reading {
     let asYAML =
       switch self {
-      case .list, .weightedPaths: text.hasPrefix("[") || text.hasPrefix("{")
+      case .list, .weightedPaths, .maps: text.hasPrefix("[") || text.hasPrefix("{")
       default: false
       }
     guard asYAML else { return read(.scalar(.init(text))) }
@@ -31,6 +31,7 @@ extension KeyKind {
     switch self {
     case .list(let kind): return KeyKind.readList(node, of: kind, words: words)
     case .weightedPaths: return readWeightedPaths(node)
+    case .maps(let keys): return readMaps(node, keys: keys)
     default:
       guard let scalar = node.scalar else {
         return .problem("is a \(node.words), not \(words); write \(words)")
@@ -71,7 +72,7 @@ extension KeyKind {
       return .problem(
         "\(shown(text)) is not a choice; did you mean \(near)? The choices are "
           + names.joined(separator: ", "))
-    case .string, .list, .weightedPaths:
+    case .string, .list, .weightedPaths, .maps:
       return .value(.string(text))
     }
   }

@@ -14,6 +14,8 @@ package indirect enum KeyKind: Sendable {
   case list(KeyKind)
   /// One path, a list of paths, or a list of `{path: …, weight: …}`.
   case weightedPaths
+  /// A list of mappings with these keys.
+  case maps([KeySchema])
 
   /// What to write, such as `an integer ≥ 1`.
   package var words: String {
@@ -26,6 +28,7 @@ package indirect enum KeyKind: Sendable {
       names.count == 1 ? names[0] : "one of " + names.joined(separator: ", ")
     case .list(.string): "text or a list of texts"
     case .list(let kind): "a list, each item " + kind.words
+    case .maps(let keys): "a list of {" + keys.map { "\($0.name): …" }.joined(separator: ", ") + "}"
     case .weightedPaths: "a path, a list of paths, or a list of {path: …, weight: …}"
     }
   }

@@ -1,7 +1,7 @@
 /// The name in `names` that is nearest to `text`, where one is near enough to be what was meant.
 ///
 /// - Complexity: O(names · length²).
-func nearest(to text: String, among names: [String]) -> String? {
+package func nearest(to text: String, among names: [String]) -> String? {
   let ranked = names.map { (name: $0, distance: editDistance(text.lowercased(), $0.lowercased())) }
   guard let best = ranked.min(by: { $0.distance < $1.distance }) else { return nil }
   return best.distance <= max(2, text.count / 3) ? best.name : nil

@@ -27,6 +27,8 @@ package enum Value: Sendable, Equatable {
   case list([Value])
   /// Paths with weights, in order.
   case weightedPaths([WeightedPath])
+  /// Mappings, in order.
+  case maps([ValueMap])
 }
 
 extension Value {
@@ -39,6 +41,7 @@ extension Value {
     case .number(let value): Value.text(of: value)
     case .string(let value): Value.isPlain(value) ? value : JSONValue.quoted(value)
     case .list(let values): "[" + values.map(\.yaml).joined(separator: ", ") + "]"
+    case .maps(let maps): "[" + maps.map(\.yaml).joined(separator: ", ") + "]"
     case .weightedPaths(let paths):
       paths.count == 1 && paths[0].weight == 1
         ? Value.string(paths[0].path).yaml
@@ -55,6 +58,7 @@ extension Value {
     case .number(let value): .number(value)
     case .string(let value): .string(value)
     case .list(let values): .array(values.map(\.json))
+    case .maps(let maps): .array(maps.map(\.json))
     case .weightedPaths(let paths):
       .array(paths.map { ["path": .string($0.path), "weight": .number($0.weight)] })
     }

@@ -24,8 +24,16 @@ package final class ShardedParameters: ParameterStore {
   package let partition: Partition
   /// The weights that this rank keeps: all, or its parts one after another.
   package let values: Buffer
-  /// The gradient sums that this rank keeps: all, or its parts one after another.
+  /// The gradient sums that this rank keeps, of what is trained: all, or its parts one after another.
   package let gradients: Buffer
+  /// What is trained.
+  private let trainable: IndexRanges
+  /// Whether a region has anything that is trained.
+  private let isTrained: [Bool]
+  /// How many regions of each unit have.
+  private let trainedRegions: [Int]
+  /// Where the gradient sums of each of this rank's parts begin, where they are cut.
+  private let gradientOffsets: [Int]
 
   let gathering: any Communicator
   let workspace: Workspace
@@ -67,21 +75,31 @@ package final class ShardedParameters: ParameterStore {
     let unit = min(bucketBytes, max(1 << 19, table.count / 2))
     let partition = Partition(
       table, ranks: group.size, bytes: self.sharding == .parameters ? 1 : unit,
-      wholes: self.sharding == .none ? [] : wholes)
+      wholes: self.sharding == .none ? [] : wholes,
+      balancing: self.sharding == .parameters ? nil : table.trainable)
     self.partition = partition
     let parts = partition.parts(rank: group.rank)
     offsets = parts.indices.map { unit in parts[..<unit].reduce(0) { $0 + $1.count } }
     let own = parts.reduce(0) { $0 + $1.count }
+    let trainable = table.trainable
+    self.trainable = trainable
+    let trained = table.regions.map { trainable.count(in: $0.range) > 0 }
+    isTrained = trained
+    trainedRegions = partition.units.map { $0.regions.count { trained[$0] } }
+    let counts = parts.map { trainable.count(in: $0) }
+    gradientOffsets = counts.indices.map { counts[..<$0].reduce(0, +) }
     values = Buffer(
       count: self.sharding == .parameters ? own : table.count, pool: workspace.pool, kind: .weights)
     gradients = Buffer(
-      count: self.sharding >= .gradients ? own : table.count, pool: workspace.pool,
+      count: self.sharding >= .gradients ? counts.reduce(0, +) : trainable.count,
+      pool: workspace.pool,
       kind: .gradients)
     completed = partition.units.map { _ in 0 }
     isSummed = partition.units.map { _ in false }
     gathering = try group.duplicate()
     let summing = try group.duplicate()
-    let largest = (0..<group.size).flatMap { partition.parts(rank: $0) }.map(\.count).max()
+    let largest = (0..<group.size).flatMap { partition.parts(rank: $0) }
+      .map { trainable.count(in: $0) }.max()
     reducer =
       group.size > 1
       ? GradientReducer(
@@ -95,34 +113,44 @@ package final class ShardedParameters: ParameterStore {
   /// The rank's number among those that hold the same weights.
   var rank: Int { gathering.rank }
 
-  /// This rank's parts of the index space, ascending, and where the numbers of each lie that it keeps.
+  /// What is trained of this rank's parts of the index space, ascending.
   package var parts: [ParameterRange] {
-    partition.units.indices.map { unit in
-      let range = partition.part(of: unit, rank: rank)
-      return ParameterRange(
-        range: range, offset: offsets[unit],
-        values: values.pointer + (sharding == .parameters ? offsets[unit] : range.lowerBound),
-        gradients: gradients.pointer + (sharding >= .gradients ? offsets[unit] : range.lowerBound))
+    partition.units.indices.flatMap { unit in
+      let part = partition.part(of: unit, rank: rank)
+      return trainable.pieces(of: part).map { range in
+        let before = part.lowerBound..<range.lowerBound
+        return ParameterRange(
+          range: range,
+          values: values.pointer
+            + (sharding == .parameters ? offsets[unit] + before.count : range.lowerBound),
+          gradients: gradients.pointer
+            + (sharding >= .gradients
+              ? gradientOffsets[unit] + trainable.count(in: before)
+              : trainable.offset(of: range.lowerBound)))
+      }
     }
   }
 
-  /// What this rank's optimizer updates: everything, or its parts.
-  package var updated: [ParameterRange] { sharding == .none ? [everything] : parts }
+  /// What this rank's optimizer updates: everything that is trained, or what of it lies in its parts.
+  package var updated: [ParameterRange] {
+    guard sharding == .none else { return parts }
+    return trainable.ranges.map { range in
+      ParameterRange(
+        range: range, values: values.pointer + range.lowerBound,
+        gradients: gradients.pointer + trainable.offset(of: range.lowerBound))
+    }
+  }
 
-  /// The weights that this rank keeps: everything, or its parts.
-  package var kept: [ParameterRange] { sharding == .parameters ? parts : [everything] }
-
-  private var everything: ParameterRange {
-    ParameterRange(
-      range: 0..<table.count, offset: 0, values: values.pointer, gradients: gradients.pointer)
+  /// The weights that this rank keeps, frozen ones too: everything, or its parts.
+  package var kept: [(range: Range<Int>, values: UnsafeMutablePointer<Float>)] {
+    guard sharding == .parameters else { return [(0..<table.count, values.pointer)] }
+    return partition.parts(rank: rank).enumerated().map { ($1, values.pointer + offsets[$0]) }
   }
 
   /// A range of the index space, and where its numbers lie.
   package struct ParameterRange {
     /// Which parameters.
     package let range: Range<Int>
-    /// Where they begin in memory that holds what this rank's optimizer updates, and nothing else.
-    package let offset: Int
     /// Their weights.
     package let values: UnsafeMutablePointer<Float>
     /// Their gradient sums.
@@ -138,18 +166,18 @@ package final class ShardedParameters: ParameterStore {
       try gather(unit)
       gathered[unit]!.users += 1
     }
-    // The last one: an earlier one may still be leaving.
-    if let coming = gathers.last(where: { $0.unit == unit })?.gather, try !coming.hasArrived() {
+    for coming in gathers where coming.unit == unit {
+      guard try !coming.gather.hasArrived() else { continue }
       try workspace.counters.awaitTransfer {
-        try coming.waitForArrival(polling: workspace.poll)
+        try coming.gather.waitForArrival(polling: workspace.poll)
       }
     }
-    if gradients, sharding >= .gradients, unitGradients[unit] == nil {
+    let trained = trainable.count(in: partition.units[unit].range)
+    if gradients, sharding >= .gradients, unitGradients[unit] == nil, trained > 0 {
       // One unit may still be summed while this one is filled; that bounds the memory.
       try reducer?.wait(untilAtMost: 1, polling: workspace.poll)
-      let count = partition.units[unit].range.count
-      let memory = Buffer(count: count, pool: workspace.pool, kind: .gradients)
-      workspace.compute(.optimizer) { memory.pointer.update(repeating: 0, count: count) }
+      let memory = Buffer(count: trained, pool: workspace.pool, kind: .gradients)
+      workspace.compute(.optimizer) { memory.pointer.update(repeating: 0, count: trained) }
       unitGradients[unit] = memory
     }
   }
@@ -181,12 +209,16 @@ package final class ShardedParameters: ParameterStore {
   /// The gradient sums of a parameter of a region acquired with its gradients.
   package func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
     let entry = table[parameter]
-    guard sharding >= .gradients else { return gradients.pointer + entry.range.lowerBound }
+    precondition(entry.isTrainable, "\(entry.name) is frozen and has no gradients")
+    guard sharding >= .gradients else {
+      return gradients.pointer + trainable.offset(of: entry.range.lowerBound)
+    }
     let unit = partition.unit(ofRegion: entry.region)
     guard let here = unitGradients[unit] else {
       preconditionFailure("\(entry.name) has no gradients to add to")
     }
-    return here.pointer + entry.range.lowerBound - partition.units[unit].range.lowerBound
+    return here.pointer
+      + trainable.count(in: partition.units[unit].range.lowerBound..<entry.range.lowerBound)
   }
 
   private func gather(_ unit: Int) throws {
@@ -194,27 +226,39 @@ package final class ShardedParameters: ParameterStore {
     let memory = Buffer(
       count: partition.units[unit].range.count, pool: workspace.pool, kind: .weights)
     try gather(
-      unit, from: values.pointer + offsets[unit], into: memory.pointer, of: memory)
+      unit, partition.units[unit].range, from: values.pointer + offsets[unit],
+      into: memory.pointer, of: memory)
     gathered[unit] = Gathered(memory: memory)
   }
 
   private func gather(
-    _ unit: Int, from own: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>,
-    of memory: Buffer
+    _ unit: Int, _ range: Range<Int>, from own: UnsafePointer<Float>,
+    into target: UnsafeMutablePointer<Float>, of memory: Buffer
   ) throws {
     let gather = try WeightGather(
-      unit, own, of: values, into: target, of: memory, parts: parts(of: unit), group: gathering,
+      unit, own, of: values, into: target, of: memory, parts: parts(of: unit, in: range),
+      group: gathering,
       workspace: workspace)
     workspace.counters.beginTransfer()
     gathers.append((unit, gather))
   }
 
-  /// Every rank's part of a unit, counted from the unit's first number.
-  private func parts(of unit: Int) -> [Range<Int>] {
-    let first = partition.units[unit].range.lowerBound
+  /// What of a range of a unit lies in every rank's part, counted from the range's first number.
+  private func parts(of unit: Int, in range: Range<Int>) -> [Range<Int>] {
+    let first = range.lowerBound
+    return (0..<partition.ranks).map { rank in
+      let part = partition.part(of: unit, rank: rank).clamped(to: range)
+      return part.lowerBound - first..<part.upperBound - first
+    }
+  }
+
+  /// Every rank's part of a unit's gradients, counted from the unit's first.
+  private func gradientParts(of unit: Int) -> [Range<Int>] {
+    let first = trainable.offset(of: partition.units[unit].range.lowerBound)
     return (0..<partition.ranks).map { rank in
       let part = partition.part(of: unit, rank: rank)
-      return part.lowerBound - first..<part.upperBound - first
+      return trainable.offset(of: part.lowerBound) - first..<trainable.offset(of: part.upperBound)
+        - first
     }
   }
 
@@ -223,7 +267,7 @@ package final class ShardedParameters: ParameterStore {
   /// Begins a step: every gradient sum is zero.
   package func clearGradients() {
     isSummed = isSummed.map { _ in false }
-    if sharding < .gradients { gradients.pointer.update(repeating: 0, count: table.count) }
+    if sharding < .gradients { gradients.pointer.update(repeating: 0, count: trainable.count) }
   }
 
   /// Takes note that nothing more will be added to a region's gradients in this backward pass.
@@ -231,14 +275,14 @@ package final class ShardedParameters: ParameterStore {
   /// - Parameter isLast: Whether it is the step's last backward pass. Gradients that are kept whole are summed
   ///   over the ranks then; gradients that are cut, after each, and added to the part that is kept.
   package func complete(region: Int, isLast: Bool) throws {
-    guard isLast || sharding >= .gradients else { return }
+    guard isTrained[region], isLast || sharding >= .gradients else { return }
     let unit = partition.unit(ofRegion: region)
     completed[unit] += 1
-    guard completed[unit] == partition.units[unit].regions.count else { return }
+    guard completed[unit] == trainedRegions[unit] else { return }
     completed[unit] = 0
     if isLast { finished += 1 }
-    let parts = parts(of: unit)
-    let lower = partition.units[unit].range.lowerBound
+    let parts = gradientParts(of: unit)
+    let lower = trainable.offset(of: partition.units[unit].range.lowerBound)
     switch sharding {
     case .none:
       try reducer?.reduce(
@@ -252,7 +296,7 @@ package final class ShardedParameters: ParameterStore {
       guard let memory = unitGradients.removeValue(forKey: unit) else { return }
       try reducer?.reduce(
         memory.pointer, parts: parts,
-        into: .place(gradients.pointer + offsets[unit], adding: isSummed[unit]),
+        into: .place(gradients.pointer + gradientOffsets[unit], adding: isSummed[unit]),
         memory: [memory, gradients])
       isSummed[unit] = true
     }
@@ -268,9 +312,8 @@ package final class ShardedParameters: ParameterStore {
 
   /// Waits for all sums of this step; the gradients in `parts` are then those of all ranks together.
   package func finishSums(polling: () throws -> Void) throws {
-    precondition(
-      finished == partition.units.count,
-      "\(finished) of \(partition.units.count) units of gradients were complete")
+    let units = trainedRegions.count { $0 > 0 }
+    precondition(finished == units, "\(finished) of \(units) units of gradients were complete")
     finished = 0
     try reducer?.wait(untilAtMost: 0, polling: polling)
     // Nobody may still read what the update is about to change.
@@ -282,10 +325,13 @@ package final class ShardedParameters: ParameterStore {
   /// Nobody waits: the next pass does, region by region, for what has not arrived when it is acquired.
   package func shareWeights() throws {
     guard sharding == .optimizer || sharding == .gradients else { return }
-    for (unit, part) in parts.enumerated() {
-      try gather(
-        unit, from: part.values,
-        into: values.pointer + partition.units[unit].range.lowerBound, of: values)
+    for unit in partition.units.indices {
+      let part = partition.part(of: unit, rank: rank)
+      for range in trainable.pieces(of: partition.units[unit].range) {
+        try gather(
+          unit, range, from: values.pointer + part.clamped(to: range).lowerBound,
+          into: values.pointer + range.lowerBound, of: values)
+      }
     }
   }
 

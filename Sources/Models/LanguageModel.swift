@@ -5,7 +5,7 @@ import Tensors
 /// A language model: embedding, blocks, norm, head; and how its files look.
 package struct LanguageModel: Sendable {
   /// Every parameter, region by region.
-  package let table: ParameterTable
+  package private(set) var table: ParameterTable
   /// The tensors of its weight file, in order.
   package let tensors: [WeightTensor]
   /// The architecture, which writes `config.json`.
@@ -51,6 +51,11 @@ package struct LanguageModel: Sendable {
     self.architecture = architecture
     table = builder.table
     tensors = builder.tensors
+  }
+
+  /// Leaves parameters as they are from now on.
+  package mutating func freeze(_ parameters: [Parameter]) {
+    for parameter in parameters { table.freeze(parameter) }
   }
 
   /// Parameters outside the token embedding: what the operations of a token are counted by.

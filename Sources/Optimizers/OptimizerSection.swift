@@ -40,10 +40,21 @@ package struct OptimizerSection: OuterSection, Equatable {
   @Key("clip", from: 0, "Greatest global norm of the gradient; 0 = no limit.")
   package var clip = 1.0
 
+  @Key(
+    "groups",
+    "Parameters by tensor name (* and ? stand for any text and letter); the first that fits.")
+  package var groups: [ParameterGroup] = []
+
   package init() {}
 
-  /// Keys of other rules than the one that is named.
+  /// Keys of other rules than the one that is named, and groups without a pattern.
   package var problems: [KeyProblem] {
+    if let index = groups.firstIndex(where: { $0.pattern.isEmpty }) {
+      return [
+        KeyProblem(
+          "groups", message: "item \(index + 1) has no pattern; write {pattern: \"*embed*\", …}")
+      ]
+    }
     let others = subsections.changes.filter { $0.key != ownSection }.sorted { $0.key < $1.key }
       .flatMap { section, keys in keys.keys.sorted().map { "\(section).\($0)" } }
     let adamW = rule == .lion ? ["beta1", "beta2", "epsilon"].filter { changes[$0] != nil } : []

@@ -21,6 +21,8 @@ package struct UpdateRules: Sendable {
     package let rule: Int
     /// Rows and columns, where the rule needs whole matrices.
     package let matrix: (rows: Int, columns: Int)?
+    /// What the learning rate is multiplied by.
+    package let learningRateFactor: Double
   }
 
   /// A number that is kept for each number of some parameters.
@@ -37,21 +39,24 @@ package struct UpdateRules: Sendable {
   package let states: [State]
   /// Matrices that no rank may have a part of: one rank has each.
   package let wholeMatrices: [Range<Int>]
-  /// All parameters, ascending.
+  /// All parameters that are trained, ascending.
   private let pieces: [Piece]
 
   /// The rules that a run file names.
-  package init(_ section: OptimizerSection, table: ParameterTable) {
+  package init(
+    _ section: OptimizerSection, table: ParameterTable, groups: ParameterGroups? = nil
+  ) {
     let adamW = AdamW(beta1: section.beta1, beta2: section.beta2, epsilon: section.epsilon)
     switch section.rule {
     case .adamw:
-      self.init([adamW], table: table) { _ in 0 }
+      self.init([adamW], table: table, groups: groups) { _ in 0 }
     case .lion:
       let lion = section.subsections[LionSection.self]
-      self.init([Lion(beta1: lion.beta1, beta2: lion.beta2)], table: table) { _ in 0 }
+      self.init([Lion(beta1: lion.beta1, beta2: lion.beta2)], table: table, groups: groups) { _ in 0
+      }
     case .muon:
       let muon = section.subsections[MuonSection.self]
-      self.init([Muon(momentum: muon.momentum), adamW], table: table) {
+      self.init([Muon(momentum: muon.momentum), adamW], table: table, groups: groups) {
         $0.isHiddenMatrix ? 0 : 1
       }
     }
@@ -59,23 +64,30 @@ package struct UpdateRules: Sendable {
 
   /// Gives each parameter a rule.
   package init(
-    _ rules: [any UpdateRule], table: ParameterTable,
+    _ rules: [any UpdateRule], table: ParameterTable, groups: ParameterGroups? = nil,
     ruleOf: (ParameterTable.Entry) -> Int
   ) {
     var pieces: [Piece] = []
-    for entry in table.entries where !entry.range.isEmpty {
+    for parameter in table.parameters {
+      let entry = table[parameter]
+      guard entry.isTrainable, !entry.range.isEmpty else { continue }
+      let factor = groups?[parameter]?.learningRateFactor ?? 1
       let rule = ruleOf(entry)
       if rules[rule].needsWholeMatrices {
         precondition(entry.shape.rank == 2, "\(entry.name) is no matrix but \(entry.shape)")
         pieces.append(
-          Piece(range: entry.range, rule: rule, matrix: (entry.shape[0], entry.shape[1])))
-      } else if let last = pieces.last, last.rule == rule,
+          Piece(
+            range: entry.range, rule: rule, matrix: (entry.shape[0], entry.shape[1]),
+            learningRateFactor: factor))
+      } else if let last = pieces.last, last.rule == rule, last.learningRateFactor == factor,
         last.range.upperBound == entry.range.lowerBound
       {
         pieces[pieces.count - 1] = Piece(
-          range: last.range.lowerBound..<entry.range.upperBound, rule: rule, matrix: nil)
+          range: last.range.lowerBound..<entry.range.upperBound, rule: rule, matrix: nil,
+          learningRateFactor: factor)
       } else {
-        pieces.append(Piece(range: entry.range, rule: rule, matrix: nil))
+        pieces.append(
+          Piece(range: entry.range, rule: rule, matrix: nil, learningRateFactor: factor))
       }
     }
     self.rules = rules
@@ -98,7 +110,9 @@ package struct UpdateRules: Sendable {
       let part = piece.range.clamped(to: range)
       precondition(
         piece.matrix == nil || part == piece.range, "a part of the matrix \(piece.range): \(part)")
-      return Piece(range: part, rule: piece.rule, matrix: piece.matrix)
+      return Piece(
+        range: part, rule: piece.rule, matrix: piece.matrix,
+        learningRateFactor: piece.learningRateFactor)
     }
   }
 }

@@ -34,9 +34,15 @@ package struct WeightDecay: Sendable, Equatable {
   ///   - factor: The decay of what decays.
   ///   - norms: Whether norms' weights and biases decay too.
   ///   - embeddings: Whether embeddings decay too.
-  package init(_ table: ParameterTable, factor: Double, norms: Bool, embeddings: Bool) {
+  ///   - groups: Parameters with a decay of their own.
+  package init(
+    _ table: ParameterTable, factor: Double, norms: Bool, embeddings: Bool,
+    groups: ParameterGroups? = nil
+  ) {
     self.init(
-      table.entries.compactMap { entry in
+      table.parameters.compactMap { parameter in
+        let entry = table[parameter]
+        if let own = groups?[parameter]?.weightDecay { return own > 0 ? (entry.range, own) : nil }
         let decays =
           switch entry.role {
           case .matrix, .head: true

@@ -40,6 +40,13 @@ package struct IndexRanges: Sendable, Hashable {
     offset(of: range.upperBound) - offset(of: range.lowerBound)
   }
 
+  /// The place of the number before which `offset` of the numbers lie.
+  package func index(ofNumber offset: Int) -> Int {
+    precondition((0..<count).contains(offset), "number \(offset) of \(count)")
+    let next = offsets.lastIndex { $0 <= offset }!
+    return ranges[next].lowerBound + offset - offsets[next]
+  }
+
   /// What of `range` lies in these ranges, ascending.
   package func pieces(of range: Range<Int>) -> [Range<Int>] {
     var pieces: [Range<Int>] = []

@@ -48,6 +48,10 @@ package struct ParameterTable: Sendable {
     package let region: Int
     /// How its first values are drawn.
     package let initialization: ParameterInitialization
+    /// Whether training changes it.
+    ///
+    /// What is frozen has no gradient and no state of an update rule.
+    package fileprivate(set) var isTrainable = true
   }
 
   /// One region: the parameters of a block, of the embedding, or of the head.
@@ -64,6 +68,9 @@ package struct ParameterTable: Sendable {
   package private(set) var regions: [Region] = []
 
   package init() {}
+
+  /// All parameters, in the order of their ranges.
+  package var parameters: [Parameter] { entries.indices.map { Parameter(index: $0) } }
 
   /// Number of elements of all parameters.
   package var count: Int { entries.last?.range.upperBound ?? 0 }
@@ -89,6 +96,16 @@ package struct ParameterTable: Sendable {
     regions[regions.count - 1].range =
       regions[regions.count - 1].range.lowerBound..<range.upperBound
     return Parameter(index: entries.count - 1)
+  }
+
+  /// Leaves a parameter as it is from now on.
+  package mutating func freeze(_ parameter: Parameter) {
+    entries[parameter.index].isTrainable = false
+  }
+
+  /// The part of the index space that training changes: what has gradients.
+  package var trainable: IndexRanges {
+    IndexRanges(entries.filter(\.isTrainable).map(\.range))
   }
 
   /// One parameter's entry.

@@ -51,6 +51,31 @@ struct RunConfigurationTests {
     #expect(!muon.resolved.contains("lion:"))
   }
 
+  @Test("A list of mappings is read, checked and printed by the keys of its items")
+  func groups() throws {
+    let text = #"[{pattern: "*embed*", learning_rate_factor: 0.1}, {pattern: a.b, frozen: true}]"#
+    let run = try Self.load("optimizer.groups=\(text)")
+    #expect(run.optimizer.groups.map(\.pattern) == ["*embed*", "a.b"])
+    #expect(run.optimizer.groups.map(\.learningRateFactor) == [0.1, 1])
+    #expect(run.optimizer.groups.map(\.frozen) == [false, true])
+    #expect(run.optimizer.groups.map(\.weightDecay) == [nil, nil])
+    var document = ConfigurationDocument(schemas: RunConfiguration.schemas)
+    document.read(yaml: run.resolved, named: "resolved")
+    #expect(try RunConfiguration(document).optimizer == run.optimizer)
+    #expect(
+      Self.problems("optimizer.groups=[{patern: a}]") == [
+        "--optimizer.groups: item 1: patern is no key; did you mean pattern?"
+      ])
+    #expect(
+      Self.problems("optimizer.groups=[{pattern: a, weight_decay: -1}]") == [
+        "--optimizer.groups: item 1: weight_decay -1 is out of range; write a number ≥ 0"
+      ])
+    #expect(
+      Self.problems("optimizer.groups=[{frozen: true}]") == [
+        "--optimizer.groups: item 1 has no pattern; write {pattern: \"*embed*\", …}"
+      ])
+  }
+
   @Test("Docs/Configuration.md is the reference of the code")
   func reference() throws {
     #expect(

@@ -52,21 +52,23 @@ extension Tape {
     let tiles = HeadTiles(
       x: x.value, weight: weight, bias: bias, targets: targets, zWeight: Float(zWeight))
     var result = HeadResult(targets: targets)
-    let recording = isRecording
-    let dx = recording ? Tensor(x.shape, pool: pool) : nil
+    let trains = trains(weight, bias)
+    let dx = isRecording && x.needsGradient ? Tensor(x.shape, pool: pool) : nil
     try tiles.run(
-      self, into: &result, logits: wanted, dx: dx, addsToWeights: recording, scale: 1)
+      self, into: &result, logits: wanted, dx: dx, addsToWeights: isRecording && trains, scale: 1)
     // A rehearsal's tensors cannot be written; its loss is a seed without a value.
     let sum = Tensor([1], pool: pool)
     workspace.compute(.head) { sum.pointer[0] = Float(result.sum) }
-    let loss = record(sum, inputs: [x]) { [unowned self] gradient in
-      guard let dx else { return }
+    let loss = record(sum, inputs: [x], always: trains) { [unowned self] gradient in
       var factor: Float = 1
       workspace.compute(.head) { factor = gradient.pointer[0] }
-      if factor != 1 {
+      if factor != 1, trains {
         var again = result
         try tiles.run(
           self, into: &again, logits: nil, dx: nil, addsToWeights: true, scale: factor - 1)
+      }
+      guard let dx else { return }
+      if factor != 1 {
         for i in 0..<dx.count { dx.pointer[i] *= factor }
       }
       x.add(gradient: dx, in: workspace)
@@ -113,7 +115,8 @@ private struct HeadTiles {
           ldc: vocabulary, m: m, n: vocabulary, k: width, beta: bias == nil ? 0 : 1)
         wanted.map { ($0 + start * vocabulary).update(from: z, count: m * vocabulary) }
         losses(
-          start..<start + m, z, vocabulary, into: &result, gradient: addsToWeights, scale: scale,
+          start..<start + m, z, vocabulary, into: &result, gradient: addsToWeights || dx != nil,
+          scale: scale,
           workspace.team)
         if let dx {
           BLAS.multiply(
@@ -121,10 +124,12 @@ private struct HeadTiles {
             n: width, k: vocabulary)
         }
         guard addsToWeights else { return }
-        BLAS.multiply(
-          z, transposeA: true, lda: vocabulary, x.pointer + start * width, ldb: width,
-          into: parameters.gradient(weight), ldc: width, m: vocabulary, n: width, k: m, beta: 1)
-        if let bias {
+        if let dw = tape.gradientSums(weight) {
+          BLAS.multiply(
+            z, transposeA: true, lda: vocabulary, x.pointer + start * width, ldb: width, into: dw,
+            ldc: width, m: vocabulary, n: width, k: m, beta: 1)
+        }
+        if let bias, tape.trains(bias) {
           // A tile has few rows and many columns, so threads share the columns; each is summed in one order, by
           // one thread.
           nonisolated(unsafe) let (z, db) = (z, parameters.gradient(bias))

@@ -34,12 +34,12 @@ extension Tape {
           into: g.pointer, rows: $0, heads: heads)
       }
     }
-    return record(g, inputs: [a], always: true) { [unowned self] dg in
+    return record(g, inputs: [a], always: trains(rate, bias)) { [unowned self] dg in
       let (da, accumulate) =
         a.needsGradient ? a.gradientTarget(in: workspace) : (Tensor(a.shape, pool: pool), false)
       let sums = RowSums(rows: rows, width: 2 * heads, workspace: workspace)
       workspace.compute(.normsAndGates) {
-        let (dRate, dBias) = (parameters.gradient(rate), parameters.gradient(bias))
+        let (dRate, dBias) = (gradientSums(rate), gradientSums(bias))
         // All threads read the weights.
         nonisolated(unsafe) let (rates, biases) = (
           UnsafePointer(parameters.value(rate)), UnsafePointer(parameters.value(bias))

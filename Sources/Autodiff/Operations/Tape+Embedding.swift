@@ -28,7 +28,7 @@ extension Tape {
         }
       }
     }
-    return record(y, always: true) { [unowned self] dy in
+    return record(y, always: trains(table)) { [unowned self] dy in
       let count = tokens.count
       workspace.compute(.embedding) {
         tokens.withUnsafeBufferPointer { tokens in

@@ -84,7 +84,7 @@ extension Tape {
           into: y.pointer, inverse: inverse.pointer, rows: $0)
       }
     }
-    return record(y, inputs: [x, gate], always: true) { [unowned self] dy in
+    return record(y, inputs: [x, gate], always: trains(weight)) { [unowned self] dy in
       let (dx, addsX) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
       let (dGate, addsGate) =
@@ -95,7 +95,7 @@ extension Tape {
       workspace.compute(.normsAndGates) {
         // All threads read the weights.
         nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
-        sums.add(to: [(parameters.gradient(weight), width)]) { thread, rows, dw in
+        sums.add(to: [(gradientSums(weight), width)]) { thread, rows, dw in
           norm.backward(
             input.pointer, gate: gates.pointer, weight: w,
             inverse: inverse.pointer, dy.pointer, into: dx.pointer, dGate: dGate.pointer,

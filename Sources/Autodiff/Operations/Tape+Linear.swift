@@ -45,10 +45,10 @@ extension Tape {
       }
     }
     let inputs = [x] + (residual.map { [$0] } ?? [])
-    return record(y, inputs: inputs, always: true) { [unowned self] dy in
+    return record(y, inputs: inputs, always: trains(weight, bias)) { [unowned self] dy in
       // Outside `compute`, which a rehearsal leaves out.
       let target = x.needsGradient ? x.gradientTarget(in: workspace) : nil
-      let sums = bias.map { _ in RowSums(rows: n, width: out, workspace: workspace) }
+      let sums = trains(bias) ? RowSums(rows: n, width: out, workspace: workspace) : nil
       try workspace.compute(.projections) {
         if let (dx, accumulate) = target {
           try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
@@ -58,7 +58,9 @@ extension Tape {
               k: out, beta: accumulate ? 1 : 0)
           }
         }
-        try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
+        try workspace.inBatches(
+          trains(weight) ? n : 0, operations: 2 * out * input, atLeast: 64
+        ) { rows in
           BLAS.multiply(
             dy.pointer + rows.lowerBound * out, transposeA: true, lda: out,
             x.value.pointer + rows.lowerBound * input, ldb: input,

@@ -27,7 +27,7 @@ extension Tape {
           rows: $0, columns: columns)
       }
     }
-    return record(y, inputs: [x], always: weight != nil) { [unowned self] dy in
+    return record(y, inputs: [x], always: trains(weight)) { [unowned self] dy in
       // Memory is taken outside `compute`, which a rehearsal leaves out.
       let (dx, accumulate) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
@@ -46,7 +46,7 @@ extension Tape {
       workspace.compute(.normsAndGates) {
         // All threads read the weights.
         nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
-        sums.add(to: [(parameters.gradient(weight), columns)]) { thread, rows, dw in
+        sums.add(to: [(gradientSums(weight), columns)]) { thread, rows, dw in
           RMSNorm.backward(
             input.pointer, weight: (w, dw, scratch.pointer + thread * columns),
             inverse: inverse.pointer, dy.pointer, into: dx.pointer, rows: rows, columns: columns,

@@ -83,11 +83,12 @@ extension Tape {
         }
       }
     }
-    return record(y, inputs: [x], always: true) { [unowned self] dy in
+    let inputs = [x] + (residual.map { [$0] } ?? [])
+    return record(y, inputs: inputs, always: trains(scale)) { [unowned self] dy in
       residual?.add(gradient: dy, in: workspace)
       nonisolated(unsafe) let s = parameters.value(scale)
       let sums = RowSums(rows: rows, width: heads, workspace: workspace)
-      let gradient = parameters.gradient(scale)
+      let gradient = gradientSums(scale)
       workspace.compute(.normsAndGates) {
         sums.add(to: [(gradient, heads)]) { _, part, sums in
           for row in part {

@@ -24,6 +24,9 @@ package struct RecurrenceInputs {
     (self.q, self.k, self.v) = (q, k, v)
     (self.g, self.beta, self.logDecay) = (g, beta, logDecay)
   }
+
+  /// All that a gradient may be wanted of.
+  var variables: [Variable] { [q, k, v] + [g, beta].compactMap { $0 } }
 }
 
 /// Room for the gradients of a recurrence's inputs.

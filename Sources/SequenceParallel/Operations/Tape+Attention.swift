@@ -64,7 +64,7 @@ extension Tape {
     // Whoever records now runs for the last time; whoever does not will run again, maybe more than once: a
     // segment runs for what leaves it, then a second time, and then its regions are recomputed.
     pass.memory[slot] = !isRecording && crossing.keepsOutput ? run.output : nil
-    return record(run.o, inputs: [q, k, v], always: true) { [unowned self] dO in
+    return record(run.o, inputs: [q, k, v]) { [unowned self] dO in
       try workspace.counters.measure(.attention) {
         let dq = Tensor(q.shape, pool: pool)
         let (dk, dv) = (Tensor(k.shape, pool: pool), Tensor(v.shape, pool: pool))

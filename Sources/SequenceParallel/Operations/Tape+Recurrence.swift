@@ -24,7 +24,7 @@ extension Tape {
     let units = RecurrenceUnits(kernel: kernel, inputs: inputs, layout: pass.layout)
     let run = RecurrenceRun(units: units, slot: slot, pass: pass)
     let (o, kept) = try workspace.counters.measure(.recurrence) { try run.forward() }
-    return record(o, inputs: [inputs.q, inputs.k, inputs.v], always: true) { [unowned self] dO in
+    return record(o, inputs: inputs.variables) { [unowned self] dO in
       try workspace.counters.measure(.recurrence) {
         let gradients = RecurrenceGradients(inputs, pool: pool)
         try run.backward(dO: dO, kept: kept, into: gradients)

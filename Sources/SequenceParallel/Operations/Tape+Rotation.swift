@@ -26,8 +26,9 @@ extension Tape {
           heads: heads, width: width, position: position)
       }
     }
-    return record(y, inputs: [x], always: true) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
+    return record(y, inputs: [x], always: trains(theta)) { [unowned self] dy in
+      let (dx, accumulate) =
+        x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
       workspace.compute(.normsAndGates) {
         var sums = [Double](repeating: 0, count: heads * width)
         sums.withUnsafeMutableBufferPointer { sums in
@@ -42,7 +43,7 @@ extension Tape {
               accumulate: accumulate, position: position)
           }
         }
-        let gradient = parameters.gradient(theta)
+        guard let gradient = gradientSums(theta) else { return }
         for (index, sum) in sums.enumerated() { gradient[index] += Float(sum) }
       }
     }

@@ -37,14 +37,14 @@ extension Tape {
       return taps
     }
     let (y, halo) = try run.forward(x.value, taps: taps(), bias: bias.map(parameters.value))
-    return record(y, inputs: [x], always: true) { [unowned self] dy in
+    return record(y, inputs: [x], always: trains(weight, bias)) { [unowned self] dy in
       let (dx, accumulate) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
-      let dTaps = Tensor([width, channels], pool: pool)
+      let dTaps = trains(weight) ? Tensor([width, channels], pool: pool) : nil
       try run.backward(
         x.value, dy, halo, taps: taps(), bias: bias.map(parameters.value), into: dx,
-        accumulate: accumulate, dTaps: dTaps, dBias: bias.map(parameters.gradient))
-      let dw = parameters.gradient(weight)
+        accumulate: accumulate, dTaps: dTaps, dBias: bias.flatMap(gradientSums))
+      guard let dTaps, let dw = gradientSums(weight) else { return }
       workspace.compute(.normsAndGates) {
         for c in 0..<channels {
           for j in 0..<width { dw[c * width + j] += dTaps.pointer[j * channels + c] }
@@ -70,7 +70,7 @@ extension Tape {
       (taps.pointer + channels).update(repeating: 0, count: channels)
     }
     let (y, halo) = try run.forward(x.value, taps: taps, bias: nil)
-    return record(y, inputs: [x], always: true) { [unowned self] dy in
+    return record(y, inputs: [x]) { [unowned self] dy in
       let (dx, accumulate) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
       try run.backward(

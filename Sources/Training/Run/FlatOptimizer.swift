@@ -30,15 +30,15 @@ package final class FlatOptimizer {
   ///
   /// - Parameter store: The parameters, cut so that the rules' matrices are whole.
   package init(
-    _ configuration: RunConfiguration, rules: UpdateRules, store: ShardedParameters,
-    workspace: Workspace
+    _ configuration: RunConfiguration, rules: UpdateRules, groups: ParameterGroups,
+    store: ShardedParameters, workspace: Workspace
   ) {
     let section = configuration.optimizer
     schedule = LearningRateSchedule(
       configuration.schedule, peak: section.learningRate, steps: configuration.training.steps)
     decay = WeightDecay(
       store.table, factor: section.weightDecay, norms: section.decayNorms,
-      embeddings: section.decayEmbeddings)
+      embeddings: section.decayEmbeddings, groups: groups)
     clip = section.clip
     self.rules = rules
     statesOfRule = rules.rules.map { rule in
@@ -66,13 +66,14 @@ package final class FlatOptimizer {
   package func update(
     _ store: ShardedParameters, step: Int, scale: Double, norm: GradientNorm, workspace: Workspace
   ) {
-    let now = UpdateStep(
-      number: step + 1, learningRate: schedule.rate(at: step), decay: decay,
-      gradientScale: scale * norm.clippingScale(limit: clip))
+    let gradientScale = scale * norm.clippingScale(limit: clip)
     for (index, part) in store.updated.enumerated() {
       for piece in rules.pieces(of: part.range) {
         let rule = rules.rules[piece.rule]
         let offset = piece.range.lowerBound - part.range.lowerBound
+        let now = UpdateStep(
+          number: step + 1, learningRate: schedule.rate(at: step) * piece.learningRateFactor,
+          decay: decay, gradientScale: gradientScale)
         let scratch = piece.matrix.map {
           Buffer(
             count: rule.scratchCount(rows: $0.rows, columns: $0.columns), pool: workspace.pool,

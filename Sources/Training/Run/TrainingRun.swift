@@ -1,4 +1,5 @@
 import Autodiff
+import Configuration
 import Corpora
 import DataParallel
 import Inference
@@ -67,6 +68,16 @@ package final class TrainingRun {
     self.configuration = configuration
     self.world = world
     self.corpus = corpus
+    let groups: ParameterGroups
+    do {
+      groups = try ParameterGroups(
+        configuration.optimizer.groups,
+        tensors: model.tensors.map { ($0.name, $0.pieces.map(\.parameter)) })
+    } catch {
+      throw configuration.error([KeyProblem("optimizer.groups", message: error.description)])
+    }
+    var model = model
+    model.freeze(groups.frozen)
     self.model = model
     let minimised = objective ?? NextToken(zLoss: configuration.training.zLoss)
     self.objective = minimised
@@ -79,14 +90,14 @@ package final class TrainingRun {
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
       exchange: makeExchange(), attention: configuration.parallel.attention)
     let parallel = configuration.parallel
-    let rules = UpdateRules(configuration.optimizer, table: model.table)
+    let rules = UpdateRules(configuration.optimizer, table: model.table, groups: groups)
     let store = try ShardedParameters(
       table: model.table, sharding: parallel.sharding, group: world, workspace: workspace,
       bucketBytes: parallel.bucketBytes, transport: parallel.transport,
       wholes: rules.wholeMatrices)
     self.store = store
     optimizer = FlatOptimizer(
-      configuration, rules: rules, store: store, workspace: workspace)
+      configuration, rules: rules, groups: groups, store: store, workspace: workspace)
     cut = SequenceCut(
       configuration.sequence, ranks: grid.sequence, rank: grid.sequenceIndex)
     microBatches = grid.rows(
