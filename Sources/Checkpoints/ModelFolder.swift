@@ -76,7 +76,8 @@ package struct ModelFolder {
     let names: Set = [
       "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
       "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model",
-      "generation_config.json", "preprocessor_config.json",
+      "sentencepiece.bpe.model", "tiktoken.model", "generation_config.json",
+      "preprocessor_config.json", "processor_config.json",
     ]
     return names.contains(name) || name.hasPrefix("chat_template.")
       || name.hasPrefix("tokenization_")
@@ -141,7 +142,20 @@ package struct ModelFolder {
   }
 
   /// What this folder hands on.
-  package var origin: Origin { Origin(configuration: configuration, companions: companions) }
+  ///
+  /// - Throws: `CheckpointError.unsupported` for a key that is to be kept and that JSON has no word for.
+  package func origin() throws(CheckpointError) -> Origin {
+    let own = model.architecture.configuration
+    let wrong = (configuration.object ?? [:]).filter { own[$0.key] == nil && !$0.value.isFinite }
+    guard wrong.isEmpty else {
+      throw .unsupported(
+        path: path + "/config.json",
+        reason:
+          "\(listed(wrong.keys.sorted())) cannot be written to the new model's, as JSON has no "
+          + "numbers that are not finite; remove it")
+    }
+    return Origin(configuration: configuration, companions: companions)
+  }
 
   /// Writes a model as a folder that appears under its name only when it is complete.
   ///
@@ -159,7 +173,7 @@ package struct ModelFolder {
       try AtomicFolder(destination: path)
     }
     var keys = earlier?.configuration.object ?? [:]
-    keys.merge(model.architecture.configuration) { $1 }
+    keys.merge(model.architecture.configuration) { $1.keeping($0) }
     keys["torch_dtype"] = nil
     keys["dtype"] = "float32"
     try checkpointFiles { () throws(FileError) in
@@ -189,5 +203,22 @@ package struct ModelFolder {
     }
     try writer.finish()
     try checkpointFiles { () throws(FileError) in try folder.commit() }
+  }
+}
+
+extension JSONValue {
+  /// This value, and what only the other has of the keys of objects.
+  fileprivate func keeping(_ other: JSONValue) -> JSONValue {
+    guard let mine = object, let others = other.object else { return self }
+    return .object(mine.merging(others) { $0.keeping($1) })
+  }
+
+  /// Whether all numbers in it are.
+  fileprivate var isFinite: Bool {
+    switch self {
+    case .array(let values): values.allSatisfy(\.isFinite)
+    case .object(let fields): number?.isFinite ?? fields.values.allSatisfy(\.isFinite)
+    default: number?.isFinite ?? true
+    }
   }
 }

@@ -70,7 +70,7 @@ final class TrainingSession {
     self.world = communicator
     try Self.agree(configuration, communicator)
     let setup = try RunSetup(configuration, world: communicator)
-    origin = setup.folder?.origin
+    origin = setup.origin
     evaluationCorpus = setup.evaluation
     chance = (setup.corpus as? RecallTask)?.chance
     let choice = try ExchangeChoice(

@@ -120,7 +120,9 @@ struct ModelFolderTests {
   @Test("Tokenizer and generation files go along, byte for byte, and unknown keys stay")
   func companions() throws {
     try write(
-      Self.keys.merging(["my_key": [1, "a"], "dt_limit": [0, .number(.infinity)]]) { $1 })
+      Self.keys.merging([
+        "my_key": [1, "a"], "attn": ["layers": [1], "num_heads": 2, "tilt": 2],
+      ]) { $1 })
     let content = [
       "tokenizer.json": "{\"a\": \"ä\"}", "generation_config.json": "{}", "chat_template.jinja": "",
     ]
@@ -129,12 +131,12 @@ struct ModelFolderTests {
     let folder = try ModelFolder(path: files.path)
     #expect(
       folder.notices == [
-        "\(files.path)/config.json has keys that are not known here: dt_limit, my_key"
+        "\(files.path)/config.json has keys that are not known here: attn.tilt, my_key"
       ])
     // Whatever becomes of the folder while a run trains.
     try FileManager.default.removeItem(atPath: files.file("tokenizer.json"))
     let copy = try TemporaryFolder()
-    try ModelFolder.write(folder.model, to: copy.file("model"), keeping: folder.origin) { write in
+    try ModelFolder.write(folder.model, to: copy.file("model"), keeping: folder.origin()) { write in
       let zeros = [Float](repeating: 0, count: folder.model.table.count)
       try zeros.withUnsafeBufferPointer { try write(0..<zeros.count, $0.baseAddress!) }
     }
@@ -142,6 +144,20 @@ struct ModelFolderTests {
     #expect(!copy.has("model/notes.txt"))
     let again = try ModelFolder(path: copy.file("model"))
     #expect(again.configuration["my_key"] == [1, "a"])
-    #expect(again.configuration["dt_limit"]?.array?.last?.number == .infinity)
+    #expect(again.configuration["attn"]?["tilt"] == 2)
+  }
+
+  @Test(
+    "A number that JSON has no word for is read, and refused before anything is to be written",
+    arguments: [.number(.infinity), [0, .number(.nan)], ["a": ["__float__": "-Infinity"]]]
+      as [JSONValue])
+  func notFinite(value: JSONValue) throws {
+    try write(Self.keys.merging(["dt_limit": value, "norm_eps": 1e-5]) { $1 })
+    let folder = try ModelFolder(path: files.path)
+    #expect {
+      _ = try folder.origin()
+    } throws: {
+      "\($0)".hasPrefix("\(files.path)/config.json cannot be read: dt_limit cannot be written")
+    }
   }
 }

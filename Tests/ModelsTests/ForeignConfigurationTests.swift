@@ -40,7 +40,7 @@ struct ForeignConfigurationTests {
       ("gla", "num_kv_heads", "2", "num_kv_heads is \"2\", a text, but must be a whole number"),
       ("gla", "attn", "all", "attn is \"all\", a text, but must be an object"),
       (
-        "gla", "attn", ["layers": [0, 1.5]],
+        "gla", "attn", ["layers": [0, 1.5], "num_heads": 4],
         "attn.layers is [0,1.5], a list, but must be a list of whole numbers"
       ),
       (
@@ -53,9 +53,57 @@ struct ForeignConfigurationTests {
         "linear_use_lrpe_list is [1,2], a list, but must be a list of true or false"
       ),
       ("gla", "hidden_size", 0, "hidden_size: 0 is not positive"),
+      ("gla", "num_heads", -4, "num_heads: -4 is not positive"),
+      ("gla", "vocab_size", 4_000_000_000, "vocab_size: 4000000000 is above 1048576"),
+      ("gla", "expand_k", 1e300, "expand_k: 1e+300 is above 1024"),
+      ("gla", "hidden_ratio", 0, "hidden_ratio: 0.0 is not positive"),
+      ("gla", "initializer_range", -0.02, "initializer_range: -0.02 is negative"),
+      ("gla", "clamp_min", 0.5, "clamp_min: 0.5 is above 0, where no log decay is"),
+      (
+        "gla", "hidden_act", "gelu",
+        "hidden_act: \"gelu\" is not computed here, only \"swish\", \"silu\""
+      ),
+      ("gla", "attn", ["num_heads": 4], "the key attn.layers is missing"),
+      ("transformer", "rope_theta", 0.5, "rope_theta: 0.5 is not above 1"),
     ] as [(String, String, JSONValue, String)])
   func wrongType(type: String, key: String, value: JSONValue, sentence: String) {
     #expect(Self.problem(Self.with(key, value, in: type)) == sentence)
+  }
+
+  @Test("A norm's epsilon must be positive")
+  func epsilon() {
+    #expect(
+      Self.problem(Self.with("norm_eps", -1, in: "gla"))?.hasPrefix("norm_eps: -1.0 is not") == true
+    )
+  }
+
+  @Test("All keys that are wrong are told at once, a handful of them")
+  func several() {
+    let two: JSONValue = ["model_type": "gla", "norm_eps": "0.1", "clamp_min": "x", "use_gk": 0]
+    #expect(
+      Self.problem(two)
+        == "norm_eps is \"0.1\", a text, but must be a number; clamp_min is \"x\", a text, but must be "
+        + "a number; use_gk: 0 changes what the model computes, and is not computed here, only true"
+    )
+    let four = Self.problem(["model_type": "transnormer", "bias": "no", "attention_bias": true])
+    #expect(four?.components(separatedBy: " is missing; ").count == 5)
+    #expect(four?.contains("bias is \"no\"") == true)
+    let keys = ["alibi", "use_rope", "mlp_bias", "norm_bias", "use_gv", "conv_bias", "logit_scale"]
+    let many = Self.problem(
+      .object(
+        ["model_type": "gla", "norm_eps": "0.1"].merging(keys.map { ($0, 7) }) { $1 }))
+    #expect(many?.hasSuffix("; and 2 more") == true)
+  }
+
+  @Test("A key that a family does not look at may say anything")
+  func ignored() throws {
+    for (type, key, value) in [
+      ("retnet", "use_short_conv", true), ("retnet", "conv_size", 4),
+      ("gla", "gate_logit_normalizer", 8),
+    ] as [(String, String, JSONValue)] {
+      #expect(try Architectures.read(Self.with(key, value, in: type)).unknown == [], "\(key)")
+    }
+    #expect(Self.problem(Self.with("gate_logit_normalizer", 8, in: "delta_net")) != nil)
   }
 
   @Test("Flags may be 0 and 1, whole numbers may have a point, and null is the default")
@@ -75,7 +123,7 @@ struct ForeignConfigurationTests {
     arguments: [
       ("attnres_block_size", 4, .null), ("attention_bias", true, false),
       ("rope_scaling", ["rope_type": "yarn", "factor": 4], ["rope_type": "default"]),
-      ("gate_logit_normalizer", 8, 16), ("elementwise_affine", false, true),
+      ("hidden_activation", "gelu", "silu"), ("elementwise_affine", false, true),
       ("quantization_config", ["bits": 4], .null), ("partial_rotary_factor", 0.5, 1),
       ("conv_bias", 1, 0), ("logits_scaling", 8, 1.0), ("num_local_experts", 8, 1),
     ] as [(String, JSONValue, JSONValue)])

@@ -75,12 +75,12 @@ struct Echo: FlashMixer {
     decay = section.subsections[Keys.self].decay
   }
 
-  init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
+  init(_ keys: ModelKeys, dimension: Int) {
     heads = HeadSplit(
       dimension: dimension, expandKey: 1, expandValue: 1,
-      heads: try keys.positive("num_heads", default: 4), keyHeads: nil)
-    decay = try keys.positiveNumber("decay", default: 0.9)
-    guard decay <= 1 else { throw .impossible(key: "decay", reason: "\(decay) is above 1") }
+      heads: keys.positive("num_heads", default: 4), keyHeads: nil)
+    decay = keys.positiveNumber("decay", default: 0.9)
+    if decay > 1 { keys.refuse("decay", "\(decay) is above 1") }
   }
 
   var configuration: [String: JSONValue] {

@@ -11,6 +11,8 @@ package protocol Architecture: Sendable {
   /// Its own keys in the run file, a section in `model` that `ModelSection.subsections` holds; nil for none.
   static var section: (any ConfigurationSection.Type)? { get }
 
+  /// Keys of a `config.json` that such models do not look at, whatever they say.
+  static var ignoredKeys: Set<String> { get }
   /// What is wrong with a run file's description of a model of this family.
   static func problems(_ section: ModelSection) -> [KeyProblem]
   /// The model that a run file describes.
@@ -42,6 +44,8 @@ package protocol Architecture: Sendable {
 }
 
 extension Architecture {
+  /// None.
+  package static var ignoredKeys: Set<String> { [] }
   /// None.
   package static var section: (any ConfigurationSection.Type)? { nil }
 }

@@ -23,18 +23,27 @@ package enum Architectures {
 
   /// The architecture of a `config.json`, and the keys of it that this program does not know.
   ///
-  /// - Throws: `ModelError` for a key that is missing, of the wrong type, or changes what the model computes.
+  /// - Throws: `ModelError`, for all keys that are missing, of the wrong type, or change what the model computes.
   package static func read(
     _ configuration: JSONValue
   ) throws(ModelError) -> (architecture: any Architecture, unknown: [String]) {
     let keys = ModelKeys(configuration)
-    let name = try keys.string("model_type", default: "")
+    let name = keys.string("model_type", default: "")
+    if let problem = keys.problems.first { throw problem }
     guard !name.isEmpty else { throw .missingKey("model_type") }
     guard let type = all.first(where: { $0.modelType == name }) else {
       throw .unknownModel(name, known: all.map { $0.modelType })
     }
-    let architecture = try type.init(keys)
-    let known = keys.read.union(architecture.configuration.keys)
-    return (architecture, try ForeignKeys.unknown(in: configuration, read: known))
+    let architecture: any Architecture
+    do throws(ModelError) {
+      architecture = try type.init(keys)
+    } catch {
+      // What does not fit together may follow from what was gone on with instead of a wrong value.
+      throw ModelError(keys.problems) ?? error
+    }
+    let known = keys.read.union(architecture.configuration.keys).union(type.ignoredKeys)
+    let foreign = ForeignKeys(in: configuration, read: known)
+    if let error = ModelError(keys.problems + foreign.problems) { throw error }
+    return (architecture, foreign.unknown)
   }
 }

@@ -23,16 +23,14 @@ struct AttentionSettings {
   }
 
   /// What a `config.json` of a Transformer describes, or the `attn` of a hybrid, where `isHybrid`.
-  init(_ keys: ModelKeys, isHybrid: Bool) throws(ModelError) {
-    heads = try keys.positive("num_heads", default: isHybrid ? nil : 32)
-    keyValueHeads = try keys.optionalPositive("num_kv_heads")
-    hasBias = try keys.boolean("qkv_bias", default: false)
-    normalizesKeys = try isHybrid ? false : keys.boolean("qk_norm", default: false)
-    window = try keys.optionalPositive("window_size")
-    base = try keys.number("rope_theta", default: 10_000)
-    guard base > 1 else {
-      throw .impossible(key: "rope_theta", reason: "\(base) is not above 1")
-    }
+  init(_ keys: ModelKeys, isHybrid: Bool) {
+    heads = keys.positive("num_heads", default: isHybrid ? nil : 32)
+    keyValueHeads = keys.optionalPositive("num_kv_heads")
+    hasBias = keys.boolean("qkv_bias", default: false)
+    normalizesKeys = isHybrid ? false : keys.boolean("qk_norm", default: false)
+    window = keys.optionalPositive("window_size")
+    base = keys.number("rope_theta", default: 10_000)
+    if base <= 1 { keys.refuse("rope_theta", "\(base) is not above 1") }
   }
 
   /// Its keys, but for `qk_norm`, which hybrids do not have.
@@ -65,15 +63,13 @@ struct HybridAttention {
   }
 
   /// The `attn` of a `config.json`, or nil where there is none.
-  init?(_ keys: ModelKeys, depth: Int) throws(ModelError) {
-    guard let attn = try keys.object("attn") else { return nil }
-    guard let named = try attn.integers("layers") else { throw .missingKey("attn.layers") }
-    layers = Set(named)
+  init?(_ keys: ModelKeys, depth: Int) {
+    guard let attn = keys.object("attn") else { return nil }
+    layers = Set(attn.requiredIntegers("layers"))
     if let beyond = layers.first(where: { !(0..<depth).contains($0) }) {
-      throw .impossible(
-        key: "attn.layers", reason: "there is no layer \(beyond) in a model of \(depth)")
+      attn.refuse("layers", "there is no layer \(beyond) in a model of \(depth)")
     }
-    settings = try AttentionSettings(attn, isHybrid: true)
+    settings = AttentionSettings(attn, isHybrid: true)
   }
 
   /// The value of `attn`.

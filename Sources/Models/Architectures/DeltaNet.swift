@@ -34,18 +34,18 @@ struct DeltaNet: FlashMixer {
     (keyNorm, keyActivation) = (.l2, .silu)
   }
 
-  init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
-    expandKey = try keys.number("expand_k", default: 1)
-    expandValue = try keys.number("expand_v", default: 1)
+  init(_ keys: ModelKeys, dimension: Int) {
+    expandKey = keys.ratio("expand_k", default: 1)
+    expandValue = keys.ratio("expand_v", default: 1)
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: try keys.positive("num_heads", default: 16), keyHeads: nil)
-    isGated = try keys.boolean("use_gate", default: false)
-    usesBeta = try keys.boolean("use_beta", default: true)
-    doublesBeta = try keys.boolean("allow_neg_eigval", default: false)
-    taps = try keys.convolutionTaps(default: true)
-    keyNorm = try keys.choice("qk_norm", default: "l2", of: [("l2", .l2), ("sum", .sum)])
-    keyActivation = try keys.choice(
+      heads: keys.positive("num_heads", default: 16), keyHeads: nil)
+    isGated = keys.boolean("use_gate", default: false)
+    usesBeta = keys.boolean("use_beta", default: true)
+    doublesBeta = keys.boolean("allow_neg_eigval", default: false)
+    taps = keys.convolutionTaps(default: true)
+    keyNorm = keys.choice("qk_norm", default: "l2", of: [("l2", .l2), ("sum", .sum)])
+    keyActivation = keys.choice(
       "qk_activation", default: "silu", of: Self.activations)
   }
 

@@ -24,7 +24,9 @@ protocol FlashMixer: Sendable {
   /// The mixer that a run file describes.
   init(_ section: ModelSection)
   /// The mixer that a `config.json` describes, of a model of width `dimension`.
-  init(_ keys: ModelKeys, dimension: Int) throws(ModelError)
+  init(_ keys: ModelKeys, dimension: Int)
+  /// Keys of a `config.json` that models of this family do not look at, whatever they say.
+  static var ignoredKeys: Set<String> { get }
   /// Its own keys of `config.json`.
   var configuration: [String: JSONValue] { get }
   /// Why its sizes cannot be, and what to do; nil where they can.
@@ -46,6 +48,8 @@ extension FlashMixer {
   /// 24, as in most families.
   static var depth: Int { 24 }
   /// None.
+  static var ignoredKeys: Set<String> { [] }
+  /// None.
   static var section: (any ConfigurationSection.Type)? { nil }
 }
 
@@ -66,18 +70,16 @@ enum FeatureMap: String, KeyChoice {
 
 extension ModelKeys {
   /// Taps of the short convolutions, or nil where there are none.
-  func convolutionTaps(default isUsed: Bool) throws(ModelError) -> Int? {
-    guard try boolean("use_short_conv", default: isUsed) else { return nil }
-    let taps = try positive("conv_size", default: 4)
-    guard taps <= 8 else {
-      throw .impossible(key: "conv_size", reason: "\(taps) taps are more than 8")
-    }
+  func convolutionTaps(default isUsed: Bool) -> Int? {
+    guard boolean("use_short_conv", default: isUsed) else { return nil }
+    let taps = positive("conv_size", default: 4)
+    if taps > 8 { refuse("conv_size", "\(taps) taps are more than 8") }
     return taps
   }
 
   /// `feature_map`: an activation of queries and keys.
-  func featureMap() throws(ModelError) -> Activation {
-    try choice(
+  func featureMap() -> Activation {
+    choice(
       "feature_map", default: "identity",
       of: [
         ("identity", .identity), ("relu", .relu), ("silu", .silu), ("swish", .silu),

@@ -8,6 +8,7 @@ import Foundation
 struct FlashModel<Mixer: FlashMixer>: Architecture {
   static var mixers: [String] { [Mixer.name] }
   static var modelType: String { Mixer.name }
+  static var ignoredKeys: Set<String> { Mixer.ignoredKeys }
   static var section: (any ConfigurationSection.Type)? { Mixer.section }
 
   let dimension, depth, vocabulary: Int
@@ -37,18 +38,18 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
   }
 
   init(_ keys: ModelKeys) throws(ModelError) {
-    dimension = try keys.positive("hidden_size", default: 2048)
-    depth = try keys.positive("num_hidden_layers", default: Mixer.depth)
-    vocabulary = try keys.positive("vocab_size", default: 32000)
-    initialDeviation = try keys.number("initializer_range", default: 0.02)
-    normEpsilon = try keys.epsilon("norm_eps", default: 1e-6)
-    tiesEmbedding = try keys.boolean("tie_word_embeddings", default: false)
-    hiddenRatio = try keys.positiveNumber("hidden_ratio", default: Mixer.hiddenRatio)
-    intermediate = try keys.optionalPositive("intermediate_size")
-    try keys.choice("hidden_act", default: "swish", of: [("swish", ()), ("silu", ())])
-    norms = try NormPlacement(keys)
-    mixer = try Mixer(keys, dimension: dimension)
-    attention = try HybridAttention(keys, depth: depth)
+    dimension = keys.positive("hidden_size", default: 2048)
+    depth = keys.depth("num_hidden_layers", default: Mixer.depth)
+    vocabulary = keys.positive("vocab_size", default: 32000)
+    initialDeviation = keys.deviation("initializer_range", default: 0.02)
+    normEpsilon = keys.epsilon("norm_eps", default: 1e-6)
+    tiesEmbedding = keys.boolean("tie_word_embeddings", default: false)
+    hiddenRatio = keys.ratio("hidden_ratio", default: Mixer.hiddenRatio)
+    intermediate = keys.optionalPositive("intermediate_size")
+    keys.choice("hidden_act", default: "swish", of: [("swish", ()), ("silu", ())])
+    norms = NormPlacement(keys)
+    mixer = Mixer(keys, dimension: dimension)
+    attention = HybridAttention(keys, depth: depth)
     if let problem = mixer.problem { throw .impossible(key: "num_heads", reason: problem) }
     if let problem = attention?.settings.split(dimension).problem {
       throw .impossible(key: "attn.num_heads", reason: problem)

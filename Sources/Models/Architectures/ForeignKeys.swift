@@ -4,35 +4,37 @@ import Configuration
 ///
 /// Most say nothing about the mathematics, or have a value with which it is what this program computes. Some change
 /// it: a model that has one of these with another value is refused, since its logits would be others in silence.
-enum ForeignKeys {
+struct ForeignKeys {
   /// Names of the keys, sorted, that this program knows nothing about.
-  ///
-  /// - Throws: `ModelError.impossible` for a key that changes what the model computes.
-  static func unknown(in json: JSONValue, read: Set<String>) throws(ModelError) -> [String] {
-    var unknown: [String] = []
+  private(set) var unknown: [String] = []
+  /// Keys that change what the model computes.
+  private(set) var problems: [ModelError] = []
+
+  /// Goes through the keys that are not among those that were read.
+  init(in json: JSONValue, read: Set<String>) { add(json, prefix: "", read: read) }
+
+  private mutating func add(_ json: JSONValue, prefix: String, read: Set<String>) {
     for (key, value) in (json.object ?? [:]).sorted(by: { $0.key < $1.key }) {
-      let inner = read.filter { $0.hasPrefix(key + ".") }.map {
-        String($0.dropFirst(key.count + 1))
-      }
-      if value.object != nil, !inner.isEmpty {
-        unknown += try Self.unknown(in: value, read: Set(inner)).map { "\(key).\($0)" }
+      let name = prefix + key
+      if value.object != nil, read.contains(where: { $0.hasPrefix(name + ".") }) {
+        add(value, prefix: name + ".", read: read)
         continue
       }
-      guard !read.contains(key), !harmless.contains(key), value != .null else { continue }
-      if let neutral = neutral[key] {
-        guard neutral.contains(where: { $0.isSame(as: value) }) || isDefaultRotation(key, value)
-        else {
-          throw .impossible(
-            key: key,
+      guard !read.contains(name), !Self.harmless.contains(key), value != .null else { continue }
+      if let neutral = Self.neutral[key] {
+        if neutral.contains(where: { $0.isSame(as: value) }) || Self.isDefaultRotation(key, value) {
+          continue
+        }
+        problems.append(
+          .impossible(
+            key: name,
             reason: "\(value.shortText) changes what the model computes, and is not computed here"
               + (neutral.isEmpty
-                ? "" : ", only " + neutral.map(\.text).joined(separator: " or ")))
-        }
+                ? "" : ", only " + neutral.map(\.text).joined(separator: " or "))))
       } else if value != .bool(false) {
-        unknown.append(key)
+        unknown.append(name)
       }
     }
-    return unknown
   }
 
   /// `rope_scaling` or `rope_parameters` that scale nothing.
@@ -59,13 +61,18 @@ enum ForeignKeys {
     "use_gk": [true], "use_gv": [false], "use_short_conv": [false], "qk_norm": [false],
     "use_qk_norm": [false], "use_qk_l2norm": [false], "norm_first": [true], "glu_act": ["none"],
     "tie_word_embeddings": [false], "feature_map": ["identity"],
+    "activation_function": ["swish", "silu"], "hidden_activation": ["swish", "silu"],
+    "alibi": [false], "use_alibi": [false], "causal": [true], "is_causal": [true],
+    "use_parallel_residual": [false], "parallel_attn": [false], "rotary_interleaved": [false],
+    "use_output_norm": [true],
     "num_experts": [0, 1], "num_local_experts": [0, 1], "n_routed_experts": [0, 1],
     "moe_intermediate_size": [], "num_nextn_predict_layers": [0],
   ]
 
   /// Keys that say nothing about the mathematics of an evaluation or of training.
   private static let harmless: Set<String> = [
-    "_name_or_path", "_commit_hash", "_attn_implementation", "add_bos_token", "add_cross_attention",
+    "_name_or_path", "_commit_hash", "activation_dropout", "attn_pdrop", "_attn_implementation",
+    "add_bos_token", "add_cross_attention",
     "add_eos_token", "architectures", "attention_dropout", "attn_implementation", "attn_mode",
     "auto_map", "bad_words_ids", "begin_suppress_tokens", "bos_token_id", "chunk_size",
     "chunk_size_feed_forward", "classifier_dropout", "cross_attention_hidden_size",

@@ -37,16 +37,16 @@ struct GatedDeltaNet: FlashMixer {
     gateActivation = .silu
   }
 
-  init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
-    keyHeads = try keys.positive("num_heads", default: 6)
-    valueHeads = try keys.optionalPositive("num_v_heads")
-    keyDimension = try keys.positive("head_dim", default: 256)
-    expandValue = try keys.number("expand_v", default: 2)
+  init(_ keys: ModelKeys, dimension: Int) {
+    keyHeads = keys.positive("num_heads", default: 6)
+    valueHeads = keys.optionalPositive("num_v_heads")
+    keyDimension = keys.positive("head_dim", default: 256)
+    expandValue = keys.ratio("expand_v", default: 2)
     keyWidth = keyHeads * keyDimension
-    isGated = try keys.boolean("use_gate", default: true)
-    doublesBeta = try keys.boolean("allow_neg_eigval", default: false)
-    taps = try keys.convolutionTaps(default: true)
-    gateActivation = try keys.choice(
+    isGated = keys.boolean("use_gate", default: true)
+    doublesBeta = keys.boolean("allow_neg_eigval", default: false)
+    taps = keys.convolutionTaps(default: true)
+    gateActivation = keys.choice(
       "output_gate_activation", default: "swish",
       of: [("swish", .silu), ("silu", .silu), ("sigmoid", .sigmoid)])
   }

@@ -9,6 +9,7 @@ struct GatedLinearAttention: FlashMixer {
 
   static let name = "gla"
   static let className = "GLA"
+  static let ignoredKeys: Set<String> = ["gate_logit_normalizer", "gate_low_rank_dim"]
   static let keys: Set<String> = ["kv_heads", "expand_k", "expand_v"]
   static var section: (any ConfigurationSection.Type)? { Keys.self }
 
@@ -49,18 +50,21 @@ struct GatedLinearAttention: FlashMixer {
     least = keys.least
   }
 
-  init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
-    expandKey = try keys.number("expand_k", default: 0.5)
-    expandValue = try keys.number("expand_v", default: 1)
-    keyValueHeads = try keys.optionalPositive("num_kv_heads")
+  init(_ keys: ModelKeys, dimension: Int) {
+    expandKey = keys.ratio("expand_k", default: 0.5)
+    expandValue = keys.ratio("expand_v", default: 1)
+    keyValueHeads = keys.optionalPositive("num_kv_heads")
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: try keys.positive("num_heads", default: 4), keyHeads: keyValueHeads)
-    featureMap = try keys.featureMap()
-    taps = try keys.convolutionTaps(default: false)
-    isGated = try keys.boolean("use_output_gate", default: true)
-    fusesNorm = try keys.boolean("fuse_norm", default: true)
-    least = try keys.optionalNumber("clamp_min")
+      heads: keys.positive("num_heads", default: 4), keyHeads: keyValueHeads)
+    featureMap = keys.featureMap()
+    taps = keys.convolutionTaps(default: false)
+    isGated = keys.boolean("use_output_gate", default: true)
+    fusesNorm = keys.boolean("fuse_norm", default: true)
+    least = keys.optionalNumber("clamp_min")
+    if let least, least > 0 {
+      keys.refuse("clamp_min", "\(least) is above 0, where no log decay is")
+    }
   }
 
   var configuration: [String: JSONValue] {

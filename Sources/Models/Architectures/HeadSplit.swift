@@ -53,6 +53,10 @@ struct HeadSplit {
   /// Why it cannot be, and what to do; nil where it can.
   var problem: String? {
     for (name, width) in [("keys", keyWidth), ("values", valueWidth)] {
+      if width > 1 << 24 {
+        return
+          "the \(name) are \(width) wide, and \(1 << 24) is the most; use fewer or smaller heads"
+      }
       if width < heads || width % heads != 0 {
         return "\(heads) heads do not divide the \(name)' width of \(width); "
           + "choose a divisor of \(width), or another width"

@@ -1,7 +1,7 @@
 import Configuration
 
 /// What can be wrong with a model's description.
-package enum ModelError: Error, CustomStringConvertible {
+package indirect enum ModelError: Error, CustomStringConvertible {
   /// A key that must be there is not.
   case missingKey(String)
   /// A key's value is of another type.
@@ -10,6 +10,14 @@ package enum ModelError: Error, CustomStringConvertible {
   case impossible(key: String, reason: String)
   /// A model type that no architecture provides.
   case unknownModel(String, known: [String])
+  /// Several things at once.
+  case several([ModelError])
+
+  /// All problems as one, or nil where there is none.
+  init?(_ problems: [ModelError]) {
+    guard let first = problems.first else { return nil }
+    self = problems.count == 1 ? first : .several(problems)
+  }
 
   /// One sentence; the file's name is added by who read it.
   package var description: String {
@@ -20,6 +28,9 @@ package enum ModelError: Error, CustomStringConvertible {
     case .impossible(let key, let reason): "\(key): \(reason)"
     case .unknownModel(let name, let known):
       "model_type \"\(name)\" is not known; known are \(known.sorted().joined(separator: ", "))"
+    case .several(let problems):
+      problems.prefix(6).map(\.description).joined(separator: "; ")
+        + (problems.count > 6 ? "; and \(problems.count - 6) more" : "")
     }
   }
 }

@@ -10,6 +10,7 @@ struct RetNet: FlashMixer {
   static let name = "retnet"
   static let className = "RetNet"
   static let hiddenRatio = 2.0
+  static let ignoredKeys: Set<String> = ["use_short_conv", "conv_size"]
   static let keys: Set<String> = ["kv_heads", "expand_k", "expand_v"]
 
   let expandKey, expandValue: Double
@@ -29,16 +30,16 @@ struct RetNet: FlashMixer {
     (isGated, fusesNorm) = (true, true)
   }
 
-  init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
-    expandKey = try keys.number("expand_k", default: 1)
-    expandValue = try keys.number("expand_v", default: 2)
-    keyValueHeads = try keys.optionalPositive("num_kv_heads")
+  init(_ keys: ModelKeys, dimension: Int) {
+    expandKey = keys.ratio("expand_k", default: 1)
+    expandValue = keys.ratio("expand_v", default: 2)
+    keyValueHeads = keys.optionalPositive("num_kv_heads")
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: try keys.positive("num_heads", default: 8), keyHeads: keyValueHeads, isRotated: true)
-    featureMap = try keys.featureMap()
-    isGated = try keys.boolean("use_output_gate", default: true)
-    fusesNorm = try keys.boolean("fuse_norm", default: true)
+      heads: keys.positive("num_heads", default: 8), keyHeads: keyValueHeads, isRotated: true)
+    featureMap = keys.featureMap()
+    isGated = keys.boolean("use_output_gate", default: true)
+    fusesNorm = keys.boolean("fuse_norm", default: true)
   }
 
   var configuration: [String: JSONValue] {

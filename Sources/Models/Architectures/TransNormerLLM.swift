@@ -104,34 +104,32 @@ package struct TransNormerLLM: Architecture {
 
   /// The model that a `config.json` describes.
   package init(_ keys: ModelKeys) throws(ModelError) {
-    dimension = try keys.positive("decoder_embed_dim")
-    depth = try keys.positive("decoder_layers")
-    vocabulary = try keys.positive("vocab_size")
-    initialDeviation = try keys.number("init_std", default: 0.02)
-    heads = try keys.positive("decoder_attention_heads")
-    hidden = try keys.positive("hidden_dim", default: dimension)
-    let width = try keys.integer("glu_dim", default: -1)
-    glu = width == -1 ? dimension : width
-    guard glu > 0 else {
-      throw .impossible(key: "glu_dim", reason: "\(width) is neither positive nor -1")
-    }
+    dimension = keys.positive("decoder_embed_dim")
+    depth = keys.depth("decoder_layers")
+    vocabulary = keys.positive("vocab_size")
+    initialDeviation = keys.deviation("init_std", default: 0.02)
+    heads = keys.positive("decoder_attention_heads")
+    hidden = keys.positive("hidden_dim", default: dimension)
+    glu =
+      keys.integer("glu_dim", default: -1) == -1
+      ? dimension : keys.positive("glu_dim", default: dimension)
+    // One flag a layer, 0 or 1; an empty list means none.
+    let flags = keys.flags("linear_use_lrpe_list") ?? []
+    lrpeLayers = Set(flags.indices.filter { flags[$0] })
+    scalesEmbedding = !keys.boolean("no_scale_embedding", default: false)
+    bias = keys.boolean("bias", default: false)
+    norms = NormPlacement(keys)
+    keys.require("linear_act_fun", "silu")
+    keys.require("norm_type", "simplermsnorm")
     guard hidden % heads == 0 else {
       throw .impossible(key: "hidden_dim", reason: "\(heads) heads do not divide \(hidden)")
     }
-    // One flag a layer, 0 or 1; an empty list means none.
-    let flags = try keys.flags("linear_use_lrpe_list") ?? []
     guard flags.isEmpty || flags.count == depth else {
       throw .impossible(
         key: "linear_use_lrpe_list",
         reason:
           "it has \(flags.count) flags for \(depth) layers; it must be empty or name every layer")
     }
-    lrpeLayers = Set(flags.indices.filter { flags[$0] })
-    scalesEmbedding = try !keys.boolean("no_scale_embedding", default: false)
-    bias = try keys.boolean("bias", default: false)
-    norms = try NormPlacement(keys)
-    try keys.require("linear_act_fun", "silu", default: "silu")
-    try keys.require("norm_type", "simplermsnorm", default: "simplermsnorm")
   }
 
   /// The `config.json` of this model.

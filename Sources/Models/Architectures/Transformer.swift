@@ -18,8 +18,8 @@ struct Transformer: FlashMixer {
     dimension = section.dimension
   }
 
-  init(_ keys: ModelKeys, dimension: Int) throws(ModelError) {
-    settings = try AttentionSettings(keys, isHybrid: false)
+  init(_ keys: ModelKeys, dimension: Int) {
+    settings = AttentionSettings(keys, isHybrid: false)
     self.dimension = dimension
   }
 

@@ -25,12 +25,12 @@ package struct NormPlacement: Sendable, Equatable {
   init(_ section: ModelSection) { (kind, share) = (section.norm, section.normShare) }
 
   /// What a `config.json` says; as those of other programs say nothing, `pre`.
-  init(_ keys: ModelKeys) throws(ModelError) {
-    kind = try keys.choice(
+  init(_ keys: ModelKeys) {
+    kind = keys.choice(
       "norm_placement", default: "pre", of: Kind.allCases.map { ($0.rawValue, $0) })
-    share = try keys.number("norm_share", default: Self.usualShare)
-    guard (0...1).contains(share) else {
-      throw .impossible(key: "norm_share", reason: "\(share) is not a share, from 0 to 1")
+    share = keys.number("norm_share", default: Self.usualShare)
+    if !(0...1).contains(share) {
+      keys.refuse("norm_share", "\(share) is not a share, from 0 to 1")
     }
   }
 

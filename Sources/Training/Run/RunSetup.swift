@@ -14,6 +14,8 @@ package struct RunSetup {
   package let model: LanguageModel
   /// The folder that the weights come from, or nil.
   package let folder: ModelFolder?
+  /// What that folder hands on to the model that is written.
+  package let origin: ModelFolder.Origin?
   /// Why there is no evaluation although one is wanted.
   package let warning: String?
 
@@ -44,6 +46,7 @@ package struct RunSetup {
   /// - Throws: `ConfigurationError`, `CorpusError` or `CheckpointError`, whatever does not fit.
   package init(_ configuration: RunConfiguration, dataVocabulary: Int = 0) throws {
     folder = try configuration.model.from.map { try ModelFolder(path: $0) }
+    origin = try folder?.origin()
     let asked = folder?.model.vocabulary ?? configuration.model.vocabulary
     let corpus = try configuration.data.makeCorpus(
       length: configuration.sequence.length, batch: configuration.training.batch,
