@@ -73,7 +73,9 @@ let package = Package(
       "SequenceParallel",
       ["Autodiff", "MessagePassing", "Kernels", "Tensors", "Measurement", "Configuration"],
       numeric: true),
-    module("Models", ["SequenceParallel", "Autodiff", "Kernels", "Tensors", "Configuration"]),
+    module(
+      "Models",
+      ["SequenceParallel", "Autodiff", "Kernels", "MessagePassing", "Tensors", "Configuration"]),
     module(
       "DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement", "Files"],
       numeric: true),

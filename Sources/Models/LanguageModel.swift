@@ -139,4 +139,25 @@ package struct LanguageModel: Sendable {
     }
     return (loss, result!)
   }
+
+  /// Runs a shard through the model for what follows its last token: one row of logits for each sequence.
+  ///
+  /// - Parameter inputs: `rows × length` tokens, at least one a row.
+  /// - Returns: Logits, `[rows, vocabulary]`.
+  package func next(_ inputs: [Int32], tape: Tape, pass: SequencePass) throws -> Tensor {
+    let (rows, length) = (pass.layout.rows, pass.layout.length)
+    precondition(length > 0, "no token that another could follow")
+    let x = try hidden(inputs, tape: tape, pass: pass)
+    let tied = head == embedding ? [regions.embedding] : []
+    return try tape.region(regions.head, borrowing: tied, recompute: false, input: x) { x in
+      let last = Tensor([rows, dimension], pool: tape.pool)
+      tape.workspace.compute(.head) {
+        for row in 0..<rows {
+          (last.pointer + row * dimension).update(
+            from: x!.value.pointer + ((row + 1) * length - 1) * dimension, count: dimension)
+        }
+      }
+      return try tape.linear(norm(Variable(last, needsGradient: false), tape: tape), head)
+    }.value
+  }
 }

@@ -31,10 +31,8 @@ package struct StreamEvaluation {
     }
   }
 
-  private let folder: ModelFolder
-  private let context: RankContext
+  private let runner: ModelRunner<WholeParameters>
   private let world: any Communicator
-  private let store: WholeParameters
   private let corpora: [SequentialWindows]
   private let length: Int
   private let paths: [String]
@@ -49,15 +47,13 @@ package struct StreamEvaluation {
     modelFolder: String, data: DataSection, length: Int, parallel: ParallelSection,
     world: any Communicator, workspace: Workspace
   ) throws {
-    folder = try ModelFolder(path: modelFolder)
+    let folder = try ModelFolder(path: modelFolder)
     if world.rank == 0 { Notices.print(folder.notices) }
     let model = folder.model
     self.world = world
-    context = RankContext(
-      workspace: workspace, sequence: world,
-      exchange: (parallel.exchange.kind ?? .chain).make(),
-      attention: parallel.attention)
-    store = WholeParameters(table: model.table, gradients: false, pool: workspace.pool)
+    runner = ModelRunner(
+      model, sequence: world, exchange: parallel.exchange.kind ?? .chain,
+      attention: parallel.attention, workspace: workspace)
     self.length = length
     paths = data.path.map(\.path)
     corpora = try data.openFiles().map { file, _ in
@@ -68,7 +64,7 @@ package struct StreamEvaluation {
       return SequentialWindows(
         [(file, 0..<file.count)], length: length, batch: 1, vocabulary: model.vocabulary)
     }
-    try folder.read(into: store)
+    try folder.read(into: runner.store)
   }
 
   /// Reads every file to its end.
@@ -81,21 +77,14 @@ package struct StreamEvaluation {
       var left = Carry()
       for window in 0..<corpus.windows {
         try corpus.fill(&batch, step: window)
-        let right = Carry()
-        let pass = SequencePass(
-          context: context,
-          layout: SequenceLayout(
-            shardLengths: shards, rank: world.rank, rows: 1, start: window * length,
-            documentStarts: batch.documentStarts), left: left,
-          right: right, step: window, keepsRight: true)
-        let tape = Tape(
-          workspace: context.workspace, parameters: store, recording: false)
-        let (_, result) = try folder.model(
-          batch.inputs, targets: batch.targets, tape: tape, pass: pass)
+        let layout = SequenceLayout(
+          shardLengths: shards, rank: world.rank, rows: 1, start: window * length,
+          documentStarts: batch.documentStarts)
+        let (result, _) = try runner.forward(
+          batch.inputs, targets: batch.targets, window: layout, from: &left, step: window)
         sums += LossSums(loss: result.sum, targets: result.targets)
-        left = try pass.close()
       }
-      try context.drain()
+      try runner.context.drain()
     }
     let total = sums.with(try world.allReduce(sums.numbers, .sum))
     guard total.targets > 0 else { throw CorpusError.noTarget(paths: paths) }

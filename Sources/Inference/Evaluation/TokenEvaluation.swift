@@ -11,9 +11,11 @@ import Tensors
 /// `lasp-train evaluate MODEL_DIR --tokens FILE`: logits, loss and gradients of given tokens.
 package struct TokenEvaluation {
   private let folder: ModelFolder
-  private let context: RankContext
+  private let runner: ModelRunner<WholeParameters>
   private let world: any Communicator
-  private let store: WholeParameters
+
+  private var context: RankContext { runner.context }
+  private var store: WholeParameters { runner.store }
 
   /// Opens a model over all ranks, which share every sequence.
   package init(
@@ -23,12 +25,10 @@ package struct TokenEvaluation {
     folder = try ModelFolder(path: modelFolder)
     if world.rank == 0 { Notices.print(folder.notices) }
     self.world = world
-    context = RankContext(
-      workspace: workspace, sequence: world, exchange: exchange.make(), attention: attention)
-    store = WholeParameters(
-      table: folder.model.table, gradients: gradients, pool: workspace.pool)
-    store.clearGradients()
-    try folder.read(into: store)
+    runner = ModelRunner(
+      folder.model, gradients: gradients, sequence: world, exchange: exchange,
+      attention: attention, workspace: workspace)
+    try folder.read(into: runner.store)
   }
 
   /// Reads `input_ids` and writes `logits`, `loss` and, where gradients are wanted, `grad.<name>`.
@@ -47,21 +47,20 @@ package struct TokenEvaluation {
     var sums = LossSums()
     // The first logit that is no number, or 0: a sum of such is no number either.
     var wrong: Float = 0
+    let targetsPerPosition = model.lossTerms(NextToken()).targetsPerPosition(
+      targets: rows * (length - 1), positions: rows * length)
     for row in 0..<rows {
       let all = ids[row * length..<(row + 1) * length]
       let shard = layout.shard.map { all.startIndex + $0 }
       let targets = shard.map { $0 + 1 < all.endIndex ? all[$0 + 1] : -1 }
-      let tape = Tape(
-        workspace: context.workspace, parameters: store, recording: store.gradients != nil)
-      tape.targetsPerPosition = model.lossTerms(NextToken()).targetsPerPosition(
-        targets: rows * (length - 1), positions: rows * length)
       let pass = SequencePass(context: context, layout: layout, step: row)
-      let (loss, result) = try model(
-        shard.map { all[$0] }, targets: targets, tape: tape, pass: pass, logits: logits.pointer)
-      if store.gradients != nil {
-        try tape.backward(
-          from: loss, gradient: Tensor([1], [1], pool: context.workspace.pool))
-      }
+      let inputs = shard.map { all[$0] }
+      let (result, _) =
+        store.gradients == nil
+        ? try runner.forward(inputs, targets: targets, pass: pass, logits: logits.pointer)
+        : try runner.forwardAndBackward(
+          inputs, targets: targets, pass: pass, targetsPerPosition: targetsPerPosition,
+          logits: logits.pointer)
       try context.drain()
       sums += LossSums(loss: result.sum, targets: result.targets)
       wrong += UnsafeBufferPointer(start: logits.pointer, count: logits.count).firstNotFinite ?? 0

@@ -9,9 +9,8 @@ import Tensors
 /// Continues a sequence token by token from the recurrent state: constant memory and time a token.
 package final class Generator {
   /// The model.
-  package let model: LanguageModel
-  private let context: RankContext
-  private let store: WholeParameters
+  package var model: LanguageModel { runner.model }
+  private let runner: ModelRunner<WholeParameters>
   private var carry = Carry()
   private var position = 0
 
@@ -19,11 +18,8 @@ package final class Generator {
   package init(modelFolder: String, workspace: Workspace) throws {
     let folder = try ModelFolder(path: modelFolder)
     Notices.print(folder.notices)
-    model = folder.model
-    context = RankContext(
-      workspace: workspace, sequence: SoloCommunicator(), exchange: ChainExchange())
-    store = WholeParameters(table: model.table, gradients: false, pool: workspace.pool)
-    try folder.read(into: store)
+    runner = ModelRunner(folder.model, sequence: SoloCommunicator(), workspace: workspace)
+    try folder.read(into: runner.store)
   }
 
   /// Reads tokens, in windows of at most 1,024, and gives the logits of what follows the last one.
@@ -36,18 +32,8 @@ package final class Generator {
       let window = Array(tokens[start..<min(start + 1024, tokens.count)])
       let layout = SequenceLayout(
         shardLengths: [window.count], rank: 0, rows: 1, start: position)
-      let right = Carry()
-      let pass = SequencePass(
-        context: context, layout: layout, left: carry, right: right, keepsRight: true)
-      let tape = Tape(workspace: context.workspace, parameters: store, recording: false)
-      let logits = Tensor([window.count, model.vocabulary], pool: context.workspace.pool)
-      _ = try model(
-        window, targets: [Int32](repeating: -1, count: window.count), tape: tape, pass: pass,
-        logits: logits.pointer)
-      carry = right
+      last = try runner.next(window, window: layout, from: &carry).numbers
       position += window.count
-      let row = logits.pointer + (window.count - 1) * model.vocabulary
-      last = Array(UnsafeBufferPointer(start: row, count: model.vocabulary))
     }
     if let wrong = last.first(where: { !$0.isFinite }) {
       throw NotFiniteError("a logit of token \(position)", Double(wrong))

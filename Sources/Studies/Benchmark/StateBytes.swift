@@ -48,9 +48,9 @@ package enum StateBytes {
   ) throws -> Int {
     let workspace = Workspace(threads: 1, rehearsal: true)
     let pool = workspace.pool
-    let context = RankContext(
-      workspace: workspace, sequence: RehearsalCommunicator(rank: rank, size: ranks),
-      exchange: exchange.make())
+    let runner = PassRunner(
+      table: ParameterTable(), sequence: RehearsalCommunicator(rank: rank, size: ranks),
+      exchange: exchange, workspace: workspace)
     let layout = SequenceLayout(
       shardLengths: SequenceLayout.evenShards(tokens: tokens, ranks: ranks), rank: rank, rows: 1)
     func variable(_ width: Int) -> Variable? {
@@ -61,15 +61,11 @@ package enum StateBytes {
     let inputs = RecurrenceInputs(
       q: variable(dimension)!, k: variable(dimension)!, v: variable(dimension)!,
       g: variable(recurrence.decayWidth), beta: variable(isDelta ? 1 : 0))
-    let tape = Tape(
-      workspace: workspace,
-      parameters: WholeParameters(table: ParameterTable(), gradients: false, pool: pool),
-      recording: true)
-    let pass = SequencePass(
-      context: context, layout: layout, left: Carry(), right: Carry(), step: 0)
-    let o = try tape.recurrence(recurrence.kernel, inputs, slot: slot, pass: pass)
-    try tape.backward(from: o, gradient: Tensor(o.shape, pool: pool))
-    try context.exchange.drain()
+    try runner.forwardAndBackward(SequencePass(context: runner.context, layout: layout)) {
+      tape, pass in
+      (try tape.recurrence(recurrence.kernel, inputs, slot: slot, pass: pass), ())
+    }
+    try runner.context.exchange.drain()
     return workspace.counters.stateBytesSent
   }
 

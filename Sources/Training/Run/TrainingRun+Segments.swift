@@ -83,11 +83,13 @@ extension TrainingRun {
     var sums = LossSums()
     var left = Carry()
     for index in 0..<cut.segments {
-      let goesOn = index < cut.segments - 1
-      let segment = try segmentPass(
-        index, of: corpus, rows: rows, step: step, left: left, carried: 0, keepsRight: goesOn)
-      sums += try forward(segment)
-      if goesOn { left = try segment.pass.close() }
+      let batch = try batch(index, of: corpus, rows: rows, step: step)
+      let outcome = try runner.forward(
+        batch.inputs, targets: batch.targets, objective: objective,
+        window: cut.layout(index, carried: 0, documentStarts: batch.documentStarts), from: &left,
+        isLast: index == cut.segments - 1, step: step, segment: index, part: name(index))
+      sums += LossSums(
+        outcome.result, terms: outcome.terms, declared: lossTerms, batch: batch)
     }
     return sums
   }
@@ -95,15 +97,6 @@ extension TrainingRun {
   /// A segment of what is trained on.
   private func segmentPass(
     _ index: Int, rows: Range<Int>, step: Int, left: Carry, keepsRight: Bool
-  ) throws -> SegmentPass {
-    try segmentPass(
-      index, of: corpus, rows: rows, step: step, left: left, carried: carried,
-      keepsRight: keepsRight)
-  }
-
-  private func segmentPass(
-    _ index: Int, of corpus: any Corpus, rows: Range<Int>, step: Int, left: Carry, carried: Int,
-    keepsRight: Bool
   ) throws -> SegmentPass {
     let batch = try batch(index, of: corpus, rows: rows, step: step)
     let layout = cut.layout(index, carried: carried, documentStarts: batch.documentStarts)
@@ -127,14 +120,10 @@ extension TrainingRun {
 
   /// Runs a segment forward, for its loss and for what enters the next one.
   private func forward(_ segment: SegmentPass) throws -> LossSums {
-    let tape = Tape(workspace: context.workspace, parameters: store, recording: false)
-    let (_, result) = try context.counters.mark(name("forward", segment)) {
-      try model(
-        segment.batch.inputs, targets: segment.batch.targets, objective: objective, tape: tape,
-        pass: segment.pass)
-    }
-    return LossSums(
-      result, terms: tape.terms, declared: lossTerms, batch: segment.batch)
+    let (result, terms) = try runner.forward(
+      segment.batch.inputs, targets: segment.batch.targets, objective: objective,
+      pass: segment.pass, part: name(segment.pass.segment))
+    return LossSums(result, terms: terms, declared: lossTerms, batch: segment.batch)
   }
 
   /// Runs a segment forward, communicating only if it was not run before, and back.
@@ -143,29 +132,17 @@ extension TrainingRun {
   private func forwardAndBackward(
     _ segment: SegmentPass, later: SequencePass?, completes: Bool
   ) throws -> LossSums {
-    let (workspace, pass) = (context.workspace, segment.pass)
-    if let later { pass.left.restore(from: later.left, in: workspace) }
-    let tape = Tape(workspace: workspace, parameters: store, recording: true)
-    tape.targetsPerPosition = targetsPerPosition
-    tape.regionCompleted = { [store] in try store.complete(region: $0, isLast: completes) }
-    let (loss, result) = try workspace.counters.mark(name("forward", segment)) {
-      try model(
-        segment.batch.inputs, targets: segment.batch.targets, objective: objective, tape: tape,
-        pass: pass, recompute: configuration.training.recompute)
-    }
-    let one = Tensor([1], pool: workspace.pool)
-    workspace.compute(.head) { one.pointer[0] = 1 }
-    if let later { try pass.closeBackward(from: later) }
-    try workspace.counters.mark(name("backward", segment)) {
-      try tape.backward(from: loss, gradient: one)
-    }
-    return LossSums(
-      result, terms: tape.terms, declared: lossTerms, batch: segment.batch)
+    let (result, terms) = try runner.forwardAndBackward(
+      segment.batch.inputs, targets: segment.batch.targets, objective: objective,
+      pass: segment.pass, before: later, recompute: configuration.training.recompute,
+      targetsPerPosition: targetsPerPosition, part: name(segment.pass.segment)
+    ) { [store] in try store.complete(region: $0, isLast: completes) }
+    return LossSums(result, terms: terms, declared: lossTerms, batch: segment.batch)
   }
 
-  /// What a trace calls a segment's way through the model.
-  private func name(_ direction: String, _ segment: SegmentPass) -> String {
-    cut.segments > 1 ? "\(direction), segment \(segment.pass.segment)" : direction
+  /// What a trace adds to the name of a segment's way through the model.
+  private func name(_ segment: Int) -> String {
+    cut.segments > 1 ? ", segment \(segment)" : ""
   }
 
   // MARK: Groups

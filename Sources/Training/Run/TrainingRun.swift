@@ -19,14 +19,10 @@ package final class TrainingRun {
   package let configuration: RunConfiguration
   /// Where this rank stands.
   package let grid: GridPlace
-  /// Memory, threads, figures and the sequence group.
-  package let context: RankContext
-  /// The model.
-  package let model: LanguageModel
+  /// What runs the model, with its weights and gradient sums.
+  package let runner: ModelRunner<ShardedParameters>
   /// What it is trained on.
   package let corpus: any TrainingCorpus
-  /// Weights and gradient sums.
-  package let store: ShardedParameters
   /// The optimizer and its state.
   package let optimizer: FlatOptimizer
 
@@ -50,6 +46,13 @@ package final class TrainingRun {
   var groupSize: Int?
   /// All ranks.
   let world: any Communicator
+
+  /// Memory, threads, figures and the sequence group.
+  package var context: RankContext { runner.context }
+  /// The model.
+  package var model: LanguageModel { runner.model }
+  /// Weights and gradient sums.
+  package var store: ShardedParameters { runner.store }
 
   /// Puts a rank's part together.
   ///
@@ -78,14 +81,13 @@ package final class TrainingRun {
     }
     var model = model
     model.freeze(groups.frozen)
-    self.model = model
     let minimised = objective ?? NextToken(zLoss: configuration.training.zLoss)
     self.objective = minimised
     lossTerms = model.lossTerms(minimised)
     let grid = try GridPlace(configuration, world: world)
     self.grid = grid
     self.makeExchange = makeExchange
-    context = RankContext(
+    let context = RankContext(
       workspace: workspace,
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
       exchange: makeExchange(), attention: configuration.parallel.attention)
@@ -95,7 +97,7 @@ package final class TrainingRun {
       table: model.table, sharding: parallel.sharding, group: world, workspace: workspace,
       bucketBytes: parallel.bucketBytes, transport: parallel.transport,
       wholes: rules.wholeMatrices)
-    self.store = store
+    runner = ModelRunner(model, PassRunner(context: context, store: store))
     optimizer = FlatOptimizer(
       configuration, rules: rules, groups: groups, store: store, workspace: workspace)
     cut = SequenceCut(
