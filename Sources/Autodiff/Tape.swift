@@ -25,6 +25,7 @@ package final class Tape {
   /// Whether a region runs again, which has added its terms before.
   private(set) var isRecomputing = false
 
+  private let forms: WeightForms
   private var operations: [Operation] = []
   /// Whether a region has a parameter that is trained.
   private let isTrained: [Bool]
@@ -42,12 +43,16 @@ package final class Tape {
   package init(workspace: Workspace, parameters: any ParameterStore, recording: Bool) {
     self.workspace = workspace
     self.parameters = parameters
+    forms = WeightForms(parameters, workspace: workspace)
     isRecording = recording
     uses = [Int](repeating: 0, count: parameters.table.regions.count)
     var trained = uses.map { _ in false }
     for entry in parameters.table.entries where entry.isTrainable { trained[entry.region] = true }
     isTrained = trained
   }
+
+  /// A projection's weight as the workspace's products read it.
+  func weight(_ parameter: Parameter) -> WeightMatrix { forms.matrix(parameter) }
 
   /// Where tensors come from.
   package var pool: BufferPool { workspace.pool }
@@ -150,7 +155,10 @@ package final class Tape {
   }
 
   private func acquire(_ regions: [Int], gradients: Bool) throws {
-    for region in regions { try parameters.acquire(region: region, gradients: gradients) }
+    for region in regions {
+      try parameters.acquire(region: region, gradients: gradients)
+      forms.acquire(region)
+    }
     // The region after this one in the pass: forward upwards, backward downwards.
     let next = regions[0] + (gradients ? -1 : 1)
     guard parameters.table.regions.indices.contains(next), !gradients || uses[next] > 0 else {
@@ -160,7 +168,10 @@ package final class Tape {
   }
 
   private func release(_ regions: [Int]) throws {
-    for region in regions.reversed() { try parameters.release(region: region) }
+    for region in regions.reversed() {
+      forms.release(region)
+      try parameters.release(region: region)
+    }
   }
 
   private func finish(_ regions: [Int]) throws {

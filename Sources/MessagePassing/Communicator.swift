@@ -13,6 +13,8 @@ package protocol Communicator: AnyObject, Sendable {
   /// This rank's watch: what it waits for, for how long, and until when. All communicators of a rank
   /// share it.
   var watch: Watch { get }
+  /// Whether what other ranks send ever comes; not in a rehearsal, where nobody else is.
+  var delivers: Bool { get }
 
   /// Starts sending `buffer` to `destination`.
   ///
@@ -92,6 +94,9 @@ package enum ReduceOperation: Sendable {
 }
 
 extension Communicator {
+  /// Messages come.
+  package var delivers: Bool { true }
+
   /// Starts collecting every rank's `mine` into `all`, in rank order, all of one size.
   package func allGather(_ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer)
     throws(MessagePassingError) -> Request

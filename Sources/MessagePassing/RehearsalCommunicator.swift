@@ -13,6 +13,8 @@ package final class RehearsalCommunicator: Communicator {
   package var hostName: String { Host.name }
   /// The rank's watch.
   package let watch: Watch
+  /// Nothing comes.
+  package var delivers: Bool { false }
 
   /// What is counted over all communicators of the rank.
   private final class Traffic: Sendable {

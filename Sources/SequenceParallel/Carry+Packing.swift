@@ -7,17 +7,18 @@ extension [CarrySlot: Tensor] {
     let slots = keys.sorted { ($0.layer, $0.content.code) < ($1.layer, $1.content.code) }
     let count = slots.reduce(0) { $0 + 3 + self[$1]!.shape.rank + self[$1]!.count }
     let packed = Tensor([count], pool: workspace.pool, kind: .states)
-    guard !workspace.isRehearsal else { return packed }
-    var place = packed.pointer
-    for slot in slots {
-      let tensor = self[slot]!
-      let integers = [slot.layer, slot.content.code, tensor.shape.rank] + tensor.shape.dimensions
-      for integer in integers {
-        place.pointee = Float(countBits: integer)
-        place += 1
+    workspace.run {
+      var place = packed.pointer
+      for slot in slots {
+        let tensor = self[slot]!
+        let integers = [slot.layer, slot.content.code, tensor.shape.rank] + tensor.shape.dimensions
+        for integer in integers {
+          place.pointee = Float(countBits: integer)
+          place += 1
+        }
+        place.update(from: tensor.pointer, count: tensor.count)
+        place += tensor.count
       }
-      place.update(from: tensor.pointer, count: tensor.count)
-      place += tensor.count
     }
     return packed
   }

@@ -23,13 +23,13 @@ package final class Carry {
       guard let longer = later.values[slot], longer.shape[1] == window.shape[1] + tokens
       else { continue }
       let lengths = CarrySlot(layer: slot.layer, .windowLengths)
-      if !workspace.isRehearsal, let own = values[lengths], let grown = later.values[lengths] {
-        let rows = 0..<own.count
-        guard
-          rows.allSatisfy({
+      if let own = values[lengths], let grown = later.values[lengths] {
+        let isWhole = workspace.known(assuming: true) {
+          (0..<own.count).allSatisfy {
             grown.pointer[$0].countInBits == own.pointer[$0].countInBits + tokens
-          })
-        else { continue }
+          }
+        }
+        guard isWhole else { continue }
       }
       values[slot] = nil
       released[slot] = window.shape

@@ -64,6 +64,6 @@ extension PassRunner where Store == WholeParameters {
     context = RankContext(
       workspace: workspace, sequence: sequence, exchange: exchange.make(), attention: attention)
     store = WholeParameters(table: table, gradients: gradients, pool: workspace.pool)
-    if !workspace.isRehearsal { store.clearGradients() }
+    workspace.run { store.clearGradients() }
   }
 }

@@ -42,13 +42,13 @@ package final class SequencePass {
   /// Whether this rank holds what leaves the sequence, which is wanted; in a rehearsal, where nothing can be
   /// received, the first rank makes it too.
   var holdsRight: Bool {
-    keepsRight && (isLast || (isFirst && context.workspace.isRehearsal))
+    keepsRight && (isLast || (isFirst && !context.sequence.delivers))
   }
 
   /// Whether this rank holds the gradients of what entered the sequence, which are wanted; in a rehearsal
   /// the last rank makes them too.
   var holdsLeftGradients: Bool {
-    wantsLeftGradients && (isFirst || (isLast && context.workspace.isRehearsal))
+    wantsLeftGradients && (isFirst || (isLast && !context.sequence.delivers))
   }
 
   private var isFirst: Bool { layout.rank == 0 }

@@ -15,18 +15,21 @@ package final class Workspace {
 
   /// Operations of a thread after which a long operation polls: a few milliseconds.
   package var operationsBetweenPolls = 400_000_000
-  /// Whether this workspace only rehearses: memory is reserved and messages are counted as in a
-  /// real step, but nothing is computed.
-  ///
-  /// It is what the dry run's figures come from.
-  package let isRehearsal: Bool
+  /// Which library computes matrix products, and in which precision.
+  package let products: any MatrixProducts
+  private let executor: Executor
 
   /// Makes a workspace with threads of its own.
-  package init(threads: Int = 1, rehearsal: Bool = false) {
-    isRehearsal = rehearsal
-    progress = Progress(rehearsal: rehearsal)
-    pool = BufferPool(reserving: rehearsal)
-    team = ThreadTeam(size: rehearsal ? 1 : threads)
+  package init(
+    threads: Int = 1, executor: Executor = .computing,
+    products: any MatrixProducts = OpenBLASProducts()
+  ) {
+    self.executor = executor
+    self.products = products
+    let isRehearsal = executor == .rehearsing
+    progress = Progress(rehearsal: isRehearsal)
+    pool = BufferPool(reserving: isRehearsal)
+    team = ThreadTeam(size: isRehearsal ? 1 : threads)
   }
 
   /// Called now and then by long operations, so that messages under way move on.
@@ -71,9 +74,25 @@ package final class Workspace {
   package func compute<Failure: Error>(
     _ category: TimeCategory, _ body: () throws(Failure) -> Void
   ) throws(Failure) {
-    guard !isRehearsal else { return }
+    guard executor == .computing else { return }
     counters.enter(category)
     defer { counters.leave() }
     try body()
+  }
+
+  /// Does what touches numbers, on nobody's account; a rehearsal leaves it out.
+  @inline(__always)
+  package func run<Failure: Error>(
+    _ body: () throws(Failure) -> Void
+  ) throws(Failure) {
+    guard executor == .computing else { return }
+    try body()
+  }
+
+  /// Works out from numbers what an op goes on with; a rehearsal, in which they are not there, assumes it.
+  @inline(__always)
+  package func known<Value>(assuming value: @autoclosure () -> Value, _ body: () -> Value) -> Value
+  {
+    executor == .computing ? body() : value()
   }
 }

@@ -73,18 +73,17 @@ final class TrainingSession {
     origin = setup.origin
     evaluationCorpus = setup.evaluation
     chance = (setup.corpus as? RecallTask)?.chance
-    let choice = try ExchangeChoice(
-      measuring: configuration, corpus: setup.corpus, model: setup.model, world: communicator)
+    let rehearsals = Rehearsals(
+      configuration, corpus: setup.corpus, model: setup.model, ranks: communicator.size)
+    let choice = try ExchangeChoice(measuring: rehearsals, world: communicator)
     // Only rank 0 prints it: what the process is now, and what the run adds.
     let expectedMemory =
       communicator.rank == 0
       ? ProcessMemory.residentBytes
-        + (try Self.runMemory(
-          configuration, setup, choice, ranks: communicator.size, processes: world.processes,
-          threads: workspace.team.size)) : nil
+        + (try Self.runMemory(rehearsals, choice, processes: world.processes)) : nil
     let run = try TrainingRun(
       configuration, corpus: setup.corpus, model: setup.model, world: communicator,
-      workspace: workspace, exchange: choice.kind.make)
+      workspace: workspace, exchange: choice.kind, rehearsals: rehearsals)
     self.run = run
     let folder =
       communicator.rank == 0
@@ -135,13 +134,10 @@ final class TrainingSession {
 
   /// Bytes that a run adds to the first of its processes: a rehearsed step of rank 0, for each rank that it hosts.
   static func runMemory(
-    _ configuration: RunConfiguration, _ setup: RunSetup, _ choice: ExchangeChoice, ranks: Int,
-    processes: Int, threads: Int
+    _ rehearsals: Rehearsals, _ choice: ExchangeChoice, processes: Int
   ) throws -> Int {
-    let rehearsal = try Rehearsal(
-      configuration, corpus: setup.corpus, model: setup.model, rank: 0, ranks: ranks,
-      threads: threads, exchange: choice.kind)
-    return ranks / processes * rehearsal.bytes
+    rehearsals.ranks / processes
+      * (try rehearsals.step(rank: 0, exchange: choice.kind).bytes)
   }
 
   /// Runs all steps, or those until any rank is asked to stop; an error is recorded in the log before it

@@ -12,7 +12,7 @@ import Testing
     op: @escaping @Sendable (Tape, Variable, SequencePass) throws -> Variable
   ) throws -> [Int] {
     @Sendable func pass(_ group: any Communicator) throws -> Int {
-      let workspace = Workspace(rehearsal: rehearsal)
+      let workspace = Workspace(executor: rehearsal ? .rehearsing : .computing)
       let context = RankContext(
         workspace: workspace, sequence: group, exchange: ChainExchange())
       let store = WholeParameters(table: .oneRegion, gradients: true, pool: workspace.pool)

@@ -108,7 +108,7 @@ struct LengthTests {
   @Test("A gather of keys is planned in a moment by each of two thousand ranks")
   func manyRanks() throws {
     let (ranks, tokens) = (2000, 3)
-    let workspace = Workspace(rehearsal: true)
+    let workspace = Workspace(executor: .rehearsing)
     let context = RankContext(
       workspace: workspace, sequence: RehearsalCommunicator(rank: ranks - 1, size: ranks),
       exchange: ChainExchange())

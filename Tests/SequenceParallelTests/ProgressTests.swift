@@ -77,7 +77,7 @@ struct ProgressTests {
   @Test("is left to those who wait for it, in a rehearsal, where a source asks for that")
   func rehearsal() throws {
     for isRehearsal in [false, true] {
-      let workspace = Workspace(rehearsal: isRehearsal)
+      let workspace = Workspace(executor: isRehearsal ? .rehearsing : .computing)
       var polls = 0
       let source = workspace.progress.add(hasPeers: true, movesWhenWaitedFor: true) { polls += 1 }
       try workspace.poll()

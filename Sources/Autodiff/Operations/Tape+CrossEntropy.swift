@@ -101,7 +101,7 @@ private struct HeadTiles {
     let (vocabulary, width, n) = (shape[0], shape[1], targets.count)
     let rows = max(16, min(1024, (1 << 20) / max(vocabulary, 1)))
     let tile = Tensor([min(rows, max(n, 1)), vocabulary], pool: tape.pool, kind: .buffers)
-    let w = parameters.value(weight)
+    let (products, matrix) = (workspace.products, tape.weight(weight))
     for start in stride(from: 0, to: n, by: rows) {
       let m = min(rows, n - start)
       workspace.compute(.head) {
@@ -110,24 +110,21 @@ private struct HeadTiles {
           let b = parameters.value(bias)
           for row in 0..<m { (z + row * vocabulary).update(from: b, count: vocabulary) }
         }
-        BLAS.multiply(
-          x.pointer + start * width, lda: width, w, transposeB: true, ldb: width, into: z,
-          ldc: vocabulary, m: m, n: vocabulary, k: width, beta: bias == nil ? 0 : 1)
+        products.output(
+          x.pointer + start * width, matrix, into: z, count: m, beta: bias == nil ? 0 : 1)
         wanted.map { ($0 + start * vocabulary).update(from: z, count: m * vocabulary) }
         losses(
           start..<start + m, z, vocabulary, into: &result, gradient: addsToWeights || dx != nil,
           scale: scale,
           workspace.team)
         if let dx {
-          BLAS.multiply(
-            z, lda: vocabulary, w, ldb: width, into: dx.pointer + start * width, ldc: width, m: m,
-            n: width, k: vocabulary)
+          products.inputGradient(
+            z, matrix, into: dx.pointer + start * width, count: m, beta: 0)
         }
         guard addsToWeights else { return }
         if let dw = tape.gradientSums(weight) {
-          BLAS.multiply(
-            z, transposeA: true, lda: vocabulary, x.pointer + start * width, ldb: width, into: dw,
-            ldc: width, m: vocabulary, n: width, k: m, beta: 1)
+          products.addWeightGradient(
+            z, x.pointer + start * width, to: dw, rows: vocabulary, columns: width, count: m)
         }
         if let bias, tape.trains(bias) {
           // A tile has few rows and many columns, so threads share the columns; each is summed in one order, by

@@ -19,6 +19,8 @@ extension Tape {
     let n = x.shape.rows
     precondition(x.shape.columns == input, "x \(x.shape) does not fit a weight [\(out), \(input)]")
     let y = Tensor(Shape(x.shape.dimensions.dropLast() + [out]), pool: pool)
+    let products = workspace.products
+    let matrix = self.weight(weight)
     try workspace.compute(.projections) {
       var beta: Float = 0
       if let residual {
@@ -38,34 +40,33 @@ extension Tape {
         beta = 1
       }
       try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
-        BLAS.multiply(
-          x.value.pointer + rows.lowerBound * input, lda: input, parameters.value(weight),
-          transposeB: true, ldb: input, into: y.pointer + rows.lowerBound * out, ldc: out,
-          m: rows.count, n: out, k: input, beta: beta)
+        products.output(
+          x.value.pointer + rows.lowerBound * input, matrix,
+          into: y.pointer + rows.lowerBound * out, count: rows.count, beta: beta)
       }
     }
     let inputs = [x] + (residual.map { [$0] } ?? [])
     return record(y, inputs: inputs, always: trains(weight, bias)) { [unowned self] dy in
       // Outside `compute`, which a rehearsal leaves out.
       let target = x.needsGradient ? x.gradientTarget(in: workspace) : nil
+      // The region has been acquired anew since the forward pass.
+      let matrix = x.needsGradient ? self.weight(weight) : nil
       let sums = trains(bias) ? RowSums(rows: n, width: out, workspace: workspace) : nil
       try workspace.compute(.projections) {
-        if let (dx, accumulate) = target {
+        if let (dx, accumulate) = target, let matrix {
           try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
-            BLAS.multiply(
-              dy.pointer + rows.lowerBound * out, lda: out, parameters.value(weight), ldb: input,
-              into: dx.pointer + rows.lowerBound * input, ldc: input, m: rows.count, n: input,
-              k: out, beta: accumulate ? 1 : 0)
+            products.inputGradient(
+              dy.pointer + rows.lowerBound * out, matrix,
+              into: dx.pointer + rows.lowerBound * input, count: rows.count,
+              beta: accumulate ? 1 : 0)
           }
         }
         try workspace.inBatches(
           trains(weight) ? n : 0, operations: 2 * out * input, atLeast: 64
         ) { rows in
-          BLAS.multiply(
-            dy.pointer + rows.lowerBound * out, transposeA: true, lda: out,
-            x.value.pointer + rows.lowerBound * input, ldb: input,
-            into: parameters.gradient(weight), ldc: input, m: out, n: input, k: rows.count,
-            beta: 1)
+          products.addWeightGradient(
+            dy.pointer + rows.lowerBound * out, x.value.pointer + rows.lowerBound * input,
+            to: parameters.gradient(weight), rows: out, columns: input, count: rows.count)
         }
         if let bias, let sums {
           sums.add(to: [(parameters.gradient(bias), out)]) { _, rows, db in

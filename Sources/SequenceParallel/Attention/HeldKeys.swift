@@ -63,10 +63,9 @@ struct HeldKeys {
 
   /// The tokens before the sequence that exist, as a message of the first rank tells.
   func lengths(in message: UnsafePointer<Float>) -> [Int] {
-    guard !workspace.isRehearsal else {
-      return [Int](repeating: layout.start, count: layout.rows)
+    workspace.known(assuming: [Int](repeating: layout.start, count: layout.rows)) {
+      (0..<layout.rows).map { message[MessageHeader.floats + $0].countInBits }
     }
-    return (0..<layout.rows).map { message[MessageHeader.floats + $0].countInBits }
   }
 
   /// What came before the sequence, on the first rank.

@@ -2,7 +2,7 @@ import Kernels
 import Measurement
 import Tensors
 
-/// An exchange that carries nothing and notes what would be carried: for a rehearsal.
+/// An exchange that notes what it carries: for a rehearsal.
 package final class ExchangeSurvey: StateExchange {
   /// What a layer carries.
   package struct Load: Sendable {
@@ -17,30 +17,23 @@ package final class ExchangeSurvey: StateExchange {
   /// The loads of all layers, in the order of the forward pass.
   package private(set) var loads: [Load] = []
 
-  /// Makes a survey that knows nothing yet.
-  package init() {}
+  private let exchange: any StateExchange
+
+  /// Makes a survey of what an exchange is given.
+  package init(of exchange: any StateExchange) { self.exchange = exchange }
 
   /// Notes a layer.
-  package func begin(_ problem: SeamProblem) -> any StateTransfer {
+  package func begin(_ problem: SeamProblem) throws -> any StateTransfer {
     if problem.direction == .forward && problem.pass.segment == 0 {
       loads.append(
         Load(map: problem.map, units: problem.units, sentMapCount: problem.sentMapCount))
     }
-    return NoTransfer()
+    return try exchange.begin(problem)
   }
 
-  /// Nothing is under way.
-  package func poll() {}
+  package func poll() throws { try exchange.poll() }
 
-  /// Nothing has been sent.
-  package func drain() {}
-}
-
-/// The transfer of nothing.
-private final class NoTransfer: StateTransfer {
-  func summaryReady() {}
-  func advance() {}
-  func finish() -> (incoming: Tensor?, final: Tensor?) { (nil, nil) }
+  package func drain() throws { try exchange.drain() }
 }
 
 extension ExchangeSurvey.Load {

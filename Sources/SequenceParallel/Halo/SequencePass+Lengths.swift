@@ -17,10 +17,11 @@ extension SequencePass {
       "a carry \(left.shape) before position \(layout.start), where \(layout.rows) rows of at most "
         + "\(most) tokens of \(columns) numbers can come")
     let lengths = CarrySlot(layer: slot.layer, .windowLengths)
-    guard slot.content == .window, let counts = self.left.values[lengths],
-      !context.workspace.isRehearsal
-    else { return [Int](repeating: tokens, count: layout.rows) }
-    return (0..<layout.rows).map { counts.pointer[$0].countInBits }
+    let all = [Int](repeating: tokens, count: layout.rows)
+    guard slot.content == .window, let counts = self.left.values[lengths] else { return all }
+    return context.workspace.known(assuming: all) {
+      (0..<layout.rows).map { counts.pointer[$0].countInBits }
+    }
   }
 
   /// Tells how many tokens of the layer's window in `right` each row sees.

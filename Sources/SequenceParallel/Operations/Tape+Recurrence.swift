@@ -212,14 +212,15 @@ struct RecurrenceRun: @unchecked Sendable {
     let (team, groups) = (workspace.team, units.groups)
     let each = (kernel.scratchCount + 15) / 16 * 16
     let scratch = Tensor([each * team.size], pool: pool, kind: .buffers)
-    guard !workspace.isRehearsal else { return }
     let (members, unit) = (units.count / max(groups, 1), operations(tokens ?? pass.layout.length))
-    try workspace.inBatches(groups, operations: members * unit, atLeast: team.size) { groups in
-      try workspace.inBatches(members, operations: groups.count * unit) { batch in
-        team.parallel(groups.count) { thread, range in
-          for group in range {
-            let first = (groups.lowerBound + group) * members
-            for member in batch { body(first + member, scratch.pointer + thread * each) }
+    try workspace.run {
+      try workspace.inBatches(groups, operations: members * unit, atLeast: team.size) { groups in
+        try workspace.inBatches(members, operations: groups.count * unit) { batch in
+          team.parallel(groups.count) { thread, range in
+            for group in range {
+              let first = (groups.lowerBound + group) * members
+              for member in batch { body(first + member, scratch.pointer + thread * each) }
+            }
           }
         }
       }

@@ -42,7 +42,7 @@ struct StepBenchmark {
       seed: UInt64(bitPattern: Int64(configuration.training.seed)))
     training = try TrainingRun(
       configuration, corpus: corpus, model: model, world: world, workspace: workspace,
-      exchange: (configuration.parallel.exchange.kind ?? .chain).make)
+      exchange: configuration.parallel.exchange.kind ?? .chain)
     training.initializeWeights()
   }
 

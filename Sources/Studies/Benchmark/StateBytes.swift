@@ -46,7 +46,7 @@ package enum StateBytes {
   private static func count(
     _ recurrence: MeasuredRecurrence, _ exchange: ExchangeKind, tokens: Int, rank: Int, ranks: Int
   ) throws -> Int {
-    let workspace = Workspace(threads: 1, rehearsal: true)
+    let workspace = Workspace(executor: .rehearsing)
     let pool = workspace.pool
     let runner = PassRunner(
       table: ParameterTable(), sequence: RehearsalCommunicator(rank: rank, size: ranks),

@@ -24,11 +24,14 @@ struct StateTraffic: Sendable {
   /// Looks at a run.
   init(_ configuration: RunConfiguration, _ setup: RunSetup, ranks: Int) throws {
     let grid = try GridPlace(configuration, rank: 0, ranks: ranks)
-    let loads = try ExchangeChoice.loads(
-      configuration, corpus: setup.corpus, model: setup.model, ranks: ranks)
+    let loads = try Rehearsals(
+      configuration, corpus: setup.corpus, model: setup.model, ranks: ranks
+    ).loads()
+    // Every micro-batch of a step passes all layers.
+    let all = (0..<configuration.training.accumulation).flatMap { _ in loads }
     self.init(
       ranks: grid.sequence,
-      layers: loads.map {
+      layers: all.map {
         Layer(
           states: 4 * $0.units * $0.map.stateCount, maps: 4 * $0.sentMapCount,
           width: $0.units * $0.map.keyDimension)

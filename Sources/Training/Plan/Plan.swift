@@ -32,16 +32,13 @@ package struct Plan {
   ///
   /// - Parameter ranks: Processes to plan for.
   package static func run(_ configuration: RunConfiguration, ranks: Int) throws {
-    let threads = configuration.threads
     BLAS.setThreads(1)
-    let plan = try Plan(
-      configuration, processes: ranks,
-      threads: threads > 0 ? threads : max(1, Host(ranks: ranks, index: 0).defaultThreads))
+    let plan = try Plan(configuration, processes: ranks)
     print(plan.description(sgemm: SgemmPeak.measure(seconds: 1)), terminator: "")
   }
 
   /// Checks everything and rehearses a step.
-  package init(_ configuration: RunConfiguration, processes: Int, threads: Int) throws {
+  package init(_ configuration: RunConfiguration, processes: Int) throws {
     let ranks = try configuration.virtualRanks(processes: processes)
     let setup = try RunSetup(configuration)
     let model = setup.model
@@ -53,23 +50,20 @@ package struct Plan {
     self.grid = grid
     shards = SequenceLayout.evenShards(
       tokens: configuration.sequence.length, ranks: grid.sequence)
-    let exchange = try ExchangeChoice(
-      planning: configuration, corpus: setup.corpus, model: model, ranks: ranks)
+    let rehearsed = Rehearsals(configuration, corpus: setup.corpus, model: model, ranks: ranks)
+    let exchange = try ExchangeChoice(planning: rehearsed)
     self.exchange = exchange
-    func rehearse(_ rank: Int, threads: Int) throws -> Rehearsal {
-      try Rehearsal(
-        configuration, corpus: setup.corpus, model: model, rank: rank, ranks: ranks,
-        hosting: ranks / processes, threads: threads, exchange: exchange.kind)
+    let each = ranks / processes
+    func rehearse(_ rank: Int) throws -> Rehearsal {
+      try rehearsed.step(rank: rank, hosting: each, exchange: exchange.kind)
     }
     if configuration.parallel.reproducible > 0 {
-      let each = ranks / processes
       rehearsals = try Self.chosen(of: processes).map { process in
         Rehearsal(
-          process: process,
-          of: try (process * each..<(process + 1) * each).map { try rehearse($0, threads: 1) })
+          process: process, of: try (process * each..<(process + 1) * each).map(rehearse))
       }
     } else {
-      rehearsals = try Self.chosen(of: grid.sequence).map { try rehearse($0, threads: threads) }
+      rehearsals = try Self.chosen(of: grid.sequence).map(rehearse)
     }
   }
 

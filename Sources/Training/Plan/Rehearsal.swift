@@ -1,8 +1,5 @@
-import Corpora
 import Measurement
 import MessagePassing
-import Models
-import SequenceParallel
 import Tensors
 
 /// A step of one rank in which nothing is computed: what it allocates and sends is what a real one does.
@@ -53,18 +50,8 @@ struct Rehearsal {
   }
 
   /// Rehearses until the state is steady: two steps, or one of several segments.
-  ///
-  /// - Parameter each: Ranks that a process hosts; more than one where they are virtual.
-  init(
-    _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel, rank: Int,
-    ranks: Int, hosting each: Int = 1, threads: Int, exchange: ExchangeKind
-  ) throws {
-    let workspace = Workspace(threads: threads, rehearsal: true)
-    let grid = try GridPlace(configuration, rank: rank, ranks: ranks)
-    let world = grid.rehearsal(of: rank, hosting: each)
-    let run = try TrainingRun(
-      configuration, corpus: corpus, model: model, world: world, workspace: workspace,
-      exchange: exchange.make)
+  init(of run: TrainingRun, rank: Int, world: RehearsalCommunicator) throws {
+    let workspace = run.context.workspace
     var before = 0
     for step in 0..<(run.cut.segments > 1 ? 1 : 2) {
       workspace.counters.reset()
@@ -78,8 +65,8 @@ struct Rehearsal {
     peakByKind = statistics.peakByKind
     poolBytes = statistics.held
     // Inputs, targets and origins of all segments that are held; the results and copies of the one at work.
-    let rows = configuration.training.batch / run.grid.data / configuration.training.accumulation
-    segmentsHeld = run.groupSize ?? 1
+    let rows = run.microBatches[0].count
+    segmentsHeld = try run.groupSize
     tokenBytes = 4 * rows * (positions.max() ?? 0) * (3 * segmentsHeld + 5)
     stateBytes = workspace.counters.stateBytesSent
     haloBytes = workspace.counters.haloBytesSent

@@ -1,11 +1,8 @@
-import Corpora
 import Foundation
 import Measurement
 import MessagePassing
-import Models
 import Reporting
 import SequenceParallel
-import Tensors
 
 /// `parallel.exchange: auto`: which exchange a run takes, and why.
 package struct ExchangeChoice {
@@ -22,15 +19,15 @@ package struct ExchangeChoice {
   /// Chooses with nominal figures of the network and of the ranks' arithmetic: a function of the run file and the
   /// number of ranks alone.
   package init(
-    planning configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
-    ranks: Int
+    planning rehearsals: Rehearsals
   ) throws {
+    let configuration = rehearsals.configuration
     if let kind = configuration.parallel.exchange.kind {
       (self.kind, reason, cost) = (kind, nil, nil)
       return
     }
-    let grid = try GridPlace(configuration, rank: 0, ranks: ranks)
-    let loads = try Self.loads(configuration, corpus: corpus, model: model, ranks: ranks)
+    let grid = try GridPlace(configuration, rank: 0, ranks: rehearsals.ranks)
+    let loads = try rehearsals.loads()
     let cost = ExchangeCost(
       ranks: grid.sequence, latency: Self.nominal.latency,
       secondsPerByte: Self.nominal.secondsPerByte,
@@ -44,21 +41,20 @@ package struct ExchangeChoice {
   ///
   /// Collective.
   package init(
-    measuring configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
-    world: any Communicator
+    measuring rehearsals: Rehearsals, world: any Communicator
   ) throws {
+    let configuration = rehearsals.configuration
     if let kind = configuration.parallel.exchange.kind {
       (self.kind, reason, cost) = (kind, nil, nil)
       return
     }
     guard configuration.parallel.reproducible == 0 else {
       // A measurement could choose otherwise on another rank or the next time.
-      self = try Self(planning: configuration, corpus: corpus, model: model, ranks: world.size)
+      self = try Self(planning: rehearsals)
       return
     }
     let grid = try GridPlace(configuration, world: world)
-    let loads = try Self.loads(
-      configuration, corpus: corpus, model: model, ranks: world.size)
+    let loads = try rehearsals.loads()
     let group = try world.split(color: grid.dataIndex, key: grid.sequenceIndex)
     let bytes = loads.map { 4 * $0.units * $0.map.stateCount }.max() ?? 0
     let network = try NetworkProbe.measure(group, world: world, bytes: bytes)
@@ -72,19 +68,6 @@ package struct ExchangeChoice {
       preconditionFailure("rank 0 chose \(answer)")
     }
     (self.kind, reason, self.cost) = (kind, parts[1], cost)
-  }
-
-  /// What every layer carries: a rehearsed step tells.
-  package static func loads(
-    _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel, ranks: Int
-  ) throws -> [ExchangeSurvey.Load] {
-    let survey = ExchangeSurvey()
-    let run = try TrainingRun(
-      configuration, corpus: corpus, model: model,
-      world: try GridPlace(configuration, rank: 0, ranks: ranks).rehearsal(of: 0),
-      workspace: Workspace(threads: 1, rehearsal: true), exchange: { survey })
-    _ = try run.step(0)
-    return survey.loads
   }
 
   private static func sentence(_ cost: ExchangeCost, network: String) -> String {

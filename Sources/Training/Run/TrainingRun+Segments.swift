@@ -112,7 +112,7 @@ extension TrainingRun {
     _ index: Int, of corpus: any Corpus, rows: Range<Int>, step: Int
   ) throws -> TokenBatch {
     var batch = TokenBatch(rows: rows, positions: cut.positions(index))
-    if !context.workspace.isRehearsal {
+    try context.workspace.run {
       try context.counters.measure(.data) { try corpus.fill(&batch, step: step) }
     }
     return batch
@@ -149,33 +149,17 @@ extension TrainingRun {
 
   /// The segments whose passes are held at the same time, group by group; one group where all fit.
   private func groups() throws -> [Range<Int>] {
-    let size = try groupSize ?? countGroupSize()
-    groupSize = size
+    let size = try groupSize
     return stride(from: 0, to: cut.segments, by: size).map {
       $0..<min($0 + size, cut.segments)
     }
   }
 
-  /// How many segments `sequence.carry_bytes` lets a rank hold, the same on all ranks: some of them are
-  /// rehearsed.
-  private func countGroupSize() throws -> Int {
-    guard cut.segments > 1 else { return 1 }
-    let ranks = [0, grid.sequence / 2, grid.sequence - 1]
-    let bytes = try ranks.map { rank in
-      let run = try TrainingRun(
-        configuration, corpus: corpus, model: model, objective: objective,
-        world: grid.rehearsal(of: rank),
-        workspace: Workspace(threads: context.workspace.team.size, rehearsal: true),
-        exchange: makeExchange)
-      return try run.heldBytes()
-    }.max()!
-    return max(1, min(cut.segments, configuration.sequence.carryBytes / max(bytes, 1)))
-  }
-
-  /// Bytes that this rank holds of a segment that is not the first.
-  private func heldBytes() throws -> Int {
+  /// Bytes that this rank holds of a segment that is not the first, of which it runs forward; of the first where
+  /// there is no other.
+  func heldBytes() throws -> Int {
     var (left, bytes) = (Carry(), 0)
-    for index in 0..<2 {
+    for index in 0..<min(2, cut.segments) {
       let segment = try segmentPass(
         index, rows: microBatches[0], step: 0, left: left, keepsRight: true)
       _ = try forward(segment)

@@ -40,10 +40,8 @@ package final class TrainingRun {
   var carries: [Carry]
   /// Tokens that the states of `carries` have seen.
   var carried = 0
-  /// Makes what carries states across ranks, for rehearsals of this run too.
-  let makeExchange: () -> any StateExchange
-  /// How many segments' passes are held at once, when it is known.
-  var groupSize: Int?
+  private let exchange: ExchangeKind
+  private let rehearsals: Rehearsals
   /// All ranks.
   let world: any Communicator
 
@@ -60,13 +58,15 @@ package final class TrainingRun {
   ///   - world: All ranks.
   ///   - workspace: The rank's memory and threads.
   ///   - objective: What is minimised; nil for what the run file says.
-  ///   - exchange: Makes what carries states across ranks.
+  ///   - exchange: What carries states across ranks.
+  ///   - survey: What takes note of it meanwhile.
+  ///   - rehearsals: What has been rehearsed of this run already.
   /// - Throws: `ConfigurationError` for a grid, batch or vocabulary that does not fit; `CorpusError`;
   ///   `MessagePassingError`.
   package init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
     objective: (any Objective)? = nil, world: any Communicator, workspace: Workspace,
-    exchange makeExchange: @escaping () -> any StateExchange
+    exchange: ExchangeKind, survey: ExchangeSurvey? = nil, rehearsals: Rehearsals? = nil
   ) throws {
     self.configuration = configuration
     self.world = world
@@ -86,11 +86,15 @@ package final class TrainingRun {
     lossTerms = model.lossTerms(minimised)
     let grid = try GridPlace(configuration, world: world)
     self.grid = grid
-    self.makeExchange = makeExchange
+    self.exchange = exchange
+    self.rehearsals =
+      rehearsals
+      ?? Rehearsals(
+        configuration, corpus: corpus, model: model, objective: objective, ranks: world.size)
     let context = RankContext(
       workspace: workspace,
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
-      exchange: makeExchange(), attention: configuration.parallel.attention)
+      exchange: survey ?? exchange.make(), attention: configuration.parallel.attention)
     let parallel = configuration.parallel
     let rules = UpdateRules(configuration.optimizer, table: model.table, groups: groups)
     let store = try ShardedParameters(
@@ -107,18 +111,22 @@ package final class TrainingRun {
     carries = microBatches.map { _ in Carry() }
   }
 
+  /// How many segments' passes are held at once.
+  var groupSize: Int { get throws { try rehearsals.groupSize(exchange: exchange) } }
+
   /// Fills the weights as the seed says, the same on every rank.
   package func initializeWeights() {
-    guard !context.workspace.isRehearsal else { return }
     let seed = UInt64(bitPattern: Int64(configuration.training.seed))
-    for part in store.kept {
-      let (table, first) = (model.table, part.range.lowerBound)
-      // Each thread writes a range of its own.
-      nonisolated(unsafe) let base = part.values
-      context.workspace.team.parallel(part.range.count, grain: 1 << 16) { range in
-        table.initialize(
-          first + range.lowerBound..<first + range.upperBound, seed: seed,
-          into: base + range.lowerBound)
+    context.workspace.run {
+      for part in store.kept {
+        let (table, first) = (model.table, part.range.lowerBound)
+        // Each thread writes a range of its own.
+        nonisolated(unsafe) let base = part.values
+        context.workspace.team.parallel(part.range.count, grain: 1 << 16) { range in
+          table.initialize(
+            first + range.lowerBound..<first + range.upperBound, seed: seed,
+            into: base + range.lowerBound)
+        }
       }
     }
   }
@@ -142,13 +150,14 @@ package final class TrainingRun {
 
   /// Checks that each term's layers told all of their positions.
   private func checkPositions(_ total: LossSums) {
-    guard !context.workspace.isRehearsal else { return }
-    for (term, declared) in zip(total.terms, lossTerms) {
-      guard let count = term.positions else { continue }
-      precondition(
-        count == positions * declared.layers,
-        "the term \(term.name) is over \(count) positions, not \(positions) in \(declared.layers) layers"
-      )
+    context.workspace.run {
+      for (term, declared) in zip(total.terms, lossTerms) {
+        guard let count = term.positions else { continue }
+        precondition(
+          count == positions * declared.layers,
+          "the term \(term.name) is over \(count) positions, not \(positions) in \(declared.layers) layers"
+        )
+      }
     }
   }
 

@@ -31,11 +31,11 @@ struct AttentionOperationsTests {
     #expect(counted.reduce(0, +) == all - model.operationsPerToken * Double(tokens))
     #expect(counted[0] > 0)
     for rank in 0..<ranks {
-      let workspace = Workspace(rehearsal: true)
+      let workspace = Workspace(executor: .rehearsing)
       let rehearsal = try TrainingRun(
         configuration, corpus: setup.corpus, model: model,
         world: try GridPlace(configuration, rank: rank, ranks: ranks).rehearsal(of: rank),
-        workspace: workspace, exchange: { ExchangeKind.chain.make() })
+        workspace: workspace, exchange: .chain)
       _ = try rehearsal.step(0)
       #expect(workspace.counters.attentionOperations == counted[rank])
     }

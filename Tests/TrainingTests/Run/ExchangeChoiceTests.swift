@@ -14,7 +14,7 @@ struct ExchangeChoiceTests {
     let choices = try ThreadCommunicator.run(ranks: 4, deadline: 60) { world in
       let setup = try RunSetup(run.configuration)
       let choice = try ExchangeChoice(
-        measuring: run.configuration, corpus: setup.corpus, model: setup.model, world: world)
+        measuring: setup.rehearsals(run.configuration, ranks: 4), world: world)
       return "\(choice.kind): \(choice.reason ?? "")"
     }
     #expect(Set(choices).count == 1)
@@ -26,7 +26,7 @@ struct ExchangeChoiceTests {
     let run = try SmallRun("parallel.exchange=scan")
     let setup = try RunSetup(run.configuration)
     let choice = try ExchangeChoice(
-      planning: run.configuration, corpus: setup.corpus, model: setup.model, ranks: 4)
+      planning: setup.rehearsals(run.configuration, ranks: 4))
     #expect(choice.kind == .scan && choice.reason == nil)
   }
 
@@ -38,7 +38,7 @@ struct ExchangeChoiceTests {
       try ThreadCommunicator.run(ranks: 4, deadline: 60) { world in
         let setup = try RunSetup(run.configuration)
         let choice = try ExchangeChoice(
-          measuring: run.configuration, corpus: setup.corpus, model: setup.model, world: world)
+          measuring: setup.rehearsals(run.configuration, ranks: 4), world: world)
         // With all digits of what was compared, not only those that are printed.
         return "\(choice.kind) \(choice.cost!.layers)"
       }
@@ -49,7 +49,7 @@ struct ExchangeChoiceTests {
   @Test("A dry run says what it would take and by which nominal network")
   func planned() throws {
     let run = try SmallRun("parallel.exchange=auto")
-    let text = try Plan(run.configuration, processes: 4, threads: 1).description(sgemm: 100)
+    let text = try Plan(run.configuration, processes: 4).description(sgemm: 100)
     #expect(text.contains("parallel.exchange=auto takes "))
     #expect(text.contains("nominal network's 5 µs a message and 10 GB/s, 4 ranks and 2 layers"))
   }

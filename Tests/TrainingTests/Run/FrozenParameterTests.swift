@@ -70,9 +70,7 @@ struct FrozenParameterTests {
         )
       }[0]
       let setup = try RunSetup(run.configuration)
-      let plan = try Rehearsal(
-        run.configuration, corpus: setup.corpus, model: setup.model, rank: 0, ranks: 2, threads: 1,
-        exchange: .chain)
+      let plan = try setup.rehearsals(run.configuration, ranks: 2).step(rank: 0, exchange: .chain)
       return (plan, real.0, real.1, real.2)
     }
     let all = try measure([])

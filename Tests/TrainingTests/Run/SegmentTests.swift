@@ -124,9 +124,8 @@ struct SegmentTests {
       }
       let setup = try RunSetup(run.configuration)
       for rank in 0..<ranks {
-        let rehearsal = try Rehearsal(
-          run.configuration, corpus: setup.corpus, model: setup.model, rank: rank, ranks: ranks,
-          threads: 1, exchange: run.configuration.parallel.exchange.kind ?? .chain)
+        let rehearsal = try setup.rehearsals(run.configuration, ranks: ranks).step(
+          rank: rank, exchange: run.configuration.parallel.exchange.kind ?? .chain)
         #expect(rehearsal.stateBytes + rehearsal.haloBytes == sent[rank].1, "rank \(rank)")
       }
       return sent

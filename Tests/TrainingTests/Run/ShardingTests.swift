@@ -232,9 +232,8 @@ struct ShardingTests {
     }
     let setup = try RunSetup(run.configuration)
     for rank in 0..<ranks {
-      let plan = try Rehearsal(
-        run.configuration, corpus: setup.corpus, model: setup.model, rank: rank, ranks: ranks,
-        threads: 1, exchange: .chain)
+      let plan = try setup.rehearsals(run.configuration, ranks: ranks).step(
+        rank: rank, exchange: .chain)
       #expect(plan.gradientBytes == real[rank].1)
       #expect(plan.weightBytes == real[rank].2)
       #expect(plan.peakByKind[BufferKind.optimizer.rawValue] == real[rank].3)

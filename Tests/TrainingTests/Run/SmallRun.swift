@@ -41,7 +41,7 @@ struct SmallRun: Sendable {
     let setup = try RunSetup(configuration)
     let run = try TrainingRun(
       configuration, corpus: setup.corpus, model: setup.model, objective: objective, world: world,
-      workspace: Workspace(), exchange: (configuration.parallel.exchange.kind ?? .chain).make)
+      workspace: Workspace(), exchange: configuration.parallel.exchange.kind ?? .chain)
     run.initializeWeights()
     return run
   }

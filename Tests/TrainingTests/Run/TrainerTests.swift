@@ -127,19 +127,16 @@ struct TrainerTests {
       let run = try SmallRun(keys + ["parallel.exchange=\(exchange)"])
       return try ThreadCommunicator.run(ranks: 4, deadline: 60) { world in
         let setup = try RunSetup(run.configuration)
-        let choice = try ExchangeChoice(
-          measuring: run.configuration, corpus: setup.corpus, model: setup.model, world: world)
-        return try TrainingSession.runMemory(
-          run.configuration, setup, choice, ranks: 4, processes: 4, threads: 1)
+        let rehearsals = setup.rehearsals(run.configuration, ranks: 4)
+        let choice = try ExchangeChoice(measuring: rehearsals, world: world)
+        return try TrainingSession.runMemory(rehearsals, choice, processes: 4)
       }[0]
     }
     let named = try Dictionary(
       uniqueKeysWithValues: ExchangeKind.allCases.map { ($0, try memory($0.rawValue)) })
     #expect(Set(named.values).count > 1)
-    let taken = try ExchangeChoice(
-      planning: SmallRun(keys + ["parallel.exchange=auto"]).configuration,
-      corpus: RunSetup(SmallRun(keys).configuration).corpus,
-      model: RunSetup(SmallRun(keys).configuration).model, ranks: 4)
+    let auto = try SmallRun(keys + ["parallel.exchange=auto"]).configuration
+    let taken = try ExchangeChoice(planning: RunSetup(auto).rehearsals(auto, ranks: 4))
     #expect(taken.kind != .chain)
     #expect(try memory("auto") == named[taken.kind])
   }

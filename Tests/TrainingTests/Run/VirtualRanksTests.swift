@@ -72,9 +72,8 @@ struct VirtualRanksTests {
     let run = try SmallRun("parallel.reproducible=4")
     let setup = try RunSetup(run.configuration)
     func rehearse(_ rank: Int, hosting each: Int) throws -> Rehearsal {
-      try Rehearsal(
-        run.configuration, corpus: setup.corpus, model: setup.model, rank: rank, ranks: 4,
-        hosting: each, threads: 1, exchange: .chain)
+      try setup.rehearsals(run.configuration, ranks: 4).step(
+        rank: rank, hosting: each, exchange: .chain)
     }
     // Nothing leaves a process that hosts all; everything leaves one that hosts a rank.
     #expect(try (0..<4).allSatisfy { try rehearse($0, hosting: 4).bytesToOtherProcesses == 0 })
