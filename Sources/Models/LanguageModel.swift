@@ -64,11 +64,22 @@ package struct LanguageModel: Sendable {
   /// Operations of a training step a token, by the field's formula, without those of softmax attention.
   ///
   /// Concretely: `6 (parameters − token embedding) + 3 Σ_layers H (2C(K+V) + 4KV)`, with `C` = 64. A tied
-  /// head counts as a head.
+  /// head counts as a head. A frozen weight has no gradient of its own: 4 operations instead of 6; in regions below the
+  /// lowest that is trained nothing goes back: 2, and a third of a recurrence.
   package var operationsPerToken: Double {
-    let body = bodyCount + (head == embedding ? table[embedding].range.count : 0)
-    return 6 * Double(body)
-      + blocks.reduce(0) { $0 + $1.mixer.recurrences.reduce(0) { $0 + $1.operationsPerToken } }
+    let lowest = table.entries.first(where: \.isTrainable)?.region ?? table.regions.count
+    let products = table.entries.reduce(0.0) { sum, entry in
+      let isEmbedding = entry.range == table[embedding].range
+      guard !isEmbedding || head == embedding else { return sum }
+      let region = isEmbedding ? regions.head : entry.region
+      let passes = 1 + (region >= lowest ? 1 : 0) + (entry.isTrainable ? 1 : 0)
+      return sum + Double(2 * passes * entry.range.count)
+    }
+    return products
+      + blocks.reduce(0) { sum, block in
+        let all = block.mixer.recurrences.reduce(0) { $0 + $1.operationsPerToken }
+        return sum + (block.region >= lowest ? all : all / 3)
+      }
   }
 
   /// Operations of a training step of so many sequences, each one document.

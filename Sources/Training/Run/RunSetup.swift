@@ -3,6 +3,7 @@ import Configuration
 import Corpora
 import MessagePassing
 import Models
+import Optimizers
 
 /// A run's data and model, made to fit each other before any rank starts work.
 package struct RunSetup {
@@ -62,11 +63,13 @@ package struct RunSetup {
             + "use a model of at least \(corpus.vocabulary)")
       ])
     }
-    model =
+    var model =
       folder?.model
       ?? LanguageModel(
         Architectures.make(
           configuration.model, vocabulary: asked > 0 ? asked : corpus.vocabulary))
+    model.freeze(try configuration.groups(of: model).frozen)
+    self.model = model
     if let path = configuration.evaluation.path {
       var file = try TokenFile(path: path, tokenBytes: configuration.data.tokenBytes.count)
       file.documents = configuration.data.separator.map(Documents.separator)
@@ -90,5 +93,19 @@ package struct RunSetup {
       evaluation == nil && configuration.evaluation.every > 0
       ? "the data is too short to keep a part for evaluation; give evaluation.path, or "
         + "evaluation.every=0" : nil
+  }
+}
+
+extension RunConfiguration {
+  /// `optimizer.groups` on a model.
+  ///
+  /// - Throws: `ConfigurationError` for a pattern that names nothing.
+  func groups(of model: LanguageModel) throws -> ParameterGroups {
+    do {
+      return try ParameterGroups(
+        optimizer.groups, tensors: model.tensors.map { ($0.name, $0.pieces.map(\.parameter)) })
+    } catch {
+      throw self.error([KeyProblem("optimizer.groups", message: error.description)])
+    }
   }
 }

@@ -71,14 +71,7 @@ package final class TrainingRun {
     self.configuration = configuration
     self.world = world
     self.corpus = corpus
-    let groups: ParameterGroups
-    do {
-      groups = try ParameterGroups(
-        configuration.optimizer.groups,
-        tensors: model.tensors.map { ($0.name, $0.pieces.map(\.parameter)) })
-    } catch {
-      throw configuration.error([KeyProblem("optimizer.groups", message: error.description)])
-    }
+    let groups = try configuration.groups(of: model)
     var model = model
     model.freeze(groups.frozen)
     let minimised = objective ?? NextToken(zLoss: configuration.training.zLoss)

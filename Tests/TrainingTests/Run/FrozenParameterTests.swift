@@ -1,5 +1,6 @@
 import DataParallel
 import MessagePassing
+import Models
 import Tensors
 import Testing
 
@@ -87,6 +88,30 @@ struct FrozenParameterTests {
       #expect(
         some.plan.peakByKind[kind.rawValue] < all.plan.peakByKind[kind.rawValue], "\(kind)")
     }
+  }
+
+  @Test("The plan counts no operations for gradients that nobody forms")
+  func operations() throws {
+    func model(_ keys: String...) throws -> LanguageModel {
+      try RunSetup(SmallRun(["model.depth=4"] + keys).configuration).model
+    }
+    let all = try model()
+    let recurrences = all.blocks.reduce(0) { sum, block in
+      sum + block.mixer.recurrences.reduce(0) { $0 + $1.operationsPerToken }
+    }
+    #expect(all.operationsPerToken == 6 * Double(all.bodyCount) + recurrences)
+    let block = Double(all.table.regions[1].range.count)
+    let head = Double(all.table.regions[5].range.count)
+    // Embedding and two blocks frozen: these run forward only, the others as before.
+    let lower = try model(
+      "optimizer.groups=[{pattern: \"*embed*\", frozen: true}, {pattern: \"model.layers.0.*\", frozen: true}, "
+        + "{pattern: \"model.layers.1.*\", frozen: true}]")
+    #expect(
+      lower.operationsPerToken
+        == 2 * 2 * block + 6 * (2 * block + head) + recurrences / 2 + recurrences / 6)
+    // The head frozen: its gradient of the hidden states is formed all the same.
+    let upper = try model("optimizer.groups=[{pattern: \"lm_head*\", frozen: true}]")
+    #expect(upper.operationsPerToken == all.operationsPerToken - 2 * head)
   }
 
   @Test("A group has its own learning rate and decay")
