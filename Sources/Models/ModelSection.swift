@@ -9,7 +9,7 @@ package struct ModelSection: OuterSection, Equatable {
   package static let mixers = Architectures.all.flatMap { $0.mixers }
 
   /// What `layers` calls softmax attention beside another mixer.
-  static let attention = "attention"
+  static let attention = [FlashLayers.attention, FlashLayers.fullAttention]
 
   /// The sections of families with keys of their own.
   package static let subsectionTypes = Architectures.all.compactMap { $0.section }
@@ -48,8 +48,9 @@ package struct ModelSection: OuterSection, Equatable {
   package var vocabulary = 0
 
   @Key(
-    "layers", of: mixers + [attention],
-    "Mixers of the blocks, bottom up, repeated; empty = all are mixer.")
+    "layers", of: mixers + attention,
+    "Mixers of the blocks, bottom up, repeated; empty = all are mixer. full_attention has no window."
+  )
   package var layers: [String] = []
 
   @Key("bias", "Whether linear layers have biases.")
@@ -82,16 +83,29 @@ package struct ModelSection: OuterSection, Equatable {
     return (0..<depth).map { pattern[$0 % pattern.count] }
   }
 
-  /// The mixer that decides what family the model is of.
+  /// The mixer that decides what family the model is of: the first that is no attention.
   ///
   /// Where all layers are softmax attention, that is the Transformer's.
-  var mainMixer: String { mixerOfLayer.first { $0 != Self.attention } ?? "transformer" }
+  var mainMixer: String {
+    mixerOfLayer.first { !Self.attention.contains($0) } ?? Transformer.name
+  }
 
-  /// Blocks, from 0, that are softmax attention beside the main mixer.
-  var attentionLayers: Set<Int> {
-    let main = mainMixer
-    guard main != "transformer" else { return [] }
-    return Set(mixerOfLayer.indices.filter { mixerOfLayer[$0] == Self.attention })
+  /// The mixers of the blocks, each once, the main one first; without softmax attention beside them.
+  private var ownMixers: [String] {
+    [mainMixer]
+      + Set(mixerOfLayer).filter { $0 != mainMixer && !Self.attention.contains($0) }.sorted()
+  }
+
+  /// The families of flash-linear-attention's skeleton among them.
+  var families: [any FlashMixer.Type] {
+    ownMixers.compactMap { mixer in
+      Architectures.flashMixers.first { $0.name == mixer }
+    }
+  }
+
+  /// Whether some blocks are softmax attention beside the main mixer.
+  var hasAttentionLayers: Bool {
+    mainMixer != Transformer.name && mixerOfLayer.contains { Self.attention.contains($0) }
   }
 
   /// Layers that do not fit the depth or each other; what the family's sizes and keys make impossible.
@@ -104,20 +118,26 @@ package struct ModelSection: OuterSection, Equatable {
             + "name every block, or a pattern that repeats")
       ]
     }
-    if let other = mixerOfLayer.first(where: { $0 != mainMixer && $0 != Self.attention }) {
+    if ownMixers.count > 1,
+      let alone = ownMixers.first(where: { mixer in
+        !Architectures.flashMixers.contains { $0.name == mixer }
+      })
+    {
+      let others = Architectures.flashMixers.map { $0.name }.joined(separator: ", ")
       return [
         KeyProblem(
           "layers",
-          message: "\(mainMixer) and \(other) cannot stand in one model; choose one of them")
+          message:
+            "\(alone) cannot stand in one model with \(ownMixers.first { $0 != alone } ?? ""); "
+            + "those that can are \(others)")
       ]
     }
-    let family = Architectures.type(of: mainMixer)
-    return family.problems(self) + foreign(to: family)
+    return Architectures.type(of: mainMixer).problems(self) + foreign
   }
 
   /// A problem for each key of another family that was given.
-  private func foreign(to family: any Architecture.Type) -> [KeyProblem] {
-    subsections.changes.filter { $0.key != family.section?.name }.sorted { $0.key < $1.key }
+  private var foreign: [KeyProblem] {
+    subsections.changes.filter { otherFamilies.contains($0.key) }.sorted { $0.key < $1.key }
       .flatMap { section, keys in
         keys.keys.sorted().map {
           KeyProblem(
@@ -128,8 +148,8 @@ package struct ModelSection: OuterSection, Equatable {
 
   /// Names of the sections of other families than the model's.
   package var otherFamilies: Set<String> {
-    let own = Architectures.type(of: mainMixer).section?.name
-    return Set(Self.subsectionTypes.map { $0.name }.filter { $0 != own })
+    let own = ownMixers.compactMap { Architectures.type(of: $0).section?.name }
+    return Set(Self.subsectionTypes.map { $0.name }).subtracting(own)
   }
 
   /// Keys that several families have, and others have not.

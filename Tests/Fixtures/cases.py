@@ -243,4 +243,19 @@ CASES = {
         ),
         tokens=33, seed=29,
     ),
+    "hybrid_of_families": case(
+        fla(
+            "gla",
+            num_hidden_layers=5,
+            num_heads=2,
+            intermediate_size=16,
+            attn={"layers": [2, 4], "num_heads": 4, "num_kv_heads": 2, "window_size": 5},
+            layer_types=["gla", "delta_net", "full_attention", "retnet", "attention"],
+            mixers={
+                "delta_net": {"num_heads": 4, "use_gate": True},
+                "retnet": {"num_heads": 2, "expand_v": 1.0},
+            },
+        ),
+        tokens=23, seed=3,
+    ),
 }

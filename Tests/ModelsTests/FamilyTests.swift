@@ -18,14 +18,22 @@ struct FamilyTests {
   static let sections: [ModelSection] =
     ModelSection.mixers.map { section(["mixer": .string($0)]) } + [
       section(["layers": names("gla", "attention", "gla"), "kv_heads": .integer(2)]),
+      hybrid,
       section([
-        "layers": names("attention", "gated_deltanet"), "depth": .integer(4),
-        "window": .integer(16),
+        "layers": names("retnet", "attention", "delta_net", "full_attention", "transformer", "gla"),
+        "depth": .integer(6), "window": .integer(16),
       ]),
       section(["layers": names("attention"), "bias": .boolean(true)]),
       section(["mixer": .string("retnet"), "glu": .integer(96), "expand_v": .number(1.5)]),
-      section(["mixer": .string("delta_net"), "tie_embeddings": .boolean(true)]),
+      tied,
     ]
+
+  private static let hybrid = section([
+    "layers": names("attention", "gated_deltanet"), "depth": .integer(4), "window": .integer(16),
+  ])
+  private static let tied = section([
+    "mixer": .string("delta_net"), "tie_embeddings": .boolean(true),
+  ])
 
   private static func shapes(_ architecture: any Architecture) -> [String: Shape] {
     let tensors = LanguageModel(architecture).tensors.map { ($0.name, $0.shape) }
@@ -95,7 +103,7 @@ struct FamilyTests {
 
   @Test("A list of layers repeats; its attention layers are those of config.json's attn")
   func hybrid() throws {
-    let model = Architectures.make(Self.sections[7], vocabulary: 25)
+    let model = Architectures.make(Self.hybrid, vocabulary: 25)
     let attn = try #require(model.configuration["attn"])
     #expect(attn["layers"] == [0, 2])
     #expect(attn["window_size"] == 16)
@@ -103,9 +111,28 @@ struct FamilyTests {
     #expect(Self.shapes(model)["model.layers.3.attn.A_log"]?.dimensions == [4])
   }
 
+  @Test("Families of one skeleton stand in one model, which layer_types describes")
+  func families() throws {
+    let model = Architectures.make(
+      Self.section([
+        "layers": Self.names("gla", "delta_net", "attention", "full_attention"),
+        "depth": .integer(4), "window": .integer(9),
+      ]), vocabulary: 25)
+    let keys = model.configuration
+    #expect(keys["model_type"] == "gla")
+    #expect(keys["layer_types"] == ["gla", "delta_net", "attention", "full_attention"])
+    #expect(keys["attn"]?["layers"] == [2, 3])
+    #expect(keys["mixers"]?["delta_net"]?["num_heads"] == 4)
+    let shapes = Self.shapes(model)
+    #expect(shapes["model.layers.0.attn.gk_proj.0.weight"] != nil)
+    #expect(shapes["model.layers.1.attn.b_proj.weight"]?.dimensions == [4, 64])
+    let mixers = LanguageModel(model).blocks.map(\.mixer)
+    #expect(mixers.map(\.seesAllTokens) == [false, false, false, true])
+  }
+
   @Test("A tied head is no tensor of its own")
   func tied() {
-    let model = LanguageModel(Architectures.make(Self.sections[10], vocabulary: 25))
+    let model = LanguageModel(Architectures.make(Self.tied, vocabulary: 25))
     #expect(model.tensors.allSatisfy { $0.name != "lm_head.weight" })
   }
 
@@ -144,6 +171,18 @@ struct FamilyTests {
   static let refusals: [Refusal] = [
     Refusal(["model_type": "gla", "num_heads": 7], key: "num_heads"),
     Refusal(["model_type": "gla", "num_kv_heads": 3], key: "num_heads"),
+    Refusal(
+      ["model_type": "gla", "num_hidden_layers": 1, "layer_types": ["linear_attention"]],
+      key: "layer_types"),
+    Refusal(["model_type": "gla", "layer_types": ["gla"]], key: "layer_types"),
+    Refusal(
+      ["model_type": "gla", "num_hidden_layers": 1, "layer_types": ["attention"]],
+      key: "layer_types"),
+    Refusal(
+      [
+        "model_type": "gla", "num_hidden_layers": 1, "layer_types": ["delta_net"],
+        "mixers": ["delta_net": ["num_heads": 7]],
+      ], key: "mixers.delta_net.num_heads"),
     Refusal(["model_type": "gla", "feature_map": "taylor"], key: "feature_map"),
     Refusal(["model_type": "retnet", "hidden_act": "gelu"], key: "hidden_act"),
     Refusal(["model_type": "delta_net", "qk_norm": "l1"], key: "qk_norm"),

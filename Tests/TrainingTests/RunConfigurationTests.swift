@@ -163,9 +163,10 @@ struct RunConfigurationTests {
           + "name every block, or a pattern that repeats"
       ])
     #expect(
-      Self.problems("model.layers=[gla, delta_net, gla]") == [
-        "--model.layers: gla and delta_net cannot stand in one model; choose one of them"
+      Self.problems("model.layers=[gla, tnl, gla]").map { $0.prefix(75) } == [
+        "--model.layers: tnl cannot stand in one model with gla; those that can are "
       ])
+    #expect(Self.problems("model.layers=[gla, delta_net, gla]") == [])
     #expect(
       Self.problems("model.mixer=gla", "model.heads=3", "model.bias=true") == [
         "--model.heads: 3 heads do not divide the keys' width of 32; "

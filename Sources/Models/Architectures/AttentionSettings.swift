@@ -9,7 +9,7 @@ struct AttentionSettings {
   /// Whether each head's queries and keys are normalised.
   let normalizesKeys: Bool
   /// The most tokens a query sees, itself included; nil for all.
-  let window: Int?
+  var window: Int?
   /// The base of the rotary frequencies.
   let base: Double
 
@@ -46,37 +46,5 @@ struct AttentionSettings {
     HeadSplit(
       dimension: dimension, expandKey: 1, expandValue: 1, heads: heads, keyHeads: keyValueHeads,
       isRotated: true)
-  }
-}
-
-/// The attention layers of a hybrid.
-struct HybridAttention {
-  /// Which layers, from 0.
-  let layers: Set<Int>
-  let settings: AttentionSettings
-
-  /// What a run file's `layers` name, or nil where they name none.
-  init?(_ section: ModelSection) {
-    guard !section.attentionLayers.isEmpty else { return nil }
-    layers = section.attentionLayers
-    settings = AttentionSettings(section)
-  }
-
-  /// The `attn` of a `config.json`, or nil where there is none.
-  init?(_ keys: ModelKeys, depth: Int) {
-    guard let attn = keys.object("attn") else { return nil }
-    layers = Set(attn.requiredIntegers("layers"))
-    if let beyond = layers.first(where: { !(0..<depth).contains($0) }) {
-      attn.refuse("layers", "there is no layer \(beyond) in a model of \(depth)")
-    }
-    settings = AttentionSettings(attn, isHybrid: true)
-  }
-
-  /// The value of `attn`.
-  var configuration: JSONValue {
-    .object(
-      settings.configuration.merging([
-        "layers": .array(layers.sorted().map { .integer($0) })
-      ]) { $1 })
   }
 }

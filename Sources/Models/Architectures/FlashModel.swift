@@ -1,11 +1,12 @@
 import Configuration
 import Foundation
 
-/// A model of flash-linear-attention: the skeleton that its families share around one mixer, with softmax
-/// attention in some layers of a hybrid.
+/// A model of flash-linear-attention: the skeleton that its families share around one mixer; in a hybrid some layers
+/// are softmax attention or of another family.
 ///
 /// Concretely: `x += mixer(rms(x))`, `x += W_down(silu(y W_gate) ⊙ y W_up)` with `y = rms(x)`.
-struct FlashModel<Mixer: FlashMixer>: Architecture {
+struct FlashModel<Mixer: FlashMixer>: FlashArchitecture {
+  static var family: any FlashMixer.Type { Mixer.self }
   static var mixers: [String] { [Mixer.name] }
   static var modelType: String { Mixer.name }
   static var ignoredKeys: Set<String> { Mixer.ignoredKeys }
@@ -19,9 +20,8 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
   /// Width of the channel mixer, or nil for what follows from `hiddenRatio`.
   let intermediate: Int?
   let norms: NormPlacement
-  let mixer: Mixer
-  /// Which layers are softmax attention instead, and what it is like; nil where none is.
-  let attention: HybridAttention?
+  /// What each layer's mixer is.
+  let layers: FlashLayers
 
   init(_ section: ModelSection, vocabulary: Int) {
     dimension = section.dimension
@@ -33,8 +33,7 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
     hiddenRatio = Mixer.hiddenRatio
     intermediate = section.glu > 0 ? section.glu : nil
     norms = NormPlacement(section)
-    mixer = Mixer(section)
-    attention = HybridAttention(section)
+    layers = FlashLayers(section, main: Mixer(section))
   }
 
   init(_ keys: ModelKeys) throws(ModelError) {
@@ -48,21 +47,20 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
     intermediate = keys.optionalPositive("intermediate_size")
     keys.choice("hidden_act", default: "swish", of: [("swish", ()), ("silu", ())])
     norms = NormPlacement(keys)
-    mixer = Mixer(keys, dimension: dimension)
-    attention = HybridAttention(keys, depth: depth)
-    if let problem = mixer.problem { throw .impossible(key: "num_heads", reason: problem) }
-    if let problem = attention?.settings.split(dimension).problem {
-      throw .impossible(key: "attn.num_heads", reason: problem)
+    layers = FlashLayers(
+      keys, main: Mixer(keys, dimension: dimension), depth: depth, dimension: dimension)
+    if let problem = layers.problem(dimension: dimension) {
+      throw .impossible(key: problem.key, reason: problem.reason)
     }
   }
 
   static func problems(_ section: ModelSection) -> [KeyProblem] {
-    let attention = HybridAttention(section)
-    let problem =
-      Mixer(section).problem ?? attention?.settings.split(section.dimension).problem
-    let read = Mixer.keys.union(["tie_embeddings"]).union(
-      attention == nil ? [] : ["kv_heads", "window"])
-    return (problem.map { [KeyProblem("heads", "dimension", message: $0)] } ?? [])
+    let layers = FlashLayers(section, main: Mixer(section))
+    let families = section.families.reduce(into: Mixer.keys) { $0.formUnion($1.keys) }
+    let read = families.union(["tie_embeddings"]).union(
+      layers.settings == nil ? [] : ["kv_heads", "window"])
+    let problem = layers.problem(dimension: section.dimension)
+    return (problem.map { [KeyProblem("heads", "dimension", message: $0.reason)] } ?? [])
       + section.unread(by: Mixer.name, reading: read)
   }
 
@@ -78,8 +76,10 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
       "initializer_range": .number(initialDeviation),
       "tie_word_embeddings": .bool(tiesEmbedding),
     ]
-    if let attention { common["attn"] = attention.configuration }
-    return common.merging(norms.configuration) { $1 }.merging(mixer.configuration) { $1 }
+    for keys in [norms.configuration, layers.configuration, layers.main.configuration] {
+      common.merge(keys) { $1 }
+    }
+    return common
   }
 
   /// 1.
@@ -97,14 +97,6 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
   func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
     let prefix = "model.layers.\(layer)."
     let name = prefix + "mlp."
-    func mix(_ builder: inout ModelBuilder) -> any TokenMixer {
-      let place = MixerPlace(
-        layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "attn.")
-      guard let attention, attention.layers.contains(layer) else {
-        return Mixer.Layer(mixer, at: place, &builder)
-      }
-      return AttentionMixer(attention.settings, at: place, &builder)
-    }
     func around(_ norm: String, _ builder: inout ModelBuilder) -> Block.Norms {
       norms.around(
         builder.norm(prefix + norm + ".weight", width: dimension, epsilon: normEpsilon),
@@ -112,7 +104,10 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
     }
     // Parameters lie in the order in which they are added.
     let mixerNorms = around("attn_norm", &builder)
-    let tokenMixer = mix(&builder)
+    let tokenMixer = layers.mixer(
+      at: MixerPlace(
+        layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "attn."),
+      &builder)
     let channelNorms = around("mlp_norm", &builder)
     let channels = SwiGLU(
       gate: builder.linear(name + "gate_proj", channelWidth, dimension),
@@ -120,5 +115,18 @@ struct FlashModel<Mixer: FlashMixer>: Architecture {
       down: builder.linear(name + "down_proj", dimension, channelWidth))
     return Block(
       region: region, mixer: tokenMixer, norms: mixerNorms, channels: (channels, channelNorms))
+  }
+}
+
+/// An architecture in flash-linear-attention's skeleton, whatever its family.
+protocol FlashArchitecture: Architecture {
+  /// The family that gives it its name.
+  static var family: any FlashMixer.Type { get }
+}
+
+extension Architectures {
+  /// The families whose layers can stand in one model.
+  static var flashMixers: [any FlashMixer.Type] {
+    all.compactMap { ($0 as? any FlashArchitecture.Type)?.family }
   }
 }

@@ -185,6 +185,15 @@ package struct ModelKeys {
     return integers(key) ?? []
   }
 
+  /// A list of texts; nil where the key is absent or null.
+  func strings(_ key: String) -> [String]? {
+    guard let value = value(key) else { return nil }
+    guard let items = value.array, !items.map(\.string).contains(nil) else {
+      return mismatch(key, value, "a list of texts", instead: nil)
+    }
+    return items.compactMap(\.string)
+  }
+
   /// A list of flags, each `true`, `false`, 1 or 0; nil where the key is absent or null.
   func flags(_ key: String) -> [Bool]? {
     guard let value = value(key) else { return nil }

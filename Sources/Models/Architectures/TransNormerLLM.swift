@@ -76,7 +76,7 @@ package struct TransNormerLLM: Architecture {
           message: "there is no block \(beyond) in a depth of \(section.depth); "
             + "name blocks from 0 to \(section.depth - 1)"))
     }
-    if !section.attentionLayers.isEmpty {
+    if section.hasAttentionLayers {
       found.append(
         KeyProblem(
           "layers",

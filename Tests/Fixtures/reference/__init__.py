@@ -3,11 +3,15 @@
 from . import delta_net, gated_deltanet, gla, retnet, tnl, transformer
 from .skeleton import LanguageModel
 
-MODELS = {
-    "transnormer": tnl,
-    "retnet": LanguageModel(retnet, transformer),
-    "gla": LanguageModel(gla, transformer),
-    "delta_net": LanguageModel(delta_net, transformer),
-    "gated_deltanet": LanguageModel(gated_deltanet, transformer),
-    "transformer": LanguageModel(transformer, transformer),
+# The mixers of flash-linear-attention's skeleton, by `model_type`.
+MIXERS = {
+    "retnet": retnet,
+    "gla": gla,
+    "delta_net": delta_net,
+    "gated_deltanet": gated_deltanet,
+    "transformer": transformer,
+}
+
+MODELS = {"transnormer": tnl} | {
+    name: LanguageModel(mixer, transformer, MIXERS) for name, mixer in MIXERS.items()
 }

@@ -1,7 +1,8 @@
 """What flash-linear-attention's models share: embedding, blocks, gated MLP, norms, head, hybrids.
 
 A mixer module has `DEFAULTS`, `parameter_shapes(config)` (names below `attn.`) and
-`forward(config, weights, prefix, x)`. Attention layers of a hybrid are the transformer's.
+`forward(config, weights, prefix, x)`. Attention layers of a hybrid are the transformer's. Where `layer_types` names
+other families, their keys stand in `mixers`, and `full_attention` is attention without its window.
 """
 
 from .common import linear, rms, silu
@@ -12,6 +13,8 @@ DEFAULTS = {
     "norm_eps": 1e-6,
     "tie_word_embeddings": False,
     "attn": None,
+    "layer_types": None,
+    "mixers": {},
     "fuse_norm": True,
     "norm_placement": "pre",
     "norm_share": 0.25,
@@ -41,10 +44,10 @@ def is_post(config, index):
 
 
 class LanguageModel:
-    """A model of the family: the skeleton around one mixer."""
+    """A model of the family: the skeleton around one mixer, and others of its kind by their names."""
 
-    def __init__(self, mixer, attention):
-        self.mixer, self.attention = mixer, attention
+    def __init__(self, mixer, attention, others=None):
+        self.mixer, self.attention, self.others = mixer, attention, others or {}
 
     def complete(self, config):
         """The configuration with every missing key at its default."""
@@ -53,9 +56,15 @@ class LanguageModel:
     def layer(self, config, index):
         """The mixer of one layer and the configuration it reads."""
         attn = config["attn"]
+        kind = config["layer_types"][index] if config["layer_types"] else None
+        common = {key: config[key] for key in ("hidden_size", "norm_eps", "fuse_norm")}
+        if kind in self.others and kind != config["model_type"]:
+            other = self.others[kind]
+            return other, common | other.DEFAULTS | config["mixers"].get(kind, {})
         if attn is None or index not in attn["layers"]:
             return self.mixer, config
-        return self.attention, {"hidden_size": config["hidden_size"]} | ATTENTION_DEFAULTS | attn
+        options = common | ATTENTION_DEFAULTS | attn
+        return self.attention, options | ({"window_size": None} if kind == "full_attention" else {})
 
     def parameter_shapes(self, config):
         config = self.complete(config)

@@ -1,0 +1,130 @@
+import Configuration
+
+/// Which mixer each layer of a model in flash-linear-attention's skeleton has.
+///
+/// Concretely: a main family, which gives the model its name, and beside it softmax attention and any other families
+/// of the skeleton. A `config.json` says attention layers in `attn`, as the other project does; what `attn` cannot
+/// say, it says in `layer_types`, a name for each layer, and `mixers`, the keys of the families that are not the
+/// model's own.
+struct FlashLayers {
+  /// The words of a list of layers for softmax attention: in the model's window, and over all tokens whatever that is.
+  static let (attention, fullAttention) = ("attention", "full_attention")
+
+  /// Of each layer, bottom up: a family's name, or one of the words above.
+  let kinds: [String]
+  /// The main family.
+  let main: any FlashMixer
+  /// The other families, by name.
+  let others: [String: any FlashMixer]
+  /// What attention layers are like; nil where there are none beside the main family.
+  let settings: AttentionSettings?
+
+  /// What a run file's `mixer` and `layers` name.
+  init(_ section: ModelSection, main: any FlashMixer) {
+    let isAttention = main is Transformer
+    // Without a window, all attention is full; the Transformer's own layers are attention.
+    kinds = section.mixerOfLayer.map { kind in
+      let kind = kind == Self.fullAttention && section.window == nil ? Self.attention : kind
+      return kind == Self.attention && isAttention ? Transformer.name : kind
+    }
+    self.main = main
+    let name = type(of: main).name
+    others = Dictionary(
+      section.families.filter { $0.name != name }.map { ($0.name, $0.init(section)) }
+    ) { $1 }
+    let hasAttention = kinds.contains { $0 == Self.attention || $0 == Self.fullAttention }
+    settings = hasAttention ? AttentionSettings(section) : nil
+  }
+
+  /// What the `attn`, `layer_types` and `mixers` of a `config.json` say.
+  init(_ keys: ModelKeys, main: any FlashMixer, depth: Int, dimension: Int) {
+    self.main = main
+    let name = type(of: main).name
+    let attn = keys.object("attn")
+    settings = attn.map { AttentionSettings($0, isHybrid: true) }
+    var kinds = [String](repeating: name, count: depth)
+    for layer in attn?.requiredIntegers("layers") ?? [] {
+      if kinds.indices.contains(layer) {
+        kinds[layer] = Self.attention
+      } else {
+        attn?.refuse("layers", "there is no layer \(layer) in a model of \(depth)")
+      }
+    }
+    guard let types = keys.strings("layer_types") else {
+      (self.kinds, others) = (kinds, [:])
+      return
+    }
+    let words = [Self.attention, Self.fullAttention]
+    let families = Architectures.flashMixers
+    if types.count != depth {
+      keys.refuse("layer_types", "it names \(types.count) layers of \(depth); name every layer")
+    }
+    for type in Set(types).sorted()
+    where !words.contains(type) && !families.contains(where: { $0.name == type }) {
+      keys.refuse(
+        "layer_types",
+        "\"\(type)\" is not computed here, only "
+          + (words + families.map { $0.name }).joined(separator: ", "))
+    }
+    if attn == nil, types.contains(where: words.contains), !(main is Transformer) {
+      keys.refuse("layer_types", "it has attention layers, and there is no attn that says how")
+    }
+    for index in kinds.indices where index < types.count { kinds[index] = types[index] }
+    self.kinds = kinds
+    let named = families.filter { $0.name != name && types.contains($0.name) }
+    let mixers = keys.object("mixers")
+    others = Dictionary(
+      named.map {
+        ($0.name, $0.init(mixers?.object($0.name) ?? ModelKeys([:]), dimension: dimension))
+      }
+    ) { $1 }
+  }
+
+  /// The keys of `config.json` that say all this.
+  var configuration: [String: JSONValue] {
+    var keys: [String: JSONValue] = [:]
+    if let settings {
+      let layers = kinds.indices.filter {
+        kinds[$0] == Self.attention || kinds[$0] == Self.fullAttention
+      }
+      keys["attn"] = .object(
+        settings.configuration.merging(["layers": .array(layers.map { .integer($0) })]) { $1 })
+    }
+    if !others.isEmpty || kinds.contains(Self.fullAttention) {
+      keys["layer_types"] = .array(kinds.map { .string($0) })
+      if !others.isEmpty {
+        keys["mixers"] = .object(others.mapValues { .object($0.configuration) })
+      }
+    }
+    return keys
+  }
+
+  /// Why the sizes of some layers cannot be, with the key of `config.json` that says them; nil where they can.
+  func problem(dimension: Int) -> (key: String, reason: String)? {
+    if let reason = main.problem { return ("num_heads", reason) }
+    for (name, family) in others.sorted(by: { $0.key < $1.key }) {
+      if let reason = family.problem { return ("mixers.\(name).num_heads", reason) }
+    }
+    return settings?.split(dimension).problem.map { ("attn.num_heads", $0) }
+  }
+
+  /// The mixer of a layer.
+  func mixer(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
+    let kind = kinds[place.layer]
+    if kind == Self.attention || kind == Self.fullAttention {
+      guard var settings = settings ?? (main as? Transformer)?.settings else {
+        preconditionFailure("layer \(place.layer) is attention, and nothing says how")
+      }
+      if kind == Self.fullAttention { settings.window = nil }
+      return AttentionMixer(settings, at: place, &builder)
+    }
+    return (others[kind] ?? main).layer(at: place, &builder)
+  }
+}
+
+extension FlashMixer {
+  /// Builds one layer's mixer.
+  func layer(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
+    Layer(self, at: place, &builder)
+  }
+}
