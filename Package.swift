@@ -106,8 +106,8 @@ let package = Package(
     .executableTarget(
       name: "lasp-train",
       dependencies: [
-        "Studies", "Training", "Inference", "Reporting", "Optimizers", "SequenceParallel",
-        "MessagePassing", "Tensors", "Configuration", argumentParser,
+        "Studies", "Training", "Inference", "Reporting", "Models", "Optimizers",
+        "SequenceParallel", "MessagePassing", "Tensors", "Configuration", argumentParser,
       ]),
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
@@ -160,6 +160,9 @@ let package = Package(
       ]),
     tests(
       "Studies",
-      ["Reporting", "SequenceParallel", "Configuration", "TemporaryFolders", "LogFixtures"]),
+      [
+        "Reporting", "Models", "SequenceParallel", "Configuration", "TemporaryFolders",
+        "LogFixtures",
+      ]),
   ]
 )

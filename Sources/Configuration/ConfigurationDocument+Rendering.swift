@@ -2,12 +2,17 @@ extension ConfigurationDocument {
   /// The resolved run file: every key with its value and a comment.
   ///
   /// Reading it back gives the same values.
-  package var yaml: String {
-    let sections = schemas.filter { !unprinted.contains($0.name) }.map { schema in
+  package var yaml: String { yaml { _, _ in true } }
+
+  /// The run file of some keys alone; a section without any is left out.
+  package func yaml(of isWanted: (_ section: String, _ key: String) -> Bool) -> String {
+    let sections = schemas.filter { !unprinted.contains($0.name) }.compactMap { schema in
+      let keys = schema.keys.filter { isWanted(schema.name, $0.name) }
+      guard !keys.isEmpty else { return nil as String? }
       let depth = schema.components.count
       let indent = String(repeating: "  ", count: depth)
       let outer = String(indent.dropLast(2))
-      let lines = schema.keys.map { key in
+      let lines = keys.map { key in
         "\(indent)# \(key.summary)\n\(indent)\(key.name): \(value(of: key, in: schema).yaml)\n"
       }
       let heading = schema.components.last.map { "\(outer)\($0):\n" } ?? ""

@@ -153,7 +153,7 @@ package struct ModelSection: OuterSection, Equatable {
   }
 
   /// Keys that several families have, and others have not.
-  private static let shared: Set = [
+  package static let shared: Set = [
     "kv_heads", "expand_k", "expand_v", "window", "bias", "tie_embeddings",
   ]
 

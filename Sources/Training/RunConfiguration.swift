@@ -88,6 +88,11 @@ package struct RunConfiguration: Sendable {
   /// configuration.
   package var resolved: String { document.yaml }
 
+  /// The resolved run file of some keys alone.
+  package func resolved(_ isWanted: (_ section: String, _ key: String) -> Bool) -> String {
+    document.yaml(of: isWanted)
+  }
+
   /// The resolved values as one line of JSON.
   package var json: JSONLine { document.json }
 

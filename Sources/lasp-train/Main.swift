@@ -63,8 +63,7 @@ struct LaspTrain: ParsableCommand {
     version: Release.version,
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, BenchmarkCommand.self,
-      ScalingCommand.self,
-      ParityCommand.self, ConfigCommand.self,
+      ScalingCommand.self, ParityCommand.self, ModelsCommand.self, ConfigCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }

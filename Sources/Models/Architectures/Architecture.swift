@@ -11,6 +11,11 @@ package protocol Architecture: Sendable {
   /// Its own keys in the run file, a section in `model` that `ModelSection.subsections` holds; nil for none.
   static var section: (any ConfigurationSection.Type)? { get }
 
+  /// What people are told about it.
+  static var card: ModelCard { get }
+  /// The run file's keys that several families have, and of which it reads these.
+  static var sharedKeys: Set<String> { get }
+
   /// Keys of a `config.json` that such models do not look at, whatever they say.
   static var ignoredKeys: Set<String> { get }
   /// What is wrong with a run file's description of a model of this family.
@@ -46,6 +51,10 @@ package protocol Architecture: Sendable {
 extension Architecture {
   /// None.
   package static var ignoredKeys: Set<String> { [] }
+  /// None.
+  package static var sharedKeys: Set<String> { [] }
+  /// Its name alone.
+  package static var card: ModelCard { ModelCard(modelType, recurrence: "", papers: []) }
   /// None.
   package static var section: (any ConfigurationSection.Type)? { nil }
 }

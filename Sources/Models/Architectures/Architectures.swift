@@ -16,6 +16,16 @@ package enum Architectures {
     return type
   }
 
+  /// What people are told about the family of a mixer.
+  package static func card(of mixer: String) -> ModelCard { type(of: mixer).card }
+
+  /// The run file's keys of a mixer: those of the model section that it reads, and the name of its own section.
+  package static func keys(of mixer: String) -> (own: Set<String>, section: String?) {
+    let type = type(of: mixer)
+    let all = Set(ModelSection.schema.keys.map(\.name))
+    return (all.subtracting(ModelSection.shared.subtracting(type.sharedKeys)), type.section?.name)
+  }
+
   /// The architecture of a run file.
   package static func make(_ section: ModelSection, vocabulary: Int) -> any Architecture {
     type(of: section.mainMixer).init(section, vocabulary: vocabulary)

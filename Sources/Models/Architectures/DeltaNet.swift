@@ -14,6 +14,8 @@ struct DeltaNet: FlashMixer {
 
   static let name = "delta_net"
   static let className = "DeltaNet"
+  static let card = ModelCard(
+    "DeltaNet", recurrence: "delta rule", papers: ["2406.06484"])
   static let keys: Set<String> = ["expand_k", "expand_v"]
 
   let expandKey, expandValue: Double

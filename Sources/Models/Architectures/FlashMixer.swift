@@ -12,6 +12,8 @@ protocol FlashMixer: Sendable {
   static var name: String { get }
   /// `architectures` in `config.json`, without `ForCausalLM`.
   static var className: String { get }
+  /// What people are told about it.
+  static var card: ModelCard { get }
   /// The channel mixer's default width over the model's.
   static var hiddenRatio: Double { get }
   /// `num_hidden_layers` where a `config.json` has none.
@@ -43,6 +45,8 @@ protocol FlashLayer: TokenMixer {
 }
 
 extension FlashMixer {
+  /// Its name alone.
+  static var card: ModelCard { ModelCard(className, recurrence: "", papers: []) }
   /// 4, as in most families.
   static var hiddenRatio: Double { 4 }
   /// 24, as in most families.

@@ -9,6 +9,8 @@ struct FlashModel<Mixer: FlashMixer>: FlashArchitecture {
   static var family: any FlashMixer.Type { Mixer.self }
   static var mixers: [String] { [Mixer.name] }
   static var modelType: String { Mixer.name }
+  static var card: ModelCard { Mixer.card }
+  static var sharedKeys: Set<String> { Mixer.keys.union(["tie_embeddings"]) }
   static var ignoredKeys: Set<String> { Mixer.ignoredKeys }
   static var section: (any ConfigurationSection.Type)? { Mixer.section }
 
@@ -56,8 +58,8 @@ struct FlashModel<Mixer: FlashMixer>: FlashArchitecture {
 
   static func problems(_ section: ModelSection) -> [KeyProblem] {
     let layers = FlashLayers(section, main: Mixer(section))
-    let families = section.families.reduce(into: Mixer.keys) { $0.formUnion($1.keys) }
-    let read = families.union(["tie_embeddings"]).union(
+    let families = section.families.reduce(into: sharedKeys) { $0.formUnion($1.keys) }
+    let read = families.union(
       layers.settings == nil ? [] : ["kv_heads", "window"])
     let problem = layers.problem(dimension: section.dimension)
     return (problem.map { [KeyProblem("heads", "dimension", message: $0.reason)] } ?? [])

@@ -9,6 +9,8 @@ struct GatedDeltaNet: FlashMixer {
 
   static let name = "gated_deltanet"
   static let className = "GatedDeltaNet"
+  static let card = ModelCard(
+    "Gated DeltaNet", recurrence: "gated delta rule", papers: ["2412.06464"])
   static let depth = 21
   static let keys: Set<String> = ["expand_k", "expand_v"]
 

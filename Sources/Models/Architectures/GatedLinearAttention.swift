@@ -9,6 +9,8 @@ struct GatedLinearAttention: FlashMixer {
 
   static let name = "gla"
   static let className = "GLA"
+  static let card = ModelCard(
+    "Gated Linear Attention", recurrence: "vector decay", papers: ["2312.06635"])
   static let ignoredKeys: Set<String> = ["gate_logit_normalizer", "gate_low_rank_dim"]
   static let keys: Set<String> = ["kv_heads", "expand_k", "expand_v"]
   static var section: (any ConfigurationSection.Type)? { Keys.self }

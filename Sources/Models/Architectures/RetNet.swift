@@ -9,6 +9,8 @@ struct RetNet: FlashMixer {
 
   static let name = "retnet"
   static let className = "RetNet"
+  static let card = ModelCard(
+    "RetNet", recurrence: "fixed decay", papers: ["2307.08621"])
   static let hiddenRatio = 2.0
   static let ignoredKeys: Set<String> = ["use_short_conv", "conv_size"]
   static let keys: Set<String> = ["kv_heads", "expand_k", "expand_v"]

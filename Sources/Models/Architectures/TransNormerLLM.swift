@@ -13,6 +13,9 @@ package struct TransNormerLLM: Architecture {
   package static let mixers = ["tnl"]
   /// `transnormer`.
   package static let modelType = "transnormer"
+  package static let card = ModelCard(
+    "TransNormerLLM", recurrence: "fixed decay", papers: ["2307.14995"])
+  package static let sharedKeys: Set<String> = ["bias"]
   package static var section: (any ConfigurationSection.Type)? { Keys.self }
 
   /// The run file's `model.tnl` section.
@@ -82,7 +85,7 @@ package struct TransNormerLLM: Architecture {
           "layers",
           message: "the mixer tnl has no attention layers beside it; choose another mixer"))
     }
-    return found + section.unread(by: "tnl", reading: ["bias"])
+    return found + section.unread(by: "tnl", reading: sharedKeys)
   }
 
   /// The model that a run file describes.

@@ -8,6 +8,8 @@ struct Transformer: FlashMixer {
 
   static let name = "transformer"
   static let className = "Transformer"
+  static let card = ModelCard(
+    "Transformer", recurrence: "softmax attention", papers: ["1706.03762"])
   static let keys: Set<String> = ["kv_heads", "bias", "window"]
 
   let settings: AttentionSettings
