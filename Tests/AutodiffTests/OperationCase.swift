@@ -68,6 +68,29 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
     } reference: { x, w in
       x[1] + x[0] * w[0].spread(3).repeated(5)
     },
+    .init("a one after each head's values, used twice", [[5, 6]]) { tape, x, _ in
+      tape.product(tape.withOnes(x[0], heads: 2), tape.withOnes(x[0], heads: 2))
+    } reference: { x, _ in
+      let y = Term.concatenated([x[0].reshaped(10, 3), Term(Matrix(10, 1, repeating: 1))])
+      return (y * y).reshaped(5, 8)
+    },
+    .init("heads over their denominators", [[5, 38]]) { tape, x, _ in
+      tape.normalized(tape.eluPlusOne(x[0]), heads: 2, epsilon: 0.01)
+    } reference: { x, _ in
+      let y = x[0].elu.plus(1).reshaped(10, 19)
+      let inverse = y.columns(18..<19).plus(0.01).map({ 1 / $0 }) { y, _ in -1 / (y * y) }
+      return (y.columns(0..<18) * inverse.spread(18)).reshaped(5, 36)
+    },
+    .init("heads over denominators that are used elsewhere too", [[5, 6]]) { tape, x, _ in
+      let y = tape.eluPlusOne(x[0])
+      return tape.sum(
+        tape.normalized(y, heads: 2, epsilon: 0.01), tape.columns(y, 1..<5))
+    } reference: { x, _ in
+      let all = x[0].elu.plus(1)
+      let y = all.reshaped(10, 3)
+      let inverse = y.columns(2..<3).plus(0.01).map({ 1 / $0 }) { y, _ in -1 / (y * y) }
+      return (y.columns(0..<2) * inverse.spread(2)).reshaped(5, 4) + all.columns(1..<5)
+    },
     .init("SwiGLU", [[5, 7], [5, 7]]) { tape, x, _ in
       tape.swiGLU(gate: x[0], x[1])
     } reference: { x, _ in

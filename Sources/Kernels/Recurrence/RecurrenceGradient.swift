@@ -1,6 +1,6 @@
 /// What one (row, head) of a recurrence's backward pass reads and writes beside its `RecurrenceHead`.
 package struct RecurrenceGradient: Sendable {
-  /// Gradient of the output, `V` floats a token.
+  /// Gradient of the output, `outputWidth` (`V`) floats a token.
   package var dO: TokenRows
   /// Gradients of queries, keys and values, written.
   package var dq, dk, dv: MutableTokenRows

@@ -1,6 +1,6 @@
 /// What one (row, head) of a recurrence reads.
 package struct RecurrenceHead: Sendable {
-  /// Queries, keys (`K` floats a token) and values (`V` floats a token).
+  /// Queries, keys and values: `queryWidth` (`K`), `keyWidth` (`K`) and `valueWidth` (`V`) floats a token.
   package var q, k, v: TokenRows
   /// Log decay from data, ≤ 0, in nats: 1 or `K` floats a token.
   ///

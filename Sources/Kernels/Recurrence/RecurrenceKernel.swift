@@ -21,10 +21,15 @@
 /// - Source: LASP (arXiv 2404.02882); chunked forms from Lightning Attention-2 (2401.04658),
 ///   Gated Linear Attention (2312.06635) and Gated DeltaNet (2412.06464).
 package protocol RecurrenceKernel: Sendable {
-  /// `K`, 1…256.
+  /// `K` and `V`: a state is `[K, V]`.
   var keyDimension: Int { get }
-  /// `V`, 1…256.
   var valueDimension: Int { get }
+  /// Floats of a query and of a key a token: `K`, unless the kernel forms what the state sees from fewer.
+  var queryWidth: Int { get }
+  var keyWidth: Int { get }
+  /// Floats of a value and of an output a token: `V`, unless the kernel has columns of its own.
+  var valueWidth: Int { get }
+  var outputWidth: Int { get }
   /// Floats of `g` a token: 1 for a scalar decay (or none), `K` for a vector decay.
   var decayDimension: Int { get }
   /// Tokens in a full chunk: what `ChunkPlan` is to be made with.
@@ -115,6 +120,10 @@ package protocol RecurrenceKernel: Sendable {
 }
 
 extension RecurrenceKernel {
+  package var queryWidth: Int { keyDimension }
+  package var keyWidth: Int { keyDimension }
+  package var valueWidth: Int { valueDimension }
+  package var outputWidth: Int { valueDimension }
   /// As many as a map that is no matrix has, unless the kernel says otherwise.
   package var decayDimension: Int { mapKind == .vector ? keyDimension : 1 }
 }

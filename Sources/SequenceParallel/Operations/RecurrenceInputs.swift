@@ -3,7 +3,7 @@ import Tensors
 
 /// What a layer hands to the recurrence engine: the family's standard inputs.
 package struct RecurrenceInputs {
-  /// Queries, `[N, queryHeads·K]`, where `N = rows × length`.
+  /// Queries, `[N, queryHeads·K]`, where `N = rows × length`; where the kernel's widths differ from K and V, those.
   package var q: Variable
   /// Keys, `[N, keyHeads·K]`.
   package var k: Variable

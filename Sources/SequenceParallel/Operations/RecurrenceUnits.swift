@@ -22,9 +22,9 @@ struct RecurrenceUnits: @unchecked Sendable {
     self.kernel = kernel
     self.inputs = inputs
     self.layout = layout
-    let (K, V) = (kernel.keyDimension, kernel.valueDimension)
     let counts = [
-      inputs.q.shape.columns / K, inputs.k.shape.columns / K, inputs.v.shape.columns / V,
+      inputs.q.shape.columns / kernel.queryWidth, inputs.k.shape.columns / kernel.keyWidth,
+      inputs.v.shape.columns / kernel.valueWidth,
     ]
     heads = counts.max()!
     precondition(
@@ -67,9 +67,9 @@ struct RecurrenceUnits: @unchecked Sendable {
   func head(_ unit: Int) -> RecurrenceHead {
     let head = unit % heads
     return RecurrenceHead(
-      q: rows(inputs.q.value, unit, width: kernel.keyDimension),
-      k: rows(inputs.k.value, unit, width: kernel.keyDimension),
-      v: rows(inputs.v.value, unit, width: kernel.valueDimension),
+      q: rows(inputs.q.value, unit, width: kernel.queryWidth),
+      k: rows(inputs.k.value, unit, width: kernel.keyWidth),
+      v: rows(inputs.v.value, unit, width: kernel.valueWidth),
       g: inputs.g.map { rows($0.value, unit, width: gWidth) },
       beta: inputs.beta.map { rows($0.value, unit, width: 1) },
       logDecay: inputs.logDecay.isEmpty ? 0 : inputs.logDecay[head])
@@ -78,17 +78,17 @@ struct RecurrenceUnits: @unchecked Sendable {
   /// What a unit writes in the backward pass.
   func gradient(_ unit: Int, dO: Tensor, _ gradients: RecurrenceGradients) -> RecurrenceGradient {
     RecurrenceGradient(
-      dO: rows(dO, unit, width: kernel.valueDimension),
-      dq: target(gradients.q, unit, width: kernel.keyDimension),
-      dk: target(gradients.k, unit, width: kernel.keyDimension),
-      dv: target(gradients.v, unit, width: kernel.valueDimension),
+      dO: rows(dO, unit, width: kernel.outputWidth),
+      dq: target(gradients.q, unit, width: kernel.queryWidth),
+      dk: target(gradients.k, unit, width: kernel.keyWidth),
+      dv: target(gradients.v, unit, width: kernel.valueWidth),
       dg: gradients.g.map { target($0, unit, width: gWidth) },
       dbeta: gradients.beta.map { target($0, unit, width: 1) })
   }
 
   /// Where a unit's output goes.
   func output(_ unit: Int, _ o: Tensor) -> MutableTokenRows {
-    target(o, unit, width: kernel.valueDimension)
+    target(o, unit, width: kernel.outputWidth)
   }
 
   /// Numbers of `g` a token and head.

@@ -16,7 +16,7 @@ extension Tape {
   ///   - inputs: q, k, v and what the kernel reads beside them.
   ///   - slot: The layer and state, for carries and messages.
   ///   - pass: The shard's layout and seams.
-  /// - Returns: `[N, heads·V]`.
+  /// - Returns: `[N, heads·outputWidth]`.
   /// - Source: LASP (arXiv 2404.02882) for the order of events.
   package func recurrence(
     _ kernel: any RecurrenceKernel, _ inputs: RecurrenceInputs, slot: CarrySlot, pass: SequencePass
@@ -56,7 +56,7 @@ struct RecurrenceRun: @unchecked Sendable {
   /// Gives the output, and what the kernel keeps for the backward pass.
   func forward() throws -> (o: Tensor, kept: Tensor) {
     let o = Tensor(
-      [pass.layout.rows * pass.layout.length, units.heads * kernel.valueDimension], pool: pool)
+      [pass.layout.rows * pass.layout.length, units.heads * kernel.outputWidth], pool: pool)
     let kept = Tensor([units.keptOffsets.last!], pool: pool, kind: .states)
     if let entered: EnteredState = pass.memory[slot] {
       try known(entered.state, o: o, kept: kept)

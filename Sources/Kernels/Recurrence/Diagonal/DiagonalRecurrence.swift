@@ -23,6 +23,11 @@ package struct DiagonalRecurrence: RecurrenceKernel {
     case vector
   }
 
+  /// The most that K may be: a chunk's rows of keys and queries are copied to scratch.
+  package static let mostKeys = 4096
+  /// The most that V may be: 256, and columns that a mixer adds to them.
+  package static let mostValues = 264
+
   /// `K` and `V`.
   package let keyDimension, valueDimension: Int
   /// Where the decay comes from.
@@ -41,8 +46,10 @@ package struct DiagonalRecurrence: RecurrenceKernel {
     chunkLength: Int = 64
   ) {
     precondition(
-      (1...256).contains(keyDimension) && (1...256).contains(valueDimension) && chunkLength > 0,
-      "K \(keyDimension), V \(valueDimension), chunks of \(chunkLength): K and V are 1…256")
+      (1...Self.mostKeys).contains(keyDimension) && (1...Self.mostValues).contains(valueDimension)
+        && chunkLength > 0,
+      "K \(keyDimension), V \(valueDimension), chunks of \(chunkLength): K is 1…\(Self.mostKeys), "
+        + "V 1…\(Self.mostValues)")
     (self.keyDimension, self.valueDimension) = (keyDimension, valueDimension)
     (self.decay, self.scale, self.chunkLength) = (decay, scale, chunkLength)
   }

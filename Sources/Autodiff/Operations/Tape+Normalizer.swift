@@ -1,0 +1,68 @@
+import Kernels
+import Measurement
+import Tensors
+
+extension Tape {
+  /// Each head's values with a one after them, whose sum in a recurrence is the denominator of `normalized`.
+  ///
+  /// - Parameter v: Shape `[N, heads·V]`.
+  /// - Returns: Shape `[N, heads·(V+1)]`.
+  package func withOnes(_ v: Variable, heads: Int) -> Variable {
+    let (rows, width) = headRows(v, heads: heads)
+    let y = Tensor([v.shape.rows, heads * (width + 1)], pool: pool)
+    let input = v.value
+    let grain = max(1, Tape.grain / width)
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(rows, grain: grain) {
+        Normalizer.appendOnes(input.pointer, into: y.pointer, rows: $0, columns: width)
+      }
+    }
+    return record(y, inputs: [v]) { [unowned self] dy in
+      let (dx, accumulate) = v.gradientTarget(in: workspace)
+      workspace.compute(.normsAndGates) {
+        workspace.team.parallel(rows, grain: grain) {
+          Normalizer.appendOnesBackward(
+            dy.pointer, into: dx.pointer, rows: $0, columns: width, accumulate: accumulate)
+        }
+      }
+    }
+  }
+
+  /// Each head's numerator over its denominator, what a recurrence gives for values `withOnes`: `N / (d + ε)`.
+  ///
+  /// - Parameter o: Shape `[N, heads·(V+1)]`.
+  /// - Returns: Shape `[N, heads·V]`.
+  package func normalized(_ o: Variable, heads: Int, epsilon: Float) -> Variable {
+    let (rows, all) = headRows(o, heads: heads)
+    let width = all - 1
+    precondition(width > 0, "o \(o.shape) of \(heads) heads has denominators only")
+    let y = Tensor([o.shape.rows, heads * width], pool: pool)
+    let inverse = Tensor([rows], pool: pool)
+    let input = o.value
+    let grain = max(1, Tape.grain / width)
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(rows, grain: grain) {
+        Normalizer.divide(
+          input.pointer, epsilon: epsilon, into: y.pointer, inverse: inverse.pointer, rows: $0,
+          columns: width)
+      }
+    }
+    return record(y, inputs: [o]) { [unowned self] dy in
+      let (dx, accumulate) = o.gradientTarget(in: workspace)
+      workspace.compute(.normsAndGates) {
+        workspace.team.parallel(rows, grain: grain) {
+          Normalizer.divideBackward(
+            y.pointer, inverse: inverse.pointer, dy.pointer, into: dx.pointer, rows: $0,
+            columns: width, accumulate: accumulate)
+        }
+      }
+    }
+  }
+
+  /// How many rows there are if each head is a row of its own, and how wide they are.
+  private func headRows(_ x: Variable, heads: Int) -> (rows: Int, width: Int) {
+    let (rows, columns) = (x.shape.rows, x.shape.columns)
+    precondition(heads > 0 && columns % heads == 0, "\(heads) heads of \(x.shape)")
+    return (rows * heads, columns / heads)
+  }
+}
