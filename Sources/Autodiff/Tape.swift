@@ -160,7 +160,8 @@ package final class Tape {
       forms.acquire(region)
     }
     // The region after this one in the pass: forward upwards, backward downwards.
-    let next = regions[0] + (gradients ? -1 : 1)
+    var next = regions[0]
+    repeat { next += gradients ? -1 : 1 } while regions.contains(next)
     guard parameters.table.regions.indices.contains(next), !gradients || uses[next] > 0 else {
       return
     }

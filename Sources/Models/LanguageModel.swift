@@ -22,6 +22,8 @@ package struct LanguageModel: Sendable {
   private let norm: Norm
   private let head: Parameter
   private let regions: (embedding: Int, head: Int)
+  /// Regions of weights that several blocks read.
+  private let sharedRegions: [Int]
 
   /// Builds an architecture.
   package init(_ architecture: any Architecture) {
@@ -32,6 +34,8 @@ package struct LanguageModel: Sendable {
     let embeddingRegion = builder.region("embedding")
     embedding = builder.embedding(names.embedding, vocabulary: vocabulary, width: dimension)
     embeddingScale = architecture.embeddingScale
+    architecture.addShared(&builder)
+    sharedRegions = Array(embeddingRegion + 1..<builder.table.regions.count)
     blocks = (0..<architecture.depth).map { layer in
       let region = builder.region("blocks.\(layer)")
       return architecture.block(layer, region: region, &builder)
@@ -113,11 +117,17 @@ package struct LanguageModel: Sendable {
   package func hidden(
     _ inputs: [Int32], tape: Tape, pass: SequencePass, recompute: Bool = false
   ) throws -> Variable {
-    var x = try tape.region(regions.embedding, recompute: false, input: nil) { _ in
+    // The embedding borrows what blocks share, so that it is complete in the end whichever blocks read it.
+    var x = try tape.region(
+      regions.embedding, borrowing: sharedRegions, recompute: false, input: nil
+    ) { _ in
       tape.embedding(inputs, table: embedding, scale: embeddingScale)
     }
     for block in blocks {
-      x = try tape.region(block.region, recompute: recompute, input: x) { x in
+      let borrowed = Set(block.mixer.sharedParameters.map { table[$0].region }).sorted()
+      x = try tape.region(
+        block.region, borrowing: borrowed, recompute: recompute, input: x
+      ) { x in
         try block(x!, tape: tape, pass: pass)
       }
     }

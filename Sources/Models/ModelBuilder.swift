@@ -100,12 +100,15 @@ package struct ModelBuilder {
   }
 
   /// A projection `[output, input]`, named `name.weight` and `name.bias`.
-  package mutating func linear(_ name: String, _ output: Int, _ input: Int, bias: Bool = false)
-    -> Linear
-  {
+  ///
+  /// - Parameter initialization: Of the weight; normal where nil.
+  package mutating func linear(
+    _ name: String, _ output: Int, _ input: Int, bias: Bool = false,
+    initialization: ParameterInitialization? = nil
+  ) -> Linear {
     let weight = parameter(
       name + ".weight", [output, input], role: .matrix,
-      initialization: .normal(deviation: deviation))
+      initialization: initialization ?? .normal(deviation: deviation))
     return Linear(
       weight: weight,
       bias: bias

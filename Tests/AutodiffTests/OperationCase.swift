@@ -91,6 +91,35 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
       let inverse = y.columns(2..<3).plus(0.01).map({ 1 / $0 }) { y, _ in -1 / (y * y) }
       return (y.columns(0..<2) * inverse.spread(2)).reshaped(5, 4) + all.columns(1..<5)
     },
+    .init("forget gates above their layer's bound", [[5, 7]], parameters: [[4, 7]]) { tape, x, w in
+      let gate = tape.lowerBoundedGate(x[0], bounds: w[0], layer: 2)
+      return tape.product(gate.logarithm, gate.complement)
+    } reference: { x, w in
+      let shares = w[0].transposed.exp.sumNorm.transposed
+      let bound = (shares.rows(1..<2) + shares.rows(2..<3)).repeated(5)
+      let f = bound + bound.scaled(by: -1).plus(1) * x[0].sigmoid
+      return f.log * f.scaled(by: -1).plus(1)
+    },
+    .init("forget gates without a bound", [[5, 7]]) { tape, x, _ in
+      let gate = tape.lowerBoundedGate(x[0], bounds: nil, layer: 2)
+      return tape.product(gate.logarithm, gate.complement)
+    } reference: { x, _ in
+      x[0].logSigmoid * x[0].scaled(by: -1).sigmoid
+    },
+    .init("heads times a number each", [[5, 6], [5, 2]]) { tape, x, _ in
+      tape.headProduct(x[0], x[1])
+    } reference: { x, _ in
+      x[0] * x[1].spread(3)
+    },
+    .init("clamped steps and their log decays", [[300, 3]], parameters: [[3], [3]]) { tape, x, w in
+      let step = tape.stepSize(x[0], bias: w[0], limits: 0.4...1.5)
+      return tape.product(step, tape.decay(ofSteps: step, rate: w[1]))
+    } reference: { x, w in
+      let step = (x[0] + w[0].repeated(300)).softplus.map({ min(max($0, 0.4), 1.5) }) { x, _ in
+        (0.4...1.5).contains(x) ? 1 : 0
+      }
+      return step * (w[1].exp.repeated(300) * step).scaled(by: -1)
+    },
     .init("SwiGLU", [[5, 7], [5, 7]]) { tape, x, _ in
       tape.swiGLU(gate: x[0], x[1])
     } reference: { x, _ in

@@ -28,6 +28,7 @@ CLASSES = {
     "delta_net": "DeltaNet",
     "gated_deltanet": "GatedDeltaNet",
     "transformer": "Transformer",
+    "hgrn2": "HGRN2",
 }
 
 
@@ -43,6 +44,20 @@ def fla(model_type, **options):
         "intermediate_size": 20,
         "norm_eps": 1e-6,
         "initializer_range": 0.02,
+        "tie_word_embeddings": False,
+    } | options
+
+
+def mamba2(**options):
+    """A small Mamba-2; keys left out have flash-linear-attention's defaults."""
+    return {
+        "model_type": "mamba2",
+        "architectures": ["Mamba2ForCausalLM"],
+        "dtype": "float32",
+        "vocab_size": 24,
+        "hidden_size": 12,
+        "num_hidden_layers": 2,
+        "norm_eps": 1e-5,
         "tie_word_embeddings": False,
     } | options
 
@@ -257,5 +272,60 @@ CASES = {
             },
         ),
         tokens=23, seed=3,
+    ),
+    "hgrn2_three_layers": case(
+        fla("hgrn2", hidden_size=15, expand_ratio=5, num_hidden_layers=3), tokens=37
+    ),
+    "hgrn2_convolution": case(
+        fla(
+            "hgrn2",
+            num_heads=4,
+            expand_ratio=4,
+            use_short_conv=True,
+            conv_size=3,
+            norm_eps=1e-5,
+            tie_word_embeddings=True,
+        ),
+        tokens=29,
+    ),
+    "hgrn2_unbounded": case(
+        fla("hgrn2", num_heads=1, expand_ratio=16, use_lower_bound=False), tokens=23
+    ),
+    "hgrn2_hybrid": case(
+        fla(
+            "hgrn2",
+            expand_ratio=8,
+            num_hidden_layers=3,
+            attn={"layers": [1], "num_heads": 2, "window_size": 9},
+        ),
+        tokens=33,
+    ),
+    "mamba2_plain": case(mamba2(head_dim=8, state_size=16), tokens=37),
+    "mamba2_groups": case(
+        mamba2(
+            head_dim=4,
+            state_size=5,
+            n_groups=3,
+            dt_limit=[0.3, 1.2],
+            D_has_hdim=True,
+            use_bias=True,
+            conv_kernel=3,
+            tie_word_embeddings=True,
+        ),
+        tokens=31,
+    ),
+    "mamba2_norm_first": case(
+        mamba2(
+            head_dim=6,
+            expand=3,
+            state_size=7,
+            n_groups=2,
+            norm_before_gate=True,
+            use_conv_bias=False,
+        ),
+        tokens=29,
+    ),
+    "mamba2_without_norm": case(
+        mamba2(head_dim=24, state_size=6, rmsnorm=False, num_hidden_layers=3), tokens=23, seed=2
     ),
 }

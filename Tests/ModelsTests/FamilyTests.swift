@@ -20,7 +20,7 @@ struct FamilyTests {
       section(["layers": names("gla", "attention", "gla"), "kv_heads": .integer(2)]),
       hybrid,
       section([
-        "layers": names("retnet", "attention", "delta_net", "full_attention", "transformer", "gla"),
+        "layers": names("retnet", "attention", "delta_net", "full_attention", "hgrn2", "gla"),
         "depth": .integer(6), "window": .integer(16),
       ]),
       section(["layers": names("attention"), "bias": .boolean(true)]),
@@ -83,6 +83,7 @@ struct FamilyTests {
       type: "delta_net", depth: 24, tensor: "k_conv1d.weight", shape: [2048, 1, 4], inner: 5632),
     Defaults(
       type: "gated_deltanet", depth: 21, tensor: "g_proj.weight", shape: [3072, 2048], inner: 5632),
+    Defaults(type: "hgrn2", depth: 24, tensor: "f_proj.weight", shape: [2048, 2048], inner: 5632),
     Defaults(
       type: "transformer", depth: 24, tensor: "v_proj.weight", shape: [2048, 2048], inner: 5632),
   ]
@@ -194,6 +195,12 @@ struct FamilyTests {
     Refusal(["model_type": "gla", "attn": ["layers": [24], "num_heads": 4]], key: "attn.layers"),
     Refusal(
       ["model_type": "gla", "attn": ["layers": [1], "num_heads": 5]], key: "attn.num_heads"),
+    Refusal(["model_type": "hgrn2", "expand_ratio": 100], key: "expand_ratio"),
+    Refusal(["model_type": "hgrn2", "expand_ratio": 64, "num_heads": 4], key: "expand_ratio"),
+    Refusal(["model_type": "mamba2", "head_dim": 48], key: "head_dim"),
+    Refusal(["model_type": "mamba2", "n_groups": 3], key: "n_groups"),
+    Refusal(["model_type": "mamba2", "num_heads": 3], key: "num_heads"),
+    Refusal(["model_type": "mamba2", "dt_limit": [0.5, 0.1]], key: "dt_limit"),
     Refusal(["model_type": "mamba3"], key: "mamba3"),
   ]
 

@@ -1,3 +1,4 @@
+import Foundation
 import Tensors
 
 /// A log decay per head from a step size: `g = −e^A softplus(a + b)`, and its twin.
@@ -6,6 +7,12 @@ import Tensors
 ///
 /// - Source: Mamba-2 (arXiv 2405.21060); Gated DeltaNet (2412.06464).
 package enum SoftplusGate {
+  /// A bias of which softplus makes a step between 0.001 and 0.1, evenly by logarithm, from a number in [0, 1).
+  package static func initialBias(_ uniform: Double) -> Double {
+    let step = exp(log(0.001) + uniform * log(100))
+    return step + log(-expm1(-step))
+  }
+
   /// `g_nh = −e^{A_h} softplus(a_nh + b_h)`.
   package static func forward(
     _ a: UnsafePointer<Float>, rate: UnsafePointer<Float>, bias: UnsafePointer<Float>,

@@ -44,6 +44,8 @@ package protocol Architecture: Sendable {
   /// File names of the tensors outside the blocks; no name for a norm without a weight.
   var outerNames: (embedding: String, norm: String?, head: String) { get }
 
+  /// Adds weights that several blocks read, each in a region that the builder opens for it.
+  func addShared(_ builder: inout ModelBuilder)
   /// Builds one block and adds its parameters.
   func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block
 }
@@ -55,6 +57,8 @@ extension Architecture {
   package static var sharedKeys: Set<String> { [] }
   /// Its name alone.
   package static var card: ModelCard { ModelCard(modelType, recurrence: "", papers: []) }
+  /// None.
+  package func addShared(_ builder: inout ModelBuilder) {}
   /// None.
   package static var section: (any ConfigurationSection.Type)? { nil }
 }

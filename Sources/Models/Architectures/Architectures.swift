@@ -6,6 +6,8 @@ package enum Architectures {
   package static let all: [any Architecture.Type] = [
     TransNormerLLM.self, FlashModel<RetNet>.self, FlashModel<GatedLinearAttention>.self,
     FlashModel<DeltaNet>.self, FlashModel<GatedDeltaNet>.self, FlashModel<Transformer>.self,
+    FlashModel<HGRN2>.self,
+    Mamba2.self,
   ]
 
   /// The architecture that provides a mixer.

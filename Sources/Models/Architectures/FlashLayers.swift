@@ -108,6 +108,13 @@ struct FlashLayers {
     return settings?.split(dimension).problem.map { ("attn.num_heads", $0) }
   }
 
+  /// Adds the weights that layers of one family share.
+  func addShared(_ builder: inout ModelBuilder) {
+    for family in [main] + others.sorted(by: { $0.key < $1.key }).map(\.value) {
+      family.addShared(layers: kinds.count, &builder)
+    }
+  }
+
   /// The mixer of a layer.
   func mixer(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
     let kind = kinds[place.layer]

@@ -33,6 +33,8 @@ protocol FlashMixer: Sendable {
   var configuration: [String: JSONValue] { get }
   /// Why its sizes cannot be, and what to do; nil where they can.
   var problem: String? { get }
+  /// Adds weights that several layers read, each in a region that the builder opens for it.
+  func addShared(layers: Int, _ builder: inout ModelBuilder)
 }
 
 /// A mixer that is built from its family's description.
@@ -51,6 +53,8 @@ extension FlashMixer {
   static var hiddenRatio: Double { 4 }
   /// 24, as in most families.
   static var depth: Int { 24 }
+  /// None.
+  func addShared(layers: Int, _ builder: inout ModelBuilder) {}
   /// None.
   static var ignoredKeys: Set<String> { [] }
   /// None.

@@ -96,6 +96,8 @@ struct FlashModel<Mixer: FlashMixer>: FlashArchitecture {
     intermediate ?? (Int(Double(dimension) * hiddenRatio * 2 / 3) + 255) / 256 * 256
   }
 
+  func addShared(_ builder: inout ModelBuilder) { layers.addShared(&builder) }
+
   func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
     let prefix = "model.layers.\(layer)."
     let name = prefix + "mlp."

@@ -106,6 +106,17 @@ package struct ModelKeys {
     return nil
   }
 
+  /// A range as a list of its two ends, of which the upper one may be infinite.
+  func range(_ key: String, default fallback: ClosedRange<Double>) -> ClosedRange<Double> {
+    guard let value = value(key) else { return fallback }
+    guard let ends = value.array?.map(\.number), ends.count == 2, let least = ends[0],
+      let most = ends[1]
+    else { return mismatch(key, value, "a list of two numbers", instead: fallback) }
+    if least.isFinite && least <= most { return least...most }
+    refuse(key, "no number is between \(least) and \(most)")
+    return fallback
+  }
+
   /// A finite number above 0.
   func positiveNumber(_ key: String, default fallback: Double) -> Double {
     let found = number(key, default: fallback)

@@ -1,5 +1,6 @@
 import Autodiff
 import SequenceParallel
+import Tensors
 
 /// The token-mixing layer of a block: computes q, k, v and gates, runs a recurrence, projects out.
 package protocol TokenMixer: Sendable {
@@ -13,6 +14,8 @@ package protocol TokenMixer: Sendable {
   var attention: AttentionSize? { get }
   /// Whether what it keeps of the tokens before grows with their number.
   var seesAllTokens: Bool { get }
+  /// Weights of other regions than its block's that it reads.
+  var sharedParameters: [Parameter] { get }
   /// The terms that it may add to the loss.
   var lossTerms: [DeclaredTerm] { get }
 }
@@ -20,6 +23,9 @@ package protocol TokenMixer: Sendable {
 extension TokenMixer {
   /// None.
   package var lossTerms: [DeclaredTerm] { [] }
+
+  /// None.
+  package var sharedParameters: [Parameter] { [] }
 
   package var recurrences: [RecurrenceSize] { [] }
 

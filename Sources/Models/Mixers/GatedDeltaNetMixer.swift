@@ -45,7 +45,8 @@ struct GatedDeltaNetMixer: FlashLayer {
     rate = builder.parameter(
       name + "A_log", [heads], role: .bias, initialization: .drawn { log(16 * (1 - $1)) })
     rateBias = builder.parameter(
-      name + "dt_bias", [heads], role: .bias, initialization: .drawn { Self.initialBias($1) })
+      name + "dt_bias", [heads], role: .bias,
+      initialization: .drawn { SoftplusGate.initialBias($1) })
     largestStep = family.doublesBeta ? 2 : 1
     let part = HeadSplit.part(of: valueDimension)
     kernel = DeltaRecurrence(
@@ -56,12 +57,6 @@ struct GatedDeltaNetMixer: FlashLayer {
       "o_norm", at: place, heads: heads, valueDimension: valueDimension, isGated: family.isGated,
       activation: family.gateActivation)
     output = builder.linear(name + "o_proj", dimension, heads * valueDimension)
-  }
-
-  /// What softplus makes a step between 0.001 and 0.1 of, evenly by logarithm.
-  private static func initialBias(_ uniform: Double) -> Double {
-    let step = exp(log(0.001) + uniform * log(100))
-    return step + log(-expm1(-step))
   }
 
   func callAsFunction(

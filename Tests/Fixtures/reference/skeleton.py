@@ -1,7 +1,7 @@
 """What flash-linear-attention's models share: embedding, blocks, gated MLP, norms, head, hybrids.
 
-A mixer module has `DEFAULTS`, `parameter_shapes(config)` (names below `attn.`) and
-`forward(config, weights, prefix, x)`. Attention layers of a hybrid are the transformer's. Where `layer_types` names
+A mixer module has `DEFAULTS`, `parameter_shapes(config)` (names below `attn.`), `forward(config, weights, prefix, x)`
+and, where it has tensors outside the blocks, `model_shapes(config)`. Attention layers of a hybrid are the transformer's. Where `layer_types` names
 other families, their keys stand in `mixers`, and `full_attention` is attention without its window.
 """
 
@@ -71,6 +71,7 @@ class LanguageModel:
         d, vocabulary = config["hidden_size"], config["vocab_size"]
         inner = intermediate_size(config)
         shapes = {"model.embeddings.weight": (vocabulary, d)}
+        shapes |= getattr(self.mixer, "model_shapes", lambda _: {})(config)
         for i in range(config["num_hidden_layers"]):
             prefix = f"model.layers.{i}."
             shapes[prefix + "attn_norm.weight"] = (d,)

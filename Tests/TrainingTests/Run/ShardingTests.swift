@@ -38,7 +38,10 @@ struct ShardingTests {
   @Test(
     "All four give the same bits, with tied embeddings and recomputed activations too",
     arguments: cut,
-    [[], ["training.recompute=true"], ["model.mixer=delta_net", "model.tie_embeddings=true"]])
+    [
+      [], ["training.recompute=true"], ["model.mixer=hgrn2"],
+      ["model.mixer=delta_net", "model.tie_embeddings=true"],
+    ])
   func bits(sharding: Sharding, keys: [String]) throws {
     let keys = keys + ["training.steps=4"]
     let whole = try small(.none, keys).train(ranks: 3)[0]

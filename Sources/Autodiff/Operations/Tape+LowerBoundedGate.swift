@@ -1,0 +1,71 @@
+import Kernels
+import Measurement
+import Tensors
+
+extension Tape {
+  /// A forget gate above a layer's lower bound, `f = l + (1 − l) σ(x)`: its logarithm, and `1 − f`.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[N, D]`.
+  ///   - bounds: `θ` of all layers, `[L, D]`, from which `l` comes; nil for none.
+  ///   - layer: The layer, from 0; layer 0 has no bound.
+  /// - Returns: Both of shape `[N, D]`; the logarithm in nats.
+  package func lowerBoundedGate(
+    _ x: Variable, bounds: Parameter?, layer: Int
+  ) -> (logarithm: Variable, complement: Variable) {
+    let (rows, channels) = (x.shape.rows, x.shape.columns)
+    let layers = bounds.map { parameters.table[$0].shape[0] } ?? 1
+    precondition(
+      bounds.map { parameters.table[$0].shape[1] == channels } ?? true && layer >= 0,
+      "x \(x.shape) for bounds of \(layers) layers of another width")
+    let memory = Tensor([LowerBoundedGate.memoryCount(channels: channels)], pool: pool)
+    let gate = LowerBoundedGate(channels: channels, memory: memory.pointer)
+    workspace.compute(.normsAndGates) {
+      gate.setBounds(
+        bounds.map { UnsafePointer(parameters.value($0)) }, layer: layer, layers: layers)
+    }
+    typealias Backward =
+      @Sendable (
+        UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>,
+        UnsafeMutablePointer<Float>, Range<Int>, Bool
+      ) -> Void
+    func output(
+      _ forward: @Sendable (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Range<Int>) -> Void,
+      _ backward: @escaping Backward
+    ) -> Variable {
+      let (y, input) = (Tensor(x.shape, pool: pool), x.value)
+      let grain = max(1, Tape.grain / max(channels, 1))
+      workspace.compute(.normsAndGates) {
+        workspace.team.parallel(rows, grain: grain) { forward(input.pointer, y.pointer, $0) }
+      }
+      return record(y, inputs: [x], always: trains(bounds)) { [unowned self] dy in
+        let (dx, accumulate) =
+          x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+        let sums = RowSums(rows: rows, width: channels, workspace: workspace)
+        let total = Tensor([channels], pool: pool, kind: .buffers)
+        // What the gate reads stands in it.
+        _ = memory
+        workspace.compute(.normsAndGates) {
+          total.clear()
+          sums.add(to: [(total.pointer, channels)]) { _, rows, sums in
+            backward(input.pointer, dy.pointer, dx.pointer, sums, rows, accumulate)
+          }
+          guard let bounds, let gradient = gradientSums(bounds) else { return }
+          gate.addGradient(
+            total.pointer, parameters.value(bounds), layer: layer, layers: layers, to: gradient)
+        }
+      }
+    }
+    let logarithm = output(
+      { gate.logarithm($0, into: $1, rows: $2) },
+      {
+        gate.logarithmBackward($0, $1, into: $2, sums: $3, rows: $4, accumulate: $5)
+      })
+    let complement = output(
+      { gate.complement($0, into: $1, rows: $2) },
+      {
+        gate.complementBackward($0, $1, into: $2, sums: $3, rows: $4, accumulate: $5)
+      })
+    return (logarithm, complement)
+  }
+}

@@ -1,0 +1,118 @@
+import Kernels
+import Measurement
+import Tensors
+
+extension Tape {
+  /// Steps of heads: `s = clamp(softplus(a + b))`; no gradient goes back from where it was clamped.
+  ///
+  /// - Parameters:
+  ///   - a: Shape `[N, H]`.
+  ///   - bias: `b`, shape `[H]`.
+  ///   - limits: The least and the greatest step.
+  /// - Returns: Shape `[N, H]`.
+  package func stepSize(_ a: Variable, bias: Parameter, limits: ClosedRange<Float>) -> Variable {
+    let step = StepSize(heads: a.shape.columns, limits: limits)
+    return ofHeads(a, bias) { a, bias, s, rows in
+      step.forward(a, bias: bias, into: s, rows: rows)
+    } backward: { a, bias, _, ds, da, db, rows, accumulate in
+      step.backward(a, bias: bias, ds, into: da, dBias: db, rows: rows, accumulate: accumulate)
+    }
+  }
+
+  /// Log decays of heads from their steps: `g = −e^A s`.
+  ///
+  /// - Parameters:
+  ///   - s: Shape `[N, H]`.
+  ///   - rate: `A`, shape `[H]`.
+  /// - Returns: Shape `[N, H]`, in nats.
+  package func decay(ofSteps s: Variable, rate: Parameter) -> Variable {
+    let step = StepSize(heads: s.shape.columns, limits: 0...(.infinity))
+    return ofHeads(s, rate) { s, rate, g, rows in
+      step.decay(s, rate: rate, into: g, rows: rows)
+    } backward: { _, rate, g, dg, ds, dRate, rows, accumulate in
+      step.decayBackward(
+        g, rate: rate, dg, into: ds, dRate: dRate, rows: rows, accumulate: accumulate)
+    }
+  }
+
+  /// A function of a number a head and of a weight of each head.
+  private func ofHeads(
+    _ x: Variable, _ weight: Parameter,
+    forward:
+      @Sendable (
+        UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Range<Int>
+      ) -> Void,
+    backward:
+      @escaping @Sendable (
+        _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ y: UnsafePointer<Float>,
+        _ dy: UnsafePointer<Float>, _ dx: UnsafeMutablePointer<Float>,
+        _ sums: UnsafeMutablePointer<Float>, _ rows: Range<Int>, _ accumulate: Bool
+      ) -> Void
+  ) -> Variable {
+    let (rows, heads) = (x.shape.rows, x.shape.columns)
+    precondition(
+      parameters.table[weight].shape.count == heads,
+      "\(x.shape) with a weight of \(parameters.table[weight].shape)")
+    let (y, input) = (Tensor(x.shape, pool: pool), x.value)
+    workspace.compute(.normsAndGates) {
+      // All threads read the weight.
+      nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
+      workspace.team.parallel(rows, grain: max(1, Tape.grain / heads)) {
+        forward(input.pointer, w, y.pointer, $0)
+      }
+    }
+    return record(y, inputs: [x], always: trains(weight)) { [unowned self] dy in
+      let (dx, accumulate) =
+        x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+      let sums = RowSums(rows: rows, width: heads, workspace: workspace)
+      workspace.compute(.normsAndGates) {
+        // All threads read the weight.
+        nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
+        sums.add(to: [(gradientSums(weight), heads)]) { _, rows, sums in
+          backward(
+            input.pointer, w, y.pointer, dy.pointer, dx.pointer, sums, rows, accumulate)
+        }
+      }
+    }
+  }
+
+  /// Each head's numbers times a number of its own: `y[n, h·V + i] = s[n, h] x[n, h·V + i]`.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[N, H·V]`.
+  ///   - s: Shape `[N, H]`.
+  package func headProduct(_ x: Variable, _ s: Variable) -> Variable {
+    let (rows, heads, columns) = (x.shape.rows, s.shape.columns, x.shape.columns)
+    precondition(
+      s.shape.rows == rows && columns % heads == 0, "x \(x.shape) times heads \(s.shape)")
+    let width = columns / heads
+    let (y, input, factors) = (Tensor(x.shape, pool: pool), x.value, s.value)
+    let grain = max(1, Tape.grain / max(columns, 1))
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(rows, grain: grain) { part in
+        HeadProduct.forward(
+          input.pointer, factors.pointer, into: y.pointer,
+          heads: part.lowerBound * heads..<part.upperBound * heads, width: width)
+      }
+    }
+    return record(y, inputs: [x, s]) { [unowned self] dy in
+      let dx = x.needsGradient ? x.gradientTarget(in: workspace) : nil
+      let ds = s.needsGradient ? s.gradientTarget(in: workspace) : nil
+      workspace.compute(.normsAndGates) {
+        workspace.team.parallel(rows, grain: grain) { part in
+          let part = part.lowerBound * heads..<part.upperBound * heads
+          if let (dx, accumulate) = dx {
+            HeadProduct.backward(
+              factors.pointer, dy.pointer, into: dx.pointer, heads: part, width: width,
+              accumulate: accumulate)
+          }
+          if let (ds, accumulate) = ds {
+            HeadProduct.factorBackward(
+              input.pointer, dy.pointer, into: ds.pointer, heads: part, width: width,
+              accumulate: accumulate)
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import Autodiff
+import Foundation
+import Kernels
+import SequenceParallel
+import Tensors
+
+/// Mamba-2's token mixer (SSD): a scalar decay from data for each head, whose step also scales what is written.
+///
+/// Concretely: `z, x, B, C, δ = W_in u`, the middle three through one convolution; `s = clamp(softplus(δ + b))`,
+/// `S_t = e^{−e^A s_t} S_{t−1} + B_tᵀ (s_t x_t)`, `y = C S + D ⊙ x`, then `W_out(rms(y ⊙ silu(z)) ⊙ w)`. Heads of
+/// a group share `B` and `C`, and each group has a norm of its own.
+///
+/// - Source: arXiv 2405.21060.
+struct Mamba2Mixer: TokenMixer {
+  /// Where the gate stands.
+  enum Gating: Equatable {
+    /// `rms(y ⊙ silu(z)) ⊙ w`.
+    case beforeNorm
+    /// `rms(y) ⊙ w ⊙ silu(z)`.
+    case afterNorm
+    /// `y ⊙ silu(z)`, without a norm.
+    case withoutNorm
+  }
+
+  let layer: Int
+  let size: Mamba2Size
+  let gate, mixed, step: Linear
+  let convolution: Convolution
+  let limits: ClosedRange<Float>
+  /// The logarithm of each head's rate of decay, the bias of its step, `[H]`; the skip's factors, `[H]` or `[H·V]`.
+  let rate, stepBias, skip: Parameter
+  let kernel: DiagonalRecurrence
+  let gating: Gating
+  /// `[I]`, or nil.
+  let norm: Parameter?
+  let epsilon: Float
+  let output: Linear
+
+  init(_ family: Mamba2, at place: MixerPlace, _ builder: inout ModelBuilder) {
+    let (name, size) = (place.name, family.size)
+    self.size = size
+    layer = place.layer
+    let projections = builder.fused(
+      name + "in_proj",
+      parts: [("z", size.inner), ("xBC", size.mixed), ("dt", size.heads)],
+      input: place.dimension, bias: family.hasBias)
+    (gate, mixed, step) = (projections[0], projections[1], projections[2])
+    convolution = builder.convolution(
+      name + "conv1d", channels: size.mixed, taps: family.taps, bias: family.hasConvolutionBias,
+      activation: .silu, slot: CarrySlot(layer: layer, .halo(0)))
+    limits = Float(family.limits.lowerBound)...Float(family.limits.upperBound)
+    rate = builder.parameter(
+      name + "A_log", [size.heads], role: .bias, initialization: .drawn { log(1 + 15 * $1) })
+    skip = builder.parameter(
+      name + "D", [family.skipsChannels ? size.inner : size.heads], role: .bias,
+      initialization: .constant(1))
+    stepBias = builder.parameter(
+      name + "dt_bias", [size.heads], role: .bias,
+      initialization: .drawn { SoftplusGate.initialBias($1) })
+    kernel = DiagonalRecurrence(
+      .scalar, keyDimension: size.stateSize, valueDimension: HeadSplit.part(of: size.headWidth))
+    gating = family.gating
+    epsilon = place.epsilon
+    norm =
+      gating == .withoutNorm
+      ? nil
+      : builder.parameter(
+        name + "norm.weight", [size.inner], role: .norm, initialization: .constant(1))
+    // Kaiming's bound for a fan-in of I, over the root of the number of layers.
+    let bound = 1 / (Double(size.inner) * Double(family.depth)).squareRoot()
+    output = builder.linear(
+      name + "out_proj", place.dimension, size.inner, bias: family.hasBias,
+      initialization: .drawn { bound * (2 * $1 - 1) })
+  }
+
+  func callAsFunction(
+    _ u: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
+  ) throws -> Variable {
+    // Shapes: u [N, D]; z x y [N, H·V]; k q [N, G·K]; s g [N, H].
+    let (inner, keys) = (size.inner, size.groups * size.stateSize)
+    let z = try gate(u, tape: tape)
+    let all = try convolution(mixed(u, tape: tape), tape: tape, pass: pass)
+    let x = tape.columns(all, 0..<inner)
+    let k = tape.columns(all, inner..<inner + keys)
+    let q = tape.columns(all, inner + keys..<inner + 2 * keys)
+    let s = try tape.stepSize(step(u, tape: tape), bias: stepBias, limits: limits)
+    let g = tape.decay(ofSteps: s, rate: rate)
+    let o = try tape.recurrence(
+      kernel, RecurrenceInputs(q: q, k: k, v: tape.headProduct(x, s), g: g),
+      slot: CarrySlot(layer: layer, .state(0)), pass: pass)
+    let y = tape.headScale(x, skip, adding: o)
+    return try output(gated(y, by: z, tape: tape), adding: residual, tape: tape)
+  }
+
+  private func gated(_ y: Variable, by z: Variable, tape: Tape) -> Variable {
+    switch gating {
+    case .beforeNorm: normalized(tape.swiGLU(gate: z, y), tape: tape)
+    case .afterNorm: tape.swiGLU(gate: z, normalized(y, tape: tape))
+    case .withoutNorm: tape.swiGLU(gate: z, y)
+    }
+  }
+
+  /// Each group's norm.
+  private func normalized(_ y: Variable, tape: Tape) -> Variable {
+    guard let norm else { return y }
+    if size.groups == 1 { return tape.rmsNorm(y, weight: norm, epsilon: epsilon) }
+    return tape.headScale(
+      tape.rmsNorm(y, width: size.inner / size.groups, epsilon: epsilon), norm)
+  }
+
+  var recurrences: [RecurrenceSize] {
+    [
+      RecurrenceSize(
+        kernel, heads: size.heads, parts: size.headWidth / HeadSplit.part(of: size.headWidth))
+    ]
+  }
+}
