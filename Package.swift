@@ -88,7 +88,7 @@ let package = Package(
       "Inference",
       [
         "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models", "SequenceParallel",
-        "Autodiff", "MessagePassing", "Tensors",
+        "Autodiff", "MessagePassing", "Tensors", "Configuration",
       ]),
     module(
       "Training",
@@ -107,7 +107,7 @@ let package = Package(
       name: "lasp-train",
       dependencies: [
         "Studies", "Training", "Inference", "Reporting", "Models", "Optimizers",
-        "SequenceParallel", "MessagePassing", "Tensors", "Configuration", argumentParser,
+        "SequenceParallel", "MessagePassing", "Tensors", "Configuration", "Files", argumentParser,
       ]),
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),

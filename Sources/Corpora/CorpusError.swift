@@ -34,6 +34,14 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
   case noTarget(paths: [String])
   /// Too few tokens for the recall task's pairs.
   case noRoomForPairs(keys: Int, places: Int, length: Int)
+  /// Too few tokens for what a task puts into a sequence.
+  case noRoomForTask(task: String, length: Int, least: Int, what: String)
+  /// A text with too few tokens for a sequence of a task.
+  case textTooShort(key: String, path: String, tokens: Int, least: Int)
+  /// A task with more tokens than a model knows.
+  case taskBeyondVocabulary(task: String, tokens: Int, vocabulary: Int)
+  /// Labels that are not as many as the tokens.
+  case labelCount(path: String, labels: Int, file: String, tokens: Int)
 
   /// What the operating system refused, if that is what was wrong.
   package var fileError: FileError? { if case .file(let error) = self { error } else { nil } }
@@ -89,6 +97,22 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
         + "of 0 (no loss) and 1 (loss)"
     case .unreadable(let path, let reason):
       return "\(path) cannot be read as tokens: \(reason)"
+    case .noRoomForTask(let task, let length, let least, let what):
+      return
+        "a sequence.length of \(length) is too short for the \(task) task, which needs at least "
+        + "\(least) tokens for \(what), or choose a longer sequence"
+    case .textTooShort(let key, let path, let tokens, let least):
+      return
+        "\(path) has \(tokens) bytes, but a sequence takes \(least) of it; give a longer text as "
+        + "\(key), or choose a shorter sequence"
+    case .taskBeyondVocabulary(let task, let tokens, let vocabulary):
+      return
+        "the \(task) task has \(tokens) different tokens, but the model knows \(vocabulary); give "
+        + "the keys of data that it was trained with, or another data.task"
+    case .labelCount(let path, let labels, let file, let tokens):
+      return
+        "\(path) has \(labels) labels, but \(file) has \(tokens) tokens; data.labels needs one for "
+        + "each token"
     case .noRoomForPairs(let keys, let places, let length):
       return "the recall task writes \(keys) pairs into the first \(places) tokens of a "
         + "sequence.length of \(length), where they do not fit; choose a longer sequence.length, "

@@ -12,9 +12,7 @@ extension DataSection {
     length: Int, batch: Int, seed: UInt64, vocabulary: Int = 0
   ) throws(CorpusError) -> any TrainingCorpus {
     guard !path.isEmpty else {
-      return try RecallTask(
-        keys: recallKeys, values: recallValues, pairFraction: recallKeyFraction,
-        queryDensity: recallQueryFraction, length: length, batch: batch, seed: seed)
+      return try makeTask(length: length, batch: batch, seed: seed)
     }
     let files = try openFiles()
     guard !carry else {
@@ -27,6 +25,19 @@ extension DataSection {
       vocabulary: vocabulary > 0 ? vocabulary : self.vocabulary)
   }
 
+  /// The task that the section names, whatever files it names too.
+  ///
+  /// - Parameters:
+  ///   - length: Tokens of a sequence.
+  ///   - batch: Sequences of a step.
+  ///   - seed: The run's seed.
+  /// - Throws: `CorpusError` when the task's keys do not fit the length, or its text cannot be read.
+  package func makeTask(
+    length: Int, batch: Int, seed: UInt64
+  ) throws(CorpusError) -> any TaskCorpus {
+    try Tasks.named(task).corpus(self, length: length, batch: batch, seed: seed)
+  }
+
   /// The vocabulary that a part of the files' tokens needs; 0 where nothing must be read to know it.
   ///
   /// - Parameters:
@@ -36,8 +47,9 @@ extension DataSection {
   package func vocabularyOfFiles(part: Int, of parts: Int) throws(CorpusError) -> Int {
     guard vocabulary == 0 else { return 0 }
     var needed = 0
-    for path in path {
-      let file = try TokenFile(path: path.path, tokenBytes: tokenBytes.count)
+    for (index, path) in path.enumerated() {
+      var file = try TokenFile(path: path.path, tokenBytes: tokenBytes.count)
+      file.labels = try openLabels(index, of: file)
       needed = max(needed, file.vocabulary(part: part, of: parts))
     }
     return needed
@@ -62,8 +74,15 @@ extension DataSection {
       if let mask = lossMask.dropFirst(index).first {
         file.lossMask = try LossMask(path: mask, of: file)
       }
+      file.labels = try openLabels(index, of: file)
       files.append((file, path.weight))
     }
     return files
+  }
+
+  /// The labels of the file at a place; nil where there are none.
+  private func openLabels(_ index: Int, of file: TokenFile) throws(CorpusError) -> Labels? {
+    guard let path = labels.dropFirst(index).first else { return nil }
+    return try Labels(path: path, tokenBytes: tokenBytes.count, of: file)
   }
 }

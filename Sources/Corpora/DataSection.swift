@@ -2,7 +2,7 @@ import Configuration
 import Tokenizers
 
 /// The run file's `data` section: what the model is trained on.
-package struct DataSection: ConfigurationSection, Equatable {
+package struct DataSection: OuterSection, Equatable {
   /// How wide a token is in a file.
   package enum TokenBytes: String, KeyChoice {
     /// 2 in `.bin` files and 1 in others.
@@ -16,6 +16,12 @@ package struct DataSection: ConfigurationSection, Equatable {
 
   package static let name = "data"
   package static let documentation = "What the model is trained on."
+
+  /// The sections of tasks with keys of their own.
+  package static let subsectionTypes = Tasks.all.compactMap { $0.section }
+
+  /// The tasks' own keys.
+  package var subsections = Subsections()
 
   @Key("path", "Text or token files (.bin: uint16 or uint32), with weights; null = the task.")
   package var path: [WeightedPath] = []
@@ -35,13 +41,18 @@ package struct DataSection: ConfigurationSection, Equatable {
   package var lossMask: [String] = []
 
   @Key(
+    "labels",
+    "Token files with the target at each token, all bits set = none; else it is the next token.")
+  package var labels: [String] = []
+
+  @Key(
     "carry", "Whether a row goes on where it ended a step before, with its state; for one file.")
   package var carry = false
 
   @Key("vocabulary", unit: "tokens", "Tokens a .bin file may hold; 0 = what it holds.")
   package var vocabulary = 0
 
-  @Key("task", of: ["recall"], "Task that is generated where path is null.")
+  @Key("task", of: Tasks.names, "Task that is generated where path is null.")
   package var task = "recall"
 
   @Key("recall_keys", from: 1, "Keys of the recall task, each written once.")
@@ -71,7 +82,9 @@ package struct DataSection: ConfigurationSection, Equatable {
   /// Companions that are not as many as the files.
   package var problems: [KeyProblem] {
     var problems: [KeyProblem] = []
-    for (key, companions) in [("documents", documents), ("loss_mask", lossMask)]
+    for (key, companions) in [
+      ("documents", documents), ("loss_mask", lossMask), ("labels", labels),
+    ]
     where !companions.isEmpty && companions.count != path.count
       && !(key == "documents" && separator != nil && !path.isEmpty)
     {
@@ -80,6 +93,13 @@ package struct DataSection: ConfigurationSection, Equatable {
           "data.\(key)", "data.path",
           message: "\(companions.count) given for \(path.count) files in data.path; give one for "
             + "each file, in the same order"))
+    }
+    if !labels.isEmpty, !lossMask.isEmpty {
+      problems.append(
+        KeyProblem(
+          "data.loss_mask", "data.labels",
+          message: "labels say themselves where nothing is to be predicted (all bits set); "
+            + "remove data.loss_mask"))
     }
     if carry, path.count != 1 {
       problems.append(
@@ -96,8 +116,27 @@ package struct DataSection: ConfigurationSection, Equatable {
           message:
             "\(text) is no token; write the number of the token after which a document begins"))
     }
-    return problems
+    return problems + Tasks.named(task).problems(self) + foreign
   }
+
+  /// A problem for each key of another task that was given.
+  private var foreign: [KeyProblem] {
+    subsections.changes.filter { $0.key != ownSection }.sorted { $0.key < $1.key }
+      .flatMap { section, keys in
+        keys.keys.sorted().map {
+          KeyProblem(
+            "\(section).\($0)",
+            message: "the task \(task) does not have it; remove it, or choose another data.task")
+        }
+      }
+  }
+
+  /// Names of the sections of other tasks.
+  package var otherTasks: Set<String> {
+    Set(Self.subsectionTypes.map { $0.name }.filter { $0 != ownSection })
+  }
+
+  private var ownSection: String? { Tasks.named(task).section?.name }
 }
 
 extension TokenizerKind: KeyChoice {}

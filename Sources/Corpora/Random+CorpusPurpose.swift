@@ -9,6 +9,8 @@ extension Random {
     case recall = 0xC0_04
     case heldOutRecall = 0xC0_05
     case mixturePhase = 0xC0_06
+    case task = 0xC0_07
+    case heldOutTask = 0xC0_08
   }
 
   /// The stream of one purpose and one item (a sample, a block, a file's epoch), below 2^48.

@@ -14,7 +14,7 @@ package struct SequentialWindows: Corpus {
   /// Steps until every window has been read.
   package var steps: Int? { (windows + batch - 1) / batch }
   /// Whether the tokens are bytes of text.
-  package var tokensAreBytes: Bool { parts.allSatisfy { $0.file.tokenBytes == 1 } }
+  package var tokensAreBytes: Bool { parts.allSatisfy(\.file.predictsBytes) }
 
   /// Number of windows of all parts.
   package let windows: Int
@@ -40,8 +40,9 @@ package struct SequentialWindows: Corpus {
     var windows = 0
     for part in parts {
       firstWindows.append(windows)
-      // A part of n tokens has n − 1 to predict.
-      windows += (max(0, part.range.count - 1) + length - 1) / length
+      // A part of n tokens has n − 1 to predict, or n labels.
+      let targets = part.file.labels == nil ? max(0, part.range.count - 1) : part.range.count
+      windows += (targets + length - 1) / length
     }
     self.firstWindows = firstWindows
     self.windows = windows

@@ -80,7 +80,7 @@ package struct TextCorpus: TrainingCorpus {
     self.seed = seed
     self.sources = sources
     mixture = Mixture(weights: files.map(\.weight), seed: seed)
-    tokensAreBytes = files[0].file.tokenBytes == 1
+    tokensAreBytes = files[0].file.predictsBytes
     let evaluation = SequentialWindows(
       kept, length: length, batch: batch, vocabulary: self.vocabulary)
     self.heldOut = evaluation.windows > 0 ? evaluation : nil

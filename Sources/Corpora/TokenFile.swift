@@ -3,18 +3,22 @@ import Tokenizers
 
 /// A mapped file of tokens: text, one token a byte, or little-endian `uint16` or `uint32` tokens.
 package struct TokenFile: Sendable {
-  /// Number of tokens.
-  package let count: Int
-  /// Bytes that a token takes: 1, 2 or 4.
-  package let tokenBytes: Int
   /// Where documents begin in it; nil where it is one text.
   package var documents: Documents?
   /// Which tokens are to be predicted; nil for all.
   package var lossMask: LossMask?
-  private let file: MappedFile
+  /// The target at each token; nil where it is the token after it.
+  package var labels: Labels?
+  private let tokens: StoredTokens
 
+  /// Number of tokens.
+  package var count: Int { tokens.count }
+  /// Bytes that a token takes: 1, 2 or 4.
+  package var tokenBytes: Int { tokens.tokenBytes }
   /// Where the file lies.
-  package var path: String { file.path }
+  package var path: String { tokens.path }
+  /// Whether what is predicted are bytes of text.
+  var predictsBytes: Bool { tokenBytes == 1 && labels == nil }
 
   /// Maps a file; reads nothing.
   ///
@@ -23,16 +27,7 @@ package struct TokenFile: Sendable {
   ///   - tokenBytes: Bytes that a token takes, 1, 2 or 4; 0 for 2 if the name ends with `.bin`, else 1.
   /// - Throws: `CorpusError` when it is missing, unreadable, empty, or ends within a token.
   package init(path: String, tokenBytes: Int = 0) throws(CorpusError) {
-    precondition([0, 1, 2, 4].contains(tokenBytes), "tokens of \(tokenBytes) bytes")
-    file = try MappedFile(data: path)
-    let width = tokenBytes > 0 ? tokenBytes : path.hasSuffix(".bin") ? 2 : 1
-    let bytes = file.bytes.count
-    guard bytes > 0 else { throw .empty(path: path) }
-    guard bytes % width == 0 else {
-      throw .partialToken(path: path, bytes: bytes, tokenBytes: width)
-    }
-    self.tokenBytes = width
-    count = bytes / width
+    tokens = try StoredTokens(path: path, tokenBytes: tokenBytes)
   }
 
   /// Reads consecutive tokens.
@@ -41,29 +36,13 @@ package struct TokenFile: Sendable {
   ///   - range: Which, within `0..<count`.
   ///   - destination: Room for as many; a token above `Int32.max` becomes negative.
   package func read(_ range: Range<Int>, into destination: UnsafeMutablePointer<Int32>) {
-    guard let base = start(of: range) else { return }
-    switch tokenBytes {
-    case 1:
-      for i in 0..<range.count {
-        destination[i] = Int32(base.load(fromByteOffset: i, as: UInt8.self))
-      }
-    case 2:
-      for i in 0..<range.count {
-        destination[i] = Int32(
-          UInt16(littleEndian: base.load(fromByteOffset: 2 * i, as: UInt16.self)))
-      }
-    default:
-      for i in 0..<range.count {
-        destination[i] = Int32(
-          bitPattern: UInt32(littleEndian: base.load(fromByteOffset: 4 * i, as: UInt32.self)))
-      }
-    }
+    tokens.read(range, into: destination)
   }
 
   /// Reads the inputs and targets of a part of the window that begins at token `start`.
   ///
   /// There is no target where the token to predict begins a document, or where the loss mask leaves it
-  /// out.
+  /// out. With labels the targets are those of the tokens themselves.
   ///
   /// - Parameters:
   ///   - start: The window's first token.
@@ -84,16 +63,23 @@ package struct TokenFile: Sendable {
     let present = max(0, min(positions.count, end - first))
     if present > 0 {
       read(first..<first + present, into: inputs)
-      try check(inputs, count: present, from: first, vocabulary: vocabulary)
+      try tokens.check(inputs, count: present, from: first, vocabulary: vocabulary)
     }
     for i in present..<positions.count { inputs[i] = 0 }
+    if let labels {
+      if present > 0 {
+        try labels.read(first..<first + present, into: targets, vocabulary: vocabulary)
+      }
+      for i in present..<positions.count { targets[i] = -1 }
+      return
+    }
     // A target is the next input; only the last one is read from the file once more.
     for i in 0..<max(0, present - 1) { targets[i] = inputs[i + 1] }
     for i in max(0, present - 1)..<positions.count { targets[i] = -1 }
     if present > 0, first + present < end {
       let last = targets + (present - 1)
       read(first + present..<first + present + 1, into: last)
-      try check(last, count: 1, from: first + present, vocabulary: vocabulary)
+      try tokens.check(last, count: 1, from: first + present, vocabulary: vocabulary)
     }
     let predicted = first + 1..<first + 1 + present
     for token in documentStarts(in: predicted.clamped(to: 0..<end)) {
@@ -106,7 +92,7 @@ package struct TokenFile: Sendable {
     }
   }
 
-  /// The vocabulary that the file's tokens need: 256 for bytes, else one more than the largest token.
+  /// The vocabulary that the file's tokens and labels need: 256 for bytes, else one more than the largest token.
   ///
   /// With several parts each gives what the tokens of its share need, so that ranks may read a file
   /// together; the file needs the greatest of them.
@@ -117,55 +103,7 @@ package struct TokenFile: Sendable {
   package func vocabulary(part: Int, of parts: Int) -> Int {
     precondition((0..<parts).contains(part), "part \(part) of \(parts)")
     guard tokenBytes > 1 else { return ByteTokenizer().vocabulary }
-    return Int(largestToken(in: count * part / parts..<count * (part + 1) / parts)) + 1
-  }
-
-  /// Checks tokens that were read.
-  ///
-  /// - Parameter position: The first one's place in the file.
-  private func check(
-    _ tokens: UnsafePointer<Int32>, count: Int, from position: Int, vocabulary: Int
-  ) throws(CorpusError) {
-    var largest: UInt32 = 0
-    for i in 0..<count { largest = max(largest, UInt32(bitPattern: tokens[i])) }
-    guard Int(largest) >= vocabulary else { return }
-    for i in 0..<count where Int(UInt32(bitPattern: tokens[i])) >= vocabulary {
-      throw .beyondVocabulary(
-        path: path, position: position + i, token: Int(UInt32(bitPattern: tokens[i])),
-        vocabulary: vocabulary)
-    }
-  }
-
-  /// The largest of some tokens, 0 for none.
-  func largestToken(in range: Range<Int>) -> UInt32 {
-    guard let base = start(of: range) else { return 0 }
-    switch tokenBytes {
-    case 1:
-      return UInt32(
-        largest(
-          UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt8.self), count: range.count)))
-    case 2:
-      return UInt32(
-        largest(
-          UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt16.self), count: range.count))
-      )
-    default:
-      return largest(
-        UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt32.self), count: range.count))
-    }
-  }
-
-  private func start(of range: Range<Int>) -> UnsafeRawPointer? {
-    precondition(
-      range.lowerBound >= 0 && range.upperBound <= count,
-      "tokens \(range) of \(path), which has \(count)")
-    return range.isEmpty ? nil : file.bytes.baseAddress! + range.lowerBound * tokenBytes
-  }
-
-  @inline(__always)
-  private func largest<T: FixedWidthInteger>(_ tokens: UnsafeBufferPointer<T>) -> T {
-    var result: T = 0
-    for i in 0..<tokens.count { result = max(result, T(littleEndian: tokens[i])) }
-    return result
+    let range = count * part / parts..<count * (part + 1) / parts
+    return max(Int(tokens.largestToken(in: range)) + 1, labels?.vocabulary(in: range) ?? 0)
   }
 }

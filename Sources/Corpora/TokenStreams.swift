@@ -15,7 +15,7 @@ package struct TokenStreams: TrainingCorpus {
   /// Nil: the streams begin again.
   package var steps: Int? { nil }
   /// Whether the tokens are bytes of text.
-  package var tokensAreBytes: Bool { file.tokenBytes == 1 }
+  package var tokensAreBytes: Bool { file.predictsBytes }
   /// The held-out part of the file, read from start to end; nil when it holds no window.
   package let heldOut: (any Corpus)?
   /// Steps until the streams begin again.

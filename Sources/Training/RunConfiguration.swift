@@ -38,9 +38,8 @@ package struct RunConfiguration: Sendable {
   /// All sections, in the order in which they are printed.
   package static let schemas = [
     [HostSection.schema], ModelSection.schemas,
-    [
-      DataSection.schema, SequenceSection.schema, ParallelSection.schema,
-    ], OptimizerSection.schemas,
+    DataSection.schemas, [SequenceSection.schema, ParallelSection.schema],
+    OptimizerSection.schemas,
     [
       ScheduleSection.schema, TrainingSection.schema, EvaluationSection.schema, LogSection.schema,
       CheckpointSection.schema,
@@ -76,7 +75,7 @@ package struct RunConfiguration: Sendable {
     evaluation = document.section(EvaluationSection.self)
     log = document.section(LogSection.self)
     checkpoint = document.section(CheckpointSection.self)
-    document.unprinted = model.otherFamilies.union(optimizer.otherRules)
+    document.unprinted = model.otherFamilies.union(optimizer.otherRules).union(data.otherTasks)
     if document.problems.isEmpty {
       document.report(Self.problems(schedule, in: training))
     }

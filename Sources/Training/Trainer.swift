@@ -72,7 +72,7 @@ final class TrainingSession {
     let setup = try RunSetup(configuration, world: communicator)
     origin = setup.origin
     evaluationCorpus = setup.evaluation
-    chance = (setup.corpus as? RecallTask)?.chance
+    chance = setup.chance
     let rehearsals = Rehearsals(
       configuration, corpus: setup.corpus, model: setup.model, ranks: communicator.size)
     let choice = try ExchangeChoice(measuring: rehearsals, world: communicator)

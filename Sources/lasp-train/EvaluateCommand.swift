@@ -1,4 +1,6 @@
 import ArgumentParser
+import Configuration
+import Files
 import Foundation
 import Inference
 import MessagePassing
@@ -9,14 +11,22 @@ import Training
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate",
-    abstract: "Compute a model's loss on a file, or its logits and gradients on given tokens.",
+    abstract:
+      "Compute a model's loss on a file, its answers to a task, or its logits and gradients on given tokens.",
     usage: """
       lasp-train evaluate <model> --data.path <file> \(OverrideOptions.usage)
+      lasp-train evaluate <model> --task <name> [--lengths <list>] [--sequences <n>] [--depths <n>] \
+      [--output <file>] \(OverrideOptions.usage)
       lasp-train evaluate <model> --tokens <file> --output <file> [--gradients]
       """,
     discussion: """
       With --data.path: prints the loss over the whole file as one stream, in nats a token, and \
       bits per byte or perplexity. The state is carried over windows of sequence.length tokens.
+
+      With --task: the share of right answers to a generated task (a value of data.task, with \
+      its keys as in training) by the sequence's length, shorter or longer than the trained one, and by \
+      depth: where the answer stands, or in tasks that ask everywhere the question. --output writes \
+      the same as JSON.
 
       With --tokens: reads input_ids [B, T] and writes logits [B, T, vocabulary], loss (the \
       mean over the first T-1 positions of all rows) and, with --gradients, grad.<name> of each \
@@ -38,7 +48,24 @@ struct EvaluateCommand: ParsableCommand {
   var tokens: String?
 
   @Option(
-    help: ArgumentHelp("Safetensors file to write, with --tokens.", valueName: "file"),
+    help: ArgumentHelp("Generated task: a value of data.task.", valueName: "name"))
+  var task: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Tokens of the task's sequences, such as 512,1024 (default: sequence.length).",
+      valueName: "list"))
+  var lengths: String?
+
+  @Option(help: ArgumentHelp("Sequences of each length (default: 64).", valueName: "n"))
+  var sequences: Int?
+
+  @Option(help: ArgumentHelp("Parts of a sequence by depth (default: 5).", valueName: "n"))
+  var depths: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "File to write: safetensors with --tokens, JSON with --task.", valueName: "file"),
     completion: .file())
   var output: String?
 
@@ -48,18 +75,34 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var overrides: OverrideOptions
 
   func validate() throws {
-    if tokens == nil, output != nil || gradients {
-      throw ValidationError("--output and --gradients need --tokens FILE.")
+    let isFile = overrides.gives("data.path")
+    guard [tokens != nil, task != nil, isFile].count(where: { $0 }) == 1 else {
+      throw ValidationError("Give one of --data.path FILE, --task NAME and --tokens FILE.")
+    }
+    if tokens == nil, gradients { throw ValidationError("--gradients needs --tokens FILE.") }
+    if isFile, output != nil {
+      throw ValidationError("--output needs --tokens FILE or --task NAME.")
     }
     if tokens != nil, output == nil {
       throw ValidationError("--tokens needs --output FILE to write the results to.")
     }
-    if (tokens == nil) != overrides.gives("data.path") {
-      throw ValidationError("Give either --tokens FILE or --data.path FILE.")
+    guard task != nil else {
+      guard lengths == nil, sequences == nil, depths == nil else {
+        throw ValidationError("--lengths, --sequences and --depths need --task NAME.")
+      }
+      return
     }
+    if overrides.gives("data.task") {
+      throw ValidationError("--task says what --data.task does; give one of them.")
+    }
+    for (option, value) in [("--sequences", sequences), ("--depths", depths)] {
+      if let value, value < 1 { throw ValidationError("\(option) \(value) is not 1 or more.") }
+    }
+    _ = try listedLengths
   }
 
   func run() throws {
+    if let task { return try evaluate(task: task) }
     let configuration = try overrides.load()
     let (model, gradients, parallel) = (model, gradients, configuration.parallel)
     let given = tokens.flatMap { tokens in output.map { (tokens: tokens, output: $0) } }
@@ -79,6 +122,35 @@ struct EvaluateCommand: ParsableCommand {
         ).run()
         if ranks.rank == 0 { print(result.description) }
       }
+    }
+  }
+
+  private var listedLengths: [Int]? {
+    get throws {
+      try lengths.map {
+        try List($0, "--lengths", example: "512,1024") { Int($0).flatMap { $0 > 0 ? $0 : nil } }
+          .items
+      }
+    }
+  }
+
+  private func evaluate(task: String) throws {
+    let configuration = try overrides.load(defaults: [Override("data.task=\(task)")])
+    let lengths = try listedLengths ?? [configuration.sequence.length]
+    let (model, sequences, depths, output) = (model, sequences ?? 64, depths ?? 5, output)
+    try RankProgram.run(configuration) { world, workspace in
+      let writes = world.communicator.rank == 0
+      let evaluation = try TaskEvaluation(
+        modelFolder: model, data: configuration.data, lengths: lengths, sequences: sequences,
+        depths: depths, seed: UInt64(bitPattern: Int64(configuration.training.seed)),
+        parallel: configuration.parallel, world: world.communicator, workspace: workspace)
+      if writes {
+        for line in evaluation.heading(task: task, sequences: sequences) { print(line) }
+      }
+      let rows = try evaluation.run { if writes { print(evaluation.line($0)) } }
+      guard writes, let output else { return }
+      let json = evaluation.json(rows, model: model, task: task, sequences: sequences)
+      try AtomicFile.write(Data((json.text + "\n").utf8), to: output)
     }
   }
 }

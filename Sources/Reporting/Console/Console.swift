@@ -77,7 +77,7 @@ package final class Console {
     if report.recallChance != nil {
       let sums = report.sums
       parts.append(
-        "recall \(Format.percent(sums.inside.accuracy)) inside "
+        "\(event?.task ?? "recall") \(Format.percent(sums.inside.accuracy)) inside "
           + "\(Format.percent(sums.crossing.accuracy)) cross")
     }
     print(
@@ -115,20 +115,20 @@ package final class Console {
       print("  loss     \(Format.fixed(last.outcome.loss))\(suffix ?? "")")
     }
     if let chance = event?.recallChance, let sums = held?.sums ?? last?.outcome.sums {
-      for line in Console.recall(sums, chance: chance) { print(line) }
+      for line in Console.answers(sums, of: event?.task ?? "recall", chance: chance) { print(line) }
     }
     if let modelPath { print("  weights  \(modelPath)") }
     if let event { print("  log      \(event.folder)/log.jsonl") }
   }
 
   /// The shares of right answers, one below the other, the chance level last.
-  static func recall(_ sums: LossSums, chance: Double) -> [String] {
+  static func answers(_ sums: LossSums, of task: String, chance: Double) -> [String] {
     let rows = [
-      ("pair in the question's own shard", sums.inside.accuracy),
-      ("pair in an earlier rank's shard", sums.crossing.accuracy), ("by chance", chance),
+      ("within the question's own shard", sums.inside.accuracy),
+      ("from an earlier rank's shard", sums.crossing.accuracy), ("by chance", chance),
     ]
     return rows.enumerated().map { index, row in
-      "  \(Format.left(index == 0 ? "recall" : "", 9))\(Format.left(row.0, 33))"
+      "  \(Format.left(index == 0 ? task : "", 9))\(Format.left(row.0, 33))"
         + Format.right(Format.percent(row.1), 6)
     }
   }

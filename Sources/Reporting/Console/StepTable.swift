@@ -13,7 +13,7 @@ struct StepTable: Sendable {
   /// - Parameters:
   ///   - steps: Steps of the whole run.
   ///   - peak: What all threads could reach by matrix products alone, in GFLOP/s; nil if not known.
-  ///   - hasRecall: Whether steps report answers of the recall task.
+  ///   - hasRecall: Whether steps report answers of a generated task.
   ///   - hasReduction: Whether gradients are summed over ranks.
   ///   - terms: Names of what is added to the loss, each shown as what it adds.
   init(

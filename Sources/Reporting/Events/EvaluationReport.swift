@@ -10,7 +10,7 @@ package struct EvaluationReport: Sendable {
   package var seconds: Double
   /// Whether tokens are bytes.
   package var tokensAreBytes: Bool
-  /// Share of right answers by guessing in the recall task; nil for other data.
+  /// Share of right answers by guessing in a generated task; nil for other data.
   package var recallChance: Double?
 
   package init(

@@ -1,4 +1,4 @@
-/// Sums that ranks add up: losses and targets, and answers of the recall task.
+/// Sums that ranks add up: losses and targets, and answers of a generated task.
 package struct LossSums: Sendable, Equatable {
   /// Sum of the losses, in nats.
   package var loss = 0.0

@@ -37,8 +37,10 @@ package struct StartEvent: Sendable {
   package var parameters: Int
   /// Steps done before, by the run that this one continues; 0 for a new one.
   package var stepsDone: Int
-  /// Share of right answers by guessing in the recall task; nil for other data.
+  /// Share of right answers by guessing in a generated task; nil for other data.
   package var recallChance: Double?
+  /// The generated task's name, if there is one.
+  package var task: String
   /// Memory that the largest rank is expected to need, in bytes; nil where it is not known.
   package var expectedMemoryBytes: Int?
   /// The CPU family whose kernels OpenBLAS chose.
@@ -59,7 +61,8 @@ package struct StartEvent: Sendable {
     threads: Int, parallelThreads: Int? = nil, sequenceRanks: Int, dataGroups: Int,
     shardLengths: [Int],
     parameters: Int, stepsDone: Int = 0, recallChance: Double? = nil,
-    expectedMemoryBytes: Int? = nil, blasCore: String, sgemmPeak: Double? = nil
+    task: String = "recall", expectedMemoryBytes: Int? = nil, blasCore: String,
+    sgemmPeak: Double? = nil
   ) {
     self.configuration = configuration
     (self.steps, self.batch, self.length) = (steps, batch, length)
@@ -76,6 +79,7 @@ package struct StartEvent: Sendable {
     self.parameters = parameters
     self.stepsDone = stepsDone
     self.recallChance = recallChance
+    self.task = task
     self.expectedMemoryBytes = expectedMemoryBytes
     self.blasCore = blasCore
     self.sgemmPeak = sgemmPeak

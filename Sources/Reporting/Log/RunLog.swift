@@ -62,7 +62,7 @@ package final class RunLog {
 
   /// Writes a `step` event.
   ///
-  /// - Parameter chance: Share of right answers by guessing in the recall task; nil for other data.
+  /// - Parameter chance: Share of right answers by guessing in a generated task; nil for other data.
   package func step(_ report: StepReport, chance: Double? = nil) throws(FileError) {
     let (outcome, ranks) = (report.outcome, report.ranks)
     var line = line("step")

@@ -20,8 +20,8 @@ package struct RunSetup {
   /// Why there is no evaluation although one is wanted.
   package let warning: String?
 
-  /// Share of right answers by guessing in the recall task; nil for other data.
-  package var chance: Double? { (corpus as? RecallTask)?.chance }
+  /// Share of right answers by guessing in a generated task; nil for other data.
+  package var chance: Double? { (corpus as? any TaskCorpus)?.chance }
 
   /// Opens the data on every rank, and makes a model with the vocabulary that it needs.
   ///
@@ -71,6 +71,15 @@ package struct RunSetup {
     model.freeze(try configuration.groups(of: model).frozen)
     self.model = model
     if let path = configuration.evaluation.path {
+      guard configuration.data.labels.isEmpty else {
+        throw configuration.error([
+          KeyProblem(
+            "evaluation.path",
+            message:
+              "the file has no labels, but what is trained on has data.labels; keep a part of "
+              + "that by data.held_out, and remove evaluation.path")
+        ])
+      }
       var file = try TokenFile(path: path, tokenBytes: configuration.data.tokenBytes.count)
       file.documents = configuration.data.separator.map(Documents.separator)
       evaluation = SequentialWindows(

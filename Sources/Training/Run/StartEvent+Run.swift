@@ -24,6 +24,7 @@ extension StartEvent {
       shardLengths: SequenceLayout.evenShards(
         tokens: configuration.sequence.length, ranks: grid.sequence),
       parameters: parameters, stepsDone: stepsDone, recallChance: setup.chance,
+      task: configuration.data.task,
       expectedMemoryBytes: expectedMemoryBytes, blasCore: BLAS.coreName,
       sgemmPeak: SgemmPeak.measure(seconds: 0.15))
   }

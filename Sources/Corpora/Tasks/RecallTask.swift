@@ -1,3 +1,4 @@
+import Configuration
 import Tensors
 
 /// Associative recall: pairs early in the sequence, questions about them later.
@@ -14,7 +15,7 @@ import Tensors
 /// | `keys · values + key` | keys, as queries |
 /// | `keys · values + keys + value` | values, as targets |
 /// | `keys · values + keys + values` | filler |
-package struct RecallTask: TrainingCorpus {
+package struct RecallTask: TaskCorpus {
   /// Tokens of a sequence.
   package let length: Int
   /// Sequences of a step.
@@ -34,6 +35,7 @@ package struct RecallTask: TrainingCorpus {
   package let keys: Int
   /// Number of values that a key may have.
   package let values: Int
+  package var depth: TaskDepth { .answer }
   /// Share of guessed answers that are right.
   package var chance: Double { 1 / Double(values) }
   /// Number of different tokens.
@@ -116,5 +118,19 @@ package struct RecallTask: TrainingCorpus {
     let bits = random.bits(at: 1 << 41 | UInt64(position))
     guard Double(bits[0]) * 0x1p-32 < queryDensity else { return nil }
     return Int((UInt64(bits[1]) * UInt64(keys)) >> 32)
+  }
+}
+
+extension RecallTask: GeneratedTask {
+  package static let task = "recall"
+  package static var section: (any ConfigurationSection.Type)? { nil }
+  package static func problems(_ data: DataSection) -> [KeyProblem] { [] }
+
+  package static func corpus(
+    _ data: DataSection, length: Int, batch: Int, seed: UInt64
+  ) throws(CorpusError) -> any TaskCorpus {
+    try RecallTask(
+      keys: data.recallKeys, values: data.recallValues, pairFraction: data.recallKeyFraction,
+      queryDensity: data.recallQueryFraction, length: length, batch: batch, seed: seed)
   }
 }

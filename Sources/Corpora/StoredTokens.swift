@@ -1,0 +1,111 @@
+import Files
+
+/// Numbers of one width in a mapped file: bytes, or little-endian `uint16` or `uint32`.
+struct StoredTokens: Sendable {
+  /// Number of tokens.
+  let count: Int
+  /// Bytes that a token takes: 1, 2 or 4.
+  let tokenBytes: Int
+  private let file: MappedFile
+
+  /// Where the file lies.
+  var path: String { file.path }
+
+  /// Maps a file; reads nothing.
+  ///
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - tokenBytes: Bytes that a token takes, 1, 2 or 4; 0 for 2 if the name ends with `.bin`, else 1.
+  /// - Throws: `CorpusError` when it is missing, unreadable, empty, or ends within a token.
+  init(path: String, tokenBytes: Int) throws(CorpusError) {
+    precondition([0, 1, 2, 4].contains(tokenBytes), "tokens of \(tokenBytes) bytes")
+    file = try MappedFile(data: path)
+    let width = tokenBytes > 0 ? tokenBytes : path.hasSuffix(".bin") ? 2 : 1
+    let bytes = file.bytes.count
+    guard bytes > 0 else { throw .empty(path: path) }
+    guard bytes % width == 0 else {
+      throw .partialToken(path: path, bytes: bytes, tokenBytes: width)
+    }
+    self.tokenBytes = width
+    count = bytes / width
+  }
+
+  /// Reads consecutive tokens.
+  ///
+  /// - Parameters:
+  ///   - range: Which, within `0..<count`.
+  ///   - destination: Room for as many; a token above `Int32.max` becomes negative.
+  func read(_ range: Range<Int>, into destination: UnsafeMutablePointer<Int32>) {
+    guard let base = start(of: range) else { return }
+    switch tokenBytes {
+    case 1:
+      for i in 0..<range.count {
+        destination[i] = Int32(base.load(fromByteOffset: i, as: UInt8.self))
+      }
+    case 2:
+      for i in 0..<range.count {
+        destination[i] = Int32(
+          UInt16(littleEndian: base.load(fromByteOffset: 2 * i, as: UInt16.self)))
+      }
+    default:
+      for i in 0..<range.count {
+        destination[i] = Int32(
+          bitPattern: UInt32(littleEndian: base.load(fromByteOffset: 4 * i, as: UInt32.self)))
+      }
+    }
+  }
+
+  /// The largest of some tokens that are not above a limit, 0 for none.
+  func largestToken(in range: Range<Int>, upTo limit: UInt32 = .max) -> UInt32 {
+    guard let base = start(of: range) else { return 0 }
+    switch tokenBytes {
+    case 1:
+      return UInt32(
+        largest(
+          UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt8.self), count: range.count),
+          upTo: UInt8(truncatingIfNeeded: limit)))
+    case 2:
+      return UInt32(
+        largest(
+          UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt16.self), count: range.count),
+          upTo: UInt16(truncatingIfNeeded: limit)))
+    default:
+      return largest(
+        UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt32.self), count: range.count),
+        upTo: limit)
+    }
+  }
+
+  /// Checks tokens that were read.
+  ///
+  /// - Parameter position: The first one's place in the file.
+  func check(
+    _ tokens: UnsafePointer<Int32>, count: Int, from position: Int, vocabulary: Int
+  ) throws(CorpusError) {
+    var largest: UInt32 = 0
+    for i in 0..<count { largest = max(largest, UInt32(bitPattern: tokens[i])) }
+    guard Int(largest) >= vocabulary else { return }
+    for i in 0..<count where Int(UInt32(bitPattern: tokens[i])) >= vocabulary {
+      throw .beyondVocabulary(
+        path: path, position: position + i, token: Int(UInt32(bitPattern: tokens[i])),
+        vocabulary: vocabulary)
+    }
+  }
+
+  private func start(of range: Range<Int>) -> UnsafeRawPointer? {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= count,
+      "tokens \(range) of \(path), which has \(count)")
+    return range.isEmpty ? nil : file.bytes.baseAddress! + range.lowerBound * tokenBytes
+  }
+
+  @inline(__always)
+  private func largest<T: FixedWidthInteger>(_ tokens: UnsafeBufferPointer<T>, upTo limit: T) -> T {
+    var result: T = 0
+    for i in 0..<tokens.count {
+      let token = T(littleEndian: tokens[i])
+      if token <= limit { result = max(result, token) }
+    }
+    return result
+  }
+}
