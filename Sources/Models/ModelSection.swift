@@ -160,7 +160,11 @@ package struct ModelSection: OuterSection, Equatable {
   /// A problem for each shared key that was given although a family does not have it.
   func unread(by family: String, reading read: Set<String>) -> [KeyProblem] {
     changes.keys.filter { Self.shared.contains($0) && !read.contains($0) }.sorted().map {
-      KeyProblem($0, message: "the mixer \(family) does not have it; remove it")
+      let reason =
+        $0 == "window"
+        ? "the mixer \(family) sees all tokens before, through a state; only attention has a window"
+        : "the mixer \(family) does not have it"
+      return KeyProblem($0, message: reason + "; remove it")
     }
   }
 }

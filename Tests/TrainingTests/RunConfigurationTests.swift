@@ -176,7 +176,8 @@ struct RunConfigurationTests {
     #expect(
       Self.problems("model.layers=[tnl, attention, tnl]", "model.window=8") == [
         "--model.layers: the mixer tnl has no attention layers beside it; choose another mixer",
-        "--model.window: the mixer tnl does not have it; remove it",
+        "--model.window: the mixer tnl sees all tokens before, through a state; only attention "
+          + "has a window; remove it",
       ])
     #expect(Self.problems("model.layers=[gla, attention, gla]", "model.window=8") == [])
     #expect(
