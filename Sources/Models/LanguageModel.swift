@@ -19,7 +19,7 @@ package struct LanguageModel: Sendable {
 
   private let embedding: Parameter
   private let embeddingScale: Float
-  private let norm: Norm
+  private let norm: any Normalization
   private let head: Parameter
   private let regions: (embedding: Int, head: Int)
   /// Regions of weights that several blocks read.
@@ -41,10 +41,7 @@ package struct LanguageModel: Sendable {
       return architecture.block(layer, region: region, &builder)
     }
     let headRegion = builder.region("head")
-    norm =
-      names.norm.map {
-        builder.norm($0, width: architecture.dimension, epsilon: architecture.normEpsilon)
-      } ?? Norm(weight: nil, epsilon: architecture.normEpsilon)
+    norm = architecture.outerNorm(&builder)
     head =
       architecture.tiesEmbedding
       ? embedding

@@ -62,6 +62,36 @@ struct MixerOperation: CustomTestStringConvertible, Sendable {
       run: { tape, x, _ in tape.sumNorm(tape.eluPlusOne(x[0]), width: width) },
       reference: { x, _ in byHead(x[0].elu.plus(1)) { $0.sumNorm } }),
     MixerOperation(
+      testDescription: "layer norm of rows", weights: [columns, columns],
+      run: { tape, x, w in tape.layerNorm(x[0], weight: w[0], bias: w[1], epsilon: 1e-5) },
+      reference: { x, w in
+        x[0].layerNorm(epsilon: 1e-5) * w[0].asRow.repeated(x[0].rows)
+          + w[1].asRow.repeated(x[0].rows)
+      }),
+    MixerOperation(
+      testDescription: "layer norm of heads", weights: [columns, columns],
+      run: { tape, x, w in
+        tape.layerNorm(x[0], weight: w[0], bias: w[1], width: width, epsilon: 1e-3)
+      },
+      reference: { x, w in
+        byHead(x[0]) { $0.layerNorm(epsilon: 1e-3) } * w[0].asRow.repeated(x[0].rows)
+          + w[1].asRow.repeated(x[0].rows)
+      }),
+    MixerOperation(
+      testDescription: "layer norm without a bias", weights: [columns],
+      run: { tape, x, w in tape.layerNorm(x[0], weight: w[0], epsilon: 1e-5) },
+      reference: { x, w in x[0].layerNorm(epsilon: 1e-5) * w[0].asRow.repeated(x[0].rows) }),
+    MixerOperation(
+      testDescription: "layer norm with a bias alone", weights: [columns],
+      run: { tape, x, w in tape.layerNorm(x[0], bias: w[0], width: width, epsilon: 1e-5) },
+      reference: { x, w in
+        byHead(x[0]) { $0.layerNorm(epsilon: 1e-5) } + w[0].asRow.repeated(x[0].rows)
+      }),
+    MixerOperation(
+      testDescription: "layer norm of heads without weights",
+      run: { tape, x, _ in tape.layerNorm(x[0], width: width, epsilon: 1e-5) },
+      reference: { x, _ in byHead(x[0]) { $0.layerNorm(epsilon: 1e-5) } }),
+    MixerOperation(
       testDescription: "norm with a silu gate", inputs: 2, weights: [width],
       run: { tape, x, w in
         tape.gatedRMSNorm(x[0], gate: x[1], weight: w[0], epsilon: 1e-6, activation: .silu)

@@ -56,6 +56,12 @@ extension Term {
     return weight.map { y * $0.asRow.repeated(rows) } ?? y
   }
 
+  /// Each row less its mean, over its standard deviation: `(x − mean) · rsqrt(var(x) + eps)`.
+  package func layerNorm(epsilon: Double) -> Term {
+    let mean = times(Term(Matrix(columns, 1, repeating: -1 / Double(columns)))).spread(columns)
+    return (self + mean).rmsNorm(epsilon: epsilon)
+  }
+
   /// Each row over its length: `x · rsqrt(Σ x² + eps)`.
   package func l2Norm(epsilon: Double) -> Term { divided(byRootOf: 1, epsilon: epsilon) }
 

@@ -55,4 +55,60 @@ extension Tape {
       }
     }
   }
+
+  /// Layer normalisation of the last `width` numbers, or of each head of a row.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[…, C]`.
+  ///   - weight: Shape `[C]`, or nil.
+  ///   - bias: Shape `[C]`, or nil.
+  ///   - width: How many numbers are normalised together, a divisor of `C`; all of them where nil.
+  ///   - epsilon: Added to the variance.
+  package func layerNorm(
+    _ x: Variable, weight: Parameter? = nil, bias: Parameter? = nil, width: Int? = nil,
+    epsilon: Float
+  ) -> Variable {
+    let (rows, columns) = (x.shape.rows, x.shape.columns)
+    for parameter in [weight, bias] {
+      let count = parameter.map { parameters.table[$0].shape.count } ?? columns
+      precondition(count == columns, "x \(x.shape) with a weight or bias of \(count)")
+    }
+    let norm = LayerNorm(columns: columns, width: width ?? columns, epsilon: epsilon)
+    let y = Tensor(x.shape, pool: pool)
+    let statistics = Tensor([rows, 2 * norm.heads], pool: pool)
+    let input = x.value
+    // All threads read the weights.
+    nonisolated(unsafe) let w = weight.map { UnsafePointer(parameters.value($0)) }
+    nonisolated(unsafe) let b = bias.map { UnsafePointer(parameters.value($0)) }
+    workspace.compute(.normsAndGates) {
+      workspace.team.parallel(rows, grain: max(1, Tape.grain / columns)) {
+        norm.forward(
+          input.pointer, weight: w, bias: b, into: y.pointer, statistics: statistics.pointer,
+          rows: $0)
+      }
+    }
+    return record(y, inputs: [x], always: trains(weight, bias)) { [unowned self] dy in
+      let (dx, accumulate) =
+        x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+      let (dWeight, dBias) = (weight.flatMap(gradientSums), bias.flatMap(gradientSums))
+      let (hasWeight, hasBias) = (dWeight != nil, dBias != nil)
+      let sums = RowSums(
+        rows: rows, width: (hasWeight ? columns : 0) + (hasBias ? columns : 0),
+        workspace: workspace)
+      let scratch = Tensor([workspace.team.size, 2 * norm.width], pool: pool, kind: .buffers)
+      // The region has been acquired anew since the forward pass.
+      nonisolated(unsafe) let w = weight.map { UnsafePointer(parameters.value($0)) }
+      workspace.compute(.normsAndGates) {
+        sums.add(to: [(dWeight, hasWeight ? columns : 0), (dBias, hasBias ? columns : 0)]) {
+          thread, rows, sums in
+          norm.backward(
+            input.pointer, weight: w, statistics: statistics.pointer, dy.pointer,
+            into: dx.pointer, dWeight: hasWeight ? sums : nil,
+            dBias: hasBias ? sums + (hasWeight ? columns : 0) : nil,
+            scratch: scratch.pointer + thread * 2 * norm.width, rows: rows,
+            accumulate: accumulate)
+        }
+      }
+    }
+  }
 }

@@ -30,4 +30,29 @@
     }
     return sum
   }
+
+  /// `Σ a_i` of `count` elements.
+  @inline(__always) static func sum(_ a: UnsafePointer<Float>, _ count: Int) -> Float {
+    var (even, odd) = (SIMD8<Float>(), SIMD8<Float>())
+    let va = UnsafeRawPointer(a)
+    @inline(__always) func load(_ i: Int) -> SIMD8<Float> {
+      va.loadUnaligned(fromByteOffset: i * 4, as: SIMD8<Float>.self)
+    }
+    var i = 0
+    while i + 16 <= count {
+      even += load(i)
+      odd += load(i + 8)
+      i += 16
+    }
+    if i + 8 <= count {
+      even += load(i)
+      i += 8
+    }
+    var sum = (even + odd).sum()
+    while i < count {
+      sum += a[i]
+      i += 1
+    }
+    return sum
+  }
 }

@@ -46,6 +46,8 @@ package protocol Architecture: Sendable {
 
   /// Adds weights that several blocks read, each in a region that the builder opens for it.
   func addShared(_ builder: inout ModelBuilder)
+  /// Builds the norm before the head, and adds its parameters.
+  func outerNorm(_ builder: inout ModelBuilder) -> any Normalization
   /// Builds one block and adds its parameters.
   func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block
 }
@@ -61,4 +63,10 @@ extension Architecture {
   package func addShared(_ builder: inout ModelBuilder) {}
   /// None.
   package static var section: (any ConfigurationSection.Type)? { nil }
+
+  /// A root-mean-square norm of the outer name, or one without a weight where there is no name.
+  package func outerNorm(_ builder: inout ModelBuilder) -> any Normalization {
+    outerNames.norm.map { builder.norm($0, width: dimension, epsilon: normEpsilon) }
+      ?? Norm(weight: nil, epsilon: normEpsilon)
+  }
 }

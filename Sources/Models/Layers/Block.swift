@@ -6,11 +6,11 @@ package struct Block: Sendable {
   /// Where norms stand around a layer `f`.
   package enum Norms: Sendable {
     /// `x + f(norm(x))`.
-    case pre(Norm)
+    case pre(any Normalization)
     /// `norm(x + f(x))`.
-    case post(Norm)
+    case post(any Normalization)
     /// `x + after(f(before(x)))`.
-    case sandwich(before: Norm, after: Norm)
+    case sandwich(before: any Normalization, after: any Normalization)
 
     /// Runs a layer, which gets its input and what it adds.
     func around(

@@ -1,8 +1,14 @@
 import Autodiff
 import Tensors
 
+/// What normalises the residual stream in a block or before the head.
+package protocol Normalization: Sendable {
+  /// Maps `[N, D]` to `[N, D]`.
+  func callAsFunction(_ x: Variable, tape: Tape) -> Variable
+}
+
 /// Root-mean-square normalisation, with a weight or without (SimpleRMSNorm).
-package struct Norm: Sendable {
+package struct Norm: Normalization {
   /// Shape `[width]`, or nil.
   package let weight: Parameter?
   /// Numbers normalised together; nil for the last extent.

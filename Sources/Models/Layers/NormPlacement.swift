@@ -44,7 +44,7 @@ package struct NormPlacement: Sendable, Equatable {
   }
 
   /// The norms around a layer of a block, from 0.
-  func around(_ norm: Norm, block: Int, depth: Int) -> Block.Norms {
+  func around(_ norm: any Normalization, block: Int, depth: Int) -> Block.Norms {
     let isPost =
       switch kind {
       case .pre: false
