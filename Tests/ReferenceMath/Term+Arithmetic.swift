@@ -89,6 +89,17 @@ extension Term {
     }
   }
 
+  /// The sum of all numbers, each times one of `weights`, as a term of one number.
+  package func sum(times weights: Matrix) -> Term {
+    var sum = 0.0
+    for (x, w) in zip(matrix.numbers, weights.numbers) { sum += x * w }
+    return Term(Matrix(1, 1, repeating: sum), of: [self]) { [self] result in
+      for i in 0..<rows {
+        for j in 0..<columns { gradient[i, j] += result.gradient[0, 0] * weights[i, j] }
+      }
+    }
+  }
+
   /// Every column, `count` times in a row: one number a token becomes `count`.
   package func spread(_ count: Int) -> Term {
     let columns = columns

@@ -1,4 +1,5 @@
 import Autodiff
+import Kernels
 import MessagePassing
 import ReferenceMath
 import SequenceParallel
@@ -16,6 +17,12 @@ struct RecurrenceResult: Sendable, Equatable {
 
 extension RecurrenceCase {
   static let slot = CarrySlot(layer: 3, .state(0))
+
+  /// The program's kernel.
+  var kernel: any RecurrenceKernel {
+    kind.kernel(
+      keyDimension: keyDimension, valueDimension: valueDimension, slots: slots, scale: scale)
+  }
 
   /// Runs forward and backward on ranks that are threads.
   func run(_ exchange: ExchangeKind = .chain) throws -> [RecurrenceResult] {
@@ -41,7 +48,7 @@ extension RecurrenceCase {
     func variable(_ matrices: [Matrix]) -> Variable? {
       matrices[0].columns == 0 ? nil : Variable(tensor(matrices), needsGradient: true)
     }
-    let stateShape: Shape = [rows * heads.state, keyDimension, valueDimension]
+    let stateShape: Shape = [rows * heads.state, stateShape.rows, stateShape.columns]
     let (left, right) = (Carry(), Carry())
     if let initial, world.rank == 0 {
       left.values[Self.slot] = Tensor(stateShape, initial, pool: pool)
@@ -56,7 +63,7 @@ extension RecurrenceCase {
       q: variable(q)!, k: variable(k)!, v: variable(v)!, g: variable(g), beta: variable(beta),
       logDecay: logDecay)
     let o = try tape.recurrence(
-      kind.kernel(keyDimension: keyDimension, valueDimension: valueDimension, scale: scale),
+      kernel,
       inputs, slot: Self.slot, pass: pass)
     try tape.backward(from: o, gradient: tensor(dO))
     try context.drain()

@@ -9,27 +9,30 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   enum Kind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case noDecay, fixedDecay, scalarDecay, vectorDecay
     case deltaRule, gatedDeltaRule, deltaRuleWithVectorDecay
+    case valueDecay, gatedSlots
 
     var testDescription: String { rawValue }
 
-    /// Log decays from data of a head, for a key dimension; 0 without.
-    func gates(_ keyDimension: Int) -> Int {
+    /// Log decays from data of a head, for the rows of its state; 0 without.
+    func gates(_ rows: Int) -> Int {
       switch self {
       case .noDecay, .fixedDecay, .deltaRule: 0
       case .scalarDecay, .gatedDeltaRule: 1
-      case .vectorDecay, .deltaRuleWithVectorDecay: keyDimension
+      case .vectorDecay, .deltaRuleWithVectorDecay, .valueDecay, .gatedSlots: rows
       }
     }
 
     var isDelta: Bool {
       switch self {
-      case .noDecay, .fixedDecay, .scalarDecay, .vectorDecay: false
+      case .noDecay, .fixedDecay, .scalarDecay, .vectorDecay, .valueDecay, .gatedSlots: false
       case .deltaRule, .gatedDeltaRule, .deltaRuleWithVectorDecay: true
       }
     }
 
     /// The program's kernel.
-    func kernel(keyDimension: Int, valueDimension: Int, scale: Float) -> any RecurrenceKernel {
+    func kernel(
+      keyDimension: Int, valueDimension: Int, slots: Int, scale: Float
+    ) -> any RecurrenceKernel {
       func diagonal(_ decay: DiagonalRecurrence.Decay) -> any RecurrenceKernel {
         DiagonalRecurrence(
           decay, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale)
@@ -46,6 +49,9 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       case .deltaRule: delta(.none)
       case .gatedDeltaRule: delta(.scalar)
       case .deltaRuleWithVectorDecay: delta(.vector)
+      case .valueDecay: diagonal(.value)
+      case .gatedSlots:
+        GatedSlotRecurrence(keyWidth: keyDimension, valueWidth: valueDimension, slots: slots)
       }
     }
   }
@@ -57,7 +63,8 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   let rows: Int
   /// Heads of each input; `state` is the most of them.
   let heads: (query: Int, key: Int, value: Int, gate: Int, state: Int)
-  let keyDimension: Int, valueDimension: Int
+  /// Numbers of a key and of a value; slots of the kind that has them, else 0.
+  let keyDimension: Int, valueDimension: Int, slots: Int
   let scale: Float
   /// Of each row, ascending.
   let documentStarts: [[Int]]
@@ -65,11 +72,11 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   let q: [Matrix], k: [Matrix], v: [Matrix], g: [Matrix], beta: [Matrix]
   /// Of each head of the state; empty but for fixed decay.
   let logDecay: [Float]
-  /// State before the first token, `[rows, heads, K, V]`; nil for zero.
+  /// State before the first token, `[rows, heads]` of the state's shape; nil for zero.
   let initial: [Float]?
   /// Gradient of the outputs, of each row `[T, heads · V]`.
   let dO: [Matrix]
-  /// Gradient of the state after the last token, `[rows, heads, K, V]`; nil for zero.
+  /// Gradient of the state after the last token, likewise; nil for zero.
   let dFinal: [Float]?
   private let regime: String
 
@@ -78,7 +85,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     switch kind {
     case .noDecay, .fixedDecay: 0
     case .scalarDecay: rows * heads.state
-    case .vectorDecay: rows * heads.state * keyDimension
+    case .vectorDecay, .valueDecay, .gatedSlots: rows * heads.state * stateShape.rows
     case .deltaRule, .gatedDeltaRule, .deltaRuleWithVectorDecay:
       rows * heads.state * keyDimension * keyDimension
     }
@@ -87,11 +94,25 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   /// Tokens of a row.
   var tokens: Int { shards.reduce(0, +) }
   /// Numbers of all states.
-  var stateCount: Int { rows * heads.state * keyDimension * valueDimension }
+  var stateCount: Int { rows * heads.state * stateShape.rows * stateShape.columns }
+  /// Rows and columns of a state: `[K, V]`, or what the kind says.
+  var stateShape: (rows: Int, columns: Int) {
+    Self.stateShape(kind, keyDimension, valueDimension, slots)
+  }
+
+  private static func stateShape(
+    _ kind: Kind, _ K: Int, _ V: Int, _ slots: Int
+  ) -> (rows: Int, columns: Int) {
+    switch kind {
+    case .valueDecay: (V, K)
+    case .gatedSlots: (slots, K + V)
+    default: (K, V)
+    }
+  }
 
   var description: String {
     "seed \(seed) of \(kind): shards \(shards), \(rows) rows, documents at \(documentStarts), heads "
-      + "\(heads), K \(keyDimension), V \(valueDimension), scale \(scale), gates \(regime), "
+      + "\(heads), K \(keyDimension), V \(valueDimension), \(slots) slots, scale \(scale), gates \(regime), "
       + "initial state \(initial != nil), gradient of the final state \(dFinal != nil)"
   }
 
@@ -118,6 +139,8 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     let gate = draws.one(of: [key, state])
     heads = (query, key, value, gate, state)
     (keyDimension, valueDimension) = (K, V)
+    slots = kind == .gatedSlots ? draws.one(of: sizes.filter { $0 > 1 }) : 0
+    let stateShape = Self.stateShape(kind, K, V, slots)
     scale = draws.one(of: [1, 1 / Float(K).squareRoot()])
     let packs = draws.uniform() < 0.5
     let rows = rows
@@ -133,11 +156,17 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     v = matrices(value * V)
     dO = matrices(state * V)
     let regimes = ["slow", "middling", "0", "fast", "resets", "−∞", "−8", "mixed"]
-    let regime = kind.gates(K) > 0 ? draws.one(of: regimes) : "absent"
+    let regime = kind.gates(stateShape.rows) > 0 ? draws.one(of: regimes) : "absent"
     self.regime = regime
-    let gates = kind.gates(K) * gate
+    let gates = kind.gates(stateShape.rows) * gate
     g = (0..<rows).map { _ in
-      Matrix(T, gates, (0..<T * gates).map { _ in Self.logDecay(regime, &draws) })
+      Matrix(
+        T, gates,
+        (0..<T * gates).map { index in
+          // Slots that are all overwritten by one token have one key, and queries no gradient but rounding.
+          let isSlow = kind == .gatedSlots && index % stateShape.rows % 2 == 0
+          return Self.logDecay(isSlow ? "middling" : regime, &draws)
+        })
     }
     let most: Float = draws.one(of: [1, 2])
     beta = (0..<rows).map { _ in
@@ -145,7 +174,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       return Matrix(T, columns, (0..<T * columns).map { _ in most * Float(draws.uniform()) })
     }
     logDecay = kind == .fixedDecay ? (0..<state).map { _ in -Float(draws.uniform()) } : []
-    let count = rows * state * K * V
+    let count = rows * state * stateShape.rows * stateShape.columns
     initial = draws.uniform() < 0.6 ? draws.normals(count) : nil
     dFinal = draws.uniform() < 0.6 ? draws.normals(count) : nil
   }

@@ -129,7 +129,7 @@ extension RecurrenceCase {
     var left = Carry()
     if let initial, world.rank == 0 {
       left.values[Self.slot] = Tensor(
-        [rows * heads.state, keyDimension, valueDimension], initial, pool: pool)
+        [rows * heads.state, stateShape.rows, stateShape.columns], initial, pool: pool)
     }
     return try windows.enumerated().map { index, window in
       let layout = SequenceLayout(
@@ -149,7 +149,7 @@ extension RecurrenceCase {
       let pass = SequencePass(
         context: context, layout: layout, left: left, right: right, step: index, keepsRight: true)
       let o = try tape.recurrence(
-        kind.kernel(keyDimension: keyDimension, valueDimension: valueDimension, scale: scale),
+        kernel,
         RecurrenceInputs(
           q: variable(q)!, k: variable(k)!, v: variable(v)!, g: variable(g), beta: variable(beta),
           logDecay: logDecay), slot: Self.slot, pass: pass)

@@ -16,11 +16,16 @@ struct MeasuredRecurrence {
     func delta(_ decay: DeltaRecurrence.Decay) -> any RecurrenceKernel {
       DeltaRecurrence(decay, keyDimension: dimension, valueDimension: dimension)
     }
+    // Each head has as many slots as gsa has by default.
+    let slots = GatedSlotRecurrence(keyWidth: dimension, valueWidth: dimension, slots: 64)
     return [
       MeasuredRecurrence(name: "no decay", kernel: diagonal(.none), decayWidth: 0),
       MeasuredRecurrence(name: "fixed decay", kernel: diagonal(.fixed), decayWidth: 0),
       MeasuredRecurrence(name: "scalar decay", kernel: diagonal(.scalar), decayWidth: 1),
       MeasuredRecurrence(name: "vector decay", kernel: diagonal(.vector), decayWidth: dimension),
+      MeasuredRecurrence(name: "value decay", kernel: diagonal(.value), decayWidth: dimension),
+      MeasuredRecurrence(
+        name: "gated slots", kernel: slots, decayWidth: slots.slots),
       MeasuredRecurrence(name: "delta rule", kernel: delta(.none), decayWidth: 0),
       MeasuredRecurrence(name: "gated delta rule", kernel: delta(.scalar), decayWidth: 1),
       MeasuredRecurrence(

@@ -14,14 +14,17 @@ final class RecurrenceWorkload {
     dBetas: UnsafeMutableBufferPointer<Float>
   private let kept, keptBackward, scratch, state: UnsafeMutableBufferPointer<Float>
   private let decayWidth: Int
+  /// Floats of a query, a key, a value and an output.
+  private let widths: (q: Int, k: Int, v: Int, o: Int)
 
-  /// Makes the data: `q`, `k`, `v` in rows of `H · (2K + V)` floats, log decays in [−0.1, 0].
+  /// Makes the data: `q`, `k`, `v` beside each other in a token's row, log decays in [−0.1, 0].
   ///
   /// - Parameters:
-  ///   - decayWidth: Floats of `g` a token and head: 0, 1 or `K`.
+  ///   - decayWidth: Floats of `g` a token and head, 0 for none.
   init(_ kernel: any RecurrenceKernel, decayWidth: Int, tokens: Int, heads: Int) {
     (self.kernel, self.tokens, self.heads, self.decayWidth) = (kernel, tokens, heads, decayWidth)
-    let (K, V) = (kernel.keyDimension, kernel.valueDimension)
+    widths = (kernel.queryWidth, kernel.keyWidth, kernel.valueWidth, kernel.outputWidth)
+    let (K, O) = (widths.k, widths.o)
     plan = ChunkPlan(tokens: tokens, chunkLength: kernel.chunkLength)
     var seed: UInt32 = 1
     func random(_ count: Int, _ range: ClosedRange<Float>) -> UnsafeMutableBufferPointer<Float> {
@@ -35,20 +38,20 @@ final class RecurrenceWorkload {
     }
     // Keys of length about 1, so that states of the delta rules stay bounded.
     let bound = 1.7 / Float(K).squareRoot()
-    inputs = random(tokens * heads * (2 * K + V), -bound...bound)
+    inputs = random(tokens * heads * (widths.q + K + widths.v), -bound...bound)
     decays = random(tokens * heads * max(decayWidth, 1), -0.1...0)
     betas = random(tokens * heads, 0...1)
-    dO = random(tokens * heads * V, -1...1)
-    o = RecurrenceWorkload.allocate(tokens * heads * V)
-    dq = RecurrenceWorkload.allocate(tokens * heads * K)
+    dO = random(tokens * heads * O, -1...1)
+    o = RecurrenceWorkload.allocate(tokens * heads * O)
+    dq = RecurrenceWorkload.allocate(tokens * heads * widths.q)
     dk = RecurrenceWorkload.allocate(tokens * heads * K)
-    dv = RecurrenceWorkload.allocate(tokens * heads * V)
+    dv = RecurrenceWorkload.allocate(tokens * heads * widths.v)
     dDecays = RecurrenceWorkload.allocate(tokens * heads * max(decayWidth, 1))
     dBetas = RecurrenceWorkload.allocate(tokens * heads)
     kept = RecurrenceWorkload.allocate(heads * kernel.keptCount(plan))
     keptBackward = RecurrenceWorkload.allocate(heads * kernel.keptBackwardCount(plan))
     scratch = RecurrenceWorkload.allocate(kernel.scratchCount)
-    state = RecurrenceWorkload.allocate(K * V)
+    state = RecurrenceWorkload.allocate(kernel.keyDimension * kernel.valueDimension)
   }
 
   deinit {
@@ -93,7 +96,7 @@ final class RecurrenceWorkload {
   }
 
   private func output(_ h: Int) -> MutableTokenRows {
-    MutableTokenRows(rows(o, h, kernel.valueDimension), stride: heads * kernel.valueDimension)
+    MutableTokenRows(rows(o, h, widths.o), stride: heads * widths.o)
   }
 
   /// Seconds that this thread has computed: other programs on the machine do not count.
@@ -104,26 +107,25 @@ final class RecurrenceWorkload {
   }
 
   private func head(_ h: Int) -> RecurrenceHead {
-    let (K, V) = (kernel.keyDimension, kernel.valueDimension)
-    let stride = heads * (2 * K + V)
+    let stride = heads * (widths.q + widths.k + widths.v)
     let base = UnsafePointer(inputs.baseAddress!)
     return RecurrenceHead(
-      q: TokenRows(base + h * K, stride: stride),
-      k: TokenRows(base + (heads + h) * K, stride: stride),
-      v: TokenRows(base + (2 * heads * K + h * V), stride: stride),
+      q: TokenRows(base + h * widths.q, stride: stride),
+      k: TokenRows(base + (heads * widths.q + h * widths.k), stride: stride),
+      v: TokenRows(base + (heads * (widths.q + widths.k) + h * widths.v), stride: stride),
       g: decayWidth == 0
         ? nil : TokenRows(rows(decays, h, decayWidth), stride: heads * decayWidth),
       beta: TokenRows(rows(betas, h, 1), stride: heads), logDecay: -0.05)
   }
 
   private func gradient(_ h: Int) -> RecurrenceGradient {
-    let (K, V) = (kernel.keyDimension, kernel.valueDimension)
     func mutable(_ x: UnsafeMutableBufferPointer<Float>, _ width: Int) -> MutableTokenRows {
       MutableTokenRows(rows(x, h, width), stride: heads * width)
     }
     return RecurrenceGradient(
-      dO: TokenRows(rows(dO, h, V), stride: heads * V), dq: mutable(dq, K), dk: mutable(dk, K),
-      dv: mutable(dv, V), dg: decayWidth == 0 ? nil : mutable(dDecays, decayWidth),
+      dO: TokenRows(rows(dO, h, widths.o), stride: heads * widths.o), dq: mutable(dq, widths.q),
+      dk: mutable(dk, widths.k), dv: mutable(dv, widths.v),
+      dg: decayWidth == 0 ? nil : mutable(dDecays, decayWidth),
       dbeta: mutable(dBetas, 1))
   }
 

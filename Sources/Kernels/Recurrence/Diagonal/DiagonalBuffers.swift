@@ -2,18 +2,27 @@
 ///
 /// Leading dimensions are whole registers; rows beyond the chunk's tokens hold anything.
 struct DiagonalBuffers {
-  /// Dimensions, and the most tokens.
+  /// Dimensions of a state, `[K, V]`, and the most tokens.
   let K, V, C: Int
+  /// Whether the decay is on the side of the values.
+  ///
+  /// Queries and keys then have `V` floats and stand in `dO` and `v`; values and the output's gradient have `K`, in `k`
+  /// and `q`. Gradients are likewise: those of queries in `o`, of keys in `dv`, of values in `dk`; the output is in `dq`.
+  let isOfValues: Bool
   /// Leading dimensions of what has `K`, `V` and `C` columns.
   let ldK, ldV, ldC: Int
+  /// That of states, whose rows may be part of longer ones.
+  var ldState: Int
   /// Tokens in the chunk.
   var tokens = 0
   /// `e^{b_C}` for each of `K` rows of a state.
-  let totals: UnsafeMutablePointer<Float>
+  var totals: UnsafeMutablePointer<Float>
   /// Contiguous copies of the chunk's rows.
-  let q, k, v, dO: UnsafeMutablePointer<Float>
+  let q, v, dO: UnsafeMutablePointer<Float>
+  var k: UnsafeMutablePointer<Float>
   /// `scale · e^b ⊙ q` and `e^{b_C−b} ⊙ k`.
-  let qIn, kOut: UnsafeMutablePointer<Float>
+  let qIn: UnsafeMutablePointer<Float>
+  var kOut: UnsafeMutablePointer<Float>
   /// Transposes, `[K, C]` and `[V, C]`, and of a state, `[V, K]`.
   let kT, vT, stateT: UnsafeMutablePointer<Float>
   /// `P` and `dP`, `[C, C]`.
@@ -29,7 +38,8 @@ struct DiagonalBuffers {
   /// Divides scratch; `take` gives more.
   init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>) {
     (K, V, C) = (kernel.keyDimension, kernel.valueDimension, kernel.chunkLength)
-    (ldK, ldV, ldC) = (Lanes.padded(K), Lanes.padded(V), Lanes.padded(C))
+    isOfValues = kernel.decay == .value
+    (ldK, ldV, ldC, ldState) = (Lanes.padded(K), Lanes.padded(V), Lanes.padded(C), V)
     let start = UnsafeMutablePointer<Float>(bitPattern: (UInt(bitPattern: scratch) + 63) & ~63)!
     (totals, next) = (start, start)
     next += Lanes.padded(K)
@@ -74,31 +84,43 @@ struct DiagonalBuffers {
       ld: ld)
   }
 
-  /// Reads the chunk's `q`.
+  /// Reads the chunk's queries.
   func loadQ(_ head: RecurrenceHead, _ range: Range<Int>) {
-    load(head.q, range, K, into: q, ld: ldK)
+    isOfValues
+      ? load(head.q, range, V, into: dO, ld: ldV) : load(head.q, range, K, into: q, ld: ldK)
   }
-  /// Reads the chunk's `k`.
+  /// Reads the chunk's keys.
   func loadK(_ head: RecurrenceHead, _ range: Range<Int>) {
-    load(head.k, range, K, into: k, ld: ldK)
+    isOfValues
+      ? load(head.k, range, V, into: v, ld: ldV) : load(head.k, range, K, into: k, ld: ldK)
   }
-  /// Reads the chunk's `v`.
+  /// Reads the chunk's values.
   func loadV(_ head: RecurrenceHead, _ range: Range<Int>) {
-    load(head.v, range, V, into: v, ld: ldV)
+    isOfValues
+      ? load(head.v, range, K, into: k, ld: ldK) : load(head.v, range, V, into: v, ld: ldV)
   }
-  /// Reads the chunk's `dO`.
+  /// Reads the output's gradient in the chunk.
   func loadDO(_ gradient: RecurrenceGradient, _ range: Range<Int>) {
-    load(gradient.dO, range, V, into: dO, ld: ldV)
+    isOfValues
+      ? load(gradient.dO, range, K, into: q, ld: ldK)
+      : load(gradient.dO, range, V, into: dO, ld: ldV)
   }
 
-  /// Writes `o`: past the caches, unless it will be read again soon.
+  /// Where the output is, how wide, and its leading dimension.
+  private var output: (UnsafeMutablePointer<Float>, Int, Int) {
+    isOfValues ? (dq, K, ldK) : (o, V, ldV)
+  }
+
+  /// Writes the output: past the caches, unless it will be read again soon.
   func storeO(_ rows: MutableTokenRows, _ range: Range<Int>, isReadAgain: Bool = false) {
-    write(o, ldV, V, rows, range, isReadAgain)
+    let (o, width, ld) = output
+    write(o, ld, width, rows, range, isReadAgain)
   }
 
-  /// `o ← stored o`.
+  /// Reads the output that was stored.
   func reloadO(_ rows: MutableTokenRows, _ range: Range<Int>) {
-    load(TokenRows(rows.base, stride: rows.stride), range, V, into: o, ld: ldV)
+    let (o, width, ld) = output
+    load(TokenRows(rows.base, stride: rows.stride), range, width, into: o, ld: ld)
   }
 
   /// `dq ← dq + stored dq` and so on, where they accumulate.
@@ -144,6 +166,11 @@ struct DiagonalBuffers {
     _ gradient: RecurrenceGradient,
     _ body: (UnsafeMutablePointer<Float>, MutableTokenRows, _ columns: Int, _ ld: Int) -> Void
   ) {
+    if isOfValues {
+      body(o, gradient.dq, V, ldV)
+      body(dv, gradient.dk, V, ldV)
+      return body(dk, gradient.dv, K, ldK)
+    }
     body(dq, gradient.dq, K, ldK)
     body(dk, gradient.dk, K, ldK)
     body(dv, gradient.dv, V, ldV)

@@ -25,6 +25,8 @@ protocol DiagonalChunk {
   func prepareIntra()
   /// After `q`, `k` and `v`: `o ← P V`.
   func outputIntra()
+  /// `o ← o + (scale · e^b ⊙ Q) S`.
+  func outputInter(_ state: UnsafePointer<Float>)
 
   /// After `q` and `dO`: what `addToStateGradient` multiplies.
   func prepareStateGradient()
@@ -42,7 +44,7 @@ extension DiagonalChunk {
   func outputInter(_ state: UnsafePointer<Float>) {
     let x = buffers
     SmallMatrix.multiply(
-      x.qIn, lda: x.ldK, state, ldb: x.V, into: x.o, ldc: x.ldV, rows: x.tokens, columns: x.V,
+      x.qIn, lda: x.ldK, state, ldb: x.ldState, into: x.o, ldc: x.ldV, rows: x.tokens, columns: x.V,
       inner: x.K, store: .add)
   }
 }

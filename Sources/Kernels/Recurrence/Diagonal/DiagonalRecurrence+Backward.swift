@@ -23,7 +23,7 @@ extension DiagonalRecurrence {
         if plan.resets[c] { state.update(repeating: 0, count: stateCount) }
       }
     }
-    withChunk(scratch, run, run)
+    withChunk(scratch, run, run, run)
   }
 
   /// What a chunk's gradients owe to the chunk alone.
@@ -42,7 +42,7 @@ extension DiagonalRecurrence {
       chunk.buffers.store(gradient, range, isReadAgain: true)
       storeDG(chunk, head, gradient, range, adds: gradient.dg?.accumulates ?? false)
     }
-    withChunk(scratch, run, run)
+    withChunk(scratch, run, run, run)
   }
 
   /// Takes the gradient of the final state.
@@ -78,7 +78,7 @@ extension DiagonalRecurrence {
         carry(dState, by: chunk.buffers.totals, into: previous)
       }
     }
-    withChunk(scratch, run, run)
+    withChunk(scratch, run, run, run)
   }
 
   /// All backward calls for a gradient that is known.
@@ -108,7 +108,7 @@ extension DiagonalRecurrence {
         }
       }
     }
-    withChunk(scratch, run, run)
+    withChunk(scratch, run, run, run)
   }
 
   private func load<Chunk: DiagonalChunk>(
@@ -127,8 +127,8 @@ extension DiagonalRecurrence {
     _ chunk: some DiagonalChunk, _ head: RecurrenceHead, _ gradient: RecurrenceGradient,
     _ range: Range<Int>, adds: Bool
   ) {
-    guard let g = head.g, decay == .scalar || decay == .vector else { return }
-    let (width, ld) = decay == .vector ? (keyDimension, chunk.buffers.ldK) : (1, 1)
+    guard let g = head.g, decay == .scalar || isVector else { return }
+    let (width, ld) = isVector ? (keyDimension, chunk.buffers.ldK) : (1, 1)
     if !chunk.isMild {
       Rows.clearClamped(
         g[range.lowerBound], stride: g.stride, rows: range.count, columns: width,

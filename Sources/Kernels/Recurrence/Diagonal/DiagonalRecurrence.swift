@@ -1,4 +1,5 @@
-/// A linear recurrence whose decay is diagonal: none, fixed per head, a scalar or a vector from data.
+/// A linear recurrence whose decay is diagonal: none, fixed per head, a scalar or a vector from data, of the keys' or of
+/// the values' channels.
 ///
 /// Concretely: `S_t = diag(e^{g_t}) S_{t−1} + k_tᵀ v_t`, `o_t = scale · q_t S_t`. In a chunk of `C` tokens, with `b`
 /// the inclusive cumulative sum of `g` and `P_ij = scale · Σ_d q_id k_jd e^{b_id−b_jd}` for `i ≥ j`:
@@ -6,7 +7,8 @@
 ///     O = P V + (scale · e^b ⊙ Q) S                 S' = e^{b_C} ⊙ S + (e^{b_C−b} ⊙ K)ᵀ V
 ///
 /// What the decays are is the business of `ScalarDecayChunk` (the same for all channels; no exponentials in
-/// the products) and `VectorDecayChunk`; this type orders their work.
+/// the products), `VectorDecayChunk` and `ValueDecayChunk` (a vector of the values' channels); this type orders their
+/// work.
 ///
 /// - Complexity: `O(T · (C·(K + V) + K·V))` for each (row, head).
 /// - Source: Lightning Attention-2 (arXiv 2401.04658), Mamba-2 (2405.21060), Gated Linear Attention (2312.06635).
@@ -21,6 +23,10 @@ package struct DiagonalRecurrence: RecurrenceKernel {
     case scalar
     /// `RecurrenceHead.g`, `K` floats a token.
     case vector
+    /// `RecurrenceHead.g`, `V` floats a token: `S_t = S_{t−1} diag(e^{g_t}) + k_tᵀ v_t`.
+    ///
+    /// States are kept transposed, so that their rows decay: the kernel's `keyDimension` is `V`.
+    case value
   }
 
   /// The most that K may be: a chunk's rows of keys and queries are copied to scratch.
@@ -28,7 +34,7 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   /// The most that V may be: 256, and columns that a mixer adds to them.
   package static let mostValues = 264
 
-  /// `K` and `V`.
+  /// Rows and columns of a state: `K` and `V`, or `V` and `K` where the decay is on the side of the values.
   package let keyDimension, valueDimension: Int
   /// Where the decay comes from.
   package let decay: Decay
@@ -50,17 +56,24 @@ package struct DiagonalRecurrence: RecurrenceKernel {
         && chunkLength > 0,
       "K \(keyDimension), V \(valueDimension), chunks of \(chunkLength): K is 1…\(Self.mostKeys), "
         + "V 1…\(Self.mostValues)")
-    (self.keyDimension, self.valueDimension) = (keyDimension, valueDimension)
+    (self.keyDimension, self.valueDimension) =
+      decay == .value ? (valueDimension, keyDimension) : (keyDimension, valueDimension)
     (self.decay, self.scale, self.chunkLength) = (decay, scale, chunkLength)
   }
 
-  /// A number a key channel where the decay is a vector, else one number.
-  package var mapKind: StateMapKind { decay == .vector ? .vector : .scalar }
+  /// A number a row of the state where the decay is a vector, else one number.
+  package var mapKind: StateMapKind { isVector ? .vector : .scalar }
+  /// Whether each row of the state has a decay of its own.
+  var isVector: Bool { decay == .vector || decay == .value }
+  package var queryWidth: Int { keyWidth }
+  package var keyWidth: Int { decay == .value ? valueDimension : keyDimension }
+  package var valueWidth: Int { decay == .value ? keyDimension : valueDimension }
+  package var outputWidth: Int { valueWidth }
   /// True without decay and with a fixed one.
   package var isMapKnown: Bool { decay == .none || decay == .fixed }
   /// Floats of scratch that a call needs.
   package var scratchCount: Int {
-    decay == .vector ? VectorDecayChunk.scratchCount(self) : ScalarDecayChunk.scratchCount(self)
+    isVector ? VectorDecayChunk.scratchCount(self) : ScalarDecayChunk.scratchCount(self)
   }
   /// Floats of one state.
   var stateCount: Int { keyDimension * valueDimension }
@@ -73,10 +86,13 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   @inline(__always)
   func withChunk(
     _ scratch: UnsafeMutablePointer<Float>, _ vector: (VectorDecayChunk) -> Void,
-    _ scalar: (ScalarDecayChunk) -> Void
+    _ scalar: (ScalarDecayChunk) -> Void, _ value: (ValueDecayChunk) -> Void
   ) {
-    decay == .vector
-      ? vector(VectorDecayChunk(self, scratch)) : scalar(ScalarDecayChunk(self, scratch))
+    switch decay {
+    case .none, .fixed, .scalar: scalar(ScalarDecayChunk(self, scratch))
+    case .vector: vector(VectorDecayChunk(self, scratch))
+    case .value: value(ValueDecayChunk(self, scratch))
+    }
   }
 
   /// `next ← diag(totals) state + next`, as `addToState` does it.

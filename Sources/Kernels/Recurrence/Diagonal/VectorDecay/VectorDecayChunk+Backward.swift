@@ -6,9 +6,9 @@ extension VectorDecayChunk {
   ) {
     let x = buffers
     SmallMatrix.multiply(
-      x.qIn, lda: x.ldK, transposed: true, x.dO, ldb: x.ldV, into: next, ldc: x.V, rows: x.K,
+      x.qIn, lda: x.ldK, transposed: true, x.dO, ldb: x.ldV, into: next, ldc: x.ldState, rows: x.K,
       columns: x.V, inner: x.tokens,
-      store: dState.map { .addScaled($0, ld: x.V, by: x.totals) } ?? .replace)
+      store: dState.map { .addScaled($0, ld: x.ldState, by: x.totals) } ?? .replace)
   }
 
   func gradientsIntra() {
@@ -118,10 +118,10 @@ extension VectorDecayChunk {
     let x = buffers
     let n = x.tokens
     SmallMatrix.multiply(
-      x.kOut, lda: x.ldK, dState, ldb: x.V, into: x.dv, ldc: x.ldV, rows: n, columns: x.V,
+      x.kOut, lda: x.ldK, dState, ldb: x.ldState, into: x.dv, ldc: x.ldV, rows: n, columns: x.V,
       inner: x.K, store: .add)
     SmallMatrix.multiplyTransposedRight(
-      x.dO, lda: x.ldV, state, ldb: x.V, into: x.term, ldc: x.ldK, rows: n, columns: x.K,
+      x.dO, lda: x.ldV, state, ldb: x.ldState, into: x.term, ldc: x.ldK, rows: n, columns: x.K,
       inner: x.V, scratch: x.stateT)
     sums.update(repeating: 0, count: x.ldK)
     let scale = Lanes(repeating: kernel.scale)
@@ -135,10 +135,10 @@ extension VectorDecayChunk {
       }
     }
     SmallMatrix.multiplyTransposedRight(
-      x.v, lda: x.ldV, dState, ldb: x.V, into: x.term, ldc: x.ldK, rows: n, columns: x.K,
+      x.v, lda: x.ldV, dState, ldb: x.ldState, into: x.term, ldc: x.ldK, rows: n, columns: x.K,
       inner: x.V, scratch: x.stateT)
     for d in 0..<x.K {
-      sums[d] = x.totals[d] * Rows.dot(state + d * x.V, dState + d * x.V, count: x.V)
+      sums[d] = x.totals[d] * Rows.dot(state + d * x.ldState, dState + d * x.ldState, count: x.V)
     }
     forEachRegister(0..<n) { place, d in
       let y = Lanes.load(x.term + place) * Lanes.load(outward + place)

@@ -30,11 +30,15 @@ extension VectorDecayChunk {
 
   /// Sets a block's factors, and `q` and `k` times them; gives the latter two.
   func prepare(_ block: Block) -> (q: UnsafePointer<Float>, k: UnsafePointer<Float>) {
+    let k = prepareColumns(block)
+    multiply(block.rows, buffers.q, rowFactors, into: rows)
+    return (UnsafePointer(rows + block.rows.lowerBound * buffers.ldK), k)
+  }
+
+  /// Sets a block's factors, and `k` times them, which it gives.
+  func prepareColumns(_ block: Block) -> UnsafePointer<Float> {
     let ldK = buffers.ldK
-    if isMild {
-      multiply(0..<buffers.tokens, buffers.q, rowFactors, into: rows)
-      return (UnsafePointer(rows), UnsafePointer(buffers.kOut))
-    }
+    if isMild { return UnsafePointer(buffers.kOut) }
     forEachRegister(block.columns) { x, d in
       decay(from: x, to: block.reference &* ldK &+ d).store(columnFactors + x)
     }
@@ -49,11 +53,7 @@ extension VectorDecayChunk {
         (scale * decay(from: block.reference &* ldK &+ d, to: x)).store(rowFactors + x)
       }
     }
-    multiply(block.rows, buffers.q, rowFactors, into: rows)
-    return (
-      UnsafePointer(rows + block.rows.lowerBound * ldK),
-      UnsafePointer(columns + block.columns.lowerBound * ldK)
-    )
+    return UnsafePointer(columns + block.columns.lowerBound * ldK)
   }
 
   /// The factors of a block's columns.

@@ -14,13 +14,14 @@ struct VectorDecayChunk: DiagonalChunk {
   let kernel: DiagonalRecurrence
   var buffers: DiagonalBuffers
   /// The sum of `g` after token `i`, that is `b_C − b_i`, and what rounding left of it; `[C, K]`.
-  let after, afterLow: UnsafeMutablePointer<Float>
+  private(set) var after, afterLow: UnsafeMutablePointer<Float>
   /// `e^{b_i}` and `e^{b_C−b_i}`, `[C, K]`.
-  let inward, outward: UnsafeMutablePointer<Float>
+  private(set) var inward, outward: UnsafeMutablePointer<Float>
   /// Whether no channel decays by more than e^−60 over the chunk, so that one block is enough.
   var isMild = true
-  /// A block's `scale · e^{b_i−b_r}` and `e^{b_r−b_j}`, and `q` and `k` times them, `[C, K]`.
-  let rowFactors, columnFactors, rows, columns: UnsafeMutablePointer<Float>
+  /// A block's `scale · e^{b_i−b_r}` and `e^{b_r−b_j}`, and below `q` and `k` times them, `[C, K]`.
+  private(set) var rowFactors, columnFactors: UnsafeMutablePointer<Float>
+  let rows, columns: UnsafeMutablePointer<Float>
   /// The diagonal of `dP`.
   let diagonal: UnsafeMutablePointer<Float>
   /// Running sums, `K` floats.
@@ -94,6 +95,17 @@ struct VectorDecayChunk: DiagonalChunk {
     }
   }
 
+  /// Has the decays and the keys of another chunk of as many rows of the state, now and whenever those are set.
+  mutating func share(_ other: VectorDecayChunk) {
+    precondition(kernel.scale == other.kernel.scale && buffers.K == other.buffers.K)
+    (after, afterLow, inward, outward) = (other.after, other.afterLow, other.inward, other.outward)
+    (rowFactors, columnFactors) = (other.rowFactors, other.columnFactors)
+    (buffers.totals, buffers.k, buffers.kOut) = (
+      other.buffers.totals, other.buffers.k, other.buffers.kOut
+    )
+    (buffers.tokens, isMild) = (other.buffers.tokens, other.isMild)
+  }
+
   private func decays(_ head: RecurrenceHead) -> TokenRows {
     guard let g = head.g else { preconditionFailure("a decay from data needs g") }
     return g
@@ -127,9 +139,9 @@ struct VectorDecayChunk: DiagonalChunk {
   func addToState(from state: UnsafePointer<Float>?, into next: UnsafeMutablePointer<Float>) {
     let x = buffers
     SmallMatrix.multiply(
-      x.kOut, lda: x.ldK, transposed: true, x.v, ldb: x.ldV, into: next, ldc: x.V, rows: x.K,
+      x.kOut, lda: x.ldK, transposed: true, x.v, ldb: x.ldV, into: next, ldc: x.ldState, rows: x.K,
       columns: x.V, inner: x.tokens,
-      store: state.map { .addScaled($0, ld: x.V, by: x.totals) } ?? .replace)
+      store: state.map { .addScaled($0, ld: x.ldState, by: x.totals) } ?? .replace)
   }
 
   func prepareInter() {
