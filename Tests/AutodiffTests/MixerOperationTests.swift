@@ -55,6 +55,20 @@ struct MixerOperation: CustomTestStringConvertible, Sendable {
         return (rate * (x[0] + w[1].asRow.repeated(x[0].rows)).softplus).scaled(by: -1)
       }),
     MixerOperation(
+      testDescription: "softplus gate of channels", weights: [columns / width, columns],
+      run: { tape, x, w in tape.softplusGate(x[0], rate: w[0], bias: w[1]) },
+      reference: { x, w in
+        let rate = w[0].exp.asRow.spread(width).repeated(x[0].rows)
+        return (rate * (x[0] + w[1].asRow.repeated(x[0].rows)).softplus).scaled(by: -1)
+      }),
+    MixerOperation(
+      testDescription: "bounded gate of channels", weights: [columns / width, columns],
+      run: { tape, x, w in tape.boundedGate(x[0], rate: w[0], bias: w[1], least: -5) },
+      reference: { x, w in
+        let rate = w[0].exp.asRow.spread(width).repeated(x[0].rows)
+        return (rate * (x[0] + w[1].asRow.repeated(x[0].rows))).sigmoid.scaled(by: -5)
+      }),
+    MixerOperation(
       testDescription: "length norm", run: { tape, x, _ in tape.l2Norm(x[0], width: width) },
       reference: { x, _ in byHead(x[0]) { $0.l2Norm(epsilon: 1e-6) } }),
     MixerOperation(

@@ -29,6 +29,7 @@ CLASSES = {
     "gated_deltanet": "GatedDeltaNet",
     "transformer": "Transformer",
     "hgrn2": "HGRN2",
+    "kda": "KDA",
 }
 
 
@@ -327,5 +328,22 @@ CASES = {
     ),
     "mamba2_without_norm": case(
         mamba2(head_dim=24, state_size=6, rmsnorm=False, num_hidden_layers=3), tokens=23, seed=2
+    ),
+    "kda_plain": case(fla("kda", num_heads=3, head_dim=5, expand_v=2.0), tokens=41, seed=53),
+    "kda_grouped": case(
+        fla(
+            "kda",
+            num_heads=2,
+            num_v_heads=6,
+            head_dim=5,
+            use_short_conv=False,
+            allow_neg_eigval=True,
+            tie_word_embeddings=True,
+        ),
+        tokens=29, seed=30,
+    ),
+    "kda_bounded": case(
+        fla("kda", num_heads=2, head_dim=8, lower_bound=-5.0, num_hidden_layers=1, conv_size=3),
+        tokens=33, seed=2,
     ),
 }

@@ -2,7 +2,7 @@ import ReferenceMath
 
 /// Every tensor that a recurrence gives.
 struct ExpectedRecurrence: Sendable {
-  /// `o`, `dq`, `dk`, `dv`, `dg` and `dbeta`: of each row `[T, columns]`.
+  /// `o`, `dq`, `dk`, `dv`, `dg`, `dbeta`, `da` and `db`: of each row `[T, columns]`.
   var ofTokens: [String: [Matrix]] = [:]
   /// `final` and `dInitial`, `[rows, heads]` of the state's shape.
   var ofStates: [String: [Double]] = ["final": [], "dInitial": []]
@@ -13,7 +13,7 @@ extension RecurrenceCase {
   func expected() -> ExpectedRecurrence {
     var expected = ExpectedRecurrence()
     for row in 0..<rows {
-      let leaves = [q, k, v, g, beta].map { Term($0[row]) }
+      let leaves = [q, k, v, g, beta, a, b].map { Term($0[row]) }
       let (q, k, v, g, beta) = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
       let (K, V, gates) = (keyDimension, valueDimension, kind.gates(stateShape.rows))
       let initials = (0..<heads.state).map { Term(state(initial, row: row, head: $0)) }
@@ -36,6 +36,11 @@ extension RecurrenceCase {
           return Term.rowDecay(
             q: q, k: k, v: v, g: decay!, hasSlots: kind == .gatedSlots, initial: initials[head],
             scale: Double(scale), starts: starts)
+        case .lowRank, .lowRankWithScalarDecay, .lowRankWithVectorDecay:
+          return Term.lowRank(
+            q: q, k: k, v: v, g: decay, a: part(leaves[5], head, own: heads.key, width: K),
+            b: part(leaves[6], head, own: heads.state, width: K), initial: initials[head],
+            scale: Double(scale), starts: starts)
         default:
           let both = Term.recurrence(
             q: q, k: k, v: v, g: decay, beta: kind.isDelta ? beta.head(head, width: 1) : nil,
@@ -49,7 +54,7 @@ extension RecurrenceCase {
         + results.indices.map { results[$0].final.sum(times: state(dFinal, row: row, head: $0)) }
       sums.dropFirst().reduce(sums[0], +).backward()
       expected.ofTokens["o", default: []].append(o.matrix)
-      for (name, leaf) in zip(["dq", "dk", "dv", "dg", "dbeta"], leaves) {
+      for (name, leaf) in zip(["dq", "dk", "dv", "dg", "dbeta", "da", "db"], leaves) {
         expected.ofTokens[name, default: []].append(leaf.gradient)
       }
       for result in results {

@@ -61,7 +61,7 @@ extension RecurrenceCase {
       wantsLeftGradients: true)
     let inputs = RecurrenceInputs(
       q: variable(q)!, k: variable(k)!, v: variable(v)!, g: variable(g), beta: variable(beta),
-      logDecay: logDecay)
+      a: variable(a), b: variable(b), logDecay: logDecay)
     let o = try tape.recurrence(
       kernel,
       inputs, slot: Self.slot, pass: pass)
@@ -72,7 +72,7 @@ extension RecurrenceCase {
     result.ofTokens["o"] = o.value.numbers
     let variables = [
       ("dq", inputs.q), ("dk", inputs.k), ("dv", inputs.v), ("dg", inputs.g),
-      ("dbeta", inputs.beta),
+      ("dbeta", inputs.beta), ("da", inputs.a), ("db", inputs.b),
     ]
     for (name, variable) in variables { result.ofTokens[name] = variable?.gradient?.numbers }
     result.ofStates["final"] = right.values[Self.slot]?.numbers

@@ -10,22 +10,32 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     case noDecay, fixedDecay, scalarDecay, vectorDecay
     case deltaRule, gatedDeltaRule, deltaRuleWithVectorDecay
     case valueDecay, gatedSlots
+    case lowRank, lowRankWithScalarDecay, lowRankWithVectorDecay
 
     var testDescription: String { rawValue }
 
     /// Log decays from data of a head, for the rows of its state; 0 without.
     func gates(_ rows: Int) -> Int {
       switch self {
-      case .noDecay, .fixedDecay, .deltaRule: 0
-      case .scalarDecay, .gatedDeltaRule: 1
-      case .vectorDecay, .deltaRuleWithVectorDecay, .valueDecay, .gatedSlots: rows
+      case .noDecay, .fixedDecay, .deltaRule, .lowRank: 0
+      case .scalarDecay, .gatedDeltaRule, .lowRankWithScalarDecay: 1
+      case .vectorDecay, .deltaRuleWithVectorDecay, .valueDecay, .gatedSlots,
+        .lowRankWithVectorDecay:
+        rows
       }
     }
 
     var isDelta: Bool {
       switch self {
-      case .noDecay, .fixedDecay, .scalarDecay, .vectorDecay, .valueDecay, .gatedSlots: false
       case .deltaRule, .gatedDeltaRule, .deltaRuleWithVectorDecay: true
+      default: false
+      }
+    }
+
+    var isLowRank: Bool {
+      switch self {
+      case .lowRank, .lowRankWithScalarDecay, .lowRankWithVectorDecay: true
+      default: false
       }
     }
 
@@ -41,6 +51,10 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
         DeltaRecurrence(
           gate, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale)
       }
+      func lowRank(_ decay: LowRankRecurrence.Decay) -> any RecurrenceKernel {
+        LowRankRecurrence(
+          decay, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale)
+      }
       return switch self {
       case .noDecay: diagonal(.none)
       case .fixedDecay: diagonal(.fixed)
@@ -50,6 +64,9 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       case .gatedDeltaRule: delta(.scalar)
       case .deltaRuleWithVectorDecay: delta(.vector)
       case .valueDecay: diagonal(.value)
+      case .lowRank: lowRank(.none)
+      case .lowRankWithScalarDecay: lowRank(.scalar)
+      case .lowRankWithVectorDecay: lowRank(.vector)
       case .gatedSlots:
         GatedSlotRecurrence(keyWidth: keyDimension, valueWidth: valueDimension, slots: slots)
       }
@@ -70,6 +87,8 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   let documentStarts: [[Int]]
   /// Of each row, `[T, heads · width]`; `g` and `beta` of no columns where the kind has none.
   let q: [Matrix], k: [Matrix], v: [Matrix], g: [Matrix], beta: [Matrix]
+  /// Of each row, `[T, heads · K]`, with the heads of k and of the state; of no columns where the kind has none.
+  let a: [Matrix], b: [Matrix]
   /// Of each head of the state; empty but for fixed decay.
   let logDecay: [Float]
   /// State before the first token, `[rows, heads]` of the state's shape; nil for zero.
@@ -86,7 +105,8 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     case .noDecay, .fixedDecay: 0
     case .scalarDecay: rows * heads.state
     case .vectorDecay, .valueDecay, .gatedSlots: rows * heads.state * stateShape.rows
-    case .deltaRule, .gatedDeltaRule, .deltaRuleWithVectorDecay:
+    case .deltaRule, .gatedDeltaRule, .deltaRuleWithVectorDecay, .lowRank, .lowRankWithScalarDecay,
+      .lowRankWithVectorDecay:
       rows * heads.state * keyDimension * keyDimension
     }
   }
@@ -177,6 +197,39 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     let count = rows * state * stateShape.rows * stateShape.columns
     initial = draws.uniform() < 0.6 ? draws.normals(count) : nil
     dFinal = draws.uniform() < 0.6 ? draws.normals(count) : nil
+    (a, b) = Self.transitions(kind, rows: rows, tokens: T, heads: (key, state), K, &draws)
+  }
+
+  /// Low-rank transitions for which no state grows much: steps along a unit key against the delta rule's, or anything
+  /// small.
+  private static func transitions(
+    _ kind: Kind, rows: Int, tokens T: Int, heads: (key: Int, state: Int), _ K: Int,
+    _ draws: inout Draws
+  ) -> (a: [Matrix], b: [Matrix]) {
+    var all: (a: [Matrix], b: [Matrix]) = ([], [])
+    let erases = draws.uniform() < 0.5
+    for _ in 0..<rows {
+      let (few, most) = kind.isLowRank ? (heads.key * K, heads.state * K) : (0, 0)
+      var a = Matrix(T, few, draws.normals(T * few))
+      var b = Matrix(T, most, draws.normals(T * most))
+      if erases {
+        let steps = Matrix(
+          T, heads.state, (0..<T * heads.state).map { _ in Float(draws.uniform()) })
+        a = unitKeys(a, width: K)
+        b = Matrix(T, most) { t, c in
+          let head = c / K
+          let key = a[t, head / (heads.state / heads.key) * K + c % K]
+          return Double(Float(-steps[t, head] * key))
+        }
+      } else {
+        let factor = 0.2 / Double(K).squareRoot()
+        a = Matrix(T, few) { Double(Float(factor * a[$0, $1])) }
+        b = Matrix(T, most) { Double(Float(factor * b[$0, $1])) }
+      }
+      all.a.append(a)
+      all.b.append(b)
+    }
+    return all
   }
 
   /// Up to 8 shards: all alike, anything, or mostly of none and one token.

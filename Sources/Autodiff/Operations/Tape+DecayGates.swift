@@ -9,46 +9,90 @@ extension Tape {
     return pointwise(x, gate.forward, gate.backward)
   }
 
-  /// Log decays of heads from their steps: `g = −e^A softplus(a + b)`.
+  /// Log decays from steps, of heads or of their channels: `g = −e^A softplus(a + b)`.
   ///
   /// - Parameters:
-  ///   - a: Shape `[N, H]`.
+  ///   - a: Shape `[N, H]` or `[N, H·W]`.
   ///   - rate: `A`, shape `[H]`.
-  ///   - bias: `b`, shape `[H]`.
-  /// - Returns: Shape `[N, H]`, in nats.
+  ///   - bias: `b`, as many as `a` has columns.
+  /// - Returns: The shape of `a`, in nats.
   package func softplusGate(_ a: Variable, rate: Parameter, bias: Parameter) -> Variable {
-    let (rows, heads) = (a.shape.rows, a.shape.columns)
+    decayGate(a, rate: rate, bias: bias) { a, g, rates, biases, rows, heads, width in
+      SoftplusGate.forward(
+        a, rate: rates, bias: biases, into: g, rows: rows, heads: heads, width: width)
+    } backward: { x in
+      SoftplusGate.backward(
+        x.a, rate: x.rates, bias: x.biases, x.g, x.dg, into: x.da, dRate: x.dRate, dBias: x.dBias,
+        rows: x.rows, heads: x.heads, width: x.width, accumulate: x.accumulate)
+    }
+  }
+
+  /// Log decays between a least one and 0: `g = least · σ(e^A (a + b))`; shapes as `softplusGate`'s.
+  package func boundedGate(
+    _ a: Variable, rate: Parameter, bias: Parameter, least: Float
+  ) -> Variable {
+    decayGate(a, rate: rate, bias: bias) { a, g, rates, biases, rows, heads, width in
+      BoundedGate.forward(
+        a, rate: rates, bias: biases, least: least, into: g, rows: rows, heads: heads, width: width)
+    } backward: { x in
+      BoundedGate.backward(
+        x.a, rate: x.rates, bias: x.biases, x.g, x.dg, into: x.da, dRate: x.dRate, dBias: x.dBias,
+        rows: x.rows, heads: x.heads, width: x.width, accumulate: x.accumulate)
+    }
+  }
+
+  /// What the backward twin of a gate with rates and biases reads and writes.
+  private struct DecayGateTwin {
+    let a, rates, biases, g, dg: UnsafePointer<Float>
+    let da, dRate, dBias: UnsafeMutablePointer<Float>
+    let rows: Range<Int>
+    let heads, width: Int
+    let accumulate: Bool
+  }
+
+  /// A gate of `a` with a rate per head and a bias per column.
+  private func decayGate(
+    _ a: Variable, rate: Parameter, bias: Parameter,
+    forward:
+      @escaping @Sendable (
+        _ a: UnsafePointer<Float>, _ g: UnsafeMutablePointer<Float>, _ rates: UnsafePointer<Float>,
+        _ biases: UnsafePointer<Float>, _ rows: Range<Int>, _ heads: Int, _ width: Int
+      ) -> Void,
+    backward: @escaping @Sendable (DecayGateTwin) -> Void
+  ) -> Variable {
+    let (rows, columns) = (a.shape.rows, a.shape.columns)
+    let heads = parameters.table[rate].shape.count
     precondition(
-      parameters.table[rate].shape.count == heads && parameters.table[bias].shape.count == heads,
+      heads > 0 && columns % heads == 0 && parameters.table[bias].shape.count == columns,
       "a \(a.shape) for the rates \(parameters.table[rate].shape) and biases "
         + "\(parameters.table[bias].shape)")
+    let width = columns / heads
     let (g, input) = (Tensor(a.shape, pool: pool), a.value)
     workspace.compute(.normsAndGates) {
       // All threads read the weights.
       nonisolated(unsafe) let (rates, biases) = (
         UnsafePointer(parameters.value(rate)), UnsafePointer(parameters.value(bias))
       )
-      workspace.team.parallel(rows, grain: max(1, Tape.grain / heads)) {
-        SoftplusGate.forward(
-          input.pointer, rate: rates, bias: biases,
-          into: g.pointer, rows: $0, heads: heads)
+      workspace.team.parallel(rows, grain: max(1, Tape.grain / columns)) {
+        forward(input.pointer, g.pointer, rates, biases, $0, heads, width)
       }
     }
     return record(g, inputs: [a], always: trains(rate, bias)) { [unowned self] dg in
       let (da, accumulate) =
         a.needsGradient ? a.gradientTarget(in: workspace) : (Tensor(a.shape, pool: pool), false)
-      let sums = RowSums(rows: rows, width: 2 * heads, workspace: workspace)
+      let sums = RowSums(rows: rows, width: heads + columns, workspace: workspace)
       workspace.compute(.normsAndGates) {
         let (dRate, dBias) = (gradientSums(rate), gradientSums(bias))
         // All threads read the weights.
         nonisolated(unsafe) let (rates, biases) = (
           UnsafePointer(parameters.value(rate)), UnsafePointer(parameters.value(bias))
         )
-        sums.add(to: [(dRate, heads), (dBias, heads)]) { _, rows, sums in
-          SoftplusGate.backward(
-            input.pointer, rate: rates, bias: biases,
-            g.pointer, dg.pointer, into: da.pointer, dRate: sums, dBias: sums + heads, rows: rows,
-            heads: heads, accumulate: accumulate)
+        sums.add(to: [(dRate, heads), (dBias, columns)]) { _, rows, sums in
+          backward(
+            DecayGateTwin(
+              a: input.pointer, rates: rates, biases: biases, g: g.pointer, dg: dg.pointer,
+              da: da.pointer, dRate: sums, dBias: sums + heads, rows: rows, heads: heads,
+              width: width, accumulate: accumulate))
         }
       }
     }

@@ -4,14 +4,16 @@ package struct RecurrenceGradient: Sendable {
   package var dO: TokenRows
   /// Gradients of queries, keys and values, written.
   package var dq, dk, dv: MutableTokenRows
-  /// Gradients of `g` and `beta`, written, where the kind reads them.
-  package var dg, dbeta: MutableTokenRows?
+  /// Gradients of `g`, `beta`, `a` and `b`, written, where the kind reads them.
+  package var dg, dbeta, da, db: MutableTokenRows?
 
   /// The views of one (row, head); leave out what the kind does not read.
   package init(
     dO: TokenRows, dq: MutableTokenRows, dk: MutableTokenRows, dv: MutableTokenRows,
-    dg: MutableTokenRows? = nil, dbeta: MutableTokenRows? = nil
+    dg: MutableTokenRows? = nil, dbeta: MutableTokenRows? = nil, da: MutableTokenRows? = nil,
+    db: MutableTokenRows? = nil
   ) {
     (self.dO, self.dq, self.dk, self.dv, self.dg, self.dbeta) = (dO, dq, dk, dv, dg, dbeta)
+    (self.da, self.db) = (da, db)
   }
 }

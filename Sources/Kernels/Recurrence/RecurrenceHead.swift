@@ -8,15 +8,17 @@ package struct RecurrenceHead: Sendable {
   package var g: TokenRows?
   /// The delta rule's step: 1 float a token.
   package var beta: TokenRows?
+  /// What reads and what is written of a low-rank transition `b_tᵀ a_t`: `K` floats a token each.
+  package var a, b: TokenRows?
   /// Log decay of a kind whose decay is fixed, ≤ 0, in nats; clamped alike.
   package var logDecay: Float
 
   /// The views of one (row, head); leave out what the kind does not read.
   package init(
     q: TokenRows, k: TokenRows, v: TokenRows, g: TokenRows? = nil, beta: TokenRows? = nil,
-    logDecay: Float = 0
+    a: TokenRows? = nil, b: TokenRows? = nil, logDecay: Float = 0
   ) {
-    (self.q, self.k, self.v) = (q, k, v)
+    (self.q, self.k, self.v, self.a, self.b) = (q, k, v, a, b)
     (self.g, self.beta, self.logDecay) = (g, beta, logDecay)
   }
 }

@@ -8,6 +8,7 @@ package enum Architectures {
     FlashModel<DeltaNet>.self, FlashModel<GatedDeltaNet>.self, FlashModel<Transformer>.self,
     FlashModel<HGRN2>.self,
     Mamba2.self,
+    FlashModel<KimiDeltaAttention>.self,
   ]
 
   /// The architecture that provides a mixer.

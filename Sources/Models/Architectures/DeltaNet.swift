@@ -17,6 +17,18 @@ struct DeltaNet: FlashMixer {
   static let card = ModelCard(
     "DeltaNet", recurrence: "delta rule", papers: ["2406.06484"])
   static let keys: Set<String> = ["expand_k", "expand_v"]
+  static var section: (any ConfigurationSection.Type)? { Keys.self }
+
+  /// The run file's `model.delta_net` section.
+  struct Keys: ConfigurationSection {
+    static let name = "model.delta_net"
+    static let documentation = "What only DeltaNet has."
+
+    @Key("negative_eigenvalues", "Whether steps reach 2 instead of 1: allow_neg_eigval.")
+    var negativeEigenvalues = false
+
+    init() {}
+  }
 
   let expandKey, expandValue: Double
   let heads: HeadSplit
@@ -31,7 +43,8 @@ struct DeltaNet: FlashMixer {
     heads = HeadSplit(
       dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
       heads: section.heads, keyHeads: nil)
-    (isGated, usesBeta, doublesBeta) = (false, true, false)
+    (isGated, usesBeta) = (false, true)
+    doublesBeta = section.subsections[Keys.self].negativeEigenvalues
     taps = 4
     (keyNorm, keyActivation) = (.l2, .silu)
   }

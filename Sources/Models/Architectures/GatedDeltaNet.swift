@@ -14,37 +14,34 @@ struct GatedDeltaNet: FlashMixer {
   static let depth = 21
   static let keys: Set<String> = ["expand_k", "expand_v"]
 
-  /// Heads of queries and keys.
-  let keyHeads: Int
-  /// Heads of values and of the state where they are more.
-  let valueHeads: Int?
-  /// K, numbers of a key.
-  let keyDimension: Int
-  /// Numbers of a value over those of a key.
-  let expandValue: Double
+  static var section: (any ConfigurationSection.Type)? { Keys.self }
+
+  /// The run file's `model.gated_deltanet` section.
+  struct Keys: ConfigurationSection {
+    static let name = "model.gated_deltanet"
+    static let documentation = "What only Gated DeltaNet has."
+
+    @Key("negative_eigenvalues", "Whether steps reach 2 instead of 1: allow_neg_eigval.")
+    var negativeEigenvalues = false
+
+    init() {}
+  }
+
+  let shape: DeltaHeads
   let isGated, doublesBeta: Bool
   let taps: Int?
   let gateActivation: Activation
-  /// Width of all keys.
-  private let keyWidth: Int
 
   init(_ section: ModelSection) {
-    keyHeads = section.heads
-    valueHeads = nil
-    expandValue = section.expandValue ?? 2
-    keyWidth = Int(Double(section.dimension) * (section.expandKey ?? 0.75))
-    keyDimension = keyWidth / keyHeads
-    (isGated, doublesBeta) = (true, false)
+    shape = DeltaHeads(section, expandKey: 0.75, expandValue: 2)
+    isGated = true
+    doublesBeta = section.subsections[Keys.self].negativeEigenvalues
     taps = 4
     gateActivation = .silu
   }
 
   init(_ keys: ModelKeys, dimension: Int) {
-    keyHeads = keys.positive("num_heads", default: 6)
-    valueHeads = keys.optionalPositive("num_v_heads")
-    keyDimension = keys.positive("head_dim", default: 256)
-    expandValue = keys.ratio("expand_v", default: 2)
-    keyWidth = keyHeads * keyDimension
+    shape = DeltaHeads(keys, headDimension: 256, heads: 6, expandValue: 2)
     isGated = keys.boolean("use_gate", default: true)
     doublesBeta = keys.boolean("allow_neg_eigval", default: false)
     taps = keys.convolutionTaps(default: true)
@@ -53,34 +50,13 @@ struct GatedDeltaNet: FlashMixer {
       of: [("swish", .silu), ("silu", .silu), ("sigmoid", .sigmoid)])
   }
 
-  /// Heads of the state.
-  var heads: Int { valueHeads ?? keyHeads }
-  /// V, numbers of a value.
-  var valueDimension: Int { Int((Double(keyDimension) * expandValue).rounded()) }
-
   var configuration: [String: JSONValue] {
-    [
-      "head_dim": .integer(keyDimension), "expand_v": .number(expandValue),
-      "num_heads": .integer(keyHeads), "num_v_heads": .optional(valueHeads),
+    shape.configuration.merging([
       "use_gate": .bool(isGated), "allow_neg_eigval": .bool(doublesBeta),
       "use_short_conv": .bool(taps != nil), "conv_size": .integer(taps ?? 4),
       "output_gate_activation": gateActivation == .silu ? "swish" : "sigmoid",
-    ]
+    ]) { $1 }
   }
 
-  var problem: String? {
-    let exact = Double(keyDimension) * expandValue
-    guard abs(exact - exact.rounded()) < 1e-6 else {
-      return "values \(expandValue) times as wide as keys of \(keyDimension) are no whole number; "
-        + "choose another width of the values"
-    }
-    let split = HeadSplit(
-      heads: keyHeads, keyWidth: keyWidth, valueWidth: keyHeads * valueDimension)
-    if let problem = split.problem { return problem }
-    guard heads % keyHeads == 0 else {
-      return "\(keyHeads) heads do not divide \(heads) heads of values; "
-        + "use a multiple of \(keyHeads)"
-    }
-    return nil
-  }
+  var problem: String? { shape.problem }
 }

@@ -6,14 +6,16 @@ import Kernels
 /// Concretely: `rms(o) ⊙ w`, or `rms(o) ⊙ w ⊙ act(x W_g)`.
 struct HeadNorm {
   let norm: Norm
-  let gate: Linear?
+  /// The gate's projections, one after another; empty for no gate.
+  let gate: [Linear]
   let activation: Activation
 
   /// `o` and the result `[N, H·V]`; the mixer's input `x` `[N, D]`.
   func callAsFunction(_ o: Variable, input x: Variable, tape: Tape) throws -> Variable {
-    guard let gate, let weight = norm.weight else { return norm(o, tape: tape) }
+    guard !gate.isEmpty, let weight = norm.weight else { return norm(o, tape: tape) }
     return try tape.gatedRMSNorm(
-      o, gate: gate(x, tape: tape), weight: weight, epsilon: norm.epsilon, activation: activation)
+      o, gate: gate.reduce(x) { try $1($0, tape: tape) }, weight: weight, epsilon: norm.epsilon,
+      activation: activation)
   }
 }
 
@@ -25,8 +27,18 @@ extension ModelBuilder {
     _ name: String, at place: MixerPlace, heads: Int, valueDimension: Int, isGated: Bool,
     activation: Activation = .silu
   ) -> HeadNorm {
-    let gate =
-      isGated ? linear(place.name + "g_proj", heads * valueDimension, place.dimension) : nil
+    headNorm(
+      name, at: place, valueDimension: valueDimension,
+      gate: isGated
+        ? [linear(place.name + "g_proj", heads * valueDimension, place.dimension)] : [],
+      activation: activation)
+  }
+
+  /// A norm over heads of `valueDimension` numbers, gated by some projections one after another.
+  mutating func headNorm(
+    _ name: String, at place: MixerPlace, valueDimension: Int, gate: [Linear],
+    activation: Activation
+  ) -> HeadNorm {
     var norm = norm(
       "\(place.name)\(name).weight", width: valueDimension, epsilon: place.epsilon)
     norm.width = valueDimension

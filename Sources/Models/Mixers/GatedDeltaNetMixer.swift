@@ -1,5 +1,4 @@
 import Autodiff
-import Foundation
 import Kernels
 import SequenceParallel
 import Tensors
@@ -29,30 +28,25 @@ struct GatedDeltaNetMixer: FlashLayer {
   init(_ family: GatedDeltaNet, at place: MixerPlace, _ builder: inout ModelBuilder) {
     let (name, dimension) = (place.name, place.dimension)
     layer = place.layer
-    heads = family.heads
-    let (keyDimension, valueDimension) = (family.keyDimension, family.valueDimension)
+    let shape = family.shape
+    heads = shape.heads
+    let (keyDimension, valueDimension) = (shape.keyDimension, shape.valueDimension)
     func project(
       _ letter: Character, _ index: Int, _ output: Int, _ builder: inout ModelBuilder
     ) -> MixingProjection {
       builder.mixingProjection(
         letter, index, at: place, output: output, taps: family.taps, activation: .silu)
     }
-    query = project("q", 0, family.keyHeads * keyDimension, &builder)
-    key = project("k", 1, family.keyHeads * keyDimension, &builder)
+    query = project("q", 0, shape.keyHeads * keyDimension, &builder)
+    key = project("k", 1, shape.keyHeads * keyDimension, &builder)
     value = project("v", 2, heads * valueDimension, &builder)
     decay = builder.linear(name + "a_proj", heads, dimension)
     step = builder.linear(name + "b_proj", heads, dimension)
-    rate = builder.parameter(
-      name + "A_log", [heads], role: .bias, initialization: .drawn { log(16 * (1 - $1)) })
-    rateBias = builder.parameter(
-      name + "dt_bias", [heads], role: .bias,
-      initialization: .drawn { SoftplusGate.initialBias($1) })
+    (rate, rateBias) = builder.decayRates(at: place, heads: heads)
     largestStep = family.doublesBeta ? 2 : 1
-    let part = HeadSplit.part(of: valueDimension)
     kernel = DeltaRecurrence(
-      .scalar, keyDimension: keyDimension, valueDimension: part,
-      scale: 1 / Float(keyDimension).squareRoot())
-    valueParts = valueDimension / part
+      .scalar, keyDimension: keyDimension, valueDimension: shape.partDimension, scale: shape.scale)
+    valueParts = shape.valueParts
     norm = builder.headNorm(
       "o_norm", at: place, heads: heads, valueDimension: valueDimension, isGated: family.isGated,
       activation: family.gateActivation)

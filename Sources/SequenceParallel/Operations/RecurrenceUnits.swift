@@ -3,7 +3,7 @@ import Tensors
 
 /// The units (row, head) of one recurrence on one shard: where each one's numbers lie.
 ///
-/// Heads of q, k, v, g and beta may be fewer than the state's; a head then serves as many neighbouring
+/// Heads of q, k, v, g, beta, a and b may be fewer than the state's; a head then serves as many neighbouring
 /// heads of the state as it takes. Units that write to a shared gradient form a group, which one thread
 /// works through in order.
 ///
@@ -22,14 +22,16 @@ struct RecurrenceUnits: @unchecked Sendable {
     self.kernel = kernel
     self.inputs = inputs
     self.layout = layout
-    let counts = [
-      inputs.q.shape.columns / kernel.queryWidth, inputs.k.shape.columns / kernel.keyWidth,
-      inputs.v.shape.columns / kernel.valueWidth,
-    ]
+    let lowRank = [inputs.a, inputs.b].compactMap { $0 }
+    let counts =
+      [
+        inputs.q.shape.columns / kernel.queryWidth, inputs.k.shape.columns / kernel.keyWidth,
+        inputs.v.shape.columns / kernel.valueWidth,
+      ] + lowRank.map { $0.shape.columns / kernel.keyWidth }
     heads = counts.max()!
     precondition(
       counts.allSatisfy { $0 > 0 && counts.max()! % $0 == 0 },
-      "heads of q, k and v do not divide the state's: \(counts)")
+      "heads of q, k, v, a and b do not divide the state's: \(counts)")
     groups = layout.rows * counts.min()!
     plans = (0..<layout.rows).map {
       ChunkPlan(
@@ -72,6 +74,8 @@ struct RecurrenceUnits: @unchecked Sendable {
       v: rows(inputs.v.value, unit, width: kernel.valueWidth),
       g: inputs.g.map { rows($0.value, unit, width: gWidth) },
       beta: inputs.beta.map { rows($0.value, unit, width: 1) },
+      a: inputs.a.map { rows($0.value, unit, width: kernel.keyWidth) },
+      b: inputs.b.map { rows($0.value, unit, width: kernel.keyWidth) },
       logDecay: inputs.logDecay.isEmpty ? 0 : inputs.logDecay[head])
   }
 
@@ -83,7 +87,9 @@ struct RecurrenceUnits: @unchecked Sendable {
       dk: target(gradients.k, unit, width: kernel.keyWidth),
       dv: target(gradients.v, unit, width: kernel.valueWidth),
       dg: gradients.g.map { target($0, unit, width: gWidth) },
-      dbeta: gradients.beta.map { target($0, unit, width: 1) })
+      dbeta: gradients.beta.map { target($0, unit, width: 1) },
+      da: gradients.a.map { target($0, unit, width: kernel.keyWidth) },
+      db: gradients.b.map { target($0, unit, width: kernel.keyWidth) })
   }
 
   /// Where a unit's output goes.

@@ -16,6 +16,9 @@ struct MeasuredRecurrence {
     func delta(_ decay: DeltaRecurrence.Decay) -> any RecurrenceKernel {
       DeltaRecurrence(decay, keyDimension: dimension, valueDimension: dimension)
     }
+    func lowRank(_ decay: LowRankRecurrence.Decay) -> any RecurrenceKernel {
+      LowRankRecurrence(decay, keyDimension: dimension, valueDimension: dimension)
+    }
     // Each head has as many slots as gsa has by default.
     let slots = GatedSlotRecurrence(keyWidth: dimension, valueWidth: dimension, slots: 64)
     return [
@@ -30,6 +33,10 @@ struct MeasuredRecurrence {
       MeasuredRecurrence(name: "gated delta rule", kernel: delta(.scalar), decayWidth: 1),
       MeasuredRecurrence(
         name: "delta, vector decay", kernel: delta(.vector), decayWidth: dimension),
+      MeasuredRecurrence(name: "low rank", kernel: lowRank(.none), decayWidth: 0),
+      MeasuredRecurrence(name: "low rank, scalar", kernel: lowRank(.scalar), decayWidth: 1),
+      MeasuredRecurrence(
+        name: "low rank, vector", kernel: lowRank(.vector), decayWidth: dimension),
     ]
   }
 

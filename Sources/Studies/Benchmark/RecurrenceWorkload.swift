@@ -12,6 +12,8 @@ final class RecurrenceWorkload {
   private let plan: ChunkPlan
   private let inputs, decays, betas, o, dO, dq, dk, dv, dDecays,
     dBetas: UnsafeMutableBufferPointer<Float>
+  /// `a` and `b` of a low-rank transition, beside each other in a token's row, and their gradients; else empty.
+  private let pairs, dPairs: UnsafeMutableBufferPointer<Float>
   private let kept, keptBackward, scratch, state: UnsafeMutableBufferPointer<Float>
   private let decayWidth: Int
   /// Floats of a query, a key, a value and an output.
@@ -41,6 +43,9 @@ final class RecurrenceWorkload {
     inputs = random(tokens * heads * (widths.q + K + widths.v), -bound...bound)
     decays = random(tokens * heads * max(decayWidth, 1), -0.1...0)
     betas = random(tokens * heads, 0...1)
+    let isLowRank = kernel is LowRankRecurrence
+    pairs = random(isLowRank ? 2 * tokens * heads * K : 0, -bound...bound)
+    dPairs = RecurrenceWorkload.allocate(pairs.count)
     dO = random(tokens * heads * O, -1...1)
     o = RecurrenceWorkload.allocate(tokens * heads * O)
     dq = RecurrenceWorkload.allocate(tokens * heads * widths.q)
@@ -52,11 +57,24 @@ final class RecurrenceWorkload {
     keptBackward = RecurrenceWorkload.allocate(heads * kernel.keptBackwardCount(plan))
     scratch = RecurrenceWorkload.allocate(kernel.scratchCount)
     state = RecurrenceWorkload.allocate(kernel.keyDimension * kernel.valueDimension)
+    if isLowRank { erase() }
+  }
+
+  /// Makes every transition one that erases half of what the state holds for a key, so that states stay bounded.
+  private func erase() {
+    let count = heads * widths.k
+    for t in 0..<tokens {
+      let keys =
+        inputs.baseAddress! + t * heads * (widths.q + widths.k + widths.v) + heads * widths.q
+      let a = pairs.baseAddress! + 2 * t * count
+      for i in 0..<count { (a[i], a[count + i]) = (-keys[i], 0.5 * keys[i]) }
+    }
   }
 
   deinit {
     for buffer in [
       inputs, decays, betas, o, dO, dq, dk, dv, dDecays, dBetas, kept, keptBackward, scratch, state,
+      pairs, dPairs,
     ] { free(buffer.baseAddress) }
   }
 
@@ -115,7 +133,8 @@ final class RecurrenceWorkload {
       v: TokenRows(base + (heads * (widths.q + widths.k) + h * widths.v), stride: stride),
       g: decayWidth == 0
         ? nil : TokenRows(rows(decays, h, decayWidth), stride: heads * decayWidth),
-      beta: TokenRows(rows(betas, h, 1), stride: heads), logDecay: -0.05)
+      beta: TokenRows(rows(betas, h, 1), stride: heads), a: pair(pairs, h, 0).map(read),
+      b: pair(pairs, h, 1).map(read), logDecay: -0.05)
   }
 
   private func gradient(_ h: Int) -> RecurrenceGradient {
@@ -126,7 +145,20 @@ final class RecurrenceWorkload {
       dO: TokenRows(rows(dO, h, widths.o), stride: heads * widths.o), dq: mutable(dq, widths.q),
       dk: mutable(dk, widths.k), dv: mutable(dv, widths.v),
       dg: decayWidth == 0 ? nil : mutable(dDecays, decayWidth),
-      dbeta: mutable(dBetas, 1))
+      dbeta: mutable(dBetas, 1), da: pair(dPairs, h, 0), db: pair(dPairs, h, 1))
+  }
+
+  /// A head's rows of `a` (0) or `b` (1), where there are any.
+  private func pair(
+    _ x: UnsafeMutableBufferPointer<Float>, _ h: Int, _ which: Int
+  ) -> MutableTokenRows? {
+    guard x.count > 0 else { return nil }
+    return MutableTokenRows(
+      x.baseAddress! + (which * heads + h) * widths.k, stride: 2 * heads * widths.k)
+  }
+
+  private func read(_ rows: MutableTokenRows) -> TokenRows {
+    TokenRows(UnsafePointer(rows.base), stride: rows.stride)
   }
 
   private func rows(

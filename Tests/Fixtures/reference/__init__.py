@@ -1,6 +1,6 @@
 """Reference models, one token at a time, in float64. See ../README.md."""
 
-from . import delta_net, gated_deltanet, gla, hgrn2, mamba2, retnet, tnl, transformer
+from . import delta_net, gated_deltanet, gla, hgrn2, kda, mamba2, retnet, tnl, transformer
 from .skeleton import LanguageModel
 
 # The mixers of flash-linear-attention's skeleton, by `model_type`.
@@ -11,6 +11,7 @@ MIXERS = {
     "gated_deltanet": gated_deltanet,
     "transformer": transformer,
     "hgrn2": hgrn2,
+    "kda": kda,
 }
 
 MODELS = {"transnormer": tnl, "mamba2": mamba2} | {

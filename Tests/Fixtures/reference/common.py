@@ -90,14 +90,17 @@ def decay_recurrence(q, k, v, log_decay, scale):
 def delta_recurrence(q, k, v, beta, log_decay, scale):
     """`S' = e^{g_t} S_{t−1}`, `S_t = S' + β_t k_tᵀ (v_t − k_t S')`, `o_t = scale · q_t S_t`.
 
-    q, k [B, T, H, K]; v [B, T, H, V]; beta [B, T, H]; log_decay [B, T, H] or None for no decay.
+    q, k [B, T, H, K]; v [B, T, H, V]; beta [B, T, H]; log_decay [B, T, H] or [B, T, H, K], or None for no
+    decay.
     """
     batch, tokens, count, key = q.shape
+    if log_decay is not None and log_decay.dim() == 3:
+        log_decay = log_decay.unsqueeze(-1)
     state = torch.zeros(batch, count, key, v.shape[-1], dtype=q.dtype)
     outputs = []
     for t in range(tokens):
         if log_decay is not None:
-            state = torch.exp(log_decay[:, t])[..., None, None] * state
+            state = torch.exp(log_decay[:, t])[..., None] * state
         kt, vt = k[:, t].unsqueeze(-1), v[:, t].unsqueeze(-2)
         seen = (kt * state).sum(-2, keepdim=True)
         state = state + beta[:, t][..., None, None] * kt * (vt - seen)

@@ -40,68 +40,30 @@ extension DeltaRecurrence {
     return chunk
   }
 
-  /// Reads a float of every cache line of a chunk's rows.
-  ///
-  /// Misses of such reads overlap, so what comes after finds the rows in the cache: where heads lie beside each
-  /// other in long rows, twice as fast as to let it wait for each.
-  @inline(never)
+  /// See `ChunkRows`.
   func touch(_ rows: TokenRows, _ tokens: Range<Int>, _ columns: Int, _ work: DeltaWorkspace) {
-    var seen: UInt32 = 0
-    var x = 0
-    while x < columns {
-      var place = UnsafeRawPointer(rows[tokens.lowerBound] + x)
-      for _ in 0..<tokens.count {
-        seen &+= place.loadUnaligned(as: UInt32.self)
-        place += 4 &* rows.stride
-      }
-      x &+= 16
-    }
-    UnsafeMutableRawPointer(work.touched).storeBytes(of: seen, as: UInt32.self)
+    ChunkRows.touch(rows, tokens, columns, work.touched)
   }
 
-  /// The same for floats without gaps, in whole cache lines.
+  /// See `ChunkRows`.
   func touch(_ floats: UnsafePointer<Float>, _ count: Int, _ work: DeltaWorkspace) {
-    touch(TokenRows(floats, stride: 16), 0..<count / 16, 16, work)
+    ChunkRows.touch(floats, count, work.touched)
   }
 
-  /// Rows of a chunk times `scale`, with zeros up to whole blocks of 16 either way.
+  /// See `ChunkRows`.
   func copy(
     _ source: TokenRows, _ chunk: DeltaChunk, _ columns: Int, scale: Float = 1,
     into target: UnsafeMutablePointer<Float>, _ rowStride: Int
   ) {
-    let factor = Lanes(repeating: scale)
-    for i in 0..<chunk.rows {
-      let isToken = i < chunk.tokens.count
-      let from = source[chunk.tokens.lowerBound + (isToken ? i : 0)]
-      for x in stride(from: 0, to: Self.padded(columns), by: Lanes.width) {
-        let count = isToken ? max(0, min(Lanes.width, columns - x)) : 0
-        (factor * Lanes.load(from + x, count: count)).store(target + (i &* rowStride &+ x))
-      }
-    }
+    ChunkRows.copy(source, chunk, columns, scale: scale, into: target, rowStride)
   }
 
-  /// Writes a chunk's rows out without their padding, past the caches where they are not added to what is there.
+  /// See `ChunkRows`.
   func emit(
     _ source: UnsafePointer<Float>, _ stride: Int, _ chunk: DeltaChunk, _ columns: Int,
     scale: Float = 1, into target: MutableTokenRows
   ) {
-    let factor = Lanes(repeating: scale)
-    for i in 0..<chunk.tokens.count {
-      let (from, to) = (source + i * stride, target[chunk.tokens.lowerBound + i])
-      if target.accumulates {
-        for x in 0..<columns { to[x] = to[x].addingProduct(scale, from[x]) }
-      } else {
-        var x = 0
-        while x &+ Lanes.width <= columns {
-          (factor * Lanes.load(from + x)).stream(to + x)
-          x &+= Lanes.width
-        }
-        while x < columns {
-          to[x] = scale * from[x]
-          x &+= 1
-        }
-      }
-    }
+    ChunkRows.emit(source, stride, chunk, columns, scale: scale, into: target)
   }
 
   /// `e^g`, `e^b`, `e^{b_C−b}` and `e^{b_C}` of a scalar decay, or of none.

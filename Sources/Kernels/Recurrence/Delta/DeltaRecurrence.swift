@@ -60,10 +60,8 @@ package struct DeltaRecurrence: RecurrenceKernel {
   var keyStride: Int { Self.rowLength(paddedKeys) }
   var valueStride: Int { Self.rowLength(paddedValues) }
 
-  static func padded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
-
-  /// A row length that does not put all rows of a column into the same few sets of the first cache.
-  static func rowLength(_ columns: Int) -> Int { columns % 128 == 0 ? columns + 16 : columns }
+  static func padded(_ count: Int) -> Int { ChunkRows.padded(count) }
+  static func rowLength(_ columns: Int) -> Int { ChunkRows.rowLength(columns) }
 
   /// Floats of scratch.
   package var scratchCount: Int { DeltaWorkspace.count(self) }

@@ -1,0 +1,76 @@
+/// A chunk's rows on their way into scratch, in whole blocks of 16 either way, and back.
+enum ChunkRows {
+  /// A number of rows or columns in whole blocks of 16.
+  static func padded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
+
+  /// A row length that does not put all rows of a column into the same few sets of the first cache.
+  static func rowLength(_ columns: Int) -> Int { columns % 128 == 0 ? columns + 16 : columns }
+
+  /// Reads a float of every cache line of a chunk's rows.
+  ///
+  /// Misses of such reads overlap, so what comes after finds the rows in the cache: where heads lie beside each
+  /// other in long rows, twice as fast as to let it wait for each.
+  @inline(never)
+  static func touch(
+    _ rows: TokenRows, _ tokens: Range<Int>, _ columns: Int, _ touched: UnsafeMutablePointer<Float>
+  ) {
+    var seen: UInt32 = 0
+    var x = 0
+    while x < columns {
+      var place = UnsafeRawPointer(rows[tokens.lowerBound] + x)
+      for _ in 0..<tokens.count {
+        seen &+= place.loadUnaligned(as: UInt32.self)
+        place += 4 &* rows.stride
+      }
+      x &+= 16
+    }
+    UnsafeMutableRawPointer(touched).storeBytes(of: seen, as: UInt32.self)
+  }
+
+  /// The same for floats without gaps, in whole cache lines.
+  static func touch(
+    _ floats: UnsafePointer<Float>, _ count: Int, _ touched: UnsafeMutablePointer<Float>
+  ) {
+    touch(TokenRows(floats, stride: 16), 0..<count / 16, 16, touched)
+  }
+
+  /// Rows of a chunk times `scale`, with zeros up to whole blocks of 16 either way.
+  static func copy(
+    _ source: TokenRows, _ chunk: DeltaChunk, _ columns: Int, scale: Float = 1,
+    into target: UnsafeMutablePointer<Float>, _ rowStride: Int
+  ) {
+    let factor = Lanes(repeating: scale)
+    for i in 0..<chunk.rows {
+      let isToken = i < chunk.tokens.count
+      let from = source[chunk.tokens.lowerBound + (isToken ? i : 0)]
+      for x in stride(from: 0, to: padded(columns), by: Lanes.width) {
+        let count = isToken ? max(0, min(Lanes.width, columns - x)) : 0
+        (factor * Lanes.load(from + x, count: count)).store(target + (i &* rowStride &+ x))
+      }
+    }
+  }
+
+  /// Writes a chunk's rows out without their padding, past the caches where they are not added to what is there.
+  static func emit(
+    _ source: UnsafePointer<Float>, _ stride: Int, _ chunk: DeltaChunk, _ columns: Int,
+    scale: Float = 1, into target: MutableTokenRows
+  ) {
+    let factor = Lanes(repeating: scale)
+    for i in 0..<chunk.tokens.count {
+      let (from, to) = (source + i * stride, target[chunk.tokens.lowerBound + i])
+      if target.accumulates {
+        for x in 0..<columns { to[x] = to[x].addingProduct(scale, from[x]) }
+      } else {
+        var x = 0
+        while x &+ Lanes.width <= columns {
+          (factor * Lanes.load(from + x)).stream(to + x)
+          x &+= Lanes.width
+        }
+        while x < columns {
+          to[x] = scale * from[x]
+          x &+= 1
+        }
+      }
+    }
+  }
+}
