@@ -83,6 +83,7 @@ def options(description):
     parser.add_argument("--program", default=".build/release/lasp-train")
     parser.add_argument("--output", help="folder of jobs, figures and plot")
     parser.add_argument("--at-once", type=int, default=2, help="jobs at the same time, a thread each")
+    parser.add_argument("--only", default="", help="regular expression of the jobs to run")
     parser.add_argument("--steps", type=int, help="steps of a job, for a trial")
     return parser
 
@@ -90,6 +91,7 @@ def options(description):
 def run(jobs, arguments):
     """Runs the jobs that have no result; gives results by job name, and whether all ended well."""
     results, failed = {}, []
+    os.makedirs(arguments.output, exist_ok=True)
 
     def one(job):
         try:
@@ -104,7 +106,8 @@ def run(jobs, arguments):
 
     pool = ThreadPoolExecutor(arguments.at_once)
     try:
-        for future in [pool.submit(one, job) for job in jobs]:
+        wanted = [job for job in jobs if re.search(arguments.only, job.name)]
+        for future in [pool.submit(one, job) for job in wanted]:
             future.result()
     except KeyboardInterrupt:
         pool.shutdown(wait=False, cancel_futures=True)

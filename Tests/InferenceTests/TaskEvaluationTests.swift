@@ -119,7 +119,7 @@ struct TaskEvaluationTests {
       parallel: ParallelSection(), world: SoloCommunicator(), workspace: Workspace())
     #expect(
       evaluation.heading(task: "parity", sequences: 2).last
-        == "  length    loss     all  inside   cross    –50%   –100%")
+        == "   length     loss      all   inside    cross     –50%    –100%")
     var sums = LossSums(loss: 8, targets: 16)
     sums.inside = LossSums.Answers(right: 3, asked: 4)
     sums.crossing = LossSums.Answers(right: 0, asked: 12)
@@ -127,7 +127,7 @@ struct TaskEvaluationTests {
       length: 1000, sums: sums,
       depths: [LossSums.Answers(right: 2, asked: 8), LossSums.Answers(right: 1, asked: 8)])
     #expect(
-      evaluation.line(row) == "   1,000  0.5000   18.8%   75.0%    0.0%   25.0%   12.5%")
+      evaluation.line(row) == "    1,000   0.5000    18.8%    75.0%     0.0%    25.0%    12.5%")
     let json = try JSONValue(
       Data(evaluation.json([row], model: "m", task: "parity", sequences: 2).text.utf8))
     #expect(json["task"]?.string == "parity" && json["chance"]?.number == 0.5)

@@ -65,7 +65,7 @@ extension TaskEvaluation {
   }
 
   private static func line(_ cells: [String]) -> String {
-    cells.map { Format.right($0, 8) }.joined()
+    cells.map { Format.right($0, 9) }.joined()
   }
 
   /// The parts of a sequence that depths are told apart by.

@@ -78,6 +78,22 @@ struct TaskAnswerTests {
     }
   }
 
+  @Test("Sequences of mqar have as many pairs as are asked for, each number about as often")
+  func fewest() throws {
+    let task = try taskCorpus("task=mqar", "mqar.pairs=5", "mqar.fewest=3", length: 24)
+    var counts = [Int](repeating: 0, count: 6)
+    for sequence in try task.sequences(steps: 40) {
+      let pairs = sequence.asked.count
+      counts[pairs] += 1
+      #expect(sequence.inputs[..<(2 * pairs)].allSatisfy { $0 < 128 })
+      for position in sequence.asked {
+        let key = try #require(sequence.inputs.firstIndex(of: sequence.inputs[position]))
+        #expect(key < 2 * pairs && sequence.targets[position] == sequence.inputs[key + 1])
+      }
+    }
+    #expect(counts[..<3] == [0, 0, 0] && counts[3...].allSatisfy { $0 > 160 })
+  }
+
   @Test("Queries of mqar follow soon with a small power, and lie anywhere with a power of 1")
   func spread() throws {
     func mean(_ power: String) throws -> Double {

@@ -126,6 +126,7 @@ struct TaskCorpusTests {
     "Keys that contradict each other are refused",
     arguments: [
       (["task=mqar", "mqar.pairs=9", "mqar.keys=8"], "data.mqar.pairs", "9 pairs need as many"),
+      (["task=mqar", "mqar.fewest=9"], "data.mqar.fewest", "9 pairs or more, and 8 at most"),
       (["task=needle", "needle.pairs=17"], "data.needle.pairs", "17 pairs need as many"),
       (
         ["task=s5", "s5.shortest=9", "s5.longest=8"], "data.s5.longest",
