@@ -115,6 +115,16 @@ package struct ModelBuilder {
         ? parameter(name + ".bias", [output], role: .bias, initialization: .constant(0)) : nil)
   }
 
+  /// A projection `[output, input]` whose bias begins as `initialBias` says.
+  package mutating func linear(
+    _ name: String, _ output: Int, _ input: Int, initialBias: ParameterInitialization
+  ) -> Linear {
+    let weight = linear(name, output, input).weight
+    return Linear(
+      weight: weight,
+      bias: parameter(name + ".bias", [output], role: .bias, initialization: initialBias))
+  }
+
   /// Projections of one input that the file fuses along the output.
   ///
   /// - Parameters:

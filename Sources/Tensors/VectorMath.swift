@@ -56,7 +56,7 @@ public enum VectorMath {
     return x == x ? positive : x
   }
 
-  /// `log(1 + u)` for `u ≥ 0`, accurate for small `u`.
+  /// `log(1 + u)` for `u ≥ −½`, accurate for small `u`.
   @inlinable @inline(__always)
   public static func log1p(_ u: Float) -> Float {
     let w = 1 + u
@@ -64,6 +64,23 @@ public enum VectorMath {
     let y = log(w) * (u / (d == 0 ? 1 : d))
     let finite = w == .infinity ? w : y
     return d == 0 ? u : finite
+  }
+
+  /// `e^x − 1`, accurate for small `x`.
+  @inlinable @inline(__always)
+  public static func expm1(_ x: Float) -> Float {
+    // Taylor's series up to x⁹ within ±½, where what is left out is below the last bit.
+    let bounded = x < -0.5 ? -0.5 : (x > 0.5 ? 0.5 : x)
+    var p: Float = 2.755_731_92e-6
+    p = Float(2.480_158_73e-5).addingProduct(p, bounded)
+    p = Float(1.984_126_98e-4).addingProduct(p, bounded)
+    p = Float(1.388_888_89e-3).addingProduct(p, bounded)
+    p = Float(8.333_333_33e-3).addingProduct(p, bounded)
+    p = Float(4.166_666_67e-2).addingProduct(p, bounded)
+    p = Float(0.166_666_667).addingProduct(p, bounded)
+    p = Float(0.5).addingProduct(p, bounded)
+    let small = bounded.addingProduct(bounded * bounded, p)
+    return x.magnitude <= 0.5 ? small : exp(x) - 1
   }
 
   /// `1 / (1 + e^−x)`.
@@ -106,4 +123,29 @@ public enum VectorMath {
   /// `log(sigmoid(x)) = −softplus(−x)`; its derivative is `sigmoid(−x)`.
   @inlinable @inline(__always)
   public static func logSigmoid(_ x: Float) -> Float { -softplus(-x) }
+
+  /// Sine and cosine of angles within a few turns of zero, to 1e-7 of 1.
+  @inlinable @inline(__always)
+  public static func sinCos(_ x: Float) -> (sin: Float, cos: Float) {
+    // As in `exp`: the nearest number of quarter turns lies in the low bits.
+    let magic: Float = 12_582_912
+    let shifted = magic.addingProduct(x, 0.636_619_772)
+    let n = shifted - magic
+    let r = x.addingProduct(n, -1.570_796_25).addingProduct(n, -7.549_789_95e-8)
+    let z = r * r
+    var s: Float = -1.951_529_59e-4
+    s = Float(8.332_160_87e-3).addingProduct(s, z)
+    s = Float(-0.166_666_546).addingProduct(s, z)
+    s = r.addingProduct(r * z, s)
+    var c: Float = 2.443_315_71e-5
+    c = Float(-1.388_731_63e-3).addingProduct(c, z)
+    c = Float(4.166_664_57e-2).addingProduct(c, z)
+    c = Float(1).addingProduct(z, -0.5).addingProduct(z * z, c)
+    let quarter = shifted.bitPattern
+    let isOdd = quarter & 1 != 0
+    let (sine, cosine) = (isOdd ? c : s, isOdd ? s : c)
+    return (
+      quarter & 2 != 0 ? -sine : sine, (quarter &+ 1) & 2 != 0 ? -cosine : cosine
+    )
+  }
 }

@@ -1,4 +1,5 @@
 import Autodiff
+import Foundation
 import Kernels
 import ReferenceMath
 import Tensors
@@ -68,6 +69,23 @@ struct MixerOperation: CustomTestStringConvertible, Sendable {
         let rate = w[0].exp.asRow.spread(width).repeated(x[0].rows)
         return (rate * (x[0] + w[1].asRow.repeated(x[0].rows))).sigmoid.scaled(by: -5)
       }),
+    MixerOperation(
+      testDescription: "refined gate", inputs: 2,
+      run: { tape, x, _ in tape.refinedGate(x[0], refinedBy: x[1]) },
+      reference: { x, _ in
+        let (g, r) = (x[0].sigmoid, x[1].sigmoid)
+        let rest = g.scaled(by: -1).plus(1)
+        let refined = r * (rest * rest).scaled(by: -1).plus(1)
+        return (r.scaled(by: -1).plus(1) * g * g + refined).log
+      }),
+    MixerOperation(
+      testDescription: "complement of a decay",
+      run: { tape, x, _ in tape.decayComplement(tape.logSigmoidGate(x[0], divisor: 4)) },
+      reference: { x, _ in x[0].logSigmoid.scaled(by: 0.25).exp.scaled(by: -1).plus(1) }),
+    MixerOperation(
+      testDescription: "normalised exponentials",
+      run: { tape, x, _ in tape.normalizedExponential(x[0], width: width) },
+      reference: { x, _ in byHead(x[0]) { $0.exp.rmsNorm(epsilon: 0) } }),
     MixerOperation(
       testDescription: "length norm", run: { tape, x, _ in tape.l2Norm(x[0], width: width) },
       reference: { x, _ in byHead(x[0]) { $0.l2Norm(epsilon: 1e-6) } }),
@@ -188,6 +206,36 @@ struct MixerOperationTests {
     }
   }
 
+  @Test("A refined gate keeps its digits where it forgets almost nothing and almost all")
+  func refinedGate() throws {
+    for (a, b) in [(10, 8), (12, -3), (40, 40), (6, 30), (-20, 20), (-12, -9), (-30, -30)] {
+      let workspace = Workspace()
+      let store = WholeParameters(table: ParameterTable(), gradients: false, pool: workspace.pool)
+      let tape = Tape(workspace: workspace, parameters: store, recording: true)
+      let x = [a, b].map {
+        Variable(Tensor([1, 1], [Float($0)], pool: workspace.pool), needsGradient: true)
+      }
+      let log = tape.refinedGate(x[0], refinedBy: x[1])
+      let complement = tape.decayComplement(log)
+      try tape.backward(
+        from: log, gradient: Tensor([1, 1], [1], pool: workspace.pool))
+      func sigmoid(_ x: Int) -> Double { 1 / (1 + exp(-Double(x))) }
+      let (g, rest, r, other) = (sigmoid(a), sigmoid(-a), sigmoid(b), sigmoid(-b))
+      let forgotten = rest * (rest + 2 * g * other)
+      let f = g * (g + 2 * r * rest)
+      let expected = [
+        forgotten < 0.5 ? log1p(-forgotten) : Foundation.log(f), forgotten,
+        2 * g * rest * (g * other + r * rest) / f, 2 * g * rest * r * other / f,
+      ]
+      let actual = [log.value, complement.value, x[0].gradient!, x[1].gradient!].map {
+        Double($0.numbers[0])
+      }
+      for (right, number) in zip(expected, actual) {
+        #expect(abs(number / right - 1) < 4e-6, "\(a), \(b): \(actual) for \(expected)")
+      }
+    }
+  }
+
   @Test("Far from zero nothing overflows")
   func extremes() throws {
     let numbers: [Float] = [-1e4, -200, -90, 0, 90, 200, 1e4]
@@ -201,6 +249,8 @@ struct MixerOperationTests {
     let operations: [(Tape, Variable) -> Variable] = [
       { $0.logSigmoidGate($1, divisor: 16) }, { $0.eluPlusOne($1) }, { $0.sigmoid($1) },
       { $0.softplusGate($1, rate: weight, bias: weight) }, { $0.l2Norm($1, width: 7) },
+      { $0.refinedGate($1, refinedBy: $1) }, { $0.normalizedExponential($1, width: 7) },
+      { $0.decayComplement($0.logSigmoidGate($1, divisor: 1)) },
       { $0.gatedRMSNorm($1, gate: $1, weight: weight, epsilon: 1e-6, activation: .silu) },
     ]
     for operation in operations {

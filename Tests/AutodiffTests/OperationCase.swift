@@ -120,6 +120,28 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
       }
       return step * (w[1].exp.repeated(300) * step).scaled(by: -1)
     },
+    .init("heads turned by angles", [[5, 6], [5, 6]]) { tape, x, _ in
+      tape.turned(x[0], by: x[1], width: 3)
+    } reference: { x, _ in
+      Term.concatenated(
+        (0..<2).map { (x[0].head($0, width: 3), x[1].head($0, width: 3)) }.flatMap {
+          [$0 * $1.cos, $0 * $1.sin]
+        })
+    },
+    .init("heads turned by themselves", [[5, 6]]) { tape, x, _ in
+      tape.turned(x[0], by: x[0], width: 6)
+    } reference: { x, _ in
+      Term.concatenated([x[0] * x[0].cos, x[0] * x[0].sin])
+    },
+    .init("heads twice, used elsewhere too", [[5, 6]]) { tape, x, _ in
+      tape.product(tape.doubled(x[0], width: 3), tape.doubled(x[0], width: 2))
+    } reference: { x, _ in
+      func doubled(_ width: Int) -> Term {
+        Term.concatenated(
+          (0..<6 / width).flatMap { [x[0].head($0, width: width), x[0].head($0, width: width)] })
+      }
+      return doubled(3) * doubled(2)
+    },
     .init("SwiGLU", [[5, 7], [5, 7]]) { tape, x, _ in
       tape.swiGLU(gate: x[0], x[1])
     } reference: { x, _ in

@@ -30,6 +30,8 @@ CLASSES = {
     "transformer": "Transformer",
     "hgrn2": "HGRN2",
     "kda": "KDA",
+    "regla": "ReGLA",
+    "gateloop": "GateLoop",
 }
 
 
@@ -345,5 +347,40 @@ CASES = {
     "kda_bounded": case(
         fla("kda", num_heads=2, head_dim=8, lower_bound=-5.0, num_hidden_layers=1, conv_size=3),
         tokens=33, seed=2,
+    ),
+    "regla_plain": case(fla("regla", num_heads=2), tokens=41),
+    "regla_grouped_tied": case(
+        fla(
+            "regla",
+            hidden_size=24,
+            num_heads=6,
+            num_kv_heads=3,
+            expand_k=0.75,
+            expand_v=1.5,
+            num_hidden_layers=3,
+            tie_word_embeddings=True,
+            norm_eps=1e-5,
+        ),
+        tokens=35,
+    ),
+    "regla_three_heads": case(
+        fla("regla", hidden_size=15, num_heads=3, expand_k=1.0, num_hidden_layers=1), tokens=29
+    ),
+    "gateloop_plain": case(fla("gateloop", num_heads=2), tokens=41, seed=7),
+    "gateloop_three_heads_tied": case(
+        fla(
+            "gateloop",
+            hidden_size=18,
+            num_heads=3,
+            expand_k=1.0,
+            expand_v=1.5,
+            num_hidden_layers=2,
+            tie_word_embeddings=True,
+            norm_eps=1e-5,
+        ),
+        tokens=19, seed=7,
+    ),
+    "gateloop_one_head": case(
+        fla("gateloop", hidden_size=10, num_heads=1, num_hidden_layers=1), tokens=29
     ),
 }

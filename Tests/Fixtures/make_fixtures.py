@@ -35,6 +35,8 @@ def initial_value(name, shape, generator, tied):
         value = torch.log(0.02 + uniform)
     elif name.endswith("gk_proj.1.bias"):
         value = -15.0 + 20.0 * uniform
+    elif name.endswith(("f_proj.bias", "a_proj.bias")):
+        value = 2 + 2 * normal
     elif name.endswith(("embed_tokens.weight", "embeddings.weight")):
         value = normal * (0.4 if tied else 1.0)
     elif name.endswith(("bias", "conv1d.weight")):

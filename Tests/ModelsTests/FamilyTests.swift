@@ -87,6 +87,8 @@ struct FamilyTests {
     Defaults(type: "kda", depth: 24, tensor: "f_proj.1.weight", shape: [2048, 128], inner: 5632),
     Defaults(
       type: "transformer", depth: 24, tensor: "v_proj.weight", shape: [2048, 2048], inner: 5632),
+    Defaults(type: "regla", depth: 24, tensor: "r_proj.bias", shape: [1024], inner: 5632),
+    Defaults(type: "gateloop", depth: 24, tensor: "b_proj.bias", shape: [1024], inner: 5632),
   ]
 
   @Test(

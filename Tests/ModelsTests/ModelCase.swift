@@ -74,6 +74,7 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     flash("delta_net", ["use_gate": true]), flash("gated_deltanet", ["head_dim": 6]),
     flash("kda", ["head_dim": 6, "num_v_heads": 4]),
     flash("transformer", ["tie_word_embeddings": true]), flash("hgrn2", ["expand_ratio": 8]),
+    flash("regla", ["num_kv_heads": 1]), flash("gateloop", [:]),
     flash("mamba2", ["head_dim": 16, "n_groups": 2, "state_size": 5]),
     flash("gla", ["attn": ["layers": [0], "num_heads": 2, "window_size": 9]]),
   ]

@@ -63,6 +63,8 @@ struct SequenceCase: CustomStringConvertible {
     var y, dx, weights: [Float]
     /// Bytes beside states that each rank sent.
     var bytes: [Int]
+    /// Bytes of states that each rank sent, carries between segments among them.
+    var stateBytes: [Int] = []
     /// Operations of attention of all ranks.
     var attentionOperations = 0.0
     /// Messages and collectives that each rank began.
@@ -78,7 +80,7 @@ struct SequenceCase: CustomStringConvertible {
   ///   - runsTwice: Whether all segments run once for what leaves them, and each again before its backward pass.
   func run(
     x: [Float], columns: Int, dy: [Float], outputs: Int, table: ParameterTable = .oneRegion,
-    weights: [Float] = [], recomputes: Bool? = nil,
+    weights: [Float] = [], exchange: ExchangeKind = .chain, recomputes: Bool? = nil,
     runsTwice: Bool = false,
     op: @escaping @Sendable (Tape, Variable, SequencePass) throws -> Variable
   ) throws -> Result {
@@ -86,14 +88,15 @@ struct SequenceCase: CustomStringConvertible {
       var y, dx: [[Float]]
       var weights: [Float]
       var bytes, messages: Int
+      var stateBytes = 0
       var attentionOperations = 0.0
     }
     let again = recomputes ?? self.recomputes
     let parts = try ThreadCommunicator.run(ranks: ranks, deadline: 20) { world -> Part in
       let group = CountingCommunicator(world)
       let context = RankContext(
-        workspace: Workspace(threads: ranks < 3 ? 2 : 1), sequence: group, exchange: ChainExchange()
-      )
+        workspace: Workspace(threads: ranks < 3 ? 2 : 1), sequence: group,
+        exchange: exchange.make())
       let workspace = context.workspace
       let store = WholeParameters(table: table, gradients: true, pool: workspace.pool)
       for (index, weight) in weights.enumerated() { store.values.pointer[index] = weight }
@@ -142,12 +145,14 @@ struct SequenceCase: CustomStringConvertible {
       try context.drain()
       part.weights = (0..<table.count).map { store.gradients!.pointer[$0] }
       part.bytes = workspace.counters.haloBytesSent
+      part.stateBytes = workspace.counters.stateBytesSent
       part.attentionOperations = workspace.counters.attentionOperations
       part.messages = group.operations
       return part
     }
     var result = Result(
       y: [], dx: [], weights: [Float](repeating: 0, count: table.count), bytes: parts.map(\.bytes),
+      stateBytes: parts.map(\.stateBytes),
       attentionOperations: parts.reduce(0) { $0 + $1.attentionOperations },
       messages: parts.map(\.messages))
     for part in parts {

@@ -9,6 +9,38 @@ extension Tape {
     return pointwise(x, gate.forward, gate.backward)
   }
 
+  /// ReGLA's log decays from two projections of one shape: `log f`, `f = (1 − r) g² + r (1 − (1 − g)²)`.
+  ///
+  /// - Parameters:
+  ///   - a: Of the gate, `g = σ(a)`.
+  ///   - b: Of what refines it, `r = σ(b)`.
+  package func refinedGate(_ a: Variable, refinedBy b: Variable) -> Variable {
+    precondition(a.shape.count == b.shape.count, "gates \(a.shape) refined by \(b.shape)")
+    let log = Tensor(a.shape, pool: pool)
+    let (gates, refining) = (a.value, b.value)
+    elementwise(log.count) { range in
+      let at = range.lowerBound
+      RefinedGate.forward(
+        gates.pointer + at, refining.pointer + at, into: log.pointer + at, count: range.count)
+    }
+    return record(log, inputs: [a, b]) { [unowned self] dlog in
+      let (da, db) = (Tensor(a.shape, pool: pool), Tensor(b.shape, pool: pool))
+      elementwise(dlog.count) { range in
+        let at = range.lowerBound
+        RefinedGate.backward(
+          gates.pointer + at, refining.pointer + at, dlog.pointer + at, da: da.pointer + at,
+          db: db.pointer + at, count: range.count)
+      }
+      a.add(gradient: da, in: workspace)
+      b.add(gradient: db, in: workspace)
+    }
+  }
+
+  /// What decays take away, elementwise: `1 − e^g` of log decays.
+  package func decayComplement(_ g: Variable) -> Variable {
+    pointwise(g, DecayComplement.forward, DecayComplement.backward)
+  }
+
   /// Log decays from steps, of heads or of their channels: `g = −e^A softplus(a + b)`.
   ///
   /// - Parameters:

@@ -22,6 +22,15 @@ extension Tape {
       }, SumNorm.backward)
   }
 
+  /// The exponentials of each `width` numbers over their root mean square: `y = e^x / √(mean e^{2x})`.
+  package func normalizedExponential(_ x: Variable, width: Int) -> Variable {
+    normalized(
+      x, width: width,
+      { x, y, inverse, rows in
+        NormalizedExponential.forward(x, into: y, inverse: inverse, rows: rows, columns: width)
+      }, NormalizedExponential.backward)
+  }
+
   /// A normalisation of rows whose twin reads the result and a number a row.
   private func normalized(
     _ x: Variable, width: Int,

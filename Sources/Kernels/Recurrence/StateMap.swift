@@ -7,9 +7,16 @@ package struct StateMap: Sendable {
   /// `K` and `V`.
   package let keyDimension, valueDimension: Int
 
+  /// What states are counted modulo, such as a turn for angles; nil for none. Gradients are not.
+  package let period: Double?
+
   /// The algebra for states of shape `[K, V]`.
-  package init(_ kind: StateMapKind, keyDimension: Int, valueDimension: Int) {
+  package init(
+    _ kind: StateMapKind, keyDimension: Int, valueDimension: Int, period: Double? = nil
+  ) {
+    precondition(period == nil || kind == .scalar, "states modulo \(period ?? 0) with a \(kind)")
     (self.kind, self.keyDimension, self.valueDimension) = (kind, keyDimension, valueDimension)
+    self.period = period
   }
 
   /// Elements of one state.
@@ -70,6 +77,10 @@ package struct StateMap: Sendable {
       let (target, addend, source) = (output + d * V, sum + d * V, input + d * V)
       let factor = map[kind == .scalar ? 0 : d]
       for x in 0..<V { target[x] = addend[x].addingProduct(factor, source[x]) }
+    }
+    guard let period, !transposed else { return }
+    for i in 0..<K * V {
+      output[i] = Float(RunningSum.reduced(Double(output[i]), period: period))
     }
   }
 }

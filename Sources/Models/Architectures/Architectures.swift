@@ -9,6 +9,7 @@ package enum Architectures {
     FlashModel<HGRN2>.self,
     Mamba2.self,
     FlashModel<KimiDeltaAttention>.self,
+    FlashModel<ReGLA>.self, FlashModel<GateLoop>.self,
   ]
 
   /// The architecture that provides a mixer.

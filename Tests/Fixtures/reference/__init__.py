@@ -1,6 +1,8 @@
 """Reference models, one token at a time, in float64. See ../README.md."""
 
-from . import delta_net, gated_deltanet, gla, hgrn2, kda, mamba2, retnet, tnl, transformer
+from . import (
+    delta_net, gated_deltanet, gateloop, gla, hgrn2, kda, mamba2, regla, retnet, tnl, transformer,
+)
 from .skeleton import LanguageModel
 
 # The mixers of flash-linear-attention's skeleton, by `model_type`.
@@ -10,6 +12,8 @@ MIXERS = {
     "delta_net": delta_net,
     "gated_deltanet": gated_deltanet,
     "transformer": transformer,
+    "regla": regla,
+    "gateloop": gateloop,
     "hgrn2": hgrn2,
     "kda": kda,
 }

@@ -1,0 +1,46 @@
+import Tensors
+
+/// Channels beside their quarter turns, by angles from data: `[x cos θ, x sin θ]` of each head, and its twin.
+///
+/// The product of two that are turned so is that of the two, times the cosine of the difference of their angles,
+/// channel by channel: queries and keys turned by running sums of angles have the angles between them.
+///
+/// - Source: GateLoop (arXiv 2311.01927), section 3, where the same is a complex state.
+package enum AngleRotation {
+  /// Turns some rows.
+  ///
+  /// - Parameters:
+  ///   - x: `[rows, heads, width]`.
+  ///   - angles: Likewise.
+  ///   - y: Receives `[rows, heads, 2 · width]`.
+  package static func forward(
+    _ x: UnsafePointer<Float>, _ angles: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    rows: Range<Int>, heads: Int, width: Int
+  ) {
+    for unit in rows.lowerBound * heads..<rows.upperBound * heads {
+      let (x, angle, y) = (x + unit * width, angles + unit * width, y + unit * 2 * width)
+      for i in 0..<width {
+        let (sine, cosine) = VectorMath.sinCos(angle[i])
+        y[i] = x[i] * cosine
+        y[width + i] = x[i] * sine
+      }
+    }
+  }
+
+  /// `dx = dy₁ cos θ + dy₂ sin θ`; `dθ = x (dy₂ cos θ − dy₁ sin θ)`.
+  package static func backward(
+    _ x: UnsafePointer<Float>, _ angles: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
+    dx: UnsafeMutablePointer<Float>, dAngles: UnsafeMutablePointer<Float>, rows: Range<Int>,
+    heads: Int, width: Int
+  ) {
+    for unit in rows.lowerBound * heads..<rows.upperBound * heads {
+      let (x, angle, dy) = (x + unit * width, angles + unit * width, dy + unit * 2 * width)
+      let (dx, dAngle) = (dx + unit * width, dAngles + unit * width)
+      for i in 0..<width {
+        let (sine, cosine) = VectorMath.sinCos(angle[i])
+        dx[i] = dy[i] * cosine + dy[width + i] * sine
+        dAngle[i] = x[i] * (dy[width + i] * cosine - dy[i] * sine)
+      }
+    }
+  }
+}
