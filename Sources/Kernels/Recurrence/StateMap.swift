@@ -7,7 +7,7 @@ package struct StateMap: Sendable {
   /// `K` and `V`.
   package let keyDimension, valueDimension: Int
 
-  /// What states are counted modulo, such as a turn for angles; nil for none. Gradients are not.
+  /// What states, but not gradients, are counted modulo, such as a turn for angles; nil for none.
   package let period: Double?
 
   /// The algebra for states of shape `[K, V]`.
