@@ -44,6 +44,13 @@ package struct SequenceLayout: Sendable {
     (0..<ranks).map { tokens * ($0 + 1) / ranks - tokens * $0 / ranks }
   }
 
+  /// The same sequence with `steps` steps in place of each token.
+  func stepped(_ steps: Int) -> SequenceLayout {
+    SequenceLayout(
+      shardLengths: shardLengths.map { $0 * steps }, rank: rank, rows: rows, start: start * steps,
+      documentStarts: documentStarts.map { $0.map { $0 * steps } })
+  }
+
   /// Tokens of this rank's shard, a row.
   package var length: Int { shardLengths[rank] }
 

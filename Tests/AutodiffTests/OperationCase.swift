@@ -63,6 +63,12 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
     } reference: { x, w in
       x[0] * w[0].spread(2).repeated(300)
     },
+    .init("minus the sigmoid of a number for each head", [[300, 6]], parameters: [[3]]) {
+      tape, x, w in
+      tape.headScale(x[0], w[0], factor: .negativeSigmoid)
+    } reference: { x, w in
+      x[0] * w[0].sigmoid.scaled(by: -1).spread(2).repeated(300)
+    },
     .init("a skip around heads", [[5, 6], [5, 6]], parameters: [[2]]) { tape, x, w in
       tape.headScale(x[0], w[0], adding: x[1])
     } reference: { x, w in
@@ -110,6 +116,11 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
       tape.headProduct(x[0], x[1])
     } reference: { x, _ in
       x[0] * x[1].spread(3)
+    },
+    .init("heads that several others share, times a number each", [[5, 6], [5, 6]]) { tape, x, _ in
+      tape.headProduct(x[0], x[1], width: 3)
+    } reference: { x, _ in
+      Term.concatenated((0..<6).map { x[0].head($0 / 3, width: 3) }) * x[1].spread(3)
     },
     .init("clamped steps and their log decays", [[300, 3]], parameters: [[3], [3]]) { tape, x, w in
       let step = tape.stepSize(x[0], bias: w[0], limits: 0.4...1.5)

@@ -32,6 +32,8 @@ CLASSES = {
     "kda": "KDA",
     "regla": "ReGLA",
     "gateloop": "GateLoop",
+    "comba": "Comba",
+    "gated_deltaproduct": "GatedDeltaProduct",
 }
 
 
@@ -382,5 +384,49 @@ CASES = {
     ),
     "gateloop_one_head": case(
         fla("gateloop", hidden_size=10, num_heads=1, num_hidden_layers=1), tokens=29
+    ),
+    "comba_plain": case(fla("comba", num_heads=3, head_dim=5, expand_v=1.0), tokens=41, seed=35),
+    "comba_grouped": case(
+        fla(
+            "comba",
+            num_heads=2,
+            num_v_heads=6,
+            head_dim=6,
+            expand_v=1.5,
+            use_short_conv=False,
+            use_output_gate=False,
+            tie_word_embeddings=True,
+        ),
+        tokens=29, seed=29,
+    ),
+    "deltaproduct_plain": case(
+        fla("gated_deltaproduct", num_heads=3, head_dim=6, expand_v=1.0, num_householder=2),
+        tokens=37, seed=85,
+    ),
+    "deltaproduct_gated": case(
+        fla(
+            "gated_deltaproduct",
+            num_heads=2,
+            head_dim=6,
+            expand_v=1.5,
+            num_householder=3,
+            use_forget_gate=True,
+            allow_neg_eigval=True,
+            use_short_conv=False,
+            tie_word_embeddings=True,
+        ),
+        tokens=29, seed=57,
+    ),
+    "deltaproduct_one_step": case(
+        fla(
+            "gated_deltaproduct",
+            num_heads=1,
+            head_dim=7,
+            expand_v=2.0,
+            use_forget_gate=True,
+            use_output_gate=False,
+            num_hidden_layers=1,
+        ),
+        tokens=23, seed=0,
     ),
 }

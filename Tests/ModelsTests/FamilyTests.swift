@@ -85,6 +85,10 @@ struct FamilyTests {
       type: "gated_deltanet", depth: 21, tensor: "g_proj.weight", shape: [3072, 2048], inner: 5632),
     Defaults(type: "hgrn2", depth: 24, tensor: "f_proj.weight", shape: [2048, 2048], inner: 5632),
     Defaults(type: "kda", depth: 24, tensor: "f_proj.1.weight", shape: [2048, 128], inner: 5632),
+    Defaults(type: "comba", depth: 21, tensor: "g_proj.weight", shape: [3072, 2048], inner: 5632),
+    Defaults(
+      type: "gated_deltaproduct", depth: 21, tensor: "v_conv1d.weight", shape: [3072, 1, 4],
+      inner: 5632),
     Defaults(
       type: "transformer", depth: 24, tensor: "v_proj.weight", shape: [2048, 2048], inner: 5632),
     Defaults(type: "regla", depth: 24, tensor: "r_proj.bias", shape: [1024], inner: 5632),
@@ -205,6 +209,7 @@ struct FamilyTests {
     Refusal(["model_type": "mamba2", "num_heads": 3], key: "num_heads"),
     Refusal(["model_type": "mamba2", "dt_limit": [0.5, 0.1]], key: "dt_limit"),
     Refusal(["model_type": "kda", "lower_bound": 0.5], key: "lower_bound"),
+    Refusal(["model_type": "gated_deltaproduct", "num_householder": 17], key: "num_householder"),
     Refusal(["model_type": "mamba3"], key: "mamba3"),
   ]
 

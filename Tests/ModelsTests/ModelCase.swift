@@ -73,6 +73,9 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     flash("retnet", ["expand_v": 2]), flash("gla", ["use_short_conv": true, "num_kv_heads": 1]),
     flash("delta_net", ["use_gate": true]), flash("gated_deltanet", ["head_dim": 6]),
     flash("kda", ["head_dim": 6, "num_v_heads": 4]),
+    flash("comba", ["head_dim": 6, "num_v_heads": 4]),
+    flash(
+      "gated_deltaproduct", ["head_dim": 6, "num_householder": 3, "use_forget_gate": true]),
     flash("transformer", ["tie_word_embeddings": true]), flash("hgrn2", ["expand_ratio": 8]),
     flash("regla", ["num_kv_heads": 1]), flash("gateloop", [:]),
     flash("mamba2", ["head_dim": 16, "n_groups": 2, "state_size": 5]),

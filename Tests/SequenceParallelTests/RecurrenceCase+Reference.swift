@@ -14,7 +14,13 @@ extension RecurrenceCase {
     var expected = ExpectedRecurrence()
     for row in 0..<rows {
       let leaves = [q, k, v, g, beta, a, b].map { Term($0[row]) }
-      let (q, k, v, g, beta) = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
+      // With several steps a token: its decay at the first, its query at the last.
+      let ofSteps = [1, 2, 4].map {
+        leaves[$0].reshaped(tokens * steps, leaves[$0].columns / steps)
+      }
+      let (k, v, beta) = (ofSteps[0], ofSteps[1], ofSteps[2])
+      let q = leaves[0].spread(rows: steps, at: steps - 1)
+      let g = leaves[3].spread(rows: steps, at: 0)
       let (K, V, gates) = (keyDimension, valueDimension, kind.gates(stateShape.rows))
       let initials = (0..<heads.state).map { Term(state(initial, row: row, head: $0)) }
       /// The columns that head `head` of the state reads of an input with `own` heads.
@@ -30,7 +36,7 @@ extension RecurrenceCase {
           part(q, head, own: heads.query, width: K), part(k, head, own: heads.key, width: K)
         )
         let v = part(v, head, own: heads.value, width: V)
-        let starts = Set(documentStarts[row])
+        let starts = Set(documentStarts[row].map { $0 * steps })
         switch kind {
         case .valueDecay, .gatedSlots:
           return Term.rowDecay(
@@ -45,7 +51,9 @@ extension RecurrenceCase {
           let both = Term.recurrence(
             q: q, k: k, v: v, g: decay, beta: kind.isDelta ? beta.head(head, width: 1) : nil,
             initial: initials[head], scale: Double(scale), starts: starts)
-          return (both.rows(0..<tokens), both.rows(tokens..<tokens + K))
+          let all = tokens * steps
+          let o = both.rows(0..<all).taken(everyRow: steps, from: steps - 1)
+          return (o, both.rows(all..<all + K))
         }
       }
       let o = Term.concatenated(results.map(\.o))

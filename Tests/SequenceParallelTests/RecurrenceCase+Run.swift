@@ -24,6 +24,13 @@ extension RecurrenceCase {
       keyDimension: keyDimension, valueDimension: valueDimension, slots: slots, scale: scale)
   }
 
+  /// What the kernel reads, each input made by `variable`.
+  func inputs(_ variable: ([Matrix]) -> Variable?) -> RecurrenceInputs {
+    RecurrenceInputs(
+      q: variable(q)!, k: variable(k)!, v: variable(v)!, g: variable(g), beta: variable(beta),
+      a: variable(a), b: variable(b), logDecay: logDecay)
+  }
+
   /// Runs forward and backward on ranks that are threads.
   func run(_ exchange: ExchangeKind = .chain) throws -> [RecurrenceResult] {
     try ThreadCommunicator.run(ranks: shards.count, deadline: 60) {
@@ -59,12 +66,10 @@ extension RecurrenceCase {
     let pass = SequencePass(
       context: context, layout: layout, left: left, right: right, step: 7, keepsRight: true,
       wantsLeftGradients: true)
-    let inputs = RecurrenceInputs(
-      q: variable(q)!, k: variable(k)!, v: variable(v)!, g: variable(g), beta: variable(beta),
-      a: variable(a), b: variable(b), logDecay: logDecay)
+    let inputs = inputs(variable)
     let o = try tape.recurrence(
       kernel,
-      inputs, slot: Self.slot, pass: pass)
+      inputs, steps: steps, slot: Self.slot, pass: pass)
     try tape.backward(from: o, gradient: tensor(dO))
     try context.drain()
     var result = RecurrenceResult(

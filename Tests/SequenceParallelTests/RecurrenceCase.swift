@@ -10,6 +10,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     case noDecay, fixedDecay, scalarDecay, vectorDecay
     case deltaRule, gatedDeltaRule, deltaRuleWithVectorDecay
     case valueDecay, gatedSlots
+    case deltaProduct, gatedDeltaProduct
     case lowRank, lowRankWithScalarDecay, lowRankWithVectorDecay
 
     var testDescription: String { rawValue }
@@ -17,8 +18,8 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     /// Log decays from data of a head, for the rows of its state; 0 without.
     func gates(_ rows: Int) -> Int {
       switch self {
-      case .noDecay, .fixedDecay, .deltaRule, .lowRank: 0
-      case .scalarDecay, .gatedDeltaRule, .lowRankWithScalarDecay: 1
+      case .noDecay, .fixedDecay, .deltaRule, .lowRank, .deltaProduct: 0
+      case .scalarDecay, .gatedDeltaRule, .lowRankWithScalarDecay, .gatedDeltaProduct: 1
       case .vectorDecay, .deltaRuleWithVectorDecay, .valueDecay, .gatedSlots,
         .lowRankWithVectorDecay:
         rows
@@ -27,10 +28,15 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
 
     var isDelta: Bool {
       switch self {
-      case .deltaRule, .gatedDeltaRule, .deltaRuleWithVectorDecay: true
+      case .deltaRule, .gatedDeltaRule, .deltaRuleWithVectorDecay, .deltaProduct,
+        .gatedDeltaProduct:
+        true
       default: false
       }
     }
+
+    /// Whether it takes several steps a token.
+    var isStepped: Bool { self == .deltaProduct || self == .gatedDeltaProduct }
 
     var isLowRank: Bool {
       switch self {
@@ -60,8 +66,8 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       case .fixedDecay: diagonal(.fixed)
       case .scalarDecay: diagonal(.scalar)
       case .vectorDecay: diagonal(.vector)
-      case .deltaRule: delta(.none)
-      case .gatedDeltaRule: delta(.scalar)
+      case .deltaRule, .deltaProduct: delta(.none)
+      case .gatedDeltaRule, .gatedDeltaProduct: delta(.scalar)
       case .deltaRuleWithVectorDecay: delta(.vector)
       case .valueDecay: diagonal(.value)
       case .lowRank: lowRank(.none)
@@ -83,9 +89,11 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   /// Numbers of a key and of a value; slots of the kind that has them, else 0.
   let keyDimension: Int, valueDimension: Int, slots: Int
   let scale: Float
+  /// Steps a token.
+  let steps: Int
   /// Of each row, ascending.
   let documentStarts: [[Int]]
-  /// Of each row, `[T, heads · width]`; `g` and `beta` of no columns where the kind has none.
+  /// Of each row, `[T, heads · width]`, k, v and beta `[T, steps · heads · width]`; `g` and `beta` of no columns where the kind has none.
   let q: [Matrix], k: [Matrix], v: [Matrix], g: [Matrix], beta: [Matrix]
   /// Of each row, `[T, heads · K]`, with the heads of k and of the state; of no columns where the kind has none.
   let a: [Matrix], b: [Matrix]
@@ -105,8 +113,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     case .noDecay, .fixedDecay: 0
     case .scalarDecay: rows * heads.state
     case .vectorDecay, .valueDecay, .gatedSlots: rows * heads.state * stateShape.rows
-    case .deltaRule, .gatedDeltaRule, .deltaRuleWithVectorDecay, .lowRank, .lowRankWithScalarDecay,
-      .lowRankWithVectorDecay:
+    default:
       rows * heads.state * keyDimension * keyDimension
     }
   }
@@ -132,7 +139,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
 
   var description: String {
     "seed \(seed) of \(kind): shards \(shards), \(rows) rows, documents at \(documentStarts), heads "
-      + "\(heads), K \(keyDimension), V \(valueDimension), \(slots) slots, scale \(scale), gates \(regime), "
+      + "\(heads), K \(keyDimension), V \(valueDimension), \(slots) slots, \(steps) steps, scale \(scale), gates \(regime), "
       + "initial state \(initial != nil), gradient of the final state \(dFinal != nil)"
   }
 
@@ -171,13 +178,15 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     func matrices(_ columns: Int) -> [Matrix] {
       (0..<rows).map { _ in Matrix(T, columns, draws.normals(T * columns)) }
     }
+    steps = kind.isStepped ? draws.integer(1...4) : 1
     q = matrices(query * K)
-    k = matrices(key * K).map { kind.isDelta ? Self.unitKeys($0, width: K) : $0 }
-    v = matrices(value * V)
+    k = matrices(steps * key * K).map { kind.isDelta ? Self.unitKeys($0, width: K) : $0 }
+    v = matrices(steps * value * V)
     dO = matrices(state * V)
     let regimes = ["slow", "middling", "0", "fast", "resets", "−∞", "−8", "mixed"]
     let regime = kind.gates(stateShape.rows) > 0 ? draws.one(of: regimes) : "absent"
     self.regime = regime
+    let steps = steps
     let gates = kind.gates(stateShape.rows) * gate
     g = (0..<rows).map { _ in
       Matrix(
@@ -190,7 +199,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     }
     let most: Float = draws.one(of: [1, 2])
     beta = (0..<rows).map { _ in
-      let columns = kind.isDelta ? state : 0
+      let columns = kind.isDelta ? steps * state : 0
       return Matrix(T, columns, (0..<T * columns).map { _ in most * Float(draws.uniform()) })
     }
     logDecay = kind == .fixedDecay ? (0..<state).map { _ in -Float(draws.uniform()) } : []

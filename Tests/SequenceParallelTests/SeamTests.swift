@@ -150,9 +150,7 @@ extension RecurrenceCase {
         context: context, layout: layout, left: left, right: right, step: index, keepsRight: true)
       let o = try tape.recurrence(
         kernel,
-        RecurrenceInputs(
-          q: variable(q)!, k: variable(k)!, v: variable(v)!, g: variable(g), beta: variable(beta),
-          logDecay: logDecay), slot: Self.slot, pass: pass)
+        inputs(variable), steps: steps, slot: Self.slot, pass: pass)
       left = try pass.close()
       try context.drain()
       return (positions, o.value.numbers)

@@ -47,15 +47,41 @@ extension Tape {
     }
   }
 
+  /// What a head's number becomes before it multiplies.
+  package enum HeadFactor: Sendable {
+    /// Itself.
+    case number
+    /// `−σ(s)`.
+    case negativeSigmoid
+
+    @inline(__always)
+    func value(_ s: Float) -> Float {
+      switch self {
+      case .number: s
+      case .negativeSigmoid: -VectorMath.sigmoid(s)
+      }
+    }
+
+    @inline(__always)
+    func slope(_ s: Float) -> Float {
+      switch self {
+      case .number: 1
+      case .negativeSigmoid: -VectorMath.sigmoid(s) * VectorMath.sigmoid(-s)
+      }
+    }
+  }
+
   /// Each head times a number of its own, such as a skip around a recurrence: `y[n, h, :] = r + s[h] · x[n, h, :]`.
   ///
   /// - Parameters:
   ///   - x: Shape `[N, H·V]`.
   ///   - scale: Shape `[H]`.
+  ///   - factor: What of `scale` multiplies.
   ///   - residual: Shape `[N, H·V]`, or nil.
   /// - Returns: Shape `[N, H·V]`.
   package func headScale(
-    _ x: Variable, _ scale: Parameter, adding residual: Variable? = nil
+    _ x: Variable, _ scale: Parameter, factor: HeadFactor = .number,
+    adding residual: Variable? = nil
   ) -> Variable {
     let heads = parameters.table[scale].shape.count
     let (rows, columns) = (x.shape.rows, x.shape.columns)
@@ -73,11 +99,11 @@ extension Tape {
         for row in part {
           for head in 0..<heads {
             let at = row * columns + head * width
-            let (from, to, factor) = (input.pointer + at, y.pointer + at, s[head])
+            let (from, to, f) = (input.pointer + at, y.pointer + at, factor.value(s[head]))
             if let other = other.map({ $0.pointer + at }) {
-              for i in 0..<width { to[i] = other[i] + factor * from[i] }
+              for i in 0..<width { to[i] = other[i] + f * from[i] }
             } else {
-              for i in 0..<width { to[i] = factor * from[i] }
+              for i in 0..<width { to[i] = f * from[i] }
             }
           }
         }
@@ -97,7 +123,7 @@ extension Tape {
               let (a, b) = (input.pointer + at, dy.pointer + at)
               var sum: Float = 0
               for i in 0..<width { sum += a[i] * b[i] }
-              sums[head] += sum
+              sums[head] += sum * factor.slope(s[head])
             }
           }
         }
@@ -109,11 +135,11 @@ extension Tape {
           for row in part {
             for head in 0..<heads {
               let at = row * columns + head * width
-              let (from, to, factor) = (dy.pointer + at, dx.pointer + at, s[head])
+              let (from, to, f) = (dy.pointer + at, dx.pointer + at, factor.value(s[head]))
               if accumulate {
-                for i in 0..<width { to[i] += factor * from[i] }
+                for i in 0..<width { to[i] += f * from[i] }
               } else {
-                for i in 0..<width { to[i] = factor * from[i] }
+                for i in 0..<width { to[i] = f * from[i] }
               }
             }
           }

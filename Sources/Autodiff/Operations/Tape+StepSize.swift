@@ -79,20 +79,25 @@ extension Tape {
   /// Each head's numbers times a number of its own: `y[n, h·V + i] = s[n, h] x[n, h·V + i]`.
   ///
   /// - Parameters:
-  ///   - x: Shape `[N, H·V]`.
+  ///   - x: Shape `[N, H·V]`, or of fewer heads, each of which serves as many neighbouring heads as it takes.
   ///   - s: Shape `[N, H]`.
-  package func headProduct(_ x: Variable, _ s: Variable) -> Variable {
-    let (rows, heads, columns) = (x.shape.rows, s.shape.columns, x.shape.columns)
+  ///   - width: `V`; nil where x has H heads.
+  /// - Returns: Shape `[N, H·V]`.
+  package func headProduct(_ x: Variable, _ s: Variable, width: Int? = nil) -> Variable {
+    let (rows, heads) = (x.shape.rows, s.shape.columns)
+    let width = width ?? x.shape.columns / heads
+    let (own, columns) = (x.shape.columns / width, heads * width)
     precondition(
-      s.shape.rows == rows && columns % heads == 0, "x \(x.shape) times heads \(s.shape)")
-    let width = columns / heads
-    let (y, input, factors) = (Tensor(x.shape, pool: pool), x.value, s.value)
+      s.shape.rows == rows && x.shape.columns == own * width && own > 0 && heads % own == 0,
+      "x \(x.shape) times heads \(s.shape) of \(width)")
+    let share = heads / own
+    let (y, input, factors) = (Tensor([rows, columns], pool: pool), x.value, s.value)
     let grain = max(1, Tape.grain / max(columns, 1))
     workspace.compute(.normsAndGates) {
       workspace.team.parallel(rows, grain: grain) { part in
         HeadProduct.forward(
           input.pointer, factors.pointer, into: y.pointer,
-          heads: part.lowerBound * heads..<part.upperBound * heads, width: width)
+          heads: part.lowerBound * heads..<part.upperBound * heads, share: share, width: width)
       }
     }
     return record(y, inputs: [x, s]) { [unowned self] dy in
@@ -103,12 +108,13 @@ extension Tape {
           let part = part.lowerBound * heads..<part.upperBound * heads
           if let (dx, accumulate) = dx {
             HeadProduct.backward(
-              factors.pointer, dy.pointer, into: dx.pointer, heads: part, width: width,
+              factors.pointer, dy.pointer, into: dx.pointer, heads: part, share: share,
+              width: width,
               accumulate: accumulate)
           }
           if let (ds, accumulate) = ds {
             HeadProduct.factorBackward(
-              input.pointer, dy.pointer, into: ds.pointer, heads: part, width: width,
+              input.pointer, dy.pointer, into: ds.pointer, heads: part, share: share, width: width,
               accumulate: accumulate)
           }
         }

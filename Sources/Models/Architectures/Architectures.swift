@@ -10,6 +10,7 @@ package enum Architectures {
     Mamba2.self,
     FlashModel<KimiDeltaAttention>.self,
     FlashModel<ReGLA>.self, FlashModel<GateLoop>.self,
+    FlashModel<Comba>.self, FlashModel<GatedDeltaProduct>.self,
   ]
 
   /// The architecture that provides a mixer.

@@ -19,9 +19,10 @@ package struct RecurrenceSize: Sendable {
   /// - Parameters:
   ///   - heads: Heads of the state.
   ///   - parts: Heads of the kernel that a head's values are cut into.
-  package init(_ kernel: any RecurrenceKernel, heads: Int, parts: Int = 1) {
+  ///   - steps: Steps a token.
+  package init(_ kernel: any RecurrenceKernel, heads: Int, parts: Int = 1, steps: Int = 1) {
     self.init(
-      heads: heads, keyDimension: kernel.keyDimension,
+      heads: heads * steps, keyDimension: kernel.keyDimension,
       valueDimension: kernel.valueDimension * parts, isDelta: kernel.mapKind == .matrix)
   }
 

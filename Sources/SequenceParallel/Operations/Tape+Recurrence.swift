@@ -56,7 +56,7 @@ struct RecurrenceRun: @unchecked Sendable {
   /// Gives the output, and what the kernel keeps for the backward pass.
   func forward() throws -> (o: Tensor, kept: Tensor) {
     let o = Tensor(
-      [pass.layout.rows * pass.layout.length, units.heads * kernel.outputWidth], pool: pool)
+      [units.layout.rows * units.layout.length, units.heads * kernel.outputWidth], pool: pool)
     let kept = Tensor([units.keptOffsets.last!], pool: pool, kind: .states)
     if let entered: EnteredState = pass.memory[slot] {
       try known(entered.state, o: o, kept: kept)
@@ -151,7 +151,7 @@ struct RecurrenceRun: @unchecked Sendable {
 
   /// The `M` of any rank and a unit, for recurrences whose decay does not come from data.
   private func knownMap(_ rank: Int, _ unit: Int) -> Float {
-    let layout = pass.layout
+    let layout = units.layout
     return StateMap.known(
       logDecay: units.inputs.logDecay.isEmpty ? 0 : units.inputs.logDecay[unit % units.heads],
       tokens: layout.shardLengths[rank],
@@ -212,7 +212,7 @@ struct RecurrenceRun: @unchecked Sendable {
     let (team, groups) = (workspace.team, units.groups)
     let each = (kernel.scratchCount + 15) / 16 * 16
     let scratch = Tensor([each * team.size], pool: pool, kind: .buffers)
-    let (members, unit) = (units.count / max(groups, 1), operations(tokens ?? pass.layout.length))
+    let (members, unit) = (units.count / max(groups, 1), operations(tokens ?? units.layout.length))
     try workspace.run {
       try workspace.inBatches(groups, operations: members * unit, atLeast: team.size) { groups in
         try workspace.inBatches(members, operations: groups.count * unit) { batch in

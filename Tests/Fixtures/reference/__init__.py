@@ -1,7 +1,8 @@
 """Reference models, one token at a time, in float64. See ../README.md."""
 
 from . import (
-    delta_net, gated_deltanet, gateloop, gla, hgrn2, kda, mamba2, regla, retnet, tnl, transformer,
+    comba, delta_net, gated_deltanet, gated_deltaproduct, gateloop, gla, hgrn2, kda, mamba2, regla,
+    retnet, tnl, transformer,
 )
 from .skeleton import LanguageModel
 
@@ -16,6 +17,8 @@ MIXERS = {
     "gateloop": gateloop,
     "hgrn2": hgrn2,
     "kda": kda,
+    "comba": comba,
+    "gated_deltaproduct": gated_deltaproduct,
 }
 
 MODELS = {"transnormer": tnl, "mamba2": mamba2} | {
