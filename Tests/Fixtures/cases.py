@@ -34,6 +34,7 @@ CLASSES = {
     "gateloop": "GateLoop",
     "comba": "Comba",
     "gated_deltaproduct": "GatedDeltaProduct",
+    "gsa": "GSA",
 }
 
 
@@ -428,5 +429,31 @@ CASES = {
             num_hidden_layers=1,
         ),
         tokens=23, seed=0,
+    ),
+    "gsa_plain": case(fla("gsa", hidden_size=15, num_heads=3, num_slots=5), tokens=37),
+    "gsa_grouped_convolution": case(
+        fla(
+            "gsa",
+            num_heads=4,
+            num_kv_heads=2,
+            num_slots=7,
+            gate_logit_normalizer=2,
+            feature_map="relu",
+            use_short_conv=True,
+            conv_size=3,
+            tie_word_embeddings=True,
+        ),
+        tokens=33,
+    ),
+    "gsa_narrow_keys": case(
+        fla(
+            "gsa",
+            num_heads=1,
+            expand_k=0.5,
+            num_slots=20,
+            num_hidden_layers=3,
+            attn={"layers": [1], "num_heads": 2},
+        ),
+        tokens=29,
     ),
 }

@@ -14,7 +14,7 @@ private struct SlotCase {
   init(slots hasSlots: Bool, seed: UInt64) {
     var random = Draws(state: seed)
     func one<T>(_ choices: [T]) -> T { choices[Int.random(in: 0..<choices.count, using: &random)] }
-    let (K, V) = (one([1, 3, 8, 16, 17, 33, 70]), one([1, 2, 5, 16, 17, 40, 66]))
+    let (K, V) = (one([1, 3, 8, 16, 17, 33, 70, 300]), one([1, 2, 5, 16, 17, 40, 66]))
     let slots = hasSlots ? one([2, 3, 5, 16, 17, 40, 64]) : 0
     let rows = hasSlots ? slots : V
     let columns = hasSlots ? K + V : K

@@ -78,6 +78,7 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
       "gated_deltaproduct", ["head_dim": 6, "num_householder": 3, "use_forget_gate": true]),
     flash("transformer", ["tie_word_embeddings": true]), flash("hgrn2", ["expand_ratio": 8]),
     flash("regla", ["num_kv_heads": 1]), flash("gateloop", [:]),
+    flash("gsa", ["num_slots": 5]),
     flash("mamba2", ["head_dim": 16, "n_groups": 2, "state_size": 5]),
     flash("gla", ["attn": ["layers": [0], "num_heads": 2, "window_size": 9]]),
   ]

@@ -7,6 +7,7 @@ package enum Architectures {
     TransNormerLLM.self, FlashModel<RetNet>.self, FlashModel<GatedLinearAttention>.self,
     FlashModel<DeltaNet>.self, FlashModel<GatedDeltaNet>.self, FlashModel<Transformer>.self,
     FlashModel<HGRN2>.self,
+    FlashModel<GatedSlotAttention>.self,
     Mamba2.self,
     FlashModel<KimiDeltaAttention>.self,
     FlashModel<ReGLA>.self, FlashModel<GateLoop>.self,

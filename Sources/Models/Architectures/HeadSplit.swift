@@ -52,6 +52,23 @@ struct HeadSplit {
 
   /// Why it cannot be, and what to do; nil where it can.
   var problem: String? {
+    if let problem = widthProblem { return problem }
+    if keyDimension > 256 {
+      return "\(heads) heads cut the keys into \(keyDimension) numbers each, and 256 is the most; "
+        + "use at least \((keyWidth + 255) / 256) heads"
+    }
+    if valueDimension % partDimension != 0 || partDimension < valueDimension && keyHeads < heads {
+      return "values of \(valueDimension) numbers a head cannot be cut into parts of at most 256; "
+        + "use more heads"
+    }
+    if isRotated, keyDimension % 2 != 0 {
+      return "keys of \(keyDimension) numbers cannot be rotated by halves; choose an even number"
+    }
+    return nil
+  }
+
+  /// Why the widths cannot be cut so, whatever is computed with the heads; nil where they can.
+  var widthProblem: String? {
     for (name, width) in [("keys", keyWidth), ("values", valueWidth)] {
       if width > 1 << 24 {
         return
@@ -62,20 +79,9 @@ struct HeadSplit {
           + "choose a divisor of \(width), or another width"
       }
     }
-    if keyDimension > 256 {
-      return "\(heads) heads cut the keys into \(keyDimension) numbers each, and 256 is the most; "
-        + "use at least \((keyWidth + 255) / 256) heads"
-    }
-    if valueDimension % partDimension != 0 || partDimension < valueDimension && keyHeads < heads {
-      return "values of \(valueDimension) numbers a head cannot be cut into parts of at most 256; "
-        + "use more heads"
-    }
     if heads % keyHeads != 0 {
       return "\(keyHeads) heads of keys and values do not divide \(heads) heads; "
         + "choose a divisor of \(heads)"
-    }
-    if isRotated, keyDimension % 2 != 0 {
-      return "keys of \(keyDimension) numbers cannot be rotated by halves; choose an even number"
     }
     return nil
   }

@@ -57,13 +57,15 @@ package enum StateBytes {
       width == 0
         ? nil : Variable(Tensor([layout.length, heads * width], pool: pool), needsGradient: true)
     }
-    let isDelta = recurrence.kernel.mapKind == .matrix
+    let kernel = recurrence.kernel
+    let isDelta = kernel.mapKind == .matrix
     let inputs = RecurrenceInputs(
-      q: variable(dimension)!, k: variable(dimension)!, v: variable(dimension)!,
+      q: variable(kernel.queryWidth)!, k: variable(kernel.keyWidth)!,
+      v: variable(kernel.valueWidth)!,
       g: variable(recurrence.decayWidth), beta: variable(isDelta ? 1 : 0))
     try runner.forwardAndBackward(SequencePass(context: runner.context, layout: layout)) {
       tape, pass in
-      (try tape.recurrence(recurrence.kernel, inputs, slot: slot, pass: pass), ())
+      (try tape.recurrence(kernel, inputs, slot: slot, pass: pass), ())
     }
     try runner.context.exchange.drain()
     return workspace.counters.stateBytesSent
@@ -74,8 +76,8 @@ package enum StateBytes {
     _ recurrence: MeasuredRecurrence, _ exchange: ExchangeKind, rank: Int, ranks: Int
   ) -> Int {
     let kernel = recurrence.kernel
-    let state = 4 * heads * dimension * dimension
-    let map = kernel.isMapKnown ? 0 : 4 * heads * kernel.mapKind.count(dimension)
+    let state = 4 * heads * kernel.keyDimension * kernel.valueDimension
+    let map = kernel.isMapKnown ? 0 : 4 * heads * kernel.mapKind.count(kernel.keyDimension)
     return exchange.bytesSent(states: state, maps: map, rank: rank, ranks: ranks)
   }
 }

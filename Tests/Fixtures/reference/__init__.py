@@ -3,6 +3,7 @@
 from . import (
     comba, delta_net, gated_deltanet, gated_deltaproduct, gateloop, gla, hgrn2, kda, mamba2, regla,
     retnet, tnl, transformer,
+    delta_net, gated_deltanet, gateloop, gla, gsa, hgrn2, kda, mamba2, regla, retnet, tnl, transformer,
 )
 from .skeleton import LanguageModel
 
@@ -19,6 +20,7 @@ MIXERS = {
     "kda": kda,
     "comba": comba,
     "gated_deltaproduct": gated_deltaproduct,
+    "gsa": gsa,
 }
 
 MODELS = {"transnormer": tnl, "mamba2": mamba2} | {

@@ -24,6 +24,7 @@ struct SegmentTests {
     ["model.mixer=tnl"], ["model.mixer=retnet"], ["model.mixer=gla"], ["model.mixer=delta_net"],
     ["model.mixer=gated_deltanet"], ["model.mixer=transformer"],
     ["model.mixer=hgrn2"], ["model.mixer=mamba2", "model.mamba2.state_size=6"],
+    ["model.mixer=gsa", "model.gsa.slots=6"],
     ["model.mixer=transformer", "model.window=9"],
     ["model.layers=[gla, attention]"],
     ["model.layers=[gated_deltanet, attention]", "model.window=25"],

@@ -15,6 +15,8 @@ struct DiagonalBuffers {
   var ldState: Int
   /// Tokens in the chunk.
   var tokens = 0
+  /// Where a decay on the side of the values keeps what the output owes to the state, `[tokens, ldK]`; else nil.
+  var fromState: UnsafeMutablePointer<Float>?
   /// `e^{b_C}` for each of `K` rows of a state.
   var totals: UnsafeMutablePointer<Float>
   /// Contiguous copies of the chunk's rows.

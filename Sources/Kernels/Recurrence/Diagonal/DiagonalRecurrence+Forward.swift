@@ -72,6 +72,7 @@ extension DiagonalRecurrence {
       chunk.buffers.loadQ(head, range)
       chunk.prepareInter()
       chunk.buffers.reloadO(o, range)
+      chunk.buffers.fromState = fromState(kept, plan, range)
       chunk.outputInter(state)
       chunk.buffers.storeO(o, range)
       guard c + 1 < plan.chunks.count else { return }
@@ -107,6 +108,7 @@ extension DiagonalRecurrence {
         chunk.prepareState()
         chunk.prepareInter()
         chunk.outputIntra()
+        chunk.buffers.fromState = fromState(kept, plan, range)
         chunk.outputInter(state)
         chunk.buffers.storeO(o, range)
         chunk.addToState(from: state, into: state)

@@ -61,6 +61,12 @@ package struct DiagonalRecurrence: RecurrenceKernel {
     (self.decay, self.scale, self.chunkLength) = (decay, scale, chunkLength)
   }
 
+  /// A vector decay of `rows` rows, for chunks that are part of something larger: without a limit on the columns.
+  init(rows: Int, columns: Int, chunkLength: Int) {
+    (keyDimension, valueDimension) = (rows, columns)
+    (decay, scale, self.chunkLength) = (.vector, 1, chunkLength)
+  }
+
   /// A number a row of the state where the decay is a vector, else one number.
   package var mapKind: StateMapKind { isVector ? .vector : .scalar }
   /// Whether each row of the state has a decay of its own.
@@ -77,8 +83,18 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   }
   /// Floats of one state.
   var stateCount: Int { keyDimension * valueDimension }
-  /// The state at the start of each chunk.
-  package func keptCount(_ plan: ChunkPlan) -> Int { plan.chunks.count * stateCount }
+  /// The state at the start of each chunk; where the decay is on the side of the values, also what outputs owe to it.
+  package func keptCount(_ plan: ChunkPlan) -> Int {
+    plan.chunks.count * stateCount
+      + (decay == .value ? plan.tokens * Lanes.padded(keyDimension) : 0)
+  }
+  /// Where a chunk's part of the latter begins.
+  func fromState(
+    _ kept: UnsafeMutablePointer<Float>, _ plan: ChunkPlan, _ range: Range<Int>
+  ) -> UnsafeMutablePointer<Float>? {
+    guard decay == .value else { return nil }
+    return kept + plan.chunks.count * stateCount + range.lowerBound * Lanes.padded(keyDimension)
+  }
   /// The gradient of the state at the end of each chunk.
   package func keptBackwardCount(_ plan: ChunkPlan) -> Int { plan.chunks.count * stateCount }
 

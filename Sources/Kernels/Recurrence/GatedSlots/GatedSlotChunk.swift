@@ -29,9 +29,7 @@ struct GatedSlotChunk {
     _ kernel: GatedSlotRecurrence
   ) -> (values: DiagonalRecurrence, keys: DiagonalRecurrence) {
     func part(_ width: Int) -> DiagonalRecurrence {
-      DiagonalRecurrence(
-        .vector, keyDimension: kernel.slots, valueDimension: width,
-        chunkLength: kernel.chunkLength)
+      DiagonalRecurrence(rows: kernel.slots, columns: width, chunkLength: kernel.chunkLength)
     }
     return (part(kernel.valueWidth), part(kernel.keyWidth))
   }

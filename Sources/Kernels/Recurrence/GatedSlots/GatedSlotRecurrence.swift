@@ -17,11 +17,16 @@ package struct GatedSlotRecurrence: RecurrenceKernel {
   /// Tokens in a full chunk.
   package let chunkLength: Int
 
-  /// Attention over `slots` slots; all three sizes are 1…256.
+  /// The most that K and V may be.
+  package static let mostNumbers = 1024
+
+  /// Attention over `slots` slots, 1…256.
   package init(keyWidth: Int, valueWidth: Int, slots: Int, chunkLength: Int = 64) {
     precondition(
-      [keyWidth, valueWidth, slots].allSatisfy { (1...256).contains($0) } && chunkLength > 0,
-      "K \(keyWidth), V \(valueWidth), \(slots) slots, chunks of \(chunkLength): sizes are 1…256")
+      [keyWidth, valueWidth].allSatisfy { (1...Self.mostNumbers).contains($0) }
+        && (1...256).contains(slots) && chunkLength > 0,
+      "K \(keyWidth), V \(valueWidth), \(slots) slots, chunks of \(chunkLength): K and V are "
+        + "1…\(Self.mostNumbers), slots 1…256")
     (self.keyWidth, self.valueWidth, self.slots) = (keyWidth, valueWidth, slots)
     self.chunkLength = chunkLength
   }

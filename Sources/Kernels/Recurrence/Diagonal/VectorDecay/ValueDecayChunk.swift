@@ -102,6 +102,7 @@ extension VectorDecayChunk {
     forEachRegister(0..<x.tokens) { place, _ in
       let y = scale * Lanes.load(x.term + place) * Lanes.load(inward + place)
       (Lanes.load(x.dq + place) + y).store(x.dq + place)
+      if let kept = x.fromState { y.store(kept + place) }
     }
   }
 

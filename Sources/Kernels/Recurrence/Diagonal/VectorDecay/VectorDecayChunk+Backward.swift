@@ -120,20 +120,7 @@ extension VectorDecayChunk {
     SmallMatrix.multiply(
       x.kOut, lda: x.ldK, dState, ldb: x.ldState, into: x.dv, ldc: x.ldV, rows: n, columns: x.V,
       inner: x.K, store: .add)
-    SmallMatrix.multiplyTransposedRight(
-      x.dO, lda: x.ldV, state, ldb: x.ldState, into: x.term, ldc: x.ldK, rows: n, columns: x.K,
-      inner: x.V, scratch: x.stateT)
-    sums.update(repeating: 0, count: x.ldK)
-    let scale = Lanes(repeating: kernel.scale)
-    for i in (0..<n).reversed() {
-      forEachRegister(i..<i + 1) { place, d in
-        let y = scale * Lanes.load(x.term + place) * Lanes.load(inward + place)
-        (Lanes.load(x.dq + place) + y).store(x.dq + place)
-        let sum = Lanes.load(sums + d).addingProduct(Lanes.load(x.q + place), y)
-        sum.store(sums + d)
-        sum.store(x.dg + place)
-      }
-    }
+    gradientsFromState(state)
     SmallMatrix.multiplyTransposedRight(
       x.v, lda: x.ldV, dState, ldb: x.ldState, into: x.term, ldc: x.ldK, rows: n, columns: x.K,
       inner: x.V, scratch: x.stateT)
@@ -146,6 +133,32 @@ extension VectorDecayChunk {
       let sum = Lanes.load(sums + d)
       (Lanes.load(x.dg + place) + sum).store(x.dg + place)
       sum.addingProduct(Lanes.load(x.k + place), y).store(sums + d)
+    }
+  }
+
+  /// Adds to `dq` what comes from the state; sets `dg` to its sums over later tokens, which it crosses.
+  private func gradientsFromState(_ state: UnsafePointer<Float>) {
+    let x = buffers
+    if x.fromState == nil {
+      SmallMatrix.multiplyTransposedRight(
+        x.dO, lda: x.ldV, state, ldb: x.ldState, into: x.term, ldc: x.ldK, rows: x.tokens,
+        columns: x.K, inner: x.V, scratch: x.stateT)
+    }
+    sums.update(repeating: 0, count: x.ldK)
+    let scale = Lanes(repeating: kernel.scale)
+    for i in (0..<x.tokens).reversed() {
+      forEachRegister(i..<i + 1) { place, d in
+        let y: Lanes
+        if let kept = x.fromState {
+          y = Lanes.load(kept + place)
+        } else {
+          y = scale * Lanes.load(x.term + place) * Lanes.load(inward + place)
+          (Lanes.load(x.dq + place) + y).store(x.dq + place)
+        }
+        let sum = Lanes.load(sums + d).addingProduct(Lanes.load(x.q + place), y)
+        sum.store(sums + d)
+        sum.store(x.dg + place)
+      }
     }
   }
 }
