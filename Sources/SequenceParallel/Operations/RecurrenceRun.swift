@@ -1,0 +1,233 @@
+import Kernels
+import Measurement
+import Tensors
+
+/// A recurrence kernel on the units of one layer of one pass.
+///
+/// Unchecked: a team's threads read its constants; the pass and what it holds are the rank's own thread's alone.
+struct RecurrenceRun: @unchecked Sendable {
+  let units: RecurrenceUnits
+  let slot: CarrySlot
+  let pass: SequencePass
+
+  var kernel: any RecurrenceKernel { units.kernel }
+  var pool: BufferPool { workspace.pool }
+  private var workspace: Workspace { pass.context.workspace }
+
+  var map: StateMap {
+    StateMap(
+      kernel.mapKind, keyDimension: kernel.keyDimension, valueDimension: kernel.valueDimension)
+  }
+
+  /// Gives the output, and what the kernel keeps for the backward pass.
+  func forward() throws -> (o: Tensor, kept: Tensor) {
+    let work = RecurrenceForward(self)
+    try shard.forward(work)
+    return (work.o, work.kept)
+  }
+
+  /// Gives the gradients of all inputs, and passes on the state's.
+  func backward(dO: Tensor, kept: Tensor, into gradients: RecurrenceGradients) throws {
+    try shard.backward(RecurrenceBackward(self, dO: dO, kept: kept, into: gradients))
+  }
+
+  /// How its states cross seams.
+  private var shard: ShardRun {
+    ShardRun(
+      slot: slot, pass: pass, map: map, units: units.count,
+      knownMap: kernel.isMapKnown ? { self.knownMap($0, $1) } : nil)
+  }
+
+  /// The `M` of any rank and a unit, for recurrences whose decay does not come from data.
+  private func knownMap(_ rank: Int, _ unit: Int) -> Float {
+    let layout = units.layout
+    return StateMap.known(
+      logDecay: units.inputs.logDecay.isEmpty ? 0 : units.inputs.logDecay[unit % units.heads],
+      tokens: layout.shardLengths[rank],
+      containsStart: layout.hasStart(row: unit / units.heads, rank: rank))
+  }
+
+  /// The state of a unit among those of all; nil where there are none.
+  func state(_ tensor: Tensor?, _ unit: Int) -> UnsafePointer<Float>? {
+    tensor.map { UnsafePointer($0.pointer + unit * map.stateCount) }
+  }
+
+  /// Works on every unit over all threads, and lets messages move on after some of them.
+  ///
+  /// The units of a group come one after another.
+  ///
+  /// - Parameter tokens: Tokens of a unit that are worked on; the whole shard's where nil.
+  func each(
+    tokens: Int? = nil,
+    _ body: @Sendable (_ unit: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
+  ) throws {
+    let (team, groups) = (workspace.team, units.groups)
+    let each = (kernel.scratchCount + 15) / 16 * 16
+    let scratch = Tensor([each * team.size], pool: pool, kind: .buffers)
+    let (members, unit) = (units.count / max(groups, 1), operations(tokens ?? units.layout.length))
+    try workspace.run {
+      try workspace.inBatches(groups, operations: members * unit, atLeast: team.size) { groups in
+        try workspace.inBatches(members, operations: groups.count * unit) { batch in
+          team.parallel(groups.count) { thread, range in
+            for group in range {
+              let first = (groups.lowerBound + group) * members
+              for member in batch { body(first + member, scratch.pointer + thread * each) }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// About how many operations a unit takes.
+  private func operations(_ tokens: Int) -> Int {
+    let (k, v) = (kernel.keyDimension, kernel.valueDimension)
+    return 4 * tokens * (kernel.chunkLength * (k + v) + k * v)
+  }
+
+  /// Works on every chunk of every unit in some batches, and lets messages move on between them.
+  func inBatches(
+    _ transfer: any StateTransfer,
+    _ body: @Sendable (_ unit: Int, _ chunk: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
+  ) throws {
+    let most = units.plans.map(\.chunks.count).max() ?? 0
+    let batch = max(1, (most + 7) / 8)
+    for start in stride(from: 0, to: most, by: batch) {
+      try each(tokens: batch * kernel.chunkLength) { unit, scratch in
+        // Rows differ in their number of chunks: each document's last one may be short.
+        let count = units.plan(unit).chunks.count
+        for chunk in min(start, count)..<min(start + batch, count) { body(unit, chunk, scratch) }
+      }
+      try transfer.advance()
+      try workspace.poll()
+    }
+  }
+}
+
+/// The forward pass of a recurrence on one shard: outputs, and what the kernel keeps for the way back.
+struct RecurrenceForward: ShardWork, @unchecked Sendable {
+  let run: RecurrenceRun
+  /// Shape `[N, heads·outputWidth]`.
+  let o: Tensor
+  let kept: Tensor
+
+  private var units: RecurrenceUnits { run.units }
+  private var kernel: any RecurrenceKernel { run.kernel }
+
+  init(_ run: RecurrenceRun) {
+    self.run = run
+    let layout = run.units.layout
+    o = Tensor(
+      [layout.rows * layout.length, run.units.heads * run.kernel.outputWidth], pool: run.pool)
+    kept = Tensor([run.units.keptOffsets.last!], pool: run.pool, kind: .states)
+  }
+
+  private func kept(_ unit: Int) -> UnsafeMutablePointer<Float> {
+    kept.pointer + units.keptOffsets[unit]
+  }
+
+  func known(_ entering: Tensor?, leaving: Tensor) throws {
+    try run.each { unit, scratch in
+      kernel.forward(
+        units.head(unit), units.plan(unit), kept: kept(unit), initial: run.state(entering, unit),
+        o: units.output(unit, o), final: leaving.pointer + unit * run.map.stateCount,
+        scratch: scratch)
+    }
+  }
+
+  func summarize(maps: Tensor, sums: Tensor) throws {
+    let map = run.map
+    let mapCount = map.kind.count(map.keyDimension)
+    try run.each { unit, scratch in
+      kernel.summarize(
+        units.head(unit), units.plan(unit), kept: kept(unit), map: maps.pointer + unit * mapCount,
+        state: sums.pointer + unit * map.stateCount, scratch: scratch)
+    }
+  }
+
+  func intra(_ transfer: any StateTransfer) throws {
+    try run.inBatches(transfer) { unit, chunk, scratch in
+      kernel.outputIntra(
+        units.head(unit), units.plan(unit), chunk: chunk, kept: kept(unit),
+        o: units.output(unit, o), scratch: scratch)
+    }
+  }
+
+  func inter(_ entering: Tensor?) throws {
+    try run.each { unit, scratch in
+      let (plan, kept) = (units.plan(unit), kept(unit))
+      let (head, output) = (units.head(unit), units.output(unit, o))
+      kernel.begin(run.state(entering, unit), plan, kept: kept)
+      for chunk in plan.chunks.indices {
+        kernel.outputInter(head, plan, chunk: chunk, kept: kept, o: output, scratch: scratch)
+      }
+    }
+  }
+}
+
+/// The backward pass of a recurrence on one shard: the gradients of its inputs.
+struct RecurrenceBackward: ShardWork, @unchecked Sendable {
+  let run: RecurrenceRun
+  let dO: Tensor
+  let kept, keptBackward: Tensor
+  let gradients: RecurrenceGradients
+
+  private var units: RecurrenceUnits { run.units }
+  private var kernel: any RecurrenceKernel { run.kernel }
+
+  init(_ run: RecurrenceRun, dO: Tensor, kept: Tensor, into gradients: RecurrenceGradients) {
+    (self.run, self.dO, self.kept, self.gradients) = (run, dO, kept, gradients)
+    keptBackward = Tensor([run.units.keptBackwardOffsets.last!], pool: run.pool, kind: .states)
+  }
+
+  private func kept(_ unit: Int) -> UnsafeMutablePointer<Float> {
+    kept.pointer + units.keptOffsets[unit]
+  }
+
+  private func keptBackward(_ unit: Int) -> UnsafeMutablePointer<Float> {
+    keptBackward.pointer + units.keptBackwardOffsets[unit]
+  }
+
+  private func gradient(_ unit: Int) -> RecurrenceGradient {
+    units.gradient(unit, dO: dO, gradients)
+  }
+
+  func known(_ entering: Tensor?, leaving: Tensor) throws {
+    try run.each { unit, scratch in
+      kernel.backward(
+        units.head(unit), gradient(unit), units.plan(unit), kept: kept(unit),
+        keptBackward: keptBackward(unit), final: run.state(entering, unit),
+        initial: leaving.pointer + unit * run.map.stateCount, scratch: scratch)
+    }
+  }
+
+  func summarize(maps: Tensor, sums: Tensor) throws {
+    try run.each { unit, scratch in
+      kernel.summarizeBackward(
+        units.head(unit), gradient(unit), units.plan(unit), kept: kept(unit),
+        keptBackward: keptBackward(unit), state: sums.pointer + unit * run.map.stateCount,
+        scratch: scratch)
+    }
+  }
+
+  func intra(_ transfer: any StateTransfer) throws {
+    try run.inBatches(transfer) { unit, chunk, scratch in
+      kernel.backwardIntra(
+        units.head(unit), gradient(unit), units.plan(unit), chunk: chunk, kept: kept(unit),
+        keptBackward: keptBackward(unit), scratch: scratch)
+    }
+  }
+
+  func inter(_ entering: Tensor?) throws {
+    try run.each { unit, scratch in
+      let (plan, keptBackward) = (units.plan(unit), keptBackward(unit))
+      let (head, gradient) = (units.head(unit), gradient(unit))
+      kernel.beginBackward(run.state(entering, unit), plan, keptBackward: keptBackward)
+      for chunk in plan.chunks.indices.reversed() {
+        kernel.backwardInter(
+          head, gradient, plan, chunk: chunk, kept: kept(unit), keptBackward: keptBackward,
+          scratch: scratch)
+      }
+    }
+  }
+}
