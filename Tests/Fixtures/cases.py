@@ -35,6 +35,7 @@ CLASSES = {
     "comba": "Comba",
     "gated_deltaproduct": "GatedDeltaProduct",
     "gsa": "GSA",
+    "hgrn": "HGRN",
 }
 
 
@@ -51,6 +52,18 @@ def fla(model_type, **options):
         "norm_eps": 1e-6,
         "initializer_range": 0.02,
         "tie_word_embeddings": False,
+    } | options
+
+
+def scan(model_type, **options):
+    """A small Mamba or Samba; keys left out have flash-linear-attention's defaults."""
+    return {
+        "model_type": model_type,
+        "architectures": [model_type.capitalize() + "ForCausalLM"],
+        "dtype": "float32",
+        "vocab_size": 24,
+        "hidden_size": 12,
+        "num_hidden_layers": 2,
     } | options
 
 
@@ -455,5 +468,88 @@ CASES = {
             attn={"layers": [1], "num_heads": 2},
         ),
         tokens=29,
+    ),
+    "hgrn_plain": case(
+        fla("hgrn"),
+        tokens=41, seed=0,
+    ),
+    "hgrn_wide_convolution": case(
+        fla(
+            "hgrn",
+            hidden_size=10,
+            expand_ratio=1.5,
+            num_hidden_layers=3,
+            use_short_conv=True,
+            conv_size=3,
+            norm_eps=1e-5,
+            tie_word_embeddings=True,
+        ),
+        tokens=29, seed=0,
+    ),
+    "hgrn_hybrid": case(
+        fla(
+            "hgrn",
+            num_hidden_layers=3,
+            use_lower_bound=False,
+            attn={"layers": [1], "num_heads": 2, "window_size": 7},
+        ),
+        tokens=33, seed=0,
+    ),
+    "mamba_plain": case(
+        scan("mamba"),
+        tokens=37, seed=0,
+    ),
+    "mamba_narrow": case(
+        scan(
+            "mamba",
+            hidden_size=9,
+            expand=3,
+            state_size=5,
+            conv_kernel=3,
+            time_step_rank=4,
+            use_bias=True,
+            num_hidden_layers=3,
+            tie_word_embeddings=True,
+        ),
+        tokens=31, seed=0,
+    ),
+    "mamba_one_state": case(
+        scan(
+            "mamba",
+            hidden_size=17,
+            expand=1,
+            state_size=1,
+            use_conv_bias=False,
+            num_hidden_layers=1,
+            norm_eps=1e-6,
+        ),
+        tokens=23, seed=0,
+    ),
+    "samba_window": case(
+        scan(
+            "samba",
+            hidden_size=6,
+            state_size=4,
+            num_hidden_layers=3,
+            attn={"layers": [1], "num_heads": 3, "window_size": 5},
+        ),
+        tokens=29, seed=0,
+    ),
+    "samba_attention_first": case(
+        scan(
+            "samba",
+            hidden_size=8,
+            state_size=3,
+            time_step_rank=2,
+            tie_word_embeddings=True,
+            attn={
+                "layers": [0],
+                "num_heads": 4,
+                "num_kv_heads": 2,
+                "qkv_bias": True,
+                "rope_theta": 500.0,
+            },
+        ),
+        tokens=21, seed=0,
     ),
 }

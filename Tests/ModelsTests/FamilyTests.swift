@@ -90,6 +90,7 @@ struct FamilyTests {
     Defaults(
       type: "gated_deltaproduct", depth: 21, tensor: "v_conv1d.weight", shape: [3072, 1, 4],
       inner: 5632),
+    Defaults(type: "hgrn", depth: 24, tensor: "g_proj.weight", shape: [2048, 2048], inner: 5632),
     Defaults(
       type: "transformer", depth: 24, tensor: "v_proj.weight", shape: [2048, 2048], inner: 5632),
     Defaults(type: "regla", depth: 24, tensor: "r_proj.bias", shape: [1024], inner: 5632),
@@ -108,6 +109,37 @@ struct FamilyTests {
     #expect(shapes["model.layers.0.mlp.down_proj.weight"]?.dimensions == [2048, family.inner])
     #expect(shapes["model.embeddings.weight"] == [32000, 2048])
     #expect(shapes["lm_head.weight"] == [32000, 2048])
+  }
+
+  @Test("Mamba and Samba have the shapes of the other project's by default")
+  func scans() throws {
+    let mamba = Self.shapes(try Self.read(["model_type": "mamba"]))
+    #expect(mamba["backbone.layers.47.mixer.x_proj.weight"] == [160, 4096])
+    #expect(mamba["backbone.layers.47.mixer.A_log"] == [4096, 16])
+    #expect(mamba["backbone.layers.0.mixer.dt_proj.weight"] == [4096, 128])
+    #expect(mamba["backbone.layers.0.mixer.conv1d.bias"] == [4096])
+    let samba = Self.shapes(try Self.read(["model_type": "samba"]))
+    #expect(samba["backbone.layers.16.mixer.in_proj.weight"] == [9216, 2304])
+    #expect(samba["backbone.layers.17.mixer.k_proj.weight"] == [2304, 2304])
+    #expect(samba["backbone.layers.0.mlp.gate_proj.weight"] == [6144, 2304])
+    let scansOnly = Self.shapes(try Self.read(["model_type": "samba", "attn": .null]))
+    #expect(scansOnly["backbone.layers.17.mixer.D"] == [4608])
+  }
+
+  @Test("Every other layer of Samba is attention in a window, or those that a list names")
+  func sambaLayers() {
+    func attention(_ values: [String: Value]) -> JSONValue? {
+      let section = Self.section(
+        values.merging(["mixer": .string("samba"), "depth": .integer(4)]) { $1 })
+      return Architectures.make(section, vocabulary: 25).configuration["attn"]
+    }
+    #expect(attention([:])?["layers"] == [1, 3])
+    #expect(attention([:])?["window_size"] == 2048)
+    let first = ["layers": Self.names("attention", "samba"), "window": .integer(9)]
+    #expect(attention(first)?["layers"] == [0, 2])
+    #expect(attention(first)?["window_size"] == 9)
+    #expect(attention(["layers": Self.names("samba", "full_attention")])?["window_size"] == .null)
+    #expect(attention(["layers": Self.names("samba")]) == .null)
   }
 
   @Test("A list of layers repeats; its attention layers are those of config.json's attn")
@@ -208,6 +240,13 @@ struct FamilyTests {
     Refusal(["model_type": "gsa", "feature_map": "t2r"], key: "feature_map"),
     Refusal(["model_type": "gsa", "expand_v": 2], key: "expand_v"),
     Refusal(["model_type": "gsa", "num_slots": 300], key: "num_slots"),
+    Refusal(["model_type": "hgrn", "expand_ratio": 0.0001], key: "expand_ratio"),
+    Refusal(["model_type": "mamba", "conv_kernel": 9], key: "conv_kernel"),
+    Refusal(["model_type": "mamba", "time_step_rank": 0], key: "time_step_rank"),
+    Refusal(["model_type": "mamba", "hidden_act": "relu"], key: "hidden_act"),
+    Refusal(["model_type": "samba", "hidden_size": 2048], key: "attn.num_heads"),
+    Refusal(
+      ["model_type": "samba", "attn": ["layers": [18], "num_heads": 18]], key: "attn.layers"),
     Refusal(["model_type": "mamba2", "head_dim": 48], key: "head_dim"),
     Refusal(["model_type": "mamba2", "n_groups": 3], key: "n_groups"),
     Refusal(["model_type": "mamba2", "num_heads": 3], key: "num_heads"),

@@ -80,6 +80,9 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     flash("regla", ["num_kv_heads": 1]), flash("gateloop", [:]),
     flash("gsa", ["num_slots": 5]),
     flash("mamba2", ["head_dim": 16, "n_groups": 2, "state_size": 5]),
+    flash("hgrn", ["use_short_conv": true]),
+    flash("mamba", ["state_size": 3]),
+    flash("samba", ["state_size": 4, "attn": ["layers": [1], "num_heads": 2, "window_size": 9]]),
     flash("gla", ["attn": ["layers": [0], "num_heads": 2, "window_size": 9]]),
   ]
 

@@ -242,7 +242,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   }
 
   /// Up to 8 shards: all alike, anything, or mostly of none and one token.
-  private static func partition(_ draws: inout Draws) -> [Int] {
+  static func partition(_ draws: inout Draws) -> [Int] {
     let ranks = draws.integer(1...8)
     switch draws.integer(0...3) {
     case 0: return SequenceLayout.evenShards(tokens: draws.integer(0...200), ranks: ranks)
@@ -263,7 +263,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     }
   }
 
-  private static func logDecay(_ regime: String, _ draws: inout Draws) -> Float {
+  static func logDecay(_ regime: String, _ draws: inout Draws) -> Float {
     let u = Float(draws.uniform())
     return switch regime {
     case "0": 0

@@ -12,6 +12,7 @@ package enum Architectures {
     FlashModel<KimiDeltaAttention>.self,
     FlashModel<ReGLA>.self, FlashModel<GateLoop>.self,
     FlashModel<Comba>.self, FlashModel<GatedDeltaProduct>.self,
+    FlashModel<HGRN>.self, Mamba.self, Samba.self,
   ]
 
   /// The architecture that provides a mixer.

@@ -97,6 +97,11 @@ extension ModelKeys {
 }
 
 extension JSONValue {
+  /// A number, without a point where it is whole.
+  static func whole(_ value: Double) -> JSONValue {
+    value == value.rounded() ? .integer(Int(value)) : .number(value)
+  }
+
   /// The whole number, or null.
   static func optional(_ value: Int?) -> JSONValue { value.map { .integer($0) } ?? .null }
 

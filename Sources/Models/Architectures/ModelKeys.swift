@@ -49,6 +49,12 @@ package struct ModelKeys {
     return value == .null ? nil : value
   }
 
+  /// Whether a key is there and says null, where that is not the same as its absence.
+  func isNull(_ key: String) -> Bool {
+    record.names.insert(prefix + key)
+    return json[key] == .null
+  }
+
   /// Says that a value has another type; gives what is gone on with.
   private func mismatch<Value>(
     _ key: String, _ value: JSONValue, _ wanted: String, instead: Value
@@ -88,6 +94,12 @@ package struct ModelKeys {
   /// A whole number above 0, or nil where the key is absent or null.
   func optionalPositive(_ key: String) -> Int? {
     value(key) == nil ? nil : positive(key)
+  }
+
+  /// A whole number above 0, or nil for a word, which is the default.
+  func positive(_ key: String, or word: String) -> Int? {
+    if value(key)?.string == word { return nil }
+    return optionalPositive(key)
   }
 
   /// A finite number.

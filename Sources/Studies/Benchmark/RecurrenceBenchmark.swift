@@ -43,6 +43,15 @@ package enum RecurrenceBenchmark {
       """
       ns/token: forward and backward, of one head. GFLOP/s: by the formula's count for chunks of 64 tokens.
       share: of what sgemm reached in the same seconds.
+
+      """)
+    for dimension in [64, 128] {
+      ElementwiseBenchmark.printSpeeds(tokens: tokens, channels: heads * dimension)
+    }
+    print(
+      """
+      GB/s: of what must move, x, g and h forward, and g, dh, h, dx and dg back. memory: what this thread reaches in
+      the same seconds with two arrays read and one written. share: of it, forward and back together.
       """)
   }
 
@@ -70,7 +79,8 @@ package enum RecurrenceBenchmark {
       ])
   }
 
-  private static func line(_ name: String, _ cells: [String]) -> String {
+  /// A row of the table.
+  static func line(_ name: String, _ cells: [String]) -> String {
     name + cells.map { Format.right($0, 11) }.joined()
   }
 

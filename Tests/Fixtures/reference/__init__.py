@@ -1,9 +1,8 @@
 """Reference models, one token at a time, in float64. See ../README.md."""
 
 from . import (
-    comba, delta_net, gated_deltanet, gated_deltaproduct, gateloop, gla, hgrn2, kda, mamba2, regla,
-    retnet, tnl, transformer,
-    delta_net, gated_deltanet, gateloop, gla, gsa, hgrn2, kda, mamba2, regla, retnet, tnl, transformer,
+    comba, delta_net, gated_deltanet, gated_deltaproduct, gateloop, gla, gsa, hgrn, hgrn2, kda,
+    mamba, mamba2, regla, retnet, samba, tnl, transformer,
 )
 from .skeleton import LanguageModel
 
@@ -21,8 +20,9 @@ MIXERS = {
     "comba": comba,
     "gated_deltaproduct": gated_deltaproduct,
     "gsa": gsa,
+    "hgrn": hgrn,
 }
 
-MODELS = {"transnormer": tnl, "mamba2": mamba2} | {
+MODELS = {"transnormer": tnl, "mamba2": mamba2, "mamba": mamba, "samba": samba} | {
     name: LanguageModel(mixer, transformer, MIXERS) for name, mixer in MIXERS.items()
 }

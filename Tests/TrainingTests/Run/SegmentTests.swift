@@ -25,6 +25,8 @@ struct SegmentTests {
     ["model.mixer=gated_deltanet"], ["model.mixer=transformer"],
     ["model.mixer=hgrn2"], ["model.mixer=mamba2", "model.mamba2.state_size=6"],
     ["model.mixer=gsa", "model.gsa.slots=6"],
+    ["model.mixer=hgrn"], ["model.mixer=mamba", "model.mamba.state_size=3"],
+    ["model.mixer=samba", "model.window=9", "model.samba.hidden_ratio=0.5"],
     ["model.mixer=transformer", "model.window=9"],
     ["model.layers=[gla, attention]"],
     ["model.layers=[gated_deltanet, attention]", "model.window=25"],
