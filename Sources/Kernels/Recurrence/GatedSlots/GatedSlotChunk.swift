@@ -164,14 +164,19 @@ struct GatedSlotChunk {
     }
   }
 
-  /// `dq ← stored dq` and so on; that of `s` is zero.
+  /// `dq ← stored dq` and so on.
   func reload(_ gradient: RecurrenceGradient, _ range: Range<Int>) {
     let x = values.buffers
     forEachGradient(gradient) { own, rows, columns, ld in
       x.load(TokenRows(rows.base, stride: rows.stride), range, columns, into: own, ld: ld)
     }
-    keys.buffers.dk.update(repeating: 0, count: x.tokens * x.ldK)
-    x.dk.update(repeating: 0, count: x.tokens * x.ldK)
+  }
+
+  /// Sets the gradients of `s` to zero.
+  func clearWritten() {
+    let count = values.buffers.tokens * values.buffers.ldK
+    keys.buffers.dk.update(repeating: 0, count: count)
+    values.buffers.dk.update(repeating: 0, count: count)
   }
 
   /// Writes the gradients of queries, keys and values: past the caches, unless they will be read again soon.

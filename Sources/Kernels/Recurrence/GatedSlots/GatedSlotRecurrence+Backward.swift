@@ -13,10 +13,7 @@ extension GatedSlotRecurrence {
       chunk.loadV(head, range)
       chunk.loadDO(gradient, range)
       chunk.load(tokens(kept, plan), range, into: chunk.values.buffers.q)
-      // The gradient of p: pass 1 with what pass 2 is fed with.
-      chunk.values.transposedOutputIntra()
-      chunk.values.transposedOutputInter(kept + c * stateCount + keyWidth)
-      chunk.softmaxBackward()
+      logitGradients(chunk, kept + c * stateCount)
       chunk.store(chunk.keys.buffers.q, to: tokens(keptBackward, plan), range)
       let increment = keptBackward + c * stateCount
       chunk.addToStateGradient(increment)
@@ -33,13 +30,9 @@ extension GatedSlotRecurrence {
   ) {
     var chunk = GatedSlotChunk(self, scratch)
     let range = plan.chunks[c]
-    load(&chunk, head, gradient, plan, range, kept, keptBackward)
-    chunk.values.gradientsIntra()
-    chunk.keys.gradientsIntra()
-    chunk.keys.transposedQueriesIntra()
-    chunk.addStored(gradient, range)
-    chunk.storeGradients(gradient, range, isReadAgain: true)
-    chunk.storeDG(head, gradient, range, adds: gradient.dg?.accumulates ?? false)
+    load(&chunk, head, gradient, plan, range, kept)
+    chunk.load(tokens(keptBackward, plan), range, into: chunk.keys.buffers.q)
+    intra(chunk, head, gradient, range)
   }
 
   /// Takes the gradient of the final state.
@@ -59,21 +52,14 @@ extension GatedSlotRecurrence {
     var chunk = GatedSlotChunk(self, scratch)
     let range = plan.chunks[c]
     let (state, dState) = (kept + c * stateCount, keptBackward + (c + 1) * stateCount)
-    load(&chunk, head, gradient, plan, range, kept, keptBackward)
+    load(&chunk, head, gradient, plan, range, kept)
+    chunk.load(tokens(keptBackward, plan), range, into: chunk.keys.buffers.q)
     chunk.keys.prepareInter()
     chunk.values.prepareInter()
     chunk.reload(gradient, range)
-    chunk.values.gradientsInter(state + keyWidth, dState + keyWidth)
-    chunk.keys.gradientsInter(state, dState)
-    chunk.keys.outputInter(state)
-    chunk.storeGradients(gradient, range)
-    chunk.storeDG(head, gradient, range, adds: true)
-    let previous = dState - stateCount
-    if plan.resets[c] {
-      previous.update(repeating: 0, count: stateCount)
-    } else {
-      carry(dState, by: chunk.totals, into: previous)
-    }
+    chunk.clearWritten()
+    inter(chunk, head, gradient, range, state, dState)
+    carry(to: c, plan, dState, by: chunk.totals)
   }
 
   /// All backward calls for a gradient that is known.
@@ -83,24 +69,68 @@ extension GatedSlotRecurrence {
     final: UnsafePointer<Float>?, initial: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    summarizeBackward(
-      head, gradient, plan, kept: kept, keptBackward: keptBackward, state: initial,
-      scratch: scratch)
+    var chunk = GatedSlotChunk(self, scratch)
     beginBackward(final, plan, keptBackward: keptBackward)
-    for c in plan.chunks.indices.reversed() {
-      backwardIntra(
-        head, gradient, plan, chunk: c, kept: kept, keptBackward: keptBackward, scratch: scratch)
-      backwardInter(
-        head, gradient, plan, chunk: c, kept: kept, keptBackward: keptBackward, scratch: scratch)
+    for (c, range) in plan.chunks.enumerated().reversed() {
+      let (state, dState) = (kept + c * stateCount, keptBackward + (c + 1) * stateCount)
+      load(&chunk, head, gradient, plan, range, kept)
+      logitGradients(chunk, state)
+      chunk.addToStateGradient(keptBackward + c * stateCount)
+      intra(chunk, head, gradient, range)
+      chunk.clearWritten()
+      inter(chunk, head, gradient, range, state, dState)
+      carry(to: c, plan, dState, by: chunk.totals)
     }
     Rows.copy(keptBackward, count: stateCount, into: initial)
   }
 
-  /// Everything that a chunk's gradients are made of.
+  /// The gradients of a chunk's logits: of `p`, pass 1 with what pass 2 is fed with, and of the softmax.
+  private func logitGradients(_ chunk: GatedSlotChunk, _ state: UnsafePointer<Float>) {
+    chunk.values.transposedOutputIntra()
+    chunk.values.transposedOutputInter(state + keyWidth)
+    chunk.softmaxBackward()
+  }
+
+  private func intra(
+    _ chunk: GatedSlotChunk, _ head: RecurrenceHead, _ gradient: RecurrenceGradient,
+    _ range: Range<Int>
+  ) {
+    chunk.values.gradientsIntra()
+    chunk.keys.gradientsIntra()
+    chunk.keys.transposedQueriesIntra()
+    chunk.addStored(gradient, range)
+    chunk.storeGradients(gradient, range, isReadAgain: true)
+    chunk.storeDG(head, gradient, range, adds: gradient.dg?.accumulates ?? false)
+  }
+
+  private func inter(
+    _ chunk: GatedSlotChunk, _ head: RecurrenceHead, _ gradient: RecurrenceGradient,
+    _ range: Range<Int>, _ state: UnsafePointer<Float>, _ dState: UnsafePointer<Float>
+  ) {
+    chunk.values.gradientsInter(state + keyWidth, dState + keyWidth)
+    chunk.keys.gradientsInter(state, dState)
+    chunk.keys.outputInter(state)
+    chunk.storeGradients(gradient, range)
+    chunk.storeDG(head, gradient, range, adds: true)
+  }
+
+  /// Adds what stays of the state's gradient after a chunk to that before it.
+  private func carry(
+    to c: Int, _ plan: ChunkPlan, _ dState: UnsafeMutablePointer<Float>,
+    by totals: UnsafePointer<Float>
+  ) {
+    let previous = dState - stateCount
+    if plan.resets[c] {
+      previous.update(repeating: 0, count: stateCount)
+    } else {
+      carry(dState, by: totals, into: previous)
+    }
+  }
+
+  /// Everything that a chunk's gradients are made of, but for the logits' gradients.
   private func load(
     _ chunk: inout GatedSlotChunk, _ head: RecurrenceHead, _ gradient: RecurrenceGradient,
-    _ plan: ChunkPlan, _ range: Range<Int>, _ kept: UnsafeMutablePointer<Float>,
-    _ keptBackward: UnsafeMutablePointer<Float>
+    _ plan: ChunkPlan, _ range: Range<Int>, _ kept: UnsafeMutablePointer<Float>
   ) {
     chunk.begin(head, range)
     chunk.loadQ(head, range)
@@ -108,6 +138,5 @@ extension GatedSlotRecurrence {
     chunk.loadV(head, range)
     chunk.loadDO(gradient, range)
     chunk.load(tokens(kept, plan), range, into: chunk.values.buffers.q)
-    chunk.load(tokens(keptBackward, plan), range, into: chunk.keys.buffers.q)
   }
 }

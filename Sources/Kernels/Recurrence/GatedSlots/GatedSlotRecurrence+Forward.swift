@@ -55,21 +55,9 @@ extension GatedSlotRecurrence {
     chunk.begin(head, range)
     chunk.loadQ(head, range)
     chunk.loadV(head, range)
-    let probabilities = tokens(kept, plan)
-    chunk.load(probabilities, range, into: chunk.keys.buffers.dq)
-    chunk.keys.transposedOutputInter(state)
-    chunk.softmax()
-    chunk.store(chunk.values.buffers.q, to: probabilities, range)
-    chunk.values.prepareInter()
-    chunk.values.outputIntra()
-    chunk.values.outputInter(state + keyWidth)
-    chunk.values.buffers.storeO(o, range)
-    let next = state + stateCount
-    if c + 1 < plan.chunks.count && plan.resets[c + 1] {
-      next.update(repeating: 0, count: stateCount)
-    } else {
-      carry(state, by: chunk.totals, into: next)
-    }
+    chunk.load(tokens(kept, plan), range, into: chunk.keys.buffers.dq)
+    finish(chunk, plan, range, state: state, kept: kept, o: o)
+    carry(from: c, plan, state, by: chunk.totals)
   }
 
   /// All forward calls for a state that is known.
@@ -78,13 +66,46 @@ extension GatedSlotRecurrence {
     initial: UnsafePointer<Float>?, o: MutableTokenRows, final: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    let map = scratch + GatedSlotChunk.scratchCount(self)
-    summarize(head, plan, kept: kept, map: map, state: final, scratch: scratch)
+    var chunk = GatedSlotChunk(self, scratch)
     begin(initial, plan, kept: kept)
-    for c in plan.chunks.indices {
-      outputIntra(head, plan, chunk: c, kept: kept, o: o, scratch: scratch)
-      outputInter(head, plan, chunk: c, kept: kept, o: o, scratch: scratch)
+    for (c, range) in plan.chunks.enumerated() {
+      let state = kept + c * stateCount
+      chunk.begin(head, range)
+      chunk.loadQ(head, range)
+      chunk.loadK(head, range)
+      chunk.loadV(head, range)
+      chunk.keys.transposedOutputIntra()
+      finish(chunk, plan, range, state: state, kept: kept, o: o)
+      chunk.addToState(state + stateCount)
+      carry(from: c, plan, state, by: chunk.totals)
     }
     Rows.copy(kept + plan.chunks.count * stateCount, count: stateCount, into: final)
+  }
+
+  /// All of a chunk's output, of its own tokens' part of the logits.
+  private func finish(
+    _ chunk: GatedSlotChunk, _ plan: ChunkPlan, _ range: Range<Int>,
+    state: UnsafePointer<Float>, kept: UnsafeMutablePointer<Float>, o: MutableTokenRows
+  ) {
+    chunk.keys.transposedOutputInter(state)
+    chunk.softmax()
+    chunk.store(chunk.values.buffers.q, to: tokens(kept, plan), range)
+    chunk.values.prepareInter()
+    chunk.values.outputIntra()
+    chunk.values.outputInter(state + keyWidth)
+    chunk.values.buffers.storeO(o, range)
+  }
+
+  /// Adds what stays of a chunk's state to the next one's.
+  private func carry(
+    from c: Int, _ plan: ChunkPlan, _ state: UnsafeMutablePointer<Float>,
+    by totals: UnsafePointer<Float>
+  ) {
+    let next = state + stateCount
+    if c + 1 < plan.chunks.count && plan.resets[c + 1] {
+      next.update(repeating: 0, count: stateCount)
+    } else {
+      carry(state, by: totals, into: next)
+    }
   }
 }

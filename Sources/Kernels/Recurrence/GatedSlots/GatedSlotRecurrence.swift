@@ -39,7 +39,7 @@ package struct GatedSlotRecurrence: RecurrenceKernel {
   package var outputWidth: Int { valueWidth }
   package var mapKind: StateMapKind { .vector }
   package var isMapKnown: Bool { false }
-  package var scratchCount: Int { GatedSlotChunk.scratchCount(self) + (slots + 15) & ~15 }
+  package var scratchCount: Int { GatedSlotChunk.scratchCount(self) }
   /// Floats of one state.
   var stateCount: Int { keyDimension * valueDimension }
   /// The state at the start of each chunk and at the end, and each token's `p`.
