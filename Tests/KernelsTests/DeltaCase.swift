@@ -1,3 +1,4 @@
+import Foundation
 import Tensors
 
 @testable import Kernels
@@ -16,6 +17,8 @@ struct DeltaCase: CustomStringConvertible {
   let starts: [Int]
   /// Whether a single piece goes through the separate calls too.
   var isSplit = false
+  /// Whether the rule is computed as a transition of low rank: `a = −e^g ⊙ k`, `b = βk`, and βk in place of k.
+  var isLowRank = false
   /// What gradients hold beforehand, where they accumulate.
   var accumulated: Float?
   private(set) var q, k, v, beta, g, initial, dO, dFinal: [Float]
@@ -114,19 +117,61 @@ struct DeltaCase: CustomStringConvertible {
   /// What the kernel makes of it.
   struct Result {
     var o, final, dq, dk, dv, dbeta, dg, dInitial: [Float]
+    /// Of low rank.
+    var da: [Float] = [], db: [Float] = []
+  }
+
+  /// Log decay of a channel, as kernels count it.
+  private func logDecay(_ t: Int, _ d: Int) -> Float {
+    switch decay {
+    case .none: 0
+    case .scalar: max(g[t], -80)
+    case .vector: max(g[t * keys + d], -80)
+    }
+  }
+
+  /// `a` of the rule as a transition of low rank.
+  private var reads: [Float] {
+    k.indices.map { Float(-exp(Double(logDecay($0 / keys, $0 % keys))) * Double(k[$0])) }
+  }
+
+  /// `b` of it, and what stands in place of k.
+  private var writes: [Float] { k.indices.map { beta[$0 / keys] * k[$0] } }
+
+  /// The delta rule's gradients from those of a transition of low rank: k, β and g are in several of its inputs.
+  func deltaGradients(_ result: Result) -> Result {
+    var rule = result
+    let reads = reads
+    rule.dbeta = [Float](repeating: 0, count: tokens)
+    for i in k.indices {
+      let (t, d) = (i / keys, i % keys)
+      let (written, read) = (result.dk[i] + result.db[i], result.da[i])
+      rule.dk[i] = beta[t] * written - Float(exp(Double(logDecay(t, d)))) * read
+      rule.dbeta[t] += k[i] * written
+      let gate = decay == .vector ? i : t
+      if decay != .none, g[gate] >= -80 { rule.dg[gate] += reads[i] * read }
+    }
+    return rule
   }
 
   /// Runs all pieces, the first and last through the calls for a known state, the others through summaries.
   func run() -> Result {
-    let kernel = DeltaRecurrence(decay, keyDimension: keys, valueDimension: values, scale: scale)
+    let kernel: any RecurrenceKernel =
+      if isLowRank {
+        LowRankRecurrence(decay, keyDimension: keys, valueDimension: values, scale: scale)
+      } else {
+        DeltaRecurrence(decay, keyDimension: keys, valueDimension: values, scale: scale)
+      }
     let algebra = StateMap(.matrix, keyDimension: keys, valueDimension: values)
     let gates = decay == .vector ? keys : 1
     let inputs = [
-      FloatRows(q, keys, gap), FloatRows(k, keys, gap), FloatRows(v, values, gap),
+      FloatRows(q, keys, gap), FloatRows(isLowRank ? writes : k, keys, gap),
+      FloatRows(v, values, gap),
       FloatRows(g, gates, gap),
-      FloatRows(beta, 1, gap), FloatRows(dO, values, gap),
+      FloatRows(beta, 1, gap), FloatRows(dO, values, gap), FloatRows(reads, keys, gap),
+      FloatRows(writes, keys, gap),
     ]
-    let widths = [values, keys, keys, values, gates, 1]
+    let widths = [values, keys, keys, values, gates, 1, keys, keys]
     let outputs = widths.map {
       FloatRows([Float](repeating: accumulated ?? .nan, count: tokens * $0), $0, gap)
     }
@@ -151,7 +196,8 @@ struct DeltaCase: CustomStringConvertible {
       }
       let head = RecurrenceHead(
         q: rows(inputs[0]), k: rows(inputs[1]), v: rows(inputs[2]),
-        g: decay == .none ? nil : rows(inputs[3]), beta: rows(inputs[4]))
+        g: decay == .none ? nil : rows(inputs[3]), beta: rows(inputs[4]),
+        a: rows(inputs[6]), b: rows(inputs[7]))
       let adds = accumulated != nil
       let shard = Shard(
         plan: plan, head: head,
@@ -159,7 +205,8 @@ struct DeltaCase: CustomStringConvertible {
           dO: rows(inputs[5]), dq: written(outputs[1], accumulates: adds),
           dk: written(outputs[2], accumulates: adds), dv: written(outputs[3], accumulates: adds),
           dg: decay == .none ? nil : written(outputs[4], accumulates: adds),
-          dbeta: written(outputs[5], accumulates: adds)),
+          dbeta: written(outputs[5], accumulates: adds),
+          da: written(outputs[6], accumulates: adds), db: written(outputs[7], accumulates: adds)),
         kept: FloatRows(count: kernel.keptCount(plan)),
         keptBackward: FloatRows(count: kernel.keptBackwardCount(plan)),
         map: FloatRows(count: keys * keys),
@@ -224,7 +271,8 @@ struct DeltaCase: CustomStringConvertible {
     return Result(
       o: o.numbers, final: states.last?.numbers ?? [], dq: dq.numbers, dk: dk.numbers,
       dv: dv.numbers, dbeta: outputs[5].numbers, dg: decay == .none ? [] : outputs[4].numbers,
-      dInitial: dState.numbers)
+      dInitial: dState.numbers, da: isLowRank ? outputs[6].numbers : [],
+      db: isLowRank ? outputs[7].numbers : [])
   }
 
   /// One piece, and what it keeps.

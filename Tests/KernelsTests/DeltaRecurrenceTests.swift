@@ -11,11 +11,15 @@ struct DeltaRecurrenceTests {
     arguments: [DeltaRecurrence.Decay.none, .scalar, .vector], 0..<100)
   func property(decay: DeltaRecurrence.Decay, seed: Int) {
     let example = DeltaCase(decay: decay, seed: UInt64(seed))
+    Self.check(example.run(), example)
+  }
+
+  /// Expects a case's results to be those of the per-token recurrence.
+  static func check(_ result: DeltaCase.Result, _ example: DeltaCase) {
     let reference = example.reference
     let output = reference.forward()
     let gradients = reference.backward(
       dO: example.dO.map(Double.init), dFinal: example.dFinal.map(Double.init))
-    let result = example.run()
     func check(_ name: String, _ computed: [Float], _ expected: [Double]) {
       let error = relativeError(computed, expected)
       #expect(error < 2e-5, "\(name) is off by \(error): \(example)")
@@ -27,8 +31,8 @@ struct DeltaRecurrenceTests {
     check("dv", result.dv, gradients.v)
     check("dbeta", result.dbeta, gradients.beta)
     check("dinitial", result.dInitial, gradients.initial)
-    if decay == .vector { check("dg", result.dg, gradients.g) }
-    if decay == .scalar {
+    if example.decay == .vector { check("dg", result.dg, gradients.g) }
+    if example.decay == .scalar {
       let sums = (0..<example.tokens).map { t in
         gradients.g[t * example.keys..<(t + 1) * example.keys].reduce(0, +)
       }

@@ -7,9 +7,12 @@ import Testing
 /// Recurrences whose decay comes from data.
 enum GatedRecurrence: CaseIterable, Sendable {
   case scalar, vector, delta, deltaVector
+  /// The delta rules again, as transitions of low rank.
+  case lowRank, lowRankVector
 
-  var isVector: Bool { self == .vector || self == .deltaVector }
-  var isDelta: Bool { self == .delta || self == .deltaVector }
+  var isVector: Bool { self == .vector || self == .deltaVector || self == .lowRankVector }
+  var isDelta: Bool { self == .delta || self == .deltaVector || isLowRank }
+  var isLowRank: Bool { self == .lowRank || self == .lowRankVector }
 }
 
 /// A head whose log decays are `g = −e^A softplus(a + b)`, with gradients of `A` and `b` in Double and by the kernels.
@@ -93,13 +96,22 @@ private struct StrongDecay {
       case .vector: DiagonalRecurrence(.vector, keyDimension: K, valueDimension: V)
       case .delta: DeltaRecurrence(.scalar, keyDimension: K, valueDimension: V)
       case .deltaVector: DeltaRecurrence(.vector, keyDimension: K, valueDimension: V)
+      case .lowRank: LowRankRecurrence(.scalar, keyDimension: K, valueDimension: V)
+      case .lowRankVector: LowRankRecurrence(.vector, keyDimension: K, valueDimension: V)
       }
     let plan = ChunkPlan(tokens: tokens, chunkLength: kernel.chunkLength)
     let inputs = [(q, K), (k, K), (v, V), (beta, 1), (dO, V)].map { FloatRows($0.0, $0.1, 0) }
     let (a, g) = (FloatRows(a, gates, 0), FloatRows(count: tokens * gates))
     SoftplusGate.forward(
       a.pointer, rate: rate, bias: bias, into: g.pointer, rows: 0..<tokens, heads: gates)
-    let outputs = [V, K, K, V, gates, 1].map { ($0, FloatRows(count: tokens * $0)) }
+    // a = −e^g ⊙ k, and b as k is β k: the state is read decayed.
+    let (reads, writes) = (FloatRows(count: tokens * K), FloatRows(count: tokens * K))
+    for i in 0..<tokens * K {
+      let g = max(g.pointer[recurrence.isVector ? i : i / K], -80)
+      reads.pointer[i] = Float(-exp(Double(g)) * Double(k[i]))
+      writes.pointer[i] = beta[i / K] * k[i]
+    }
+    let outputs = [V, K, K, V, gates, 1, K, K].map { ($0, FloatRows(count: tokens * $0)) }
     func read(_ rows: FloatRows, _ width: Int) -> TokenRows {
       TokenRows(rows.pointer, stride: width)
     }
@@ -107,11 +119,12 @@ private struct StrongDecay {
       MutableTokenRows(outputs[index].1.pointer, stride: outputs[index].0)
     }
     let head = RecurrenceHead(
-      q: read(inputs[0], K), k: read(inputs[1], K), v: read(inputs[2], V), g: read(g, gates),
-      beta: recurrence.isDelta ? read(inputs[3], 1) : nil)
+      q: read(inputs[0], K), k: recurrence.isLowRank ? read(writes, K) : read(inputs[1], K),
+      v: read(inputs[2], V), g: read(g, gates),
+      beta: recurrence.isDelta ? read(inputs[3], 1) : nil, a: read(reads, K), b: read(writes, K))
     let gradient = RecurrenceGradient(
       dO: read(inputs[4], V), dq: write(1), dk: write(2), dv: write(3), dg: write(4),
-      dbeta: recurrence.isDelta ? write(5) : nil)
+      dbeta: recurrence.isDelta ? write(5) : nil, da: write(6), db: write(7))
     let (kept, keptBackward) = (
       FloatRows(count: kernel.keptCount(plan)), FloatRows(count: kernel.keptBackwardCount(plan))
     )
@@ -122,6 +135,14 @@ private struct StrongDecay {
     kernel.backward(
       head, gradient, plan, kept: kept.pointer, keptBackward: keptBackward.pointer, final: nil,
       initial: state.pointer, scratch: scratch.pointer)
+    if recurrence.isLowRank {
+      // a is a function of g, too.
+      for i in 0..<tokens * K {
+        let gate = recurrence.isVector ? i : i / K
+        guard g.pointer[gate] >= -80 else { continue }
+        outputs[4].1.pointer[gate] += reads.pointer[i] * outputs[6].1.pointer[i]
+      }
+    }
     var result = (
       rate: [Float](repeating: 0, count: gates), bias: [Float](repeating: 0, count: gates)
     )
@@ -130,7 +151,9 @@ private struct StrongDecay {
       a.pointer, rate: rate, bias: bias, g.pointer, outputs[4].1.pointer, into: da.pointer,
       dRate: &result.rate, dBias: &result.bias, rows: 0..<tokens, heads: gates,
       accumulate: false)
-    withExtendedLifetime((inputs, outputs, a, g, da, kept, keptBackward, scratch, state)) {}
+    withExtendedLifetime(
+      (inputs, outputs, a, g, da, reads, writes, kept, keptBackward, scratch, state)
+    ) {}
     return result
   }
 }
