@@ -75,6 +75,9 @@ package struct ModelSection: OuterSection, Equatable {
   @Key("from", "Model folder to start from: its shape and weights replace these keys.")
   package var from: String?
 
+  /// Tokens of a sequence, for what depends on them by default.
+  package var sequenceLength = 512
+
   package init() {}
 
   /// The mixer of every block, bottom up.

@@ -43,6 +43,7 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
       case let error as CorpusError: Self.ofFiles(error.fileError, else: .data)
       case let error as CheckpointError: Self.ofFiles(error.fileError, else: .checkpoint)
       case is GenerationError: .checkpoint
+      case is DocumentLengthError: .configuration
       case let error as FileError: Self.ofFiles(error, else: .failure)
       case MessagePassingError.interrupted(_, by: let error): ExitReason(error)
       case is MessagePassingError, is OutOfStepError: .communication

@@ -65,9 +65,11 @@ package struct RunConfiguration: Sendable {
   package init(_ document: ConfigurationDocument) throws(ConfigurationError) {
     var document = document
     threads = document.section(HostSection.self).threads
-    model = document.section(ModelSection.self)
     data = document.section(DataSection.self)
     sequence = document.section(SequenceSection.self)
+    var model = document.section(ModelSection.self)
+    model.sequenceLength = sequence.length
+    self.model = model
     parallel = document.section(ParallelSection.self)
     optimizer = document.section(OptimizerSection.self)
     schedule = document.section(ScheduleSection.self)
@@ -77,7 +79,8 @@ package struct RunConfiguration: Sendable {
     checkpoint = document.section(CheckpointSection.self)
     document.unprinted = model.otherFamilies.union(optimizer.otherRules).union(data.otherTasks)
     if document.problems.isEmpty {
-      document.report(Self.problems(schedule, in: training))
+      document.report(
+        Self.problems(schedule, in: training) + Self.problems(model, reading: data, sequence))
     }
     try document.check()
     self.document = document
@@ -117,6 +120,31 @@ package struct RunConfiguration: Sendable {
   /// does not have as many places as there are ranks; each is placed where its key was given.
   package func error(_ problems: [KeyProblem]) -> ConfigurationError {
     ConfigurationError(problems.map(document.located))
+  }
+
+  /// Documents that are longer than a mixer can read, as far as keys tell.
+  private static func problems(
+    _ model: ModelSection, reading data: DataSection, _ sequence: SequenceSection
+  ) -> [KeyProblem] {
+    guard model.from == nil, let limit = model.longestDocument, data.documents.isEmpty else {
+      return []
+    }
+    if data.carry {
+      return [
+        KeyProblem(
+          "data.carry", limit.key,
+          message: "documents would be as long as the file, and \(model.mixer) reads "
+            + "\(limit.tokens) tokens of one at most; give data.documents, or data.carry=false")
+      ]
+    }
+    guard sequence.length > limit.tokens else { return [] }
+    return [
+      KeyProblem(
+        limit.key, "sequence.length",
+        message:
+          "sequences of \(sequence.length) tokens are longer than \(limit.tokens), beyond which "
+          + "weights are negative; choose at least \(sequence.length), or shorter sequences")
+    ]
   }
 
   private static func problems(

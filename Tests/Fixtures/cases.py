@@ -36,6 +36,8 @@ CLASSES = {
     "gated_deltaproduct": "GatedDeltaProduct",
     "gsa": "GSA",
     "hgrn": "HGRN",
+    "cosformer": "CosFormer",
+    "forgetting_transformer": "ForgettingTransformer",
 }
 
 
@@ -551,5 +553,62 @@ CASES = {
             },
         ),
         tokens=21, seed=0,
+    ),
+    "fox_plain": case(
+        fla("forgetting_transformer", hidden_size=15, num_heads=3), tokens=43, seed=1
+    ),
+    "fox_grouped": case(
+        fla(
+            "forgetting_transformer",
+            num_heads=4,
+            num_kv_heads=2,
+            qkv_bias=True,
+            qk_norm=True,
+            use_output_gate=True,
+            window_size=7,
+            tie_word_embeddings=True,
+            norm_eps=1e-5,
+        ),
+        tokens=37, seed=1,
+    ),
+    "fox_gated": case(
+        fla(
+            "forgetting_transformer",
+            num_heads=6,
+            num_kv_heads=2,
+            hidden_size=18,
+            use_output_gate=True,
+            num_hidden_layers=3,
+        ),
+        tokens=31, seed=1,
+    ),
+    "hybrid_fox": case(
+        fla(
+            "forgetting_transformer",
+            num_heads=2,
+            num_hidden_layers=2,
+            attn={"layers": [1], "num_heads": 2, "window_size": 9},
+        ),
+        tokens=29, seed=1,
+    ),
+    "cosformer_plain": case(
+        fla("cosformer", num_heads=2, max_seq_len=131), tokens=41, seed=1
+    ),
+    "cosformer_grouped": case(
+        fla(
+            "cosformer",
+            hidden_size=18,
+            num_heads=6,
+            num_kv_heads=3,
+            expand_k=2.0,
+            expand_v=1.0,
+            max_seq_len=150,
+            tie_word_embeddings=True,
+        ),
+        tokens=33, seed=1,
+    ),
+    "cosformer_three_heads": case(
+        fla("cosformer", hidden_size=15, num_heads=3, expand_v=2.0, num_hidden_layers=1),
+        tokens=29, seed=1,
     ),
 }

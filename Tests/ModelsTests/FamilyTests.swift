@@ -94,6 +94,11 @@ struct FamilyTests {
     Defaults(
       type: "transformer", depth: 24, tensor: "v_proj.weight", shape: [2048, 2048], inner: 5632),
     Defaults(type: "regla", depth: 24, tensor: "r_proj.bias", shape: [1024], inner: 5632),
+    Defaults(
+      type: "forgetting_transformer", depth: 24, tensor: "f_proj.weight", shape: [32, 2048],
+      inner: 5632),
+    Defaults(
+      type: "cosformer", depth: 24, tensor: "v_proj.weight", shape: [2048, 2048], inner: 5632),
     Defaults(type: "gateloop", depth: 24, tensor: "b_proj.bias", shape: [1024], inner: 5632),
   ]
 

@@ -79,6 +79,8 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     flash("transformer", ["tie_word_embeddings": true]), flash("hgrn2", ["expand_ratio": 8]),
     flash("regla", ["num_kv_heads": 1]), flash("gateloop", [:]),
     flash("gsa", ["num_slots": 5]),
+    flash("cosformer", ["num_kv_heads": 1]),
+    flash("forgetting_transformer", ["num_kv_heads": 1, "qk_norm": true, "use_output_gate": true]),
     flash("mamba2", ["head_dim": 16, "n_groups": 2, "state_size": 5]),
     flash("hgrn", ["use_short_conv": true]),
     flash("mamba", ["state_size": 3]),

@@ -50,7 +50,7 @@ struct LengthTests {
   func keys() {
     let pass = Self.pass(SoloCommunicator(), lengths: [Self.length, 3])
     let pool = pass.context.workspace.pool
-    let held = HeldKeys(slot: Self.slot, columns: 0, pass: pass)
+    let held = HeldKeys(slot: Self.slot, columns: 0, gates: 0, sendsTails: false, pass: pass)
     let x = Tensor([4, 8], pool: pool)
     let heads = AttentionHeads(
       SoftmaxAttention(dimension: 8, scale: 1), q: x, k: x, v: x, window: nil, pass: pass,
@@ -119,7 +119,7 @@ struct LengthTests {
     let heads = AttentionHeads(
       SoftmaxAttention(dimension: 8, scale: 1), q: x, k: x, v: x, window: nil, pass: pass,
       output: nil)
-    let attention = GatherAttention(slot: Self.slot, columns: 8, pass: pass)
+    let attention = GatherAttention(slot: Self.slot, columns: 8, gates: 0, pass: pass)
     try attention.forward(heads)
     // To every other rank a header, a row's length, keys and values.
     let message = 4 * (MessageHeader.floats + 1 + 2 * 8 * tokens)

@@ -13,12 +13,12 @@ import Testing
 struct SequenceCase: CustomStringConvertible {
   let seed: UInt64
   var random: SplitMix
-  let ranks: Int
-  let rows: Int
+  var ranks: Int
+  var rows: Int
   /// Tokens of each rank, for each segment.
-  let segments: [[Int]]
+  var segments: [[Int]]
   /// Where documents start in each row, counted over all segments.
-  let starts: [[Int]]
+  var starts: [[Int]]
   let recomputes: Bool
 
   var tokens: Int { segments.joined().reduce(0, +) }

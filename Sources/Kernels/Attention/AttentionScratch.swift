@@ -7,8 +7,8 @@ struct AttentionScratch {
   let p, dP: UnsafeMutablePointer<Float>
   /// Sums of outputs, or gradients of queries, `[tile, ldD]`.
   let o: UnsafeMutablePointer<Float>
-  /// A number a query.
-  let factors: UnsafeMutablePointer<Float>
+  /// A number a query: what earlier sums are multiplied by, and what gates add to scores.
+  let factors, gates: UnsafeMutablePointer<Float>
 
   init(_ scratch: UnsafeMutablePointer<Float>, _ dimension: Int) {
     let tile = SoftmaxAttention.tile
@@ -19,10 +19,11 @@ struct AttentionScratch {
     dP = p + SoftmaxAttention.keyTile * tile
     o = dP + SoftmaxAttention.keyTile * tile
     factors = o + tile * ldD
+    gates = factors + tile
   }
 
   static func count(_ dimension: Int) -> Int {
     let tile = SoftmaxAttention.tile
-    return 16 + tile * (2 * dimension + 2 * SoftmaxAttention.keyTile + Lanes.padded(dimension) + 1)
+    return 16 + tile * (2 * dimension + 2 * SoftmaxAttention.keyTile + Lanes.padded(dimension) + 2)
   }
 }

@@ -6,6 +6,7 @@ extension SoftmaxAttention {
     let dO: TokenRows
     let dq: MutableTokenRows
     let logSum, delta: UnsafePointer<Float>
+    let dLogSums: UnsafeMutablePointer<Double>?
 
     /// Describes the gradients of the queries.
     ///
@@ -14,11 +15,13 @@ extension SoftmaxAttention {
     ///   - dq: The queries' gradient, added to.
     ///   - logSum: The log of each query's sum, from the forward pass.
     ///   - delta: `Σ dO ⊙ O` of each query.
+    ///   - dLogSums: The gradients of the queries' sums of log gates, added to; nil where there are none.
     package init(
       dO: TokenRows, dq: MutableTokenRows, logSum: UnsafePointer<Float>,
-      delta: UnsafePointer<Float>
+      delta: UnsafePointer<Float>, dLogSums: UnsafeMutablePointer<Double>? = nil
     ) {
       (self.dO, self.dq, self.logSum, self.delta) = (dO, dq, logSum, delta)
+      self.dLogSums = dLogSums
     }
   }
 
@@ -32,31 +35,36 @@ extension SoftmaxAttention {
   /// The gradients that a block of keys and values gets from all queries, and gives to them.
   ///
   /// Concretely, with `P = e^(scale Q Kᵀ − logSum)`: `dV += Pᵀ dO`; `dS = scale P ⊙ (dO Vᵀ − delta)`;
-  /// `dK += dSᵀ Q`; `dQ += dS K`.
+  /// `dK += dSᵀ Q`; `dQ += dS K`; and where scores have sums of log gates, their gradients.
   ///
   /// - Parameters:
   ///   - dk: The block's gradients, added to; heads that share it must run one after another. `dv` likewise.
+  ///   - dLogSums: The gradients of the keys' sums of log gates, added to; nil where there are none.
   ///   - scratch: `scratchCount` floats.
   package func backward(
     _ keys: Keys, _ queries: Queries, _ gradients: Gradients, dk: MutableTokenRows,
-    dv: MutableTokenRows, tiles: Range<Int>, scratch: UnsafeMutablePointer<Float>
+    dv: MutableTokenRows, dLogSums: MutableTokenRows? = nil, tiles: Range<Int>,
+    scratch: UnsafeMutablePointer<Float>
   ) {
     let x = Scratch(scratch, dimension)
     let (d, ld) = (dimension, Self.tile)
     for tile in tiles {
       let view = TileView(queries, keys, tile: tile)
-      guard !view.keys.isEmpty else { continue }
+      let bias = ForgettingBias(queries, keys, view, scratch: x.gates)
+      let seen = bias?.seen ?? view.keys
+      guard !seen.isEmpty else { continue }
       let n = view.count
       let (q, dO) = (queries.q[view.start], gradients.dO[view.start])
       packQueries(queries.q, view, into: x.qT)
       SmallMatrix.transpose(
         dO, ld: gradients.dO.stride, rows: n, columns: d, into: x.dOT, ld: ld)
-      for start in stride(from: view.keys.lowerBound, to: view.keys.upperBound, by: Self.keyTile) {
-        let count = min(Self.keyTile, view.keys.upperBound - start)
+      for start in stride(from: seen.lowerBound, to: seen.upperBound, by: Self.keyTile) {
+        let count = min(Self.keyTile, seen.upperBound - start)
         let (k, v) = (keys.k[start], keys.v[start])
         SmallMatrix.multiply(
           k, lda: keys.k.stride, x.qT, ldb: ld, into: x.p, ldc: ld, rows: count, columns: n,
           inner: d)
+        bias?.add(to: x.p, from: start, count: count)
         view.mask(x.p, from: start, count: count)
         SmallMatrix.multiply(
           v, lda: keys.v.stride, x.dOT, ldb: ld, into: x.dP, ldc: ld, rows: count, columns: n,
@@ -64,6 +72,10 @@ extension SoftmaxAttention {
         scoreGradients(
           x.p, x.dP, keys: count, queries: n, logSum: gradients.logSum + view.start,
           delta: gradients.delta + view.start)
+        if let bias, let dLogSums, let queries = gradients.dLogSums {
+          bias.addGradients(
+            x.dP, scale: scale, from: start, count: count, keys: dLogSums, queries: queries)
+        }
         SmallMatrix.multiply(
           x.p, lda: ld, dO, ldb: gradients.dO.stride, into: dv[start], ldc: dv.stride, rows: count,
           columns: d, inner: n, store: .add)
@@ -72,7 +84,7 @@ extension SoftmaxAttention {
           columns: d, inner: n, store: .add)
         SmallMatrix.multiply(
           x.dP, lda: ld, transposed: true, k, ldb: keys.k.stride, into: x.o, ldc: x.ldD, rows: n,
-          columns: d, inner: count, store: start == view.keys.lowerBound ? .replace : .add)
+          columns: d, inner: count, store: start == seen.lowerBound ? .replace : .add)
       }
       Rows.add(
         x.o, stride: x.ldD, rows: n, columns: d, into: gradients.dq[view.start],

@@ -7,6 +7,9 @@ import Tensors
 /// largest score so far (online softmax), and divided once at the end. The backward twin computes the
 /// probabilities of a tile again from the stored log of the sum.
 ///
+/// Where queries and keys have sums of log gates F, the scores are `scale · q_t k_j + F_t − F_j`, as `ForgettingBias` forms
+/// them.
+///
 /// Scores of a tile are kept as `[keys, queries]`, so that maxima and sums run along whole registers.
 ///
 /// - Source: "FlashAttention-2" (arXiv 2307.08691), Algorithms 1 and 2.
@@ -28,6 +31,7 @@ package struct SoftmaxAttention: Sendable {
     let q: TokenRows
     let tokens, first: Int
     let lowest: UnsafePointer<Int32>
+    let logSums: UnsafePointer<Double>?
 
     /// Describes the queries of a shard.
     ///
@@ -35,19 +39,33 @@ package struct SoftmaxAttention: Sendable {
     ///   - q: `dimension` floats a token.
     ///   - first: The position of the first.
     ///   - lowest: For each token, the lowest position that it sees; never falls from one to the next.
-    package init(_ q: TokenRows, tokens: Int, first: Int, lowest: UnsafePointer<Int32>) {
+    ///   - logSums: For each token, the sum of the log gates up to it; nil where nothing is forgotten.
+    package init(
+      _ q: TokenRows, tokens: Int, first: Int, lowest: UnsafePointer<Int32>,
+      logSums: UnsafePointer<Double>? = nil
+    ) {
       (self.q, self.tokens, self.first, self.lowest) = (q, tokens, first, lowest)
+      self.logSums = logSums
     }
   }
 
   /// A block of keys and values at consecutive positions.
-  package struct Keys: Sendable {
+  ///
+  /// Unchecked: threads only read what it points to, which its caller keeps alive.
+  package struct Keys: @unchecked Sendable {
     let k, v: TokenRows
     let tokens, first: Int
+    let logSums: UnsafePointer<Double>?
 
     /// Describes a block whose first key stands at the position `first`.
-    package init(_ k: TokenRows, _ v: TokenRows, tokens: Int, first: Int) {
+    ///
+    /// - Parameter logSums: As the queries', from the same token on.
+    package init(
+      _ k: TokenRows, _ v: TokenRows, tokens: Int, first: Int,
+      logSums: UnsafePointer<Double>? = nil
+    ) {
       (self.k, self.v, self.tokens, self.first) = (k, v, tokens, first)
+      self.logSums = logSums
     }
   }
 
@@ -98,16 +116,19 @@ package struct SoftmaxAttention: Sendable {
     let (d, ld) = (dimension, Self.tile)
     for tile in tiles {
       let view = TileView(queries, keys, tile: tile)
-      guard !view.keys.isEmpty else { continue }
+      let bias = ForgettingBias(queries, keys, view, scratch: x.gates)
+      let seen = bias?.seen ?? view.keys
+      guard !seen.isEmpty else { continue }
       let n = view.count
       packQueries(queries.q, view, into: x.qT)
       Rows.copy(
         sums.o[view.start], stride: sums.o.stride, rows: n, columns: d, into: x.o, ld: x.ldD)
-      for start in stride(from: view.keys.lowerBound, to: view.keys.upperBound, by: Self.keyTile) {
-        let count = min(Self.keyTile, view.keys.upperBound - start)
+      for start in stride(from: seen.lowerBound, to: seen.upperBound, by: Self.keyTile) {
+        let count = min(Self.keyTile, seen.upperBound - start)
         SmallMatrix.multiply(
           keys.k[start], lda: keys.k.stride, x.qT, ldb: ld, into: x.p, ldc: ld, rows: count,
           columns: n, inner: d)
+        bias?.add(to: x.p, from: start, count: count)
         view.mask(x.p, from: start, count: count)
         renormalize(
           x.p, keys: count, queries: n, maximum: sums.maximum + view.start,

@@ -5,7 +5,7 @@ struct TileView {
   /// Keys of the block that some query of the tile sees.
   let keys: Range<Int>
   /// The position of the tile's first query, relative to the block's first key.
-  private let diagonal: Int
+  let diagonal: Int
   /// The lowest key of each query of the tile, as a position, and the block's first position.
   private let lowest: UnsafePointer<Int32>
   private let first: Int

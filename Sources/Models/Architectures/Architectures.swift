@@ -13,6 +13,7 @@ package enum Architectures {
     FlashModel<ReGLA>.self, FlashModel<GateLoop>.self,
     FlashModel<Comba>.self, FlashModel<GatedDeltaProduct>.self,
     FlashModel<HGRN>.self, Mamba.self, Samba.self,
+    FlashModel<ForgettingTransformer>.self, FlashModel<CosFormer>.self,
   ]
 
   /// The architecture that provides a mixer.

@@ -33,6 +33,8 @@ protocol FlashMixer: Sendable {
   var configuration: [String: JSONValue] { get }
   /// Why its sizes cannot be, and what to do; nil where they can.
   var problem: String? { get }
+  /// The longest document that it can read; nil for no limit.
+  var longestDocument: DocumentLimit? { get }
   /// Adds weights that several layers read, each in a region that the builder opens for it.
   func addShared(layers: Int, _ builder: inout ModelBuilder)
 }
@@ -55,6 +57,8 @@ extension FlashMixer {
   static var depth: Int { 24 }
   /// None.
   func addShared(layers: Int, _ builder: inout ModelBuilder) {}
+  /// No limit.
+  var longestDocument: DocumentLimit? { nil }
   /// None.
   static var ignoredKeys: Set<String> { [] }
   /// None.

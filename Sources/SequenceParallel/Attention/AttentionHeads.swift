@@ -9,6 +9,12 @@ final class AttentionHeads: @unchecked Sendable {
   let kernel: SoftmaxAttention
   let pass: SequencePass
   let q, k, v: Tensor
+  /// The log gates of forgetting attention, `[rows × length, heads]`; nil where nothing is forgotten.
+  let logGates: Tensor?
+  /// Their sums from the shard's first token on, `[rows, heads, length]` as Doubles.
+  private let gateSums: Tensor?
+  /// The queries' share of their gradients, alike, in a backward pass.
+  private(set) var gateShares: Tensor?
   /// The most keys that a query sees, itself included; nil for all.
   let window: Int?
   /// Query heads, and the heads that share keys.
@@ -35,10 +41,10 @@ final class AttentionHeads: @unchecked Sendable {
 
   /// Prepares a forward pass, or goes on from the output of an earlier one.
   init(
-    _ kernel: SoftmaxAttention, q: Tensor, k: Tensor, v: Tensor, window: Int?, pass: SequencePass,
-    output: Output?
+    _ kernel: SoftmaxAttention, q: Tensor, k: Tensor, v: Tensor, logGates: Tensor? = nil,
+    window: Int?, pass: SequencePass, output: Output?
   ) {
-    (self.kernel, self.q, self.k, self.v) = (kernel, q, k, v)
+    (self.kernel, self.q, self.k, self.v, self.logGates) = (kernel, q, k, v, logGates)
     (self.window, self.pass) = (window, pass)
     let d = kernel.dimension
     (heads, keyHeads) = (q.shape.columns / d, k.shape.columns / d)
@@ -52,14 +58,19 @@ final class AttentionHeads: @unchecked Sendable {
     sum = Tensor(logSum.shape, pool: pool)
     lowest = output?.lowest ?? Tensor([layout.rows, layout.length], pool: pool)
     known = output?.known ?? [Int](repeating: .max, count: layout.rows)
+    gateSums = logGates.map { Tensor([2, $0.shape.columns, $0.shape.rows], pool: pool) }
+    precondition(
+      logGates.map { $0.shape == [q.shape.rows, heads] } ?? true,
+      "log gates \(logGates!.shape) of \(heads) heads for q \(q.shape)")
+    if let gateSums { sumGates(gateSums, of: own) }
     if output == nil { see(before: known) }
   }
 
   /// What a backward pass needs.
   var output: Output { Output(o: o, logSum: logSum, lowest: lowest, known: known) }
 
-  private var workspace: Workspace { pass.context.workspace }
-  private var layout: SequenceLayout { pass.layout }
+  var workspace: Workspace { pass.context.workspace }
+  var layout: SequenceLayout { pass.layout }
   private var length: Int { layout.length }
   private var dimension: Int { kernel.dimension }
   /// Numbers of a token's keys.
@@ -67,7 +78,7 @@ final class AttentionHeads: @unchecked Sendable {
 
   /// The shard's own keys and values.
   var own: KeyBlock {
-    KeyBlock(k: k, v: v, first: layout.shard.lowerBound, tokens: length)
+    KeyBlock(k: k, v: v, gates: logGates, first: layout.shard.lowerBound, tokens: length)
   }
 
   /// Sets what queries see: their document, their window, and in each row so many tokens before the shard.
@@ -123,15 +134,26 @@ final class AttentionHeads: @unchecked Sendable {
   }
 
   /// Adds a block to the sums; lets messages move on now and then.
-  func absorb(_ block: KeyBlock) throws {
+  ///
+  /// - Parameter after: The sums of the log gates between the block and the shard, for each row and head; the shard's
+  ///   own block needs none.
+  func absorb(_ block: KeyBlock, after: [Double] = []) throws {
+    let sums = sums(block, after: after)
     try inBatches(block) { tiles in
       each(layout.rows * heads * tiles.count) { item, scratch in
         let (unit, tile) = (item / tiles.count, tiles.lowerBound + item % tiles.count)
         self.kernel.absorb(
-          self.keys(block, unit), self.queries(unit), into: self.sums(unit), tiles: tile..<tile + 1,
+          self.keys(block, unit, sums), self.queries(unit), into: self.sums(unit),
+          tiles: tile..<tile + 1,
           scratch: scratch)
       }
     }
+  }
+
+  /// F of a block's keys; nil where nothing is forgotten.
+  private func sums(_ block: KeyBlock, after: [Double]) -> Tensor? {
+    guard gateSums != nil, block.first != layout.shard.lowerBound else { return gateSums }
+    return keySums(block, after: after)
   }
 
   /// Divides the sums.
@@ -145,7 +167,11 @@ final class AttentionHeads: @unchecked Sendable {
 
   /// Works out `Σ dO ⊙ O` of every query, `[rows, heads, length]`, in the room of the sums.
   func beginBackward(dO: Tensor, dq: Tensor) {
-    workspace.compute(.attention) { dq.clear() }
+    gateShares = gateSums.map { Tensor($0.shape, pool: workspace.pool) }
+    workspace.compute(.attention) {
+      dq.clear()
+      gateShares?.clear()
+    }
     each(layout.rows * heads) { unit, _ in
       self.kernel.deltas(
         self.rows(self.o, unit), self.rows(dO, unit), into: self.sum.pointer + unit * self.length,
@@ -155,9 +181,14 @@ final class AttentionHeads: @unchecked Sendable {
 
   /// Adds the gradients that a block gets and gives.
   ///
-  /// - Parameter target: The block's gradients, added to.
-  func backward(_ block: KeyBlock, into target: KeyBlock, dO: Tensor, dq: Tensor) throws {
+  /// - Parameters:
+  ///   - after: As for `absorb`.
+  ///   - target: The block's gradients, added to; in place of those of log gates, those of their sums.
+  func backward(
+    _ block: KeyBlock, after: [Double] = [], into target: KeyBlock, dO: Tensor, dq: Tensor
+  ) throws {
     let shared = heads / keyHeads
+    let sums = sums(block, after: after)
     workspace.counters.attentionOperations +=
       AttentionSize.operationsPerPair * Double(pairs(with: block) * heads * dimension)
     try inBatches(block) { tiles in
@@ -167,12 +198,15 @@ final class AttentionHeads: @unchecked Sendable {
           let gradients = target.gradients(row: row, column: column)
           let at = unit * self.length
           self.kernel.backward(
-            self.keys(block, unit), self.queries(unit),
+            self.keys(block, unit, sums), self.queries(unit),
             SoftmaxAttention.Gradients(
               dO: self.rows(dO, unit),
               dq: MutableTokenRows(self.rows(dq, unit).mutable, stride: dq.shape.columns),
-              logSum: self.logSum.pointer + at, delta: self.sum.pointer + at),
-            dk: gradients.k, dv: gradients.v, tiles: tiles, scratch: scratch)
+              logSum: self.logSum.pointer + at, delta: self.sum.pointer + at,
+              dLogSums: self.gateShares.map { self.doubles($0, unit, self.length) }),
+            dk: gradients.k, dv: gradients.v,
+            dLogSums: target.gates(row: row, head: unit % self.heads), tiles: tiles,
+            scratch: scratch)
         }
       }
     }
@@ -185,9 +219,12 @@ final class AttentionHeads: @unchecked Sendable {
     (unit / heads, unit % heads / (heads / keyHeads) * dimension)
   }
 
-  private func keys(_ block: KeyBlock, _ unit: Int) -> SoftmaxAttention.Keys {
+  private func keys(
+    _ block: KeyBlock, _ unit: Int, _ sums: Tensor?
+  ) -> SoftmaxAttention.Keys {
     let (row, column) = place(unit)
-    return block.keys(row: row, column: column)
+    return block.keys(
+      row: row, column: column, logSums: sums.map { doubles($0, unit, block.tokens) })
   }
 
   private func rows(_ tensor: Tensor, _ unit: Int) -> TokenRows {
@@ -199,7 +236,8 @@ final class AttentionHeads: @unchecked Sendable {
 
   private func queries(_ unit: Int) -> SoftmaxAttention.Queries {
     SoftmaxAttention.Queries(
-      rows(q, unit), tokens: length, first: layout.shard.lowerBound, lowest: lowestOf(unit / heads))
+      rows(q, unit), tokens: length, first: layout.shard.lowerBound,
+      lowest: lowestOf(unit / heads), logSums: gateSums.map { doubles($0, unit, length) })
   }
 
   private func sums(_ unit: Int) -> SoftmaxAttention.Sums {

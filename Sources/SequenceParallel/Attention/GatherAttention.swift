@@ -20,8 +20,9 @@ struct GatherAttention: AttentionCrossing {
   /// Floats of a tile of all ranks: small beside activations, large beside a message's latency.
   private static let tileCount = 1 << 21
 
-  init(slot: CarrySlot, columns: Int, pass: SequencePass) {
-    held = HeldKeys(slot: slot, columns: columns, pass: pass)
+  init(slot: CarrySlot, columns: Int, gates: Int, pass: SequencePass) {
+    held = HeldKeys(
+      slot: slot, columns: columns, gates: gates, sendsTails: gates > 0, pass: pass)
     let ranks = pass.layout.shardLengths.count
     let most = (0..<ranks).map { [held] in held.positions(of: $0).count }.max() ?? 0
     width = max(64, Self.tileCount / max(1, ranks * held.count(1)) / 64 * 64)
@@ -43,33 +44,39 @@ struct GatherAttention: AttentionCrossing {
     try held.absorbLeft(heads)
     try heads.absorb(heads.own)
     var known = [Int](repeating: 0, count: layout.rows)
+    var between: [[Double]] = []
     for index in 0..<tiles {
       let next = try begin(index + 1, heads, .forward)
       let (tile, message) = try finish(coming!, .forward)
       if index == 0 {
         known = held.lengths(in: message.pointer)
         heads.see(before: known.map { $0 + layout.shard.lowerBound })
+        between = gatesBetween(heads, message, tile)
       }
       for rank in 0..<layout.rank {
         let block = block(message, tile, rank)
         kept?.keep(block)
-        try heads.absorb(block)
+        try heads.absorb(block, after: gatesAfter(message, tile, rank, between))
       }
       coming = next
     }
     kept?.finish(known: known)
   }
 
-  func backward(_ heads: AttentionHeads, dO: Tensor, dq: Tensor, dk: Tensor, dv: Tensor) throws {
+  func backward(
+    _ heads: AttentionHeads, dO: Tensor, dq: Tensor, into gradients: KeyGradients
+  ) throws {
     var coming = try begin(0, heads, .backward)
-    let own = KeyBlock(k: dk, v: dv, first: layout.shard.lowerBound, tokens: layout.length)
+    let own = gradients.block(layout)
     let left = try held.backwardLeft(heads, dO: dO, dq: dq)
     held.addRight(to: own)
     try heads.backward(heads.own, into: own, dO: dO, dq: dq)
     var reducing: Reduction?
+    var between: [[Double]] = []
     for index in 0..<tiles {
       let next = try begin(index + 1, heads, .backward)
       let (tile, message) = try finish(coming!, .backward)
+      if index == 0 { between = gatesBetween(heads, message, tile) }
       let sums = Tensor([tile.counts.reduce(0, +)], pool: workspace.pool)
       workspace.compute(.attention) { sums.clear() }
       var offset = 0
@@ -77,10 +84,12 @@ struct GatherAttention: AttentionCrossing {
         let positions = tile.positions[rank]
         let gradients = KeyBlock(
           packed: sums, offset: offset, first: positions.lowerBound, tokens: positions.count,
-          width: held.columns)
+          width: held.columns, gates: held.gates)
         offset += tile.counts[rank]
         held.addRight(to: gradients)
-        try heads.backward(block(message, tile, rank), into: gradients, dO: dO, dq: dq)
+        try heads.backward(
+          block(message, tile, rank), after: gatesAfter(message, tile, rank, between),
+          into: gradients, dO: dO, dq: dq)
       }
       try finish(reducing, own: own, left: left)
       reducing = try reduce(sums, tile)
@@ -124,7 +133,29 @@ struct GatherAttention: AttentionCrossing {
     let positions = tile.positions[rank]
     return KeyBlock(
       packed: message, offset: tile.offsets[rank] + held.headCount, first: positions.lowerBound,
-      tokens: positions.count, width: held.columns)
+      tokens: positions.count, width: held.columns, gates: held.gates)
+  }
+
+  /// What is forgotten between each rank before this one and this shard, from what the first tile of all tells.
+  private func gatesBetween(_ heads: AttentionHeads, _ message: Tensor, _ tile: Tile) -> [[Double]]
+  {
+    var between = [[Double]](repeating: [], count: layout.rank)
+    var sums = heads.noGates
+    for rank in (0..<layout.rank).reversed() {
+      between[rank] = sums
+      sums = heads.gateSums(
+        of: block(message, tile, rank), and: gatesAfter(message, tile, rank, between))
+    }
+    return between
+  }
+
+  /// What is forgotten between a rank's part of a tile and this shard.
+  private func gatesAfter(
+    _ message: Tensor, _ tile: Tile, _ rank: Int, _ between: [[Double]]
+  ) -> [Double] {
+    guard held.gates > 0 else { return [] }
+    let tails = held.tails(in: message.pointer + tile.offsets[rank])
+    return zip(tails, between[rank]).map { $0 + $1 }
   }
 
   /// Starts to gather a tile, if there is one; this rank's part is written where it will stand.

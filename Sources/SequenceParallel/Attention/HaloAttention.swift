@@ -4,12 +4,13 @@ import Tensors
 struct HaloAttention: AttentionCrossing {
   let slot: CarrySlot
   let window: Int?
-  let columns: Int
+  /// Numbers of a token's keys, and of its log gates.
+  let columns, gates: Int
   let pass: SequencePass
 
   var keepsOutput: Bool { false }
 
-  /// The exchange of the halo, `[rows, tokens, keys + values]`.
+  /// The exchange of the halo, `[rows, tokens, keys + values + gates]`.
   ///
   /// What came before the sequence is at most what the window sees and as much as `layout.start` says; a rank
   /// alone sees how much there is.
@@ -18,32 +19,36 @@ struct HaloAttention: AttentionCrossing {
     let before = isAlone ? pass.left.values[slot]?.shape[1] ?? 0 : pass.layout.start
     let width = window.map { $0 - 1 } ?? before
     return HaloExchange(
-      width: width, columns: [columns, columns], carried: min(width, before),
+      width: width, columns: [columns, columns] + (gates > 0 ? [gates] : []),
+      carried: min(width, before),
       keeps: window.map { $0 - 1 } ?? .max, slot: slot, pass: pass, category: .attention)
   }
 
   private func block(_ tensor: Tensor) -> KeyBlock {
     let tokens = tensor.shape[1]
     return KeyBlock(
-      packed: tensor, first: pass.layout.shard.lowerBound - tokens, tokens: tokens, width: columns)
+      packed: tensor, first: pass.layout.shard.lowerBound - tokens, tokens: tokens, width: columns,
+      gates: gates)
   }
 
   func forward(_ heads: AttentionHeads) throws {
     if let halo: Halo = pass.memory[slot] {
       try heads.absorb(heads.own)
       heads.see(before: halo.known)
-      return try heads.absorb(block(halo.values))
+      return try heads.absorb(block(halo.values), after: heads.noGates)
     }
     let exchange = makeExchange()
-    try exchange.begin([heads.k, heads.v])
+    try exchange.begin([heads.k, heads.v] + (heads.logGates.map { [$0] } ?? []))
     try heads.absorb(heads.own)
     let halo = try exchange.finish()
     pass.memory[slot] = halo
     heads.see(before: halo.known)
-    try heads.absorb(block(halo.values))
+    try heads.absorb(block(halo.values), after: heads.noGates)
   }
 
-  func backward(_ heads: AttentionHeads, dO: Tensor, dq: Tensor, dk: Tensor, dv: Tensor) throws {
+  func backward(
+    _ heads: AttentionHeads, dO: Tensor, dq: Tensor, into gradients: KeyGradients
+  ) throws {
     guard let halo: Halo = pass.memory[slot] else {
       preconditionFailure("the halo of layer \(slot.layer) was not kept")
     }
@@ -52,12 +57,11 @@ struct HaloAttention: AttentionCrossing {
     let dHalo = Tensor(halo.values.shape, pool: pass.context.workspace.pool)
     pass.context.workspace.compute(.attention) { dHalo.clear() }
     // The halo's gradients leave before the shard's own keys are worked on.
-    try heads.backward(block(halo.values), into: block(dHalo), dO: dO, dq: dq)
-    exchange.addRight(to: [dk, dv], halo: dHalo)
+    try heads.backward(
+      block(halo.values), after: heads.noGates, into: block(dHalo), dO: dO, dq: dq)
+    exchange.addRight(to: gradients.tensors, halo: dHalo)
     try exchange.send(dHalo)
-    let own = KeyBlock(
-      k: dk, v: dv, first: pass.layout.shard.lowerBound, tokens: pass.layout.length)
-    try heads.backward(heads.own, into: own, dO: dO, dq: dq)
-    try exchange.finishBackward([dk, dv], halo: dHalo)
+    try heads.backward(heads.own, into: gradients.block(pass.layout), dO: dO, dq: dq)
+    try exchange.finishBackward(gradients.tensors, halo: dHalo)
   }
 }

@@ -17,8 +17,8 @@ import Tensors
 struct RingAttention: AttentionCrossing {
   private let held: HeldKeys
 
-  init(slot: CarrySlot, columns: Int, pass: SequencePass) {
-    held = HeldKeys(slot: slot, columns: columns, pass: pass)
+  init(slot: CarrySlot, columns: Int, gates: Int, pass: SequencePass) {
+    held = HeldKeys(slot: slot, columns: columns, gates: gates, sendsTails: false, pass: pass)
   }
 
   var keepsOutput: Bool { true }
@@ -45,6 +45,8 @@ struct RingAttention: AttentionCrossing {
   func forward(_ heads: AttentionHeads) throws {
     let kept = KeptKeys(held)
     var known = [Int](repeating: 0, count: layout.rows)
+    // What was forgotten between a block and this shard: blocks come from the nearest to the first.
+    var after = heads.noGates
     try travel(heads, .forward) {
       kept?.keep(heads.own)
       try held.absorbLeft(heads)
@@ -56,14 +58,18 @@ struct RingAttention: AttentionCrossing {
       }
       let block = block(message, offset: held.headCount, source)
       kept?.keep(block)
-      try heads.absorb(block)
+      try heads.absorb(block, after: after)
+      after = heads.gateSums(of: block, and: after)
     }
     kept?.finish(known: known)
   }
 
-  func backward(_ heads: AttentionHeads, dO: Tensor, dq: Tensor, dk: Tensor, dv: Tensor) throws {
-    let own = KeyBlock(k: dk, v: dv, first: layout.shard.lowerBound, tokens: layout.length)
+  func backward(
+    _ heads: AttentionHeads, dO: Tensor, dq: Tensor, into gradients: KeyGradients
+  ) throws {
+    let own = gradients.block(layout)
     var left: Tensor?
+    var after = heads.noGates
     let isSent = rank < last && !held.positions(of: rank).isEmpty
     let home = isSent ? try receiveGradients(of: rank, from: last) : nil
     try travel(heads, .backward) {
@@ -82,8 +88,9 @@ struct RingAttention: AttentionCrossing {
       }
       let gradients = block(sums, offset: MessageHeader.floats, source)
       held.addRight(to: gradients)
-      try heads.backward(
-        block(message, offset: held.headCount, source), into: gradients, dO: dO, dq: dq)
+      let keys = block(message, offset: held.headCount, source)
+      try heads.backward(keys, after: after, into: gradients, dO: dO, dq: dq)
+      after = heads.gateSums(of: keys, and: after)
       if let partial {
         try take(partial, source, from: rank - 1, .gradients)
         workspace.compute(.attention) {
@@ -149,7 +156,7 @@ struct RingAttention: AttentionCrossing {
     let positions = held.positions(of: source)
     return KeyBlock(
       packed: message, offset: offset, first: positions.lowerBound, tokens: positions.count,
-      width: held.columns)
+      width: held.columns, gates: held.gates)
   }
 
   private func receiveGradients(of source: Int, from sender: Int) throws -> IncomingMessage {

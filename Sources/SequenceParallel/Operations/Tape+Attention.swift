@@ -25,35 +25,44 @@ extension Tape {
   ///   - q: Queries, `[N, heads·d]`, `N = rows × length`.
   ///   - k: Keys, `[N, keyHeads·d]`; each serves `heads / keyHeads` neighbouring heads.
   ///   - v: Values, `[N, keyHeads·d]`.
+  ///   - logGates: The logs of forgetting gates, `[N, heads]`, at most 0, whose sums over the tokens after a key and up to
+  ///     a query are added to the scores; nil for none, and where there is a window.
   ///   - dimension: `d`.
   ///   - window: The most keys that a query sees, itself included; nil for all.
   ///   - scale: What scores are multiplied by; `d^−½` where nil.
   ///   - exchange: How keys and values cross ranks where there is no window; nil for the context's way.
   ///   - slot: The layer's window, for carries and messages.
   /// - Returns: `[N, heads·d]`.
-  /// - Source: LASP-2 (arXiv 2502.07563), §3.5; Ring Attention (arXiv 2310.01889).
+  /// - Source: LASP-2 (arXiv 2502.07563), §3.5; Ring Attention (arXiv 2310.01889); Forgetting Transformer (arXiv
+  ///   2503.02130).
   package func attention(
-    q: Variable, k: Variable, v: Variable, dimension: Int, window: Int? = nil,
+    q: Variable, k: Variable, v: Variable, logGates: Variable? = nil, dimension: Int,
+    window: Int? = nil,
     scale: Float? = nil, exchange: AttentionExchange? = nil, slot: CarrySlot,
     pass: SequencePass
   ) throws -> Variable {
     precondition(slot.content == .window, "attention's slot is a window, not \(slot.content)")
     precondition(window.map { $0 > 0 } ?? true, "a window of \(window ?? 0) tokens")
+    precondition(window == nil || logGates == nil, "gates that forget in a window")
     let kernel = SoftmaxAttention(
       dimension: dimension, scale: scale ?? 1 / Float(dimension).squareRoot())
+    let (columns, gates) = (k.shape.columns, logGates?.shape.columns ?? 0)
     let crossing: any AttentionCrossing
     if window != nil || pass.layout.shardLengths.count == 1 {
-      crossing = HaloAttention(slot: slot, window: window, columns: k.shape.columns, pass: pass)
+      crossing = HaloAttention(
+        slot: slot, window: window, columns: columns, gates: gates, pass: pass)
     } else {
       crossing =
         switch exchange ?? pass.context.attention {
-        case .gather: GatherAttention(slot: slot, columns: k.shape.columns, pass: pass)
-        case .ring: RingAttention(slot: slot, columns: k.shape.columns, pass: pass)
+        case .gather: GatherAttention(slot: slot, columns: columns, gates: gates, pass: pass)
+        case .ring: RingAttention(slot: slot, columns: columns, gates: gates, pass: pass)
         }
     }
     let kept: AttentionHeads.Output? = pass.memory[slot]
     let run = AttentionHeads(
-      kernel, q: q.value, k: k.value, v: v.value, window: window, pass: pass, output: kept)
+      kernel, q: q.value, k: k.value, v: v.value, logGates: logGates?.value, window: window,
+      pass: pass,
+      output: kept)
     if kept == nil {
       try workspace.counters.measure(.attention) {
         run.begin()
@@ -64,19 +73,30 @@ extension Tape {
     // Whoever records now runs for the last time; whoever does not will run again, maybe more than once: a
     // segment runs for what leaves it, then a second time, and then its regions are recomputed.
     pass.memory[slot] = !isRecording && crossing.keepsOutput ? run.output : nil
-    return record(run.o, inputs: [q, k, v]) { [unowned self] dO in
+    return record(run.o, inputs: [q, k, v] + [logGates].compactMap { $0 }) { [unowned self] dO in
       try workspace.counters.measure(.attention) {
         let dq = Tensor(q.shape, pool: pool)
-        let (dk, dv) = (Tensor(k.shape, pool: pool), Tensor(v.shape, pool: pool))
+        let gradients = KeyGradients(
+          k: Tensor(k.shape, pool: pool), v: Tensor(v.shape, pool: pool),
+          gates: logGates.map { Tensor($0.shape, pool: pool) })
         workspace.compute(.attention) {
-          dk.clear()
-          dv.clear()
+          for tensor in gradients.tensors { tensor.clear() }
         }
         run.beginBackward(dO: dO, dq: dq)
-        try crossing.backward(run, dO: dO, dq: dq, dk: dk, dv: dv)
+        try crossing.backward(run, dO: dO, dq: dq, into: gradients)
         q.add(gradient: dq, in: workspace)
-        k.add(gradient: dk, in: workspace)
-        v.add(gradient: dv, in: workspace)
+        k.add(gradient: gradients.k, in: workspace)
+        v.add(gradient: gradients.v, in: workspace)
+        if let logGates, let dSums = gradients.gates {
+          run.addGateShares(to: dSums)
+          // A gate is in the sums of all later tokens of its document.
+          let sums = RunningSumRun(
+            kernel: RunningSum(channels: gates), restarts: true,
+            slot: CarrySlot(layer: slot.layer, .state(0)), pass: pass)
+          let dGates = Tensor(logGates.shape, pool: pool)
+          try sums.backward(dSums, into: dGates, accumulate: false)
+          logGates.add(gradient: dGates, in: workspace)
+        }
       }
     }
   }
@@ -89,5 +109,7 @@ protocol AttentionCrossing {
   /// Absorbs every block of keys that the shard's queries see.
   func forward(_ heads: AttentionHeads) throws
   /// Adds to the gradients of this rank's queries, keys and values.
-  func backward(_ heads: AttentionHeads, dO: Tensor, dq: Tensor, dk: Tensor, dv: Tensor) throws
+  func backward(
+    _ heads: AttentionHeads, dO: Tensor, dq: Tensor, into gradients: KeyGradients
+  ) throws
 }

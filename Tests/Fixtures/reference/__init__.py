@@ -1,8 +1,8 @@
 """Reference models, one token at a time, in float64. See ../README.md."""
 
 from . import (
-    comba, delta_net, gated_deltanet, gated_deltaproduct, gateloop, gla, gsa, hgrn, hgrn2, kda,
-    mamba, mamba2, regla, retnet, samba, tnl, transformer,
+    comba, cosformer, delta_net, forgetting_transformer, gated_deltanet, gated_deltaproduct, gateloop,
+    gla, gsa, hgrn, hgrn2, kda, mamba, mamba2, regla, retnet, samba, tnl, transformer,
 )
 from .skeleton import LanguageModel
 
@@ -15,6 +15,8 @@ MIXERS = {
     "transformer": transformer,
     "regla": regla,
     "gateloop": gateloop,
+    "cosformer": cosformer,
+    "forgetting_transformer": forgetting_transformer,
     "hgrn2": hgrn2,
     "kda": kda,
     "comba": comba,
