@@ -22,6 +22,14 @@ package final class Tape {
   ///
   /// Its gradient is multiplied by it, since all gradients are divided by the targets in the end.
   package var targetsPerPosition: [String: Double] = [:]
+  /// What the gradient of each position's largest logit gets beside the loss's: its logit times this, over all
+  /// positions; 0 for nothing.
+  package var largestLogitPenalty = 0.0
+
+  /// What regions share with later ones.
+  let shared = SharedValues()
+  /// Whether a region runs that is remembered by running again.
+  private(set) var isDeferred = false
   /// Whether a region runs again, which has added its terms before.
   private(set) var isRecomputing = false
 
@@ -104,10 +112,10 @@ package final class Tape {
     try acquire(read, gradients: staysAcquired)
     let output: Variable
     if isDifferentiated && recompute {
-      isRecording = false
+      (isRecording, isDeferred) = (false, true)
       let value: Tensor
       do {
-        defer { isRecording = true }
+        defer { (isRecording, isDeferred) = (true, false) }
         value = try body(input).value
       }
       try release(read)

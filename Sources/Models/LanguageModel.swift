@@ -92,7 +92,7 @@ package struct LanguageModel: Sendable {
   /// The terms that its layers and an objective may add to the loss, bottom up, each name once.
   package func lossTerms(_ objective: any Objective) -> [DeclaredTerm] {
     var terms: [DeclaredTerm] = []
-    for term in blocks.flatMap(\.lossTerms) + objective.lossTerms {
+    for term in blocks.flatMap(\.lossTerms) + objective.lossTerms + largestLogitTerm {
       guard let index = terms.firstIndex(where: { $0.name == term.name }) else {
         terms.append(term)
         continue
@@ -103,6 +103,12 @@ package struct LanguageModel: Sendable {
       terms[index].layers += term.layers
     }
     return terms
+  }
+
+  /// What is told of the largest logits, whose penalty is in the gradient alone: their mean.
+  private var largestLogitTerm: [DeclaredTerm] {
+    architecture.largestLogitPenalty == 0
+      ? [] : [DeclaredTerm(Tape.largestLogit, weight: 0, mean: .positions)]
   }
 
   /// Runs a shard through the embedding and the blocks.
@@ -147,6 +153,7 @@ package struct LanguageModel: Sendable {
     let x = try hidden(inputs, tape: tape, pass: pass, recompute: recompute)
     var result: HeadResult?
     let tied = head == embedding ? [regions.embedding] : []
+    tape.largestLogitPenalty = architecture.largestLogitPenalty
     let loss = try tape.region(
       regions.head, borrowing: tied, recompute: false, formsGradients: true, input: x
     ) { x in
@@ -154,6 +161,12 @@ package struct LanguageModel: Sendable {
         norm(x!, tape: tape), head: head, targets: targets, tape: tape, logits: logits)
       result = seen
       return loss
+    }
+    for term in largestLogitTerm {
+      tape.note(
+        LossTerm(
+          term.name, weight: term.weight,
+          sum: result!.largestLogits.reduce(0) { $0 + Double($1) }, positions: targets.count))
     }
     return (loss, result!)
   }

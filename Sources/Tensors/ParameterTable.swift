@@ -28,6 +28,8 @@ package enum ParameterInitialization: Sendable {
   case indexed(@Sendable (_ index: Int) -> Double)
   /// Computed from the element's index and a uniform number in [0, 1).
   case drawn(@Sendable (_ index: Int, _ uniform: Double) -> Double)
+  /// A matrix whose rows, or columns where they are fewer, are orthogonal and of this length.
+  case orthogonal(gain: Double)
 }
 
 /// Every parameter of a model as a range in one index space, region by region.
@@ -131,6 +133,16 @@ package struct ParameterTable: Sendable {
   ) {
     let random = Random(seed: seed, purpose: 0x1417)
     for (entry, part) in pieces(of: range) {
+      if case .orthogonal(let gain) = entry.initialization {
+        let matrix = OrthogonalMatrix(rows: entry.shape.rows, columns: entry.shape.columns) {
+          random.normal(at: UInt64(entry.range.lowerBound + $0))
+        }
+        for index in part {
+          destination[index - range.lowerBound] =
+            Float(gain * matrix[index - entry.range.lowerBound])
+        }
+        continue
+      }
       for index in part {
         let local = index - entry.range.lowerBound
         let value: Double =
@@ -139,6 +151,7 @@ package struct ParameterTable: Sendable {
           case .constant(let value): value
           case .indexed(let function): function(local)
           case .drawn(let function): function(local, random.uniform(at: UInt64(index)))
+          case .orthogonal: preconditionFailure("an orthogonal matrix is drawn as a whole")
           }
         destination[index - range.lowerBound] = Float(value)
       }

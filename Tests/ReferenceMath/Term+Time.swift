@@ -6,7 +6,8 @@ extension Term {
   /// A linear recurrence, token by token.
   ///
   /// Concretely: `S̄_t = diag(e^{g_t}) S_{t−1}`, then `S_t = S̄_t + k_tᵀ v_t`, or by the delta rule
-  /// `S_t = S̄_t + β_t k_tᵀ (v_t − k_t S̄_t)`, and `o_t = scale · q_t S_t`. At a start `S_{t−1}` is zero.
+  /// `S_t = S̄_t + β_t k_tᵀ (v_t − k_t S̄_t)`, and `o_t = scale · q_t S_t`, or `scale · q_t S_{t−1}` where outputs are
+  /// exclusive. At a start `S_{t−1}` is zero.
   ///
   /// - Parameters:
   ///   - q: Queries, `[T, K]`; `k`, keys alike; `v`, values, `[T, V]`.
@@ -16,7 +17,7 @@ extension Term {
   /// - Returns: `[T + K, V]`: the outputs, and below them the state after the last token.
   package static func recurrence(
     q: Term, k: Term, v: Term, g: Term? = nil, beta: Term? = nil, initial: Term? = nil,
-    scale: Double = 1, starts: Set<Int> = []
+    scale: Double = 1, isExclusive: Bool = false, starts: Set<Int> = []
   ) -> Term {
     let (T, K, V) = (q.rows, q.columns, v.columns)
     func decay(_ t: Int, _ d: Int) -> Double {
@@ -27,8 +28,11 @@ extension Term {
     var result = Matrix(T + K, V)
     // What the backward pass needs of each token: S̄_t, S_t and what was added along k_t.
     var (decayed, after, added): ([Matrix], [Matrix], [[Double]]) = ([], [], [])
+    /// What a token's output is of.
+    var seen: [Matrix] = []
     for t in 0..<T {
       if starts.contains(t) { state = Matrix(K, V) }
+      let before = state
       state = Matrix(K, V) { d, x in decay(t, d) * state[d, x] }
       decayed.append(state)
       let sum = (0..<V).map { x in
@@ -39,8 +43,9 @@ extension Term {
       added.append(sum)
       state = Matrix(K, V) { d, x in state[d, x] + k.matrix[t, d] * sum[x] }
       after.append(state)
+      seen.append(isExclusive ? before : state)
       for d in 0..<K {
-        for x in 0..<V { result[t, x] += scale * q.matrix[t, d] * state[d, x] }
+        for x in 0..<V { result[t, x] += scale * q.matrix[t, d] * seen[t][d, x] }
       }
     }
     for d in 0..<K { for x in 0..<V { result[T + d, x] = state[d, x] } }
@@ -52,8 +57,8 @@ extension Term {
         var dAdded = [Double](repeating: 0, count: V)
         for d in 0..<K {
           for x in 0..<V {
-            q.gradient[t, d] += scale * after[t][d, x] * result.gradient[t, x]
-            dState[d, x] += scale * q.matrix[t, d] * result.gradient[t, x]
+            q.gradient[t, d] += scale * seen[t][d, x] * result.gradient[t, x]
+            if !isExclusive { dState[d, x] += scale * q.matrix[t, d] * result.gradient[t, x] }
             k.gradient[t, d] += dState[d, x] * added[t][x]
             dAdded[x] += dState[d, x] * k.matrix[t, d]
           }
@@ -75,7 +80,9 @@ extension Term {
         for d in 0..<K {
           for x in 0..<V {
             if let g { g.gradient[t, g.columns == 1 ? 0 : d] += dState[d, x] * decayed[t][d, x] }
-            dState[d, x] *= starts.contains(t) ? 0 : decay(t, d)
+            dState[d, x] *= decay(t, d)
+            if isExclusive { dState[d, x] += scale * q.matrix[t, d] * result.gradient[t, x] }
+            if starts.contains(t) { dState[d, x] = 0 }
           }
         }
       }

@@ -50,7 +50,8 @@ extension RecurrenceCase {
         default:
           let both = Term.recurrence(
             q: q, k: k, v: v, g: decay, beta: kind.isDelta ? beta.head(head, width: 1) : nil,
-            initial: initials[head], scale: Double(scale), starts: starts)
+            initial: initials[head], scale: Double(scale),
+            isExclusive: kind == .exclusiveVectorDecay, starts: starts)
           let all = tokens * steps
           let o = both.rows(0..<all).taken(everyRow: steps, from: steps - 1)
           return (o, both.rows(all..<all + K))

@@ -11,6 +11,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     case deltaRule, gatedDeltaRule, deltaRuleWithVectorDecay
     case valueDecay, gatedSlots
     case deltaProduct, gatedDeltaProduct
+    case exclusiveVectorDecay
     case lowRank, lowRankWithScalarDecay, lowRankWithVectorDecay
 
     var testDescription: String { rawValue }
@@ -21,7 +22,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       case .noDecay, .fixedDecay, .deltaRule, .lowRank, .deltaProduct: 0
       case .scalarDecay, .gatedDeltaRule, .lowRankWithScalarDecay, .gatedDeltaProduct: 1
       case .vectorDecay, .deltaRuleWithVectorDecay, .valueDecay, .gatedSlots,
-        .lowRankWithVectorDecay:
+        .lowRankWithVectorDecay, .exclusiveVectorDecay:
         rows
       }
     }
@@ -68,6 +69,10 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       case .vectorDecay: diagonal(.vector)
       case .deltaRule, .deltaProduct: delta(.none)
       case .gatedDeltaRule, .gatedDeltaProduct: delta(.scalar)
+      case .exclusiveVectorDecay:
+        DiagonalRecurrence(
+          .vector, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale,
+          isExclusive: true)
       case .deltaRuleWithVectorDecay: delta(.vector)
       case .valueDecay: diagonal(.value)
       case .lowRank: lowRank(.none)
@@ -112,7 +117,8 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     switch kind {
     case .noDecay, .fixedDecay: 0
     case .scalarDecay: rows * heads.state
-    case .vectorDecay, .valueDecay, .gatedSlots: rows * heads.state * stateShape.rows
+    case .vectorDecay, .valueDecay, .gatedSlots, .exclusiveVectorDecay:
+      rows * heads.state * stateShape.rows
     default:
       rows * heads.state * keyDimension * keyDimension
     }

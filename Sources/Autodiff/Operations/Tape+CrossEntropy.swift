@@ -12,9 +12,12 @@ package struct HeadResult: Sendable {
   package var logSums: [Float]
   /// How many positions have a target.
   package var targets: Int
+  /// Each position's largest logit, where the tape has a penalty on it; else empty.
+  package var largestLogits: [Float]
 
   /// Nothing seen yet of positions with these targets.
-  init(targets: [Int32]) {
+  init(targets: [Int32], wantsLargest: Bool) {
+    largestLogits = [Float](repeating: 0, count: wantsLargest ? targets.count : 0)
     losses = [Float](repeating: 0, count: targets.count)
     (predictions, logSums) = ([Int32](repeating: 0, count: targets.count), losses)
     self.targets = targets.count { $0 >= 0 }
@@ -28,7 +31,12 @@ package struct HeadResult: Sendable {
 }
 
 extension Tape {
+  /// The name under which `targetsPerPosition` has the positions that the largest logits' penalty is a mean over.
+  package static let largestLogit = "largest_logit"
+
   /// The head and its softmax cross-entropy, in tiles of rows: no `[T, vocabulary]` array ever exists.
+  ///
+  /// Where the tape has a `largestLogitPenalty`, the gradient gets that of each position's largest logit, too.
   ///
   /// While recording, the gradient of the *sum* of the losses is formed in the same pass, so that logits
   /// are computed once; the division by the global count of targets comes with the optimizer. Where the gradient
@@ -49,9 +57,13 @@ extension Tape {
   ) throws -> (loss: Variable, result: HeadResult) {
     precondition(
       targets.count == x.shape.rows, "\(targets.count) targets for \(x.shape.rows) positions")
+    let penalty =
+      largestLogitPenalty == 0
+      ? 0 : largestLogitPenalty * (targetsPerPosition[Tape.largestLogit] ?? 1)
     let tiles = HeadTiles(
-      x: x.value, weight: weight, bias: bias, targets: targets, zWeight: Float(zWeight))
-    var result = HeadResult(targets: targets)
+      x: x.value, weight: weight, bias: bias, targets: targets, zWeight: Float(zWeight),
+      penalty: Float(penalty))
+    var result = HeadResult(targets: targets, wantsLargest: penalty != 0)
     let trains = trains(weight, bias)
     let dx = isRecording && x.needsGradient ? Tensor(x.shape, pool: pool) : nil
     try tiles.run(
@@ -84,6 +96,8 @@ private struct HeadTiles {
   let bias: Parameter?
   let targets: [Int32]
   let zWeight: Float
+  /// What the largest logit times this adds to its own gradient.
+  let penalty: Float
 
   /// Goes through all tiles.
   ///
@@ -147,6 +161,18 @@ private struct HeadTiles {
     _ positions: Range<Int>, _ z: UnsafeMutablePointer<Float>, _ vocabulary: Int,
     into result: inout HeadResult, gradient: Bool, scale: Float, _ team: ThreadTeam
   ) {
+    // Few models have a penalty, and then this is one more pass over the logits.
+    if penalty != 0 {
+      result.largestLogits.withUnsafeMutableBufferPointer { largest in
+        nonisolated(unsafe) let (z, largest) = (z, largest)
+        team.parallel(positions.count, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
+          for row in range {
+            largest[positions.lowerBound + row] =
+              self.largest(z + row * vocabulary, vocabulary).logit
+          }
+        }
+      }
+    }
     result.losses.withUnsafeMutableBufferPointer { losses in
       result.predictions.withUnsafeMutableBufferPointer { predictions in
         result.logSums.withUnsafeMutableBufferPointer { logSums in
@@ -156,9 +182,14 @@ private struct HeadTiles {
           let start = positions.lowerBound
           team.parallel(positions.count, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
             for row in range {
+              let largest =
+                penalty == 0 || !gradient ? nil : largest(z + row * vocabulary, vocabulary)
               let one = CrossEntropy.row(
                 z + row * vocabulary, count: vocabulary, target: targets[start + row],
                 gradient: gradient, zWeight: zWeight, scale: scale)
+              if let (index, logit) = largest {
+                z[row * vocabulary + index] += scale * penalty * logit
+              }
               losses[start + row] = one.loss
               predictions[start + row] = one.best
               logSums[start + row] = one.logSum
@@ -167,5 +198,12 @@ private struct HeadTiles {
         }
       }
     }
+  }
+
+  /// The first largest of some logits, and where it is.
+  private func largest(_ z: UnsafePointer<Float>, _ count: Int) -> (index: Int, logit: Float) {
+    var (index, most) = (0, z[0])
+    for i in 1..<max(count, 1) where z[i] > most { (index, most) = (i, z[i]) }
+    return (index, most)
   }
 }

@@ -41,6 +41,11 @@ extension Tape {
     pointwise(g, DecayComplement.forward, DecayComplement.backward)
   }
 
+  /// Log decays from a projection, elementwise: `g = max(−e^x, −80)`.
+  package func exponentialGate(_ x: Variable) -> Variable {
+    pointwise(x, ExponentialGate.forward, ExponentialGate.backward)
+  }
+
   /// Log decays from steps, of heads or of their channels: `g = −e^A softplus(a + b)`.
   ///
   /// - Parameters:

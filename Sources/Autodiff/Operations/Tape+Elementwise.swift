@@ -27,6 +27,16 @@ extension Tape {
     pointwise(x, ReLU.forward, ReLU.backward)
   }
 
+  /// `y = max(x, 0)²`, elementwise.
+  package func squaredReLU(_ x: Variable) -> Variable {
+    pointwise(x, SquaredReLU.forward, SquaredReLU.backward)
+  }
+
+  /// `y = tanh(x)`, elementwise.
+  package func tanh(_ x: Variable) -> Variable {
+    pointwise(x, Tanh.forward, Tanh.backward)
+  }
+
   /// `y = elu(x) + 1`, elementwise.
   package func eluPlusOne(_ x: Variable) -> Variable {
     pointwise(x, ELUPlusOne.forward, ELUPlusOne.backward)

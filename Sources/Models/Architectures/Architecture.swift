@@ -44,6 +44,10 @@ package protocol Architecture: Sendable {
   /// File names of the tensors outside the blocks; no name for a norm without a weight.
   var outerNames: (embedding: String, norm: String?, head: String) { get }
 
+  /// What the gradient of each position's largest logit gets beside the loss's: its logit times this, over all
+  /// positions; 0 for nothing.
+  var largestLogitPenalty: Double { get }
+
   /// Adds weights that several blocks read, each in a region that the builder opens for it.
   func addShared(_ builder: inout ModelBuilder)
   /// Builds the norm before the head, and adds its parameters.
@@ -59,6 +63,8 @@ extension Architecture {
   package static var sharedKeys: Set<String> { [] }
   /// Its name alone.
   package static var card: ModelCard { ModelCard(modelType, recurrence: "", papers: []) }
+  /// Nothing.
+  package var largestLogitPenalty: Double { 0 }
   /// None.
   package func addShared(_ builder: inout ModelBuilder) {}
   /// None.

@@ -14,6 +14,8 @@ package enum Architectures {
     FlashModel<Comba>.self, FlashModel<GatedDeltaProduct>.self,
     FlashModel<HGRN>.self, Mamba.self, Samba.self,
     FlashModel<ForgettingTransformer>.self, FlashModel<CosFormer>.self,
+    RWKV6.self,
+    RWKV7.self,
   ]
 
   /// The architecture that provides a mixer.

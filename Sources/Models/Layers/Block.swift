@@ -25,6 +25,8 @@ package struct Block: Sendable {
     }
   }
 
+  /// What the residual stream goes through before anything else; nil for nothing.
+  package let entry: (any Normalization)?
   /// The parameter region it owns.
   package let region: Int
   /// Along time.
@@ -35,15 +37,17 @@ package struct Block: Sendable {
   package let channels: (mixer: any ChannelMixer, norms: Norms)?
 
   package init(
-    region: Int, mixer: any TokenMixer, norms mixerNorms: Norms,
-    channels: (mixer: any ChannelMixer, norms: Norms)? = nil
+    region: Int, entry: (any Normalization)? = nil, mixer: any TokenMixer,
+    norms mixerNorms: Norms, channels: (mixer: any ChannelMixer, norms: Norms)? = nil
   ) {
+    self.entry = entry
     (self.region, self.mixer) = (region, mixer)
     (self.mixerNorms, self.channels) = (mixerNorms, channels)
   }
 
   /// Maps `[N, D]` to `[N, D]`.
   package func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
+    let x = entry?(x, tape: tape) ?? x
     let y = try mixerNorms.around(x, tape: tape) {
       try mixer($0, adding: $1, tape: tape, pass: pass)
     }

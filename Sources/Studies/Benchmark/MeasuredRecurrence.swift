@@ -26,6 +26,11 @@ struct MeasuredRecurrence {
       MeasuredRecurrence(name: "fixed decay", kernel: diagonal(.fixed), decayWidth: 0),
       MeasuredRecurrence(name: "scalar decay", kernel: diagonal(.scalar), decayWidth: 1),
       MeasuredRecurrence(name: "vector decay", kernel: diagonal(.vector), decayWidth: dimension),
+      MeasuredRecurrence(
+        name: "vector, exclusive",
+        kernel: DiagonalRecurrence(
+          .vector, keyDimension: dimension, valueDimension: dimension, isExclusive: true),
+        decayWidth: dimension),
       MeasuredRecurrence(name: "value decay", kernel: diagonal(.value), decayWidth: dimension),
       MeasuredRecurrence(
         name: "gated slots", kernel: slots, decayWidth: slots.slots),

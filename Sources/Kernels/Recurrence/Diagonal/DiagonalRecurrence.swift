@@ -42,15 +42,20 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   package let scale: Float
   /// Tokens in a full chunk.
   package let chunkLength: Int
+  /// Whether a token's output is that of the state before it, `o_t = scale · q_t S_{t−1}`.
+  package let isExclusive: Bool
 
   /// The recurrence for states of shape `[K, V]`.
   ///
   /// - Parameters:
   ///   - chunkLength: Tokens in a full chunk.
+  ///   - isExclusive: Whether a token's output is that of the state before it; of a vector decay alone.
   package init(
     _ decay: Decay, keyDimension: Int, valueDimension: Int, scale: Float = 1,
-    chunkLength: Int = 64
+    chunkLength: Int = 64, isExclusive: Bool = false
   ) {
+    precondition(!isExclusive || decay == .vector, "exclusive outputs are those of a vector decay")
+    self.isExclusive = isExclusive
     precondition(
       (1...Self.mostKeys).contains(keyDimension) && (1...Self.mostValues).contains(valueDimension)
         && chunkLength > 0,

@@ -17,7 +17,7 @@ extension VectorDecayChunk {
     SmallMatrix.multiplyTransposedRight(
       x.dO, lda: x.ldV, x.v, ldb: x.ldV, into: x.dP, ldc: x.ldC, rows: n, columns: n, inner: x.V,
       structure: .lowerResult, scratch: x.vT)
-    for i in 0..<n { diagonal[i] = kernel.scale * x.dP[i * x.ldC + i] }
+    for i in 0..<n { diagonal[i] = kernel.isExclusive ? 0 : kernel.scale * x.dP[i * x.ldC + i] }
     keepLower(x.dP, strictly: true)
     forEachBlock(0, n) { block in
       let factored = prepare(block)
@@ -25,7 +25,7 @@ extension VectorDecayChunk {
       scoreGradients(block, factored)
       if block.isDiagonal { finish(block) }
     }
-    keepLower(x.p, strictly: false)
+    keepLower(x.p, strictly: kernel.isExclusive)
     SmallMatrix.multiply(
       x.p, lda: x.ldC, transposed: true, x.dO, ldb: x.ldV, into: x.dv, ldc: x.ldV, rows: n,
       columns: x.V, inner: n, structure: .upperLeft)
@@ -63,18 +63,21 @@ extension VectorDecayChunk {
     }
   }
 
-  /// Adds what earlier tokens of another block give to `dq`; it crosses every token of this block up to the row.
+  /// Adds what earlier tokens of another block give to `dq`; it crosses every token of this block up to the row, or
+  /// before it where outputs are exclusive.
   private func addRows(_ tokens: Range<Int>) {
     let x = buffers
     let term = x.term - tokens.lowerBound * x.ldK
+    let isExclusive = kernel.isExclusive
     sums.update(repeating: 0, count: x.ldK)
     for i in tokens.reversed() {
       forEachRegister(i..<i + 1) { place, d in
         let y = Lanes.load(term + place) * Lanes.load(rowFactors + place)
         (Lanes.load(x.dq + place) + y).store(x.dq + place)
-        let sum = Lanes.load(sums + d).addingProduct(Lanes.load(x.q + place), y)
+        let later = Lanes.load(sums + d)
+        let sum = later.addingProduct(Lanes.load(x.q + place), y)
         sum.store(sums + d)
-        (Lanes.load(x.dg + place) + sum).store(x.dg + place)
+        (Lanes.load(x.dg + place) + (isExclusive ? later : sum)).store(x.dg + place)
       }
     }
   }
@@ -99,15 +102,17 @@ extension VectorDecayChunk {
   /// A difference of sums is good enough here: the block's decays are mild.
   private func finish(_ block: Block) {
     let x = buffers
+    let isExclusive = kernel.isExclusive
     sums.update(repeating: 0, count: x.ldK)
     for i in block.rows.reversed() {
       let own = Lanes(repeating: diagonal[i])
       forEachRegister(i..<i + 1) { place, d in
         let (q, k) = (Lanes.load(x.q + place), Lanes.load(x.k + place))
         let (dq, dk) = (Lanes.load(x.dq + place), Lanes.load(x.dk + place))
-        let sum = Lanes.load(sums + d) + (q * dq - k * dk)
+        let later = Lanes.load(sums + d)
+        let sum = later + (q * dq - k * dk)
         sum.store(sums + d)
-        sum.store(x.dg + place)
+        (isExclusive ? later - k * dk : sum).store(x.dg + place)
         dq.addingProduct(own, k).store(x.dq + place)
         dk.addingProduct(own, q).store(x.dk + place)
       }
@@ -145,6 +150,7 @@ extension VectorDecayChunk {
         columns: x.K, inner: x.V, scratch: x.stateT)
     }
     sums.update(repeating: 0, count: x.ldK)
+    let isExclusive = kernel.isExclusive
     let scale = Lanes(repeating: kernel.scale)
     for i in (0..<x.tokens).reversed() {
       forEachRegister(i..<i + 1) { place, d in
@@ -155,9 +161,10 @@ extension VectorDecayChunk {
           y = scale * Lanes.load(x.term + place) * Lanes.load(inward + place)
           (Lanes.load(x.dq + place) + y).store(x.dq + place)
         }
-        let sum = Lanes.load(sums + d).addingProduct(Lanes.load(x.q + place), y)
+        let later = Lanes.load(sums + d)
+        let sum = later.addingProduct(Lanes.load(x.q + place), y)
         sum.store(sums + d)
-        sum.store(x.dg + place)
+        (isExclusive ? later : sum).store(x.dg + place)
       }
     }
   }

@@ -44,13 +44,17 @@ extension VectorDecayChunk {
     }
     multiply(block.columns, buffers.k, columnFactors, into: columns)
     let scale = Lanes(repeating: kernel.scale)
+    // Up to which token before a row its query's decays go.
+    let back = kernel.isExclusive ? ldK : 0
     if block.isDiagonal {
-      forEachRegister(block.rows) { x, _ in
-        (scale / Lanes.load(columnFactors + x)).store(rowFactors + x)
+      let (first, rest) = kernel.isExclusive ? (1, block.rows.dropFirst()) : (0, block.rows)
+      forEachRegister(block.rows.prefix(first)) { x, _ in Lanes().store(rowFactors + x) }
+      forEachRegister(rest) { x, _ in
+        (scale / Lanes.load(columnFactors + (x &- back))).store(rowFactors + x)
       }
     } else {
       forEachRegister(block.rows) { x, d in
-        (scale * decay(from: block.reference &* ldK &+ d, to: x)).store(rowFactors + x)
+        (scale * decay(from: block.reference &* ldK &+ d, to: x &- back)).store(rowFactors + x)
       }
     }
     return UnsafePointer(columns + block.columns.lowerBound * ldK)

@@ -9,13 +9,17 @@
 /// the earlier columns, with the seam as reference, have both factors at most 1 whatever the decays, and each
 /// half is treated likewise, down to single tokens, which need no exponential.
 ///
-/// - Source: Gated Linear Attention (arXiv 2312.06635), section 4.3, for secondary chunking.
+/// Where outputs are exclusive, that is of the state before each token, `b_{i−1}` stands for `b_i` with the queries, and
+/// `P` is zero on the diagonal; a query's terms then do not contain its own token's decay.
+///
+/// - Source: Gated Linear Attention (arXiv 2312.06635), section 4.3, for secondary chunking; RWKV-6 (2404.05892) for
+///   exclusive outputs.
 struct VectorDecayChunk: DiagonalChunk {
   let kernel: DiagonalRecurrence
   var buffers: DiagonalBuffers
   /// The sum of `g` after token `i`, that is `b_C − b_i`, and what rounding left of it; `[C, K]`.
   private(set) var after, afterLow: UnsafeMutablePointer<Float>
-  /// `e^{b_i}` and `e^{b_C−b_i}`, `[C, K]`.
+  /// `e^{b_i}`, or `e^{b_{i−1}}` for exclusive outputs, and `e^{b_C−b_i}`, `[C, K]`.
   private(set) var inward, outward: UnsafeMutablePointer<Float>
   /// Whether no channel decays by more than e^−60 over the chunk, so that one block is enough.
   var isMild = true
@@ -77,6 +81,18 @@ struct VectorDecayChunk: DiagonalChunk {
       sum.exponential.store(buffers.totals + d)
       if any(sum.high .< Lanes(repeating: -60)) { isMild = false }
     }
+    if isMild, kernel.isExclusive {
+      forEachRegister(0..<min(n, 1)) { x, _ in
+        Lanes(repeating: 1).store(inward + x)
+        Lanes().store(rowFactors + x)
+      }
+      forEachRegister(min(n, 1)..<n) { x, d in
+        let rise = Lanes(repeating: 1) / Lanes.load(outward + (x &- ldK))
+        (Lanes.load(buffers.totals + d) * rise).store(inward + x)
+        (Lanes(repeating: kernel.scale) * rise).store(rowFactors + x)
+      }
+      return
+    }
     if isMild {
       forEachRegister(0..<n) { x, d in
         let rise = Lanes(repeating: 1) / Lanes.load(outward + x)
@@ -89,8 +105,9 @@ struct VectorDecayChunk: DiagonalChunk {
       let count = min(Lanes.width, K - d)
       var sum = CompensatedSum()
       for i in 0..<n {
+        if kernel.isExclusive { sum.exponential.store(inward + (i &* ldK &+ d)) }
         sum.add(clamped(Lanes.load(own + (i &* ldK &+ d), count: count)))
-        sum.exponential.store(inward + (i &* ldK &+ d))
+        if !kernel.isExclusive { sum.exponential.store(inward + (i &* ldK &+ d)) }
       }
     }
   }
@@ -156,7 +173,7 @@ struct VectorDecayChunk: DiagonalChunk {
   func outputIntra() {
     let x = buffers
     forEachBlock(0, x.tokens) { block in scores(block, prepare(block)) }
-    keepLower(x.p, strictly: false)
+    keepLower(x.p, strictly: kernel.isExclusive)
     SmallMatrix.multiply(
       x.p, lda: x.ldC, x.v, ldb: x.ldV, into: x.o, ldc: x.ldV, rows: x.tokens, columns: x.V,
       inner: x.tokens, structure: .lowerLeft)

@@ -1,0 +1,63 @@
+import Kernels
+import Measurement
+import Tensors
+
+extension Tape {
+  /// What a token's own key and value add to its output: `y = o + (Σ_d q_d u_d k_d) v` of each head.
+  ///
+  /// - Parameters:
+  ///   - q: Shape `[N, H·K]`; `k` likewise.
+  ///   - v: Shape `[N, H·V]`.
+  ///   - weight: `u`, shape `[H, K]`.
+  ///   - residual: `o`, shape `[N, H·V]`.
+  /// - Returns: Shape `[N, H·V]`.
+  package func headBonus(
+    q: Variable, k: Variable, v: Variable, weight: Parameter, adding residual: Variable
+  ) -> Variable {
+    let shape = parameters.table[weight].shape
+    let (rows, heads) = (q.shape.rows, shape.rows)
+    let (keys, values) = (q.shape.columns, v.shape.columns)
+    precondition(
+      shape.count == keys && k.shape.count == q.shape.count && values % heads == 0
+        && residual.shape.count == v.shape.count,
+      "a bonus of \(shape) for q \(q.shape), k \(k.shape), v \(v.shape), o \(residual.shape)")
+    let bonus = HeadBonus(heads: heads, keyWidth: keys / heads, valueWidth: values / heads)
+    let y = Tensor(v.shape, pool: pool)
+    let (qs, ks, vs, os) = (q.value, k.value, v.value, residual.value)
+    workspace.compute(.normsAndGates) {
+      // All threads read the weights.
+      nonisolated(unsafe) let u = UnsafePointer(parameters.value(weight))
+      workspace.team.parallel(rows, grain: max(1, Tape.grain / max(values, 1))) { part in
+        for row in part {
+          let (key, value) = (row * keys, row * values)
+          bonus.forward(
+            q: qs.pointer + key, k: ks.pointer + key, v: vs.pointer + value, weight: u,
+            residual: os.pointer + value, into: y.pointer + value)
+        }
+      }
+    }
+    return record(y, inputs: [q, k, v, residual], always: trains(weight)) { [unowned self] dy in
+      let (dq, dk) = (Tensor(q.shape, pool: pool), Tensor(k.shape, pool: pool))
+      let dv = Tensor(v.shape, pool: pool)
+      let du = gradientSums(weight)
+      let width = du == nil ? 0 : keys
+      let sums = RowSums(rows: rows, width: width, workspace: workspace)
+      workspace.compute(.normsAndGates) {
+        nonisolated(unsafe) let u = UnsafePointer(parameters.value(weight))
+        sums.add(to: [(du, width)]) { _, part, sums in
+          for row in part {
+            let (key, value) = (row * keys, row * values)
+            bonus.backward(
+              q: qs.pointer + key, k: ks.pointer + key, v: vs.pointer + value, weight: u,
+              dy.pointer + value, dq: dq.pointer + key, dk: dk.pointer + key,
+              dv: dv.pointer + value, dWeight: width > 0 ? sums : nil)
+          }
+        }
+      }
+      q.add(gradient: dq, in: workspace)
+      k.add(gradient: dk, in: workspace)
+      v.add(gradient: dv, in: workspace)
+      residual.add(gradient: dy, in: workspace)
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import Autodiff
+import Tensors
+
+/// A projection through a narrow middle: `W₂ f(W₀ x) + b`.
+struct LowRankProjection {
+  /// What the middle goes through.
+  enum Middle {
+    case linear, tanh, sigmoid
+  }
+
+  let down, up: Linear
+  let middle: Middle
+
+  /// `[N, D]` to `[N, C]`.
+  func callAsFunction(_ x: Variable, tape: Tape) throws -> Variable {
+    let y = try down(x, tape: tape)
+    let z =
+      switch middle {
+      case .linear: y
+      case .tanh: tape.tanh(y)
+      case .sigmoid: tape.sigmoid(y)
+      }
+    return try up(z, tape: tape)
+  }
+}
