@@ -124,6 +124,44 @@ struct MixerOperation: CustomTestStringConvertible, Sendable {
       run: { tape, x, _ in tape.layerNorm(x[0], width: width, epsilon: 1e-5) },
       reference: { x, _ in byHead(x[0]) { $0.layerNorm(epsilon: 1e-5) } }),
     MixerOperation(
+      testDescription: "squared relu", run: { tape, x, _ in tape.squaredReLU(x[0]) },
+      reference: { x, _ in x[0].relu * x[0].relu }),
+    MixerOperation(
+      testDescription: "hyperbolic tangent", run: { tape, x, _ in tape.tanh(x[0]) },
+      reference: { x, _ in x[0].scaled(by: 2).sigmoid.scaled(by: 2).plus(-1) }),
+    MixerOperation(
+      testDescription: "exponential gate", run: { tape, x, _ in tape.exponentialGate(x[0]) },
+      reference: { x, _ in
+        x[0].exp.scaled(by: -1).map({ max($0, -80) }) { g, _ in g > -80 ? 1 : 0 }
+      }),
+    MixerOperation(
+      testDescription: "channels times numbers of their own", weights: [columns],
+      run: { tape, x, w in tape.channelScale(x[0], w[0]) },
+      reference: { x, w in x[0] * w[0].asRow.repeated(x[0].rows) }),
+    MixerOperation(
+      testDescription: "rows between two others", inputs: 2, weights: [columns],
+      run: { tape, x, w in tape.interpolation(x[0], x[1], by: w[0]) },
+      reference: { x, w in
+        x[0] + (x[1] + x[0].scaled(by: -1)) * w[0].asRow.repeated(x[0].rows)
+      }),
+    MixerOperation(
+      testDescription: "rows between two others by data", inputs: 3,
+      run: { tape, x, _ in tape.interpolation(x[0], x[1], by: x[2]) },
+      reference: { x, _ in x[0] + (x[1] + x[0].scaled(by: -1)) * x[2] }),
+    MixerOperation(
+      testDescription: "what a token adds for itself", inputs: 4, weights: [columns],
+      run: { tape, x, w in
+        tape.headBonus(
+          q: x[0], k: x[1], v: x[2], weight: w[0], heads: columns / width, adding: x[3])
+      },
+      reference: { x, w in
+        let product = x[0] * x[1] * w[0].asRow.repeated(x[0].rows)
+        let ones = Term(Matrix(width, 1, repeating: 1))
+        let rows = product.rows * columns / width
+        let sums = product.reshaped(rows, width).times(ones).spread(width)
+        return x[3] + sums.reshaped(product.rows, columns) * x[2]
+      }),
+    MixerOperation(
       testDescription: "norm with a silu gate", inputs: 2, weights: [width],
       run: { tape, x, w in
         tape.gatedRMSNorm(x[0], gate: x[1], weight: w[0], epsilon: 1e-6, activation: .silu)

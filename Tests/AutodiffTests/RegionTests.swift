@@ -157,6 +157,46 @@ struct RegionTests {
     #expect(gradients[0] == gradients[1])
   }
 
+  @Test("A value that later regions read gets the gradients of all of them, recomputed or not")
+  func shares() throws {
+    /// One region after another, of which the later read what the first shares, or all in one region.
+    func gradients(recompute: Bool, inOne: Bool) throws -> [Float] {
+      let pile = Pile(recording: true)
+      let (tape, weights) = (
+        pile.tape, (0..<3).map { pile.store.table.parameter(named: "w\($0)")! }
+      )
+      let numbers = (0..<12).map { Float($0 % 5) - 2 }
+      let x = Variable(Tensor([3, 4], numbers, pool: pile.workspace.pool), needsGradient: false)
+      func first(_ x: Variable) throws -> Variable {
+        let y = try tape.linear(x, weights[0])
+        tape.share(y, as: "first")
+        return tape.silu(y)
+      }
+      func later(_ x: Variable, _ index: Int) throws -> Variable {
+        tape.product(try tape.linear(x, weights[index]), tape.sharedValue("first")!)
+      }
+      var y: Variable
+      if inOne {
+        y = try tape.region(0, borrowing: [1, 2], recompute: recompute, input: x) {
+          try later(later(first($0!), 1), 2)
+        }
+      } else {
+        y = try tape.region(0, recompute: recompute, input: x) { try first($0!) }
+        for index in 1...2 {
+          y = try tape.region(index, recompute: recompute, input: y) { try later($0!, index) }
+        }
+      }
+      try tape.backward(
+        from: y, gradient: Tensor(y.shape, y.value.numbers, pool: pile.workspace.pool))
+      return pile.gradients
+    }
+    let right = try gradients(recompute: false, inOne: true)
+    #expect(right.contains { $0 != 0 })
+    #expect(try gradients(recompute: false, inOne: false) == right)
+    #expect(try gradients(recompute: true, inOne: false) == right)
+    #expect(try gradients(recompute: true, inOne: true) == right)
+  }
+
   @Test("Messages may progress after every op of the backward pass")
   func polls() throws {
     let pile = Pile(recording: true)

@@ -69,6 +69,31 @@ def scan(model_type, **options):
     } | options
 
 
+def rwkv(version, **options):
+    """A small RWKV; keys left out have flash-linear-attention's defaults."""
+    ranks = {6: {"proj_low_rank_dim": 3, "gate_low_rank_dim": 5}}.get(
+        version,
+        {
+            "decay_low_rank_dim": 5,
+            "a_low_rank_dim": 3,
+            "gate_low_rank_dim": 7,
+            "v_low_rank_dim": 2,
+            "use_l2warp": False,
+        },
+    )
+    return {
+        "model_type": f"rwkv{version}",
+        "architectures": [f"RWKV{version}ForCausalLM"],
+        "dtype": "float32",
+        "vocab_size": 24,
+        "hidden_size": 12,
+        "num_hidden_layers": 2,
+        "intermediate_size": 20,
+        "norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+    } | ranks | options
+
+
 def mamba2(**options):
     """A small Mamba-2; keys left out have flash-linear-attention's defaults."""
     return {
@@ -610,5 +635,55 @@ CASES = {
     "cosformer_three_heads": case(
         fla("cosformer", hidden_size=15, num_heads=3, expand_v=2.0, num_hidden_layers=1),
         tokens=29, seed=1,
+    "rwkv6_plain": case(rwkv(6, num_heads=2), tokens=37, seed=5),
+    "rwkv6_three_heads": case(
+        rwkv(
+            6,
+            hidden_size=15,
+            num_heads=3,
+            expand_k=0.8,
+            expand_v=1.2,
+            hidden_ratio=1.5,
+            intermediate_size=None,
+            norm_first=False,
+            norm_bias=False,
+            norm_eps=1e-4,
+            tie_word_embeddings=True,
+        ),
+        tokens=29, seed=0,
+    ),
+    "rwkv6_hybrid": case(
+        rwkv(
+            6,
+            num_hidden_layers=3,
+            num_heads=1,
+            attn={"layers": [1], "num_heads": 2, "window_size": 7},
+        ),
+        tokens=31, seed=0,
+    ),
+    "rwkv7_plain": case(rwkv(7, head_dim=4, num_hidden_layers=3), tokens=35, seed=15),
+    "rwkv7_logit_penalty": case(
+        rwkv(
+            7,
+            hidden_size=15,
+            head_dim=5,
+            use_l2warp=True,
+            fuse_norm=False,
+            norm_first=False,
+            norm_bias=False,
+            hidden_ratio=1.5,
+            intermediate_size=None,
+            tie_word_embeddings=True,
+        ),
+        tokens=29, seed=0,
+    ),
+    "rwkv7_attention_first": case(
+        rwkv(
+            7,
+            head_dim=6,
+            num_hidden_layers=3,
+            attn={"layers": [0], "num_heads": 2, "num_kv_heads": 1, "qkv_bias": True},
+        ),
+        tokens=27, seed=5,
     ),
 }

@@ -258,6 +258,12 @@ struct FamilyTests {
     Refusal(["model_type": "mamba2", "dt_limit": [0.5, 0.1]], key: "dt_limit"),
     Refusal(["model_type": "kda", "lower_bound": 0.5], key: "lower_bound"),
     Refusal(["model_type": "gated_deltaproduct", "num_householder": 17], key: "num_householder"),
+    Refusal(["model_type": "rwkv6", "num_heads": 3], key: "num_heads"),
+    Refusal(["model_type": "rwkv6", "hidden_act": "relu"], key: "hidden_act"),
+    Refusal(["model_type": "rwkv7", "head_dim": 3], key: "head_dim"),
+    Refusal(["model_type": "rwkv7", "num_heads": 4], key: "head_dim"),
+    Refusal(
+      ["model_type": "rwkv7", "num_hidden_layers": 2, "value_dim": [2048, 4096]], key: "value_dim"),
     Refusal(["model_type": "mamba3"], key: "mamba3"),
   ]
 

@@ -85,6 +85,14 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     flash("hgrn", ["use_short_conv": true]),
     flash("mamba", ["state_size": 3]),
     flash("samba", ["state_size": 4, "attn": ["layers": [1], "num_heads": 2, "window_size": 9]]),
+    flash(
+      "rwkv6", ["hidden_act": "sqrelu", "proj_low_rank_dim": 3, "gate_low_rank_dim": 5]),
+    flash(
+      "rwkv7",
+      [
+        "hidden_act": "sqrelu", "head_dim": 8, "decay_low_rank_dim": 3, "a_low_rank_dim": 2,
+        "gate_low_rank_dim": 5, "v_low_rank_dim": 4,
+      ]),
     flash("gla", ["attn": ["layers": [0], "num_heads": 2, "window_size": 9]]),
   ]
 

@@ -8,14 +8,16 @@ extension Tape {
   /// - Parameters:
   ///   - q: Shape `[N, H·K]`; `k` likewise.
   ///   - v: Shape `[N, H·V]`.
-  ///   - weight: `u`, shape `[H, K]`.
+  ///   - weight: `u`, `H·K` numbers.
+  ///   - heads: H.
   ///   - residual: `o`, shape `[N, H·V]`.
   /// - Returns: Shape `[N, H·V]`.
   package func headBonus(
-    q: Variable, k: Variable, v: Variable, weight: Parameter, adding residual: Variable
+    q: Variable, k: Variable, v: Variable, weight: Parameter, heads: Int,
+    adding residual: Variable
   ) -> Variable {
     let shape = parameters.table[weight].shape
-    let (rows, heads) = (q.shape.rows, shape.rows)
+    let rows = q.shape.rows
     let (keys, values) = (q.shape.columns, v.shape.columns)
     precondition(
       shape.count == keys && k.shape.count == q.shape.count && values % heads == 0

@@ -60,9 +60,9 @@ struct RWKVSkeleton {
       attention = nil
       return
     }
-    let layers = attn.requiredIntegers("layers")
-    if let beyond = layers.first(where: { !(0..<depth).contains($0) }) {
-      attn.refuse("layers", "there is no layer \(beyond) in a model of \(depth)")
+    let (layers, range) = (attn.requiredIntegers("layers"), 0..<depth)
+    if let beyond = layers.first(where: { !range.contains($0) }) {
+      attn.refuse("layers", "there is no layer \(beyond) in a model of \(range.count)")
     }
     attention = (layers, AttentionSettings(attn, isHybrid: true))
   }

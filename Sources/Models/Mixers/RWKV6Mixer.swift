@@ -95,7 +95,8 @@ struct RWKV6Mixer: TokenMixer {
     let seen = try tape.recurrence(
       kernel, RecurrenceInputs(q: r, k: k, v: v, g: g),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    let o = norm(tape.headBonus(q: r, k: k, v: v, weight: bonus, adding: seen), tape: tape)
+    let o = norm(
+      tape.headBonus(q: r, k: k, v: v, weight: bonus, heads: heads.heads, adding: seen), tape: tape)
     return try output(
       tape.swiGLU(gate: gate(inputs[4], tape: tape), o), adding: residual, tape: tape)
   }

@@ -121,7 +121,7 @@ struct RWKV7Mixer: TokenMixer {
         b: tape.product(removed, tape.sigmoid(rates, scale: -1))),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     let y = tape.headBonus(
-      q: r, k: written, v: v, weight: bonus, adding: norm(o, tape: tape))
+      q: r, k: written, v: v, weight: bonus, heads: heads, adding: norm(o, tape: tape))
     return try output(
       tape.product(y, gate(input(5), tape: tape)), adding: residual, tape: tape)
   }

@@ -2,7 +2,8 @@
 
 from . import (
     comba, cosformer, delta_net, forgetting_transformer, gated_deltanet, gated_deltaproduct, gateloop,
-    gla, gsa, hgrn, hgrn2, kda, mamba, mamba2, regla, retnet, samba, tnl, transformer,
+    gla, gsa, hgrn, hgrn2, kda, mamba, mamba2, regla, retnet, rwkv,
+    rwkv6, rwkv7, samba, tnl, transformer,
 )
 from .skeleton import LanguageModel
 
@@ -26,5 +27,8 @@ MIXERS = {
 }
 
 MODELS = {"transnormer": tnl, "mamba2": mamba2, "mamba": mamba, "samba": samba} | {
+    "rwkv6": rwkv.LanguageModel(rwkv6, transformer),
+    "rwkv7": rwkv.LanguageModel(rwkv7, transformer),
+} | {
     name: LanguageModel(mixer, transformer, MIXERS) for name, mixer in MIXERS.items()
 }

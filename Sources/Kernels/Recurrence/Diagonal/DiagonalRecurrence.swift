@@ -69,7 +69,7 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   /// A vector decay of `rows` rows, for chunks that are part of something larger: without a limit on the columns.
   init(rows: Int, columns: Int, chunkLength: Int) {
     (keyDimension, valueDimension) = (rows, columns)
-    (decay, scale, self.chunkLength) = (.vector, 1, chunkLength)
+    (decay, scale, self.chunkLength, isExclusive) = (.vector, 1, chunkLength, false)
   }
 
   /// A number a row of the state where the decay is a vector, else one number.
