@@ -17,18 +17,37 @@ extension VectorDecayChunk {
     SmallMatrix.multiplyTransposedRight(
       x.dO, lda: x.ldV, x.v, ldb: x.ldV, into: x.dP, ldc: x.ldC, rows: n, columns: n, inner: x.V,
       structure: .lowerResult, scratch: x.vT)
-    for i in 0..<n { diagonal[i] = kernel.isExclusive ? 0 : kernel.scale * x.dP[i * x.ldC + i] }
+    // The terms that no decay stands in: `i = j`, or with exclusive outputs `i = j + 1`.
+    let back = kernel.isExclusive ? 1 : 0
+    for i in back..<max(n, back) { diagonal[i] = kernel.scale * x.dP[i * x.ldC + i - back] }
     keepLower(x.dP, strictly: true)
+    if kernel.isExclusive {
+      for i in 1..<max(n, 1) { x.dP[i * x.ldC + i - 1] = 0 }
+    }
     forEachBlock(0, n) { block in
       let factored = prepare(block)
       scores(block, factored)
       scoreGradients(block, factored)
       if block.isDiagonal { finish(block) }
     }
+    if kernel.isExclusive { addNeighbours() }
     keepLower(x.p, strictly: kernel.isExclusive)
     SmallMatrix.multiply(
       x.p, lda: x.ldC, transposed: true, x.dO, ldb: x.ldV, into: x.dv, ldc: x.ldV, rows: n,
       columns: x.V, inner: n, structure: .upperLeft)
+  }
+
+  /// Adds the terms `i = j + 1` of exclusive outputs, in which no decay stands, so that `dg` has none of them.
+  private func addNeighbours() {
+    let x = buffers
+    for i in 1..<max(x.tokens, 1) {
+      let own = Lanes(repeating: diagonal[i])
+      forEachRegister(i..<i + 1) { place, _ in
+        let before = place &- x.ldK
+        Lanes.load(x.dq + place).addingProduct(own, Lanes.load(x.k + before)).store(x.dq + place)
+        Lanes.load(x.dk + before).addingProduct(own, Lanes.load(x.q + place)).store(x.dk + before)
+      }
+    }
   }
 
   /// `dq` of a block's rows and `dk` of its columns, without `i = j`.
@@ -105,7 +124,7 @@ extension VectorDecayChunk {
     let isExclusive = kernel.isExclusive
     sums.update(repeating: 0, count: x.ldK)
     for i in block.rows.reversed() {
-      let own = Lanes(repeating: diagonal[i])
+      let own = Lanes(repeating: isExclusive ? 0 : diagonal[i])
       forEachRegister(i..<i + 1) { place, d in
         let (q, k) = (Lanes.load(x.q + place), Lanes.load(x.k + place))
         let (dq, dk) = (Lanes.load(x.dq + place), Lanes.load(x.dk + place))
