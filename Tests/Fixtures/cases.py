@@ -640,6 +640,7 @@ CASES = {
         rwkv(
             6,
             hidden_size=15,
+            num_hidden_layers=1,
             num_heads=3,
             expand_k=0.8,
             expand_v=1.2,
@@ -650,7 +651,7 @@ CASES = {
             norm_eps=1e-4,
             tie_word_embeddings=True,
         ),
-        tokens=29, seed=10,
+        tokens=29, seed=2,
     ),
     "rwkv6_hybrid": case(
         rwkv(
