@@ -102,7 +102,7 @@ package struct ModelSection: OuterSection, Equatable {
   /// The families of flash-linear-attention's skeleton among them.
   var families: [any FlashMixer.Type] {
     ownMixers.compactMap { mixer in
-      Architectures.flashMixers.first { $0.name == mixer }
+      Architectures.flashMixers.first { $0.names.contains(mixer) }
     }
   }
 
@@ -123,10 +123,10 @@ package struct ModelSection: OuterSection, Equatable {
     }
     if ownMixers.count > 1,
       let alone = ownMixers.first(where: { mixer in
-        !Architectures.flashMixers.contains { $0.name == mixer }
+        !Architectures.flashMixers.contains { $0.names.contains(mixer) }
       })
     {
-      let others = Architectures.flashMixers.map { $0.name }.joined(separator: ", ")
+      let others = Architectures.flashMixers.flatMap { $0.names }.joined(separator: ", ")
       return [
         KeyProblem(
           "layers",

@@ -153,6 +153,53 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
       }
       return doubled(3) * doubled(2)
     },
+    .init("another shape, used twice", [[5, 6]]) { tape, x, _ in
+      tape.product(tape.silu(tape.reshaped(x[0], [10, 3])), tape.reshaped(x[0], [10, 3]))
+    } reference: { x, _ in
+      let y = x[0].reshaped(10, 3)
+      return y.silu * y
+    },
+    .init("softmax of heads and their negatives, used twice", [[5, 6]]) { tape, x, _ in
+      tape.product(tape.mirroredSoftmax(x[0], width: 3), tape.mirroredSoftmax(x[0], width: 3))
+    } reference: { x, _ in
+      let y = x[0].reshaped(10, 3)
+      let p = Term.concatenated([y.scaled(by: 2), y.scaled(by: -2)]).exp.sumNorm
+      return (p * p).reshaped(5, 12)
+    },
+    .init("DPFP of heads, used twice", [[5, 6]]) { tape, x, _ in
+      tape.product(tape.dpfp(x[0], width: 3), tape.dpfp(x[0], width: 3))
+    } reference: { x, _ in
+      let rows = x[0].reshaped(10, 3)
+      let y = Term.concatenated([rows.relu, rows.scaled(by: -1).relu])
+      let phi = Term.concatenated(
+        (1...4).map { y * Term.concatenated([y.columns(6 - $0..<6), y.columns(0..<6 - $0)]) })
+      return (phi * phi).reshaped(5, 48)
+    },
+    .init("DPFP of single numbers", [[5, 2]]) { tape, x, _ in
+      tape.dpfp(x[0], width: 1)
+    } reference: { x, _ in
+      let rows = x[0].reshaped(10, 1)
+      let y = Term.concatenated([rows.relu, rows.scaled(by: -1).relu])
+      let other = Term.concatenated([y.columns(1..<2), y.columns(0..<1)])
+      return Term.concatenated([y * other, y * y, y * other, y * y]).reshaped(5, 16)
+    },
+    .init("heads over their sums and an epsilon", [[5, 6]]) { tape, x, _ in
+      tape.sumNorm(tape.eluPlusOne(x[0]), width: 3, epsilon: 0.5)
+    } reference: { x, _ in
+      let y = x[0].elu.plus(1).reshaped(10, 3)
+      let sums = y.times(Term(Matrix(3, 1, repeating: 1))).plus(0.5)
+      return (y * sums.map({ 1 / $0 }) { s, _ in -1 / (s * s) }.spread(3)).reshaped(5, 6)
+    },
+    .init("a weight and a bias that heads share", [[5, 6]], parameters: [[3], [3]]) { tape, x, w in
+      tape.sum(
+        tape.affine(x[0], weight: w[0], bias: w[1]),
+        tape.product(
+          tape.affine(x[0], weight: w[0], bias: nil), tape.affine(x[0], weight: nil, bias: w[1])))
+    } reference: { x, w in
+      let y = x[0].reshaped(10, 3)
+      let (scale, shift) = (w[0].repeated(10), w[1].repeated(10))
+      return (y * scale + shift + (y * scale) * (y + shift)).reshaped(5, 6)
+    },
     .init("SwiGLU", [[5, 7], [5, 7]]) { tape, x, _ in
       tape.swiGLU(gate: x[0], x[1])
     } reference: { x, _ in

@@ -23,6 +23,8 @@ def tnl(**options):
 
 
 CLASSES = {
+    "linear_attn": "LinearAttention",
+    "rebased": "ReBased",
     "retnet": "RetNet",
     "gla": "GLA",
     "delta_net": "DeltaNet",
@@ -149,6 +151,102 @@ CASES = {
             vocab_size=40,
         ),
         tokens=19,
+    ),
+    "linear_attn_plain": case(fla("linear_attn", num_heads=2), tokens=37, seed=34),
+    "linear_attn_hedgehog": case(
+        fla(
+            "linear_attn",
+            num_heads=4,
+            num_kv_heads=2,
+            feature_map="hedgehog",
+            norm_feature_map=True,
+            expand_v=1.5,
+        ),
+        tokens=41, seed=4,
+    ),
+    "linear_attn_hedgehog_tied": case(
+        fla(
+            "linear_attn",
+            hidden_size=15,
+            num_heads=3,
+            feature_map="hedgehog",
+            tie_feature_map_qk=True,
+            norm_q=True,
+            norm_k=True,
+            tie_word_embeddings=True,
+        ),
+        tokens=29, seed=1,
+    ),
+    "linear_attn_t2r": case(
+        fla("linear_attn", num_heads=2, feature_map="t2r", norm_feature_map=True, expand_k=1.5),
+        tokens=33,
+    ),
+    "linear_attn_dpfp": case(
+        fla(
+            "linear_attn",
+            num_heads=2,
+            num_kv_heads=1,
+            feature_map="dpfp",
+            norm_k=True,
+            norm_feature_map=True,
+        ),
+        tokens=35, seed=33,
+    ),
+    "linear_attn_dpfp_wide": case(
+        fla(
+            "linear_attn",
+            hidden_size=20,
+            num_heads=1,
+            num_hidden_layers=1,
+            expand_k=2.0,
+            feature_map="dpfp",
+        ),
+        tokens=23,
+    ),
+    "linear_attn_elu": case(
+        fla(
+            "linear_attn",
+            num_heads=3,
+            hidden_size=18,
+            feature_map="elu",
+            norm_q=True,
+            norm_feature_map=True,
+        ),
+        tokens=31,
+    ),
+    "linear_attn_relu_wide_values": case(
+        fla("linear_attn", num_heads=1, num_hidden_layers=1, feature_map="relu", expand_v=17.0,
+            norm_feature_map=True),
+        tokens=21,
+    ),
+    "linear_attn_identity": case(
+        fla(
+            "linear_attn",
+            num_heads=2,
+            feature_map="identity",
+            expand_k=0.5,
+            norm_eps=1e-5,
+        ),
+        tokens=27,
+    ),
+    "linear_attn_tied_products": case(
+        fla("linear_attn", num_heads=2, num_kv_heads=1, tie_feature_map_qk=True, num_hidden_layers=1), tokens=25
+    ),
+    "rebased_plain": case(fla("rebased", num_heads=2, num_key_value_heads=2, feature_dim=4), tokens=39, seed=1),
+    "rebased_three_heads": case(
+        fla("rebased", hidden_size=15, num_heads=3, num_key_value_heads=3, feature_dim=5,
+            use_beta=False, tie_word_embeddings=True),
+        tokens=33, seed=1,
+    ),
+    "rebased_unnormed": case(
+        fla("rebased", num_heads=1, num_key_value_heads=1, num_hidden_layers=1, feature_dim=16,
+            use_gamma=False, normalize=False, eps=1e-3),
+        tokens=70,
+    ),
+    "rebased_bare": case(
+        fla("rebased", num_heads=4, num_key_value_heads=4, feature_dim=3, use_gamma=False,
+            use_beta=False),
+        tokens=21, seed=31,
     ),
     "retnet_plain": case(fla("retnet", num_heads=2), tokens=37, seed=2),
     "retnet_grouped": case(

@@ -39,7 +39,7 @@ def initial_value(name, shape, generator, tied):
         value = 2 + 2 * normal
     elif name.endswith(("embed_tokens.weight", "embeddings.weight")):
         value = normal * (0.4 if tied else 1.0)
-    elif name.endswith(("bias", "conv1d.weight")):
+    elif name.endswith(("bias", "feature_map.beta", "conv1d.weight")):
         value = 0.5 * normal
     elif len(shape) == 1:
         value = 1 + 0.3 * normal

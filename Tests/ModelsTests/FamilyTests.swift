@@ -77,6 +77,9 @@ struct FamilyTests {
 
   static let defaults = [
     Defaults(
+      type: "linear_attn", depth: 24, tensor: "feature_map_k.layer2.weight", shape: [512, 512],
+      inner: 5632),
+    Defaults(
       type: "retnet", depth: 24, tensor: "g_norm_swish_gate.weight", shape: [512], inner: 2816),
     Defaults(type: "gla", depth: 24, tensor: "gk_proj.1.weight", shape: [1024, 16], inner: 5632),
     Defaults(
@@ -176,6 +179,20 @@ struct FamilyTests {
     #expect(mixers.map(\.seesAllTokens) == [false, false, false, true])
   }
 
+  @Test("The baseline without gates is linear attention with elu, written as such")
+  func baseline() {
+    let section = Self.section([
+      "mixer": .string("none"), "layers": Self.names("none", "attention"), "depth": .integer(2),
+    ])
+    #expect(section.problems == [])
+    let model = Architectures.make(section, vocabulary: 25)
+    #expect(model.configuration["model_type"] == "linear_attn")
+    #expect(model.configuration["feature_map"] == "elu")
+    #expect(model.configuration["norm_feature_map"] == false)
+    let both = Self.section(["layers": Self.names("none", "linear_attn"), "depth": .integer(2)])
+    #expect(both.problems.map(\.message).contains { $0.contains("choose one of them") })
+  }
+
   @Test("A tied head is no tensor of its own")
   func tied() {
     let model = LanguageModel(Architectures.make(Self.tied, vocabulary: 25))
@@ -230,6 +247,10 @@ struct FamilyTests {
         "mixers": ["delta_net": ["num_heads": 7]],
       ], key: "mixers.delta_net.num_heads"),
     Refusal(["model_type": "gla", "feature_map": "taylor"], key: "feature_map"),
+    Refusal(["model_type": "gla", "feature_map": "hedgehog"], key: "feature_map"),
+    Refusal(["model_type": "linear_attn", "feature_map": "sigmoid"], key: "feature_map"),
+    Refusal(
+      ["model_type": "linear_attn", "feature_map": "dpfp", "num_heads": 2], key: "num_heads"),
     Refusal(["model_type": "retnet", "hidden_act": "gelu"], key: "hidden_act"),
     Refusal(["model_type": "delta_net", "qk_norm": "l1"], key: "qk_norm"),
     Refusal(["model_type": "delta_net", "conv_size": 9], key: "conv_size"),

@@ -33,7 +33,8 @@ extension RecurrenceCase {
           decay = Term(Matrix(tokens, 1, repeating: Double(logDecay[head])))
         }
         let (q, k) = (
-          part(q, head, own: heads.query, width: K), part(k, head, own: heads.key, width: K)
+          features(part(q, head, own: heads.query, width: kind.keyWidth(K))),
+          features(part(k, head, own: heads.key, width: kind.keyWidth(K)))
         )
         let v = part(v, head, own: heads.value, width: V)
         let starts = Set(documentStarts[row].map { $0 * steps })
@@ -72,6 +73,18 @@ extension RecurrenceCase {
       for initial in initials { expected.ofStates["dInitial"]! += initial.gradient.numbers }
     }
     return expected
+  }
+
+  /// What the state sees of a head's queries or keys, `[T, width]`: themselves, or their monomials of degree two.
+  private func features(_ y: Term) -> Term {
+    guard kind == .squaredProducts else { return y }
+    let numbers = (0..<y.columns).map { y.columns($0..<$0 + 1) }
+    return Term.concatenated(
+      numbers.indices.flatMap { a in
+        (a..<numbers.count).map { b in
+          (numbers[a] * numbers[b]).scaled(by: a == b ? 1 : 2.0.squareRoot())
+        }
+      })
   }
 
   /// One head's state of all; zero for nil.

@@ -7,7 +7,7 @@ import Testing
 struct RecurrenceCase: CustomStringConvertible, Sendable {
   /// Every recurrence that there is.
   enum Kind: String, CaseIterable, Sendable, CustomTestStringConvertible {
-    case noDecay, fixedDecay, scalarDecay, vectorDecay
+    case noDecay, fixedDecay, scalarDecay, vectorDecay, squaredProducts
     case deltaRule, gatedDeltaRule, deltaRuleWithVectorDecay
     case valueDecay, gatedSlots
     case deltaProduct, gatedDeltaProduct
@@ -19,12 +19,18 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     /// Log decays from data of a head, for the rows of its state; 0 without.
     func gates(_ rows: Int) -> Int {
       switch self {
-      case .noDecay, .fixedDecay, .deltaRule, .lowRank, .deltaProduct: 0
+      case .noDecay, .fixedDecay, .squaredProducts, .deltaRule, .lowRank, .deltaProduct: 0
       case .scalarDecay, .gatedDeltaRule, .lowRankWithScalarDecay, .gatedDeltaProduct: 1
       case .vectorDecay, .deltaRuleWithVectorDecay, .valueDecay, .gatedSlots,
         .lowRankWithVectorDecay, .exclusiveVectorDecay:
         rows
       }
+    }
+
+    /// Numbers of a query and of a key, for a key dimension: fewer where the state holds their monomials.
+    func keyWidth(_ keyDimension: Int) -> Int {
+      guard self == .squaredProducts else { return keyDimension }
+      return (1...keyDimension).first { $0 * ($0 + 1) / 2 == keyDimension }!
     }
 
     var isDelta: Bool {
@@ -67,6 +73,9 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       case .fixedDecay: diagonal(.fixed)
       case .scalarDecay: diagonal(.scalar)
       case .vectorDecay: diagonal(.vector)
+      case .squaredProducts:
+        DiagonalRecurrence(
+          squaresOf: keyWidth(keyDimension), valueDimension: valueDimension, scale: scale)
       case .deltaRule, .deltaProduct: delta(.none)
       case .gatedDeltaRule, .gatedDeltaProduct: delta(.scalar)
       case .exclusiveVectorDecay:
@@ -115,7 +124,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   /// Numbers of all maps `M` that a message must hold; 0 where the layout tells them.
   var mapCount: Int {
     switch kind {
-    case .noDecay, .fixedDecay: 0
+    case .noDecay, .fixedDecay, .squaredProducts: 0
     case .scalarDecay: rows * heads.state
     case .vectorDecay, .valueDecay, .gatedSlots, .exclusiveVectorDecay:
       rows * heads.state * stateShape.rows
@@ -156,9 +165,9 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     (self.kind, self.seed) = (kind, seed)
     var draws = Draws(seed: seed)
     let sizes = [1, 2, 3, 4, 7, 8, 16, 17, 33]
-    let K = draws.one(of: sizes)
+    let K = draws.one(of: kind == .squaredProducts ? [1, 3, 6, 10, 28, 36, 136, 153] : sizes)
     // A state of one number may have a gradient that cancels to nothing.
-    let V = draws.one(of: sizes.filter { $0 * K >= 6 && $0 * K <= 300 })
+    let V = draws.one(of: sizes.filter { $0 * K >= 6 && $0 * K <= max(300, 3 * K) })
     shards =
       evenly.map { SequenceLayout.evenShards(tokens: $0.tokens, ranks: $0.ranks) }
       ?? Self.partition(&draws)
@@ -185,8 +194,9 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       (0..<rows).map { _ in Matrix(T, columns, draws.normals(T * columns)) }
     }
     steps = kind.isStepped ? draws.integer(1...4) : 1
-    q = matrices(query * K)
-    k = matrices(steps * key * K).map { kind.isDelta ? Self.unitKeys($0, width: K) : $0 }
+    let W = kind.keyWidth(K)
+    q = matrices(query * W)
+    k = matrices(steps * key * W).map { kind.isDelta ? Self.unitKeys($0, width: W) : $0 }
     v = matrices(steps * value * V)
     dO = matrices(state * V)
     let regimes = ["slow", "middling", "0", "fast", "resets", "−∞", "−8", "mixed"]

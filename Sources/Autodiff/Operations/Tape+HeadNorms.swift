@@ -13,12 +13,13 @@ extension Tape {
       }, L2Norm.backward)
   }
 
-  /// Each `width` numbers over their sum.
-  package func sumNorm(_ x: Variable, width: Int) -> Variable {
+  /// Each `width` numbers over their sum and `epsilon`.
+  package func sumNorm(_ x: Variable, width: Int, epsilon: Float = 0) -> Variable {
     normalized(
       x, width: width,
       { x, y, inverse, rows in
-        SumNorm.forward(x, into: y, inverse: inverse, rows: rows, columns: width)
+        SumNorm.forward(
+          x, epsilon: epsilon, into: y, inverse: inverse, rows: rows, columns: width)
       }, SumNorm.backward)
   }
 

@@ -1,22 +1,23 @@
-/// Each row over its sum: `y = x / Σ x`, and its twin.
+/// Each row over its sum: `y = x / (Σ x + eps)`, and its twin.
 package enum SumNorm {
   /// Divides rows of `columns` numbers.
   ///
-  /// - Parameter inverse: Receives each row's `1 / Σ x`.
+  /// - Parameter inverse: Receives each row's `1 / (Σ x + eps)`.
   package static func forward(
-    _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    _ x: UnsafePointer<Float>, epsilon: Float = 0, into y: UnsafeMutablePointer<Float>,
     inverse: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int
   ) {
     for row in rows {
       let (x, y) = (x + row * n, y + row * n)
       var sum: Float = 0
       for i in 0..<n { sum += x[i] }
+      sum += epsilon
       inverse[row] = 1 / sum
       for i in 0..<n { y[i] = x[i] / sum }
     }
   }
 
-  /// `dx (+)= (dy − dy·y) / Σ x`.
+  /// `dx (+)= (dy − dy·y) / (Σ x + eps)`.
   package static func backward(
     _ y: UnsafePointer<Float>, inverse: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int, accumulate: Bool

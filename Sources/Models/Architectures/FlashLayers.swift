@@ -25,7 +25,8 @@ struct FlashLayers {
     // Without a window, all attention is full; the Transformer's own layers are attention.
     kinds = section.mixerOfLayer.map { kind in
       let kind = kind == Self.fullAttention && section.window == nil ? Self.attention : kind
-      return kind == Self.attention && isAttention ? Transformer.name : kind
+      if kind == Self.attention { return isAttention ? Transformer.name : kind }
+      return Architectures.flashMixers.first { $0.names.contains(kind) }?.name ?? kind
     }
     self.main = main
     let name = type(of: main).name

@@ -8,8 +8,10 @@ protocol FlashMixer: Sendable {
   /// One layer's mixer.
   associatedtype Layer: FlashLayer where Layer.Family == Self
 
-  /// `model_type` in `config.json`, and its name in run files.
+  /// `model_type` in `config.json`, and its usual name in run files.
   static var name: String { get }
+  /// Its names in run files.
+  static var names: [String] { get }
   /// `architectures` in `config.json`, without `ForCausalLM`.
   static var className: String { get }
   /// What people are told about it.
@@ -49,6 +51,8 @@ protocol FlashLayer: TokenMixer {
 }
 
 extension FlashMixer {
+  /// One, its own.
+  static var names: [String] { [name] }
   /// Its name alone.
   static var card: ModelCard { ModelCard(className, recurrence: "", papers: []) }
   /// 4, as in most families.
@@ -65,21 +69,6 @@ extension FlashMixer {
   static var section: (any ConfigurationSection.Type)? { nil }
 }
 
-/// What queries and keys go through, as run files name it.
-enum FeatureMap: String, KeyChoice {
-  case identity, relu, silu, sigmoid
-
-  /// The function.
-  var activation: Activation {
-    switch self {
-    case .identity: .identity
-    case .relu: .relu
-    case .silu: .silu
-    case .sigmoid: .sigmoid
-    }
-  }
-}
-
 extension ModelKeys {
   /// Taps of the short convolutions, or nil where there are none.
   func convolutionTaps(default isUsed: Bool) -> Int? {
@@ -87,16 +76,6 @@ extension ModelKeys {
     let taps = positive("conv_size", default: 4)
     if taps > 8 { refuse("conv_size", "\(taps) taps are more than 8") }
     return taps
-  }
-
-  /// `feature_map`: an activation of queries and keys.
-  func featureMap() -> Activation {
-    choice(
-      "feature_map", default: "identity",
-      of: [
-        ("identity", .identity), ("relu", .relu), ("silu", .silu), ("swish", .silu),
-        ("sigmoid", .sigmoid),
-      ])
   }
 }
 
@@ -111,14 +90,4 @@ extension JSONValue {
 
   /// The number, or null.
   static func optional(_ value: Double?) -> JSONValue { value.map { .number($0) } ?? .null }
-
-  /// The name of a feature map, or null.
-  static func featureMap(_ activation: Activation) -> JSONValue {
-    switch activation {
-    case .identity, .eluPlusOne: .null
-    case .relu: "relu"
-    case .silu: "swish"
-    case .sigmoid: "sigmoid"
-    }
-  }
 }

@@ -7,7 +7,7 @@ import Foundation
 /// Concretely: `x += mixer(rms(x))`, `x += W_down(silu(y W_gate) ⊙ y W_up)` with `y = rms(x)`.
 struct FlashModel<Mixer: FlashMixer>: FlashArchitecture {
   static var family: any FlashMixer.Type { Mixer.self }
-  static var mixers: [String] { [Mixer.name] }
+  static var mixers: [String] { Mixer.names }
   static var modelType: String { Mixer.name }
   static var card: ModelCard { Mixer.card }
   static var sharedKeys: Set<String> { Mixer.keys.union(["tie_embeddings"]) }

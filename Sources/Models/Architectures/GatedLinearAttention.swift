@@ -44,7 +44,8 @@ struct GatedLinearAttention: FlashMixer {
     keyValueHeads = section.keyValueHeads
     heads = HeadSplit(
       dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: section.heads, keyHeads: keyValueHeads)
+      heads: section.heads, keyHeads: keyValueHeads,
+      mostKeys: DiagonalRecurrence.mostKeys)
     let keys = section.subsections[Keys.self]
     featureMap = keys.featureMap.activation
     taps = nil
@@ -58,7 +59,8 @@ struct GatedLinearAttention: FlashMixer {
     keyValueHeads = keys.optionalPositive("num_kv_heads")
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: keys.positive("num_heads", default: 4), keyHeads: keyValueHeads)
+      heads: keys.positive("num_heads", default: 4), keyHeads: keyValueHeads,
+      mostKeys: DiagonalRecurrence.mostKeys)
     featureMap = keys.featureMap()
     taps = keys.convolutionTaps(default: false)
     isGated = keys.boolean("use_output_gate", default: true)

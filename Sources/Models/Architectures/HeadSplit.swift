@@ -10,18 +10,21 @@ struct HeadSplit {
   let valueWidth: Int
   /// Whether halves of a key are rotated, so that it must be even.
   let isRotated: Bool
+  /// The most numbers that a key may have.
+  let mostKeys: Int
 
   /// As many heads of keys as of queries, by their widths.
   init(heads: Int, keyWidth: Int, valueWidth: Int) {
-    (self.heads, keyHeads, isRotated) = (heads, heads, false)
+    (self.heads, keyHeads, isRotated, mostKeys) = (heads, heads, false, 256)
     (self.keyWidth, self.valueWidth) = (keyWidth, valueWidth)
   }
 
   /// Widths that are `expandKey` and `expandValue` times D, rounded down.
   init(
     dimension: Int, expandKey: Double, expandValue: Double, heads: Int, keyHeads: Int?,
-    isRotated: Bool = false
+    isRotated: Bool = false, mostKeys: Int = 256
   ) {
+    self.mostKeys = mostKeys
     self.heads = heads
     self.keyHeads = keyHeads ?? heads
     keyWidth = Int(Double(dimension) * expandKey)
@@ -53,9 +56,10 @@ struct HeadSplit {
   /// Why it cannot be, and what to do; nil where it can.
   var problem: String? {
     if let problem = widthProblem { return problem }
-    if keyDimension > 256 {
-      return "\(heads) heads cut the keys into \(keyDimension) numbers each, and 256 is the most; "
-        + "use at least \((keyWidth + 255) / 256) heads"
+    if keyDimension > mostKeys {
+      return
+        "\(heads) heads cut the keys into \(keyDimension) numbers each, and \(mostKeys) is the "
+        + "most; use at least \((keyWidth + mostKeys - 1) / mostKeys) heads"
     }
     if valueDimension % partDimension != 0 || partDimension < valueDimension && keyHeads < heads {
       return "values of \(valueDimension) numbers a head cannot be cut into parts of at most 256; "

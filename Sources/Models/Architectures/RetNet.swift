@@ -27,7 +27,8 @@ struct RetNet: FlashMixer {
     keyValueHeads = section.keyValueHeads
     heads = HeadSplit(
       dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: section.heads, keyHeads: keyValueHeads, isRotated: true)
+      heads: section.heads, keyHeads: keyValueHeads, isRotated: true,
+      mostKeys: DiagonalRecurrence.mostKeys)
     featureMap = .identity
     (isGated, fusesNorm) = (true, true)
   }
@@ -38,7 +39,8 @@ struct RetNet: FlashMixer {
     keyValueHeads = keys.optionalPositive("num_kv_heads")
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: keys.positive("num_heads", default: 8), keyHeads: keyValueHeads, isRotated: true)
+      heads: keys.positive("num_heads", default: 8), keyHeads: keyValueHeads, isRotated: true,
+      mostKeys: DiagonalRecurrence.mostKeys)
     featureMap = keys.featureMap()
     isGated = keys.boolean("use_output_gate", default: true)
     fusesNorm = keys.boolean("fuse_norm", default: true)

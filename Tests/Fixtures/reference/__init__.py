@@ -2,13 +2,15 @@
 
 from . import (
     comba, cosformer, delta_net, forgetting_transformer, gated_deltanet, gated_deltaproduct, gateloop,
-    gla, gsa, hgrn, hgrn2, kda, mamba, mamba2, regla, retnet, rwkv,
+    gla, gsa, hgrn, hgrn2, kda, linear_attn, mamba, mamba2, rebased, regla, retnet, rwkv,
     rwkv6, rwkv7, samba, tnl, transformer,
 )
 from .skeleton import LanguageModel
 
 # The mixers of flash-linear-attention's skeleton, by `model_type`.
 MIXERS = {
+    "linear_attn": linear_attn,
+    "rebased": rebased,
     "retnet": retnet,
     "gla": gla,
     "delta_net": delta_net,

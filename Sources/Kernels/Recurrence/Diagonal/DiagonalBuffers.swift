@@ -9,8 +9,10 @@ struct DiagonalBuffers {
   /// Queries and keys then have `V` floats and stand in `dO` and `v`; values and the output's gradient have `K`, in `k`
   /// and `q`. Gradients are likewise: those of queries in `o`, of keys in `dv`, of values in `dk`; the output is in `dq`.
   let isOfValues: Bool
-  /// Leading dimensions of what has `K`, `V` and `C` columns.
-  let ldK, ldV, ldC: Int
+  /// Numbers of a row of `q`, `k`, `dq` and `dk`: `K`, or fewer where the state holds their monomials.
+  let W: Int
+  /// Leading dimensions of what has `K`, `V`, `C` and `W` columns.
+  let ldK, ldV, ldC, ldW: Int
   /// That of states, whose rows may be part of longer ones.
   var ldState: Int
   /// Tokens in the chunk.
@@ -41,7 +43,9 @@ struct DiagonalBuffers {
   init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>) {
     (K, V, C) = (kernel.keyDimension, kernel.valueDimension, kernel.chunkLength)
     isOfValues = kernel.decay == .value
+    W = isOfValues ? K : kernel.keyWidth
     (ldK, ldV, ldC, ldState) = (Lanes.padded(K), Lanes.padded(V), Lanes.padded(C), V)
+    ldW = Lanes.padded(W)
     let start = UnsafeMutablePointer<Float>(bitPattern: (UInt(bitPattern: scratch) + 63) & ~63)!
     (totals, next) = (start, start)
     next += Lanes.padded(K)
@@ -51,13 +55,13 @@ struct DiagonalBuffers {
       defer { next += (count + 15) & ~15 }
       return next
     }
-    (q, k) = (take(C * ldK, &next), take(C * ldK, &next))
+    (q, k) = (take(C * ldW, &next), take(C * ldW, &next))
     (qIn, kOut) = (take(C * ldK, &next), take(C * ldK, &next))
     (v, dO) = (take(C * ldV, &next), take(C * ldV, &next))
     (kT, vT, stateT) = (take(K * ldC, &next), take(V * ldC, &next), take(V * ldK, &next))
     (p, dP) = (take(C * ldC, &next), take(C * ldC, &next))
     o = take(C * ldV, &next)
-    (dq, dk, dv) = (take(C * ldK, &next), take(C * ldK, &next), take(C * ldV, &next))
+    (dq, dk, dv) = (take(C * ldW, &next), take(C * ldW, &next), take(C * ldV, &next))
     state = take(K * V, &next)
     (dg, term) = (take(C * ldK, &next), take(C * ldK, &next))
   }
@@ -89,12 +93,12 @@ struct DiagonalBuffers {
   /// Reads the chunk's queries.
   func loadQ(_ head: RecurrenceHead, _ range: Range<Int>) {
     isOfValues
-      ? load(head.q, range, V, into: dO, ld: ldV) : load(head.q, range, K, into: q, ld: ldK)
+      ? load(head.q, range, V, into: dO, ld: ldV) : load(head.q, range, W, into: q, ld: ldW)
   }
   /// Reads the chunk's keys.
   func loadK(_ head: RecurrenceHead, _ range: Range<Int>) {
     isOfValues
-      ? load(head.k, range, V, into: v, ld: ldV) : load(head.k, range, K, into: k, ld: ldK)
+      ? load(head.k, range, V, into: v, ld: ldV) : load(head.k, range, W, into: k, ld: ldW)
   }
   /// Reads the chunk's values.
   func loadV(_ head: RecurrenceHead, _ range: Range<Int>) {
@@ -173,8 +177,8 @@ struct DiagonalBuffers {
       body(dv, gradient.dk, V, ldV)
       return body(dk, gradient.dv, K, ldK)
     }
-    body(dq, gradient.dq, K, ldK)
-    body(dk, gradient.dk, K, ldK)
+    body(dq, gradient.dq, W, ldW)
+    body(dk, gradient.dk, W, ldW)
     body(dv, gradient.dv, V, ldV)
   }
 

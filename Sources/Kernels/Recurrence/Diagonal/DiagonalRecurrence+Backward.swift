@@ -23,7 +23,7 @@ extension DiagonalRecurrence {
         if plan.resets[c] { state.update(repeating: 0, count: stateCount) }
       }
     }
-    withChunk(scratch, run, run, run)
+    withChunk(scratch, run, run, run, run)
   }
 
   /// What a chunk's gradients owe to the chunk alone.
@@ -42,7 +42,7 @@ extension DiagonalRecurrence {
       chunk.buffers.store(gradient, range, isReadAgain: true)
       storeDG(chunk, head, gradient, range, adds: gradient.dg?.accumulates ?? false)
     }
-    withChunk(scratch, run, run, run)
+    withChunk(scratch, run, run, run, run)
   }
 
   /// Takes the gradient of the final state.
@@ -79,7 +79,7 @@ extension DiagonalRecurrence {
         carry(dState, by: chunk.buffers.totals, into: previous)
       }
     }
-    withChunk(scratch, run, run, run)
+    withChunk(scratch, run, run, run, run)
   }
 
   /// All backward calls for a gradient that is known.
@@ -110,7 +110,7 @@ extension DiagonalRecurrence {
         }
       }
     }
-    withChunk(scratch, run, run, run)
+    withChunk(scratch, run, run, run, run)
   }
 
   private func load<Chunk: DiagonalChunk>(

@@ -29,7 +29,7 @@ extension DiagonalRecurrence {
         }
       }
     }
-    withChunk(scratch, run, run, run)
+    withChunk(scratch, run, run, run, run)
   }
 
   /// What a chunk's output owes to the chunk alone.
@@ -48,7 +48,7 @@ extension DiagonalRecurrence {
       chunk.outputIntra()
       chunk.buffers.storeO(o, range, isReadAgain: true)
     }
-    withChunk(scratch, run, run, run)
+    withChunk(scratch, run, run, run, run)
   }
 
   /// Takes the state before the shard.
@@ -83,7 +83,7 @@ extension DiagonalRecurrence {
         carry(state, by: chunk.buffers.totals, into: next)
       }
     }
-    withChunk(scratch, run, run, run)
+    withChunk(scratch, run, run, run, run)
   }
 
   /// All forward calls for a state that is known.
@@ -115,6 +115,6 @@ extension DiagonalRecurrence {
       }
       Rows.copy(state, count: stateCount, into: final)
     }
-    withChunk(scratch, run, run, run)
+    withChunk(scratch, run, run, run, run)
   }
 }

@@ -7,8 +7,8 @@
 ///     O = P V + (scale · e^b ⊙ Q) S                 S' = e^{b_C} ⊙ S + (e^{b_C−b} ⊙ K)ᵀ V
 ///
 /// What the decays are is the business of `ScalarDecayChunk` (the same for all channels; no exponentials in
-/// the products), `VectorDecayChunk` and `ValueDecayChunk` (a vector of the values' channels); this type orders their
-/// work.
+/// the products), `VectorDecayChunk`, `ValueDecayChunk` (a vector of the values' channels) and `SquaredProductChunk`
+/// (no decay, squares for weights); this type orders their work.
 ///
 /// - Complexity: `O(T · (C·(K + V) + K·V))` for each (row, head).
 /// - Source: Lightning Attention-2 (arXiv 2401.04658), Mamba-2 (2405.21060), Gated Linear Attention (2312.06635).
@@ -44,6 +44,10 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   package let chunkLength: Int
   /// Whether a token's output is that of the state before it, `o_t = scale · q_t S_{t−1}`.
   package let isExclusive: Bool
+  /// Numbers of a query and of a key: `K`, or fewer where the state sees their monomials.
+  package let keyWidth: Int
+  /// Whether weights are squares of products.
+  let isSquared: Bool
 
   /// The recurrence for states of shape `[K, V]`.
   ///
@@ -64,12 +68,28 @@ package struct DiagonalRecurrence: RecurrenceKernel {
     (self.keyDimension, self.valueDimension) =
       decay == .value ? (valueDimension, keyDimension) : (keyDimension, valueDimension)
     (self.decay, self.scale, self.chunkLength) = (decay, scale, chunkLength)
+    (keyWidth, isSquared) = (keyDimension, false)
+  }
+
+  /// Without decay, with the weights `scale · (q·k)²` of queries and keys of `width` numbers.
+  ///
+  /// The state holds the monomials of degree two: `K = width (width + 1) / 2`.
+  package init(squaresOf width: Int, valueDimension: Int, scale: Float = 1, chunkLength: Int = 64) {
+    let features = width * (width + 1) / 2
+    precondition(
+      (1...Self.mostKeys).contains(features) && (1...Self.mostValues).contains(valueDimension)
+        && chunkLength > 0,
+      "squares of \(width) numbers are \(features) features, V is \(valueDimension)")
+    (keyDimension, self.valueDimension, keyWidth) = (features, valueDimension, width)
+    (decay, self.scale, self.chunkLength) = (.none, scale, chunkLength)
+    (isSquared, isExclusive) = (true, false)
   }
 
   /// A vector decay of `rows` rows, for chunks that are part of something larger: without a limit on the columns.
   init(rows: Int, columns: Int, chunkLength: Int) {
     (keyDimension, valueDimension) = (rows, columns)
     (decay, scale, self.chunkLength, isExclusive) = (.vector, 1, chunkLength, false)
+    (keyWidth, isSquared) = (rows, false)
   }
 
   /// A number a row of the state where the decay is a vector, else one number.
@@ -77,14 +97,14 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   /// Whether each row of the state has a decay of its own.
   var isVector: Bool { decay == .vector || decay == .value }
   package var queryWidth: Int { keyWidth }
-  package var keyWidth: Int { decay == .value ? valueDimension : keyDimension }
   package var valueWidth: Int { decay == .value ? keyDimension : valueDimension }
   package var outputWidth: Int { valueWidth }
   /// True without decay and with a fixed one.
   package var isMapKnown: Bool { decay == .none || decay == .fixed }
   /// Floats of scratch that a call needs.
   package var scratchCount: Int {
-    isVector ? VectorDecayChunk.scratchCount(self) : ScalarDecayChunk.scratchCount(self)
+    if isSquared { return SquaredProductChunk.scratchCount(self) }
+    return isVector ? VectorDecayChunk.scratchCount(self) : ScalarDecayChunk.scratchCount(self)
   }
   /// Floats of one state.
   var stateCount: Int { keyDimension * valueDimension }
@@ -107,8 +127,10 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   @inline(__always)
   func withChunk(
     _ scratch: UnsafeMutablePointer<Float>, _ vector: (VectorDecayChunk) -> Void,
-    _ scalar: (ScalarDecayChunk) -> Void, _ value: (ValueDecayChunk) -> Void
+    _ scalar: (ScalarDecayChunk) -> Void, _ value: (ValueDecayChunk) -> Void,
+    _ squared: (SquaredProductChunk) -> Void
   ) {
+    if isSquared { return squared(SquaredProductChunk(self, scratch)) }
     switch decay {
     case .none, .fixed, .scalar: scalar(ScalarDecayChunk(self, scratch))
     case .vector: vector(VectorDecayChunk(self, scratch))

@@ -1,0 +1,39 @@
+import Configuration
+import Kernels
+
+/// A function of each number of queries and keys, as run files name it.
+enum FeatureMap: String, KeyChoice {
+  case identity, relu, silu, sigmoid
+
+  /// The function.
+  var activation: Activation {
+    switch self {
+    case .identity: .identity
+    case .relu: .relu
+    case .silu: .silu
+    case .sigmoid: .sigmoid
+    }
+  }
+
+  /// What `config.json` calls it; the first name is written, but for the identity's, which is null.
+  var names: [String] { self == .silu ? ["swish", "silu"] : [rawValue] }
+}
+
+extension ModelKeys {
+  /// `feature_map`: an activation of queries and keys.
+  func featureMap() -> Activation {
+    choice(
+      "feature_map", default: FeatureMap.identity.rawValue,
+      of: FeatureMap.allCases.flatMap { map in map.names.map { ($0, map.activation) } })
+  }
+}
+
+extension JSONValue {
+  /// The name of a feature map, or null.
+  static func featureMap(_ activation: Activation) -> JSONValue {
+    guard let map = FeatureMap.allCases.first(where: { $0.activation == activation }),
+      map != .identity
+    else { return .null }
+    return .string(map.names[0])
+  }
+}
