@@ -76,6 +76,7 @@ struct FamilyTests {
   }
 
   static let defaults = [
+    Defaults(type: "rebased", depth: 24, tensor: "q_proj.weight", shape: [256, 2048], inner: 5632),
     Defaults(
       type: "linear_attn", depth: 24, tensor: "feature_map_k.layer2.weight", shape: [512, 512],
       inner: 5632),
@@ -251,6 +252,8 @@ struct FamilyTests {
     Refusal(["model_type": "linear_attn", "feature_map": "sigmoid"], key: "feature_map"),
     Refusal(
       ["model_type": "linear_attn", "feature_map": "dpfp", "num_heads": 2], key: "num_heads"),
+    Refusal(["model_type": "rebased", "num_heads": 8], key: "num_key_value_heads"),
+    Refusal(["model_type": "rebased", "feature_dim": 91], key: "feature_dim"),
     Refusal(["model_type": "retnet", "hidden_act": "gelu"], key: "hidden_act"),
     Refusal(["model_type": "delta_net", "qk_norm": "l1"], key: "qk_norm"),
     Refusal(["model_type": "delta_net", "conv_size": 9], key: "conv_size"),

@@ -70,6 +70,7 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
 
   /// Small models of the other families, for what needs no reference.
   static let families = [
+    flash("rebased", ["num_key_value_heads": 2, "feature_dim": 5]),
     flash("linear_attn", ["feature_map": "hedgehog", "norm_feature_map": true, "num_kv_heads": 1]),
     flash("retnet", ["expand_v": 2]), flash("gla", ["use_short_conv": true, "num_kv_heads": 1]),
     flash("delta_net", ["use_gate": true]), flash("gated_deltanet", ["head_dim": 6]),

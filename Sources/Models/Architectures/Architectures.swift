@@ -4,8 +4,8 @@ import Configuration
 package enum Architectures {
   /// All architectures.
   package static let all: [any Architecture.Type] = [
-    TransNormerLLM.self, FlashModel<LinearAttention>.self, FlashModel<RetNet>.self,
-    FlashModel<GatedLinearAttention>.self,
+    TransNormerLLM.self, FlashModel<LinearAttention>.self, FlashModel<ReBased>.self,
+    FlashModel<RetNet>.self, FlashModel<GatedLinearAttention>.self,
     FlashModel<DeltaNet>.self, FlashModel<GatedDeltaNet>.self, FlashModel<Transformer>.self,
     FlashModel<HGRN2>.self,
     FlashModel<GatedSlotAttention>.self,
