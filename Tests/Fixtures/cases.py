@@ -235,7 +235,7 @@ CASES = {
     "rebased_plain": case(fla("rebased", num_heads=2, num_key_value_heads=2, feature_dim=4), tokens=39, seed=1),
     "rebased_three_heads": case(
         fla("rebased", hidden_size=15, num_heads=3, num_key_value_heads=3, feature_dim=5,
-            use_beta=False, tie_word_embeddings=True),
+            use_gamma=False, tie_word_embeddings=True),
         tokens=33, seed=1,
     ),
     "rebased_unnormed": case(
