@@ -40,6 +40,7 @@ CLASSES = {
     "hgrn": "HGRN",
     "cosformer": "CosFormer",
     "forgetting_transformer": "ForgettingTransformer",
+    "lightnet": "LightNet",
 }
 
 
@@ -444,6 +445,24 @@ CASES = {
         ),
         tokens=33,
     ),
+    "lightnet_plain": case(
+        fla("lightnet", hidden_size=15, expand_ratio=5, gate_low_rank_dim=4), tokens=37
+    ),
+    "lightnet_convolution": case(
+        fla(
+            "lightnet",
+            num_heads=4,
+            gate_low_rank_dim=7,
+            use_short_conv=True,
+            conv_size=3,
+            norm_eps=1e-5,
+            tie_word_embeddings=True,
+        ),
+        tokens=29, seed=2,
+    ),
+    "lightnet_one_head": case(
+        fla("lightnet", expand_ratio=16, num_hidden_layers=1, gate_low_rank_dim=3), tokens=5
+    ),
     "mamba2_plain": case(mamba2(head_dim=8, state_size=16), tokens=37),
     "mamba2_groups": case(
         mamba2(
@@ -733,6 +752,7 @@ CASES = {
     "cosformer_three_heads": case(
         fla("cosformer", hidden_size=15, num_heads=3, expand_v=2.0, num_hidden_layers=1),
         tokens=29, seed=1,
+    ),
     "rwkv6_plain": case(rwkv(6, num_heads=2), tokens=37, seed=5),
     "rwkv6_three_heads": case(
         rwkv(

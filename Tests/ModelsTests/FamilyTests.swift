@@ -89,6 +89,8 @@ struct FamilyTests {
       type: "gated_deltanet", depth: 21, tensor: "g_proj.weight", shape: [3072, 2048], inner: 5632),
     Defaults(type: "gsa", depth: 24, tensor: "f_proj.weight", shape: [256, 2048], inner: 5632),
     Defaults(type: "hgrn2", depth: 24, tensor: "f_proj.weight", shape: [2048, 2048], inner: 5632),
+    Defaults(
+      type: "lightnet", depth: 24, tensor: "g_proj.0.weight", shape: [128, 2048], inner: 5632),
     Defaults(type: "kda", depth: 24, tensor: "f_proj.1.weight", shape: [2048, 128], inner: 5632),
     Defaults(type: "comba", depth: 21, tensor: "g_proj.weight", shape: [3072, 2048], inner: 5632),
     Defaults(
@@ -266,6 +268,7 @@ struct FamilyTests {
       ["model_type": "gla", "attn": ["layers": [1], "num_heads": 5]], key: "attn.num_heads"),
     Refusal(["model_type": "hgrn2", "expand_ratio": 100], key: "expand_ratio"),
     Refusal(["model_type": "hgrn2", "expand_ratio": 64, "num_heads": 4], key: "expand_ratio"),
+    Refusal(["model_type": "lightnet", "expand_ratio": 100], key: "expand_ratio"),
     Refusal(["model_type": "gsa", "feature_map": "t2r"], key: "feature_map"),
     Refusal(["model_type": "gsa", "expand_v": 2], key: "expand_v"),
     Refusal(["model_type": "gsa", "num_slots": 300], key: "num_slots"),

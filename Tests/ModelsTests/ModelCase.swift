@@ -85,6 +85,7 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     flash("forgetting_transformer", ["num_kv_heads": 1, "qk_norm": true, "use_output_gate": true]),
     flash("mamba2", ["head_dim": 16, "n_groups": 2, "state_size": 5]),
     flash("hgrn", ["use_short_conv": true]),
+    flash("lightnet", ["expand_ratio": 8, "gate_low_rank_dim": 5]),
     flash("mamba", ["state_size": 3]),
     flash("samba", ["state_size": 4, "attn": ["layers": [1], "num_heads": 2, "window_size": 9]]),
     flash(

@@ -9,14 +9,20 @@ package struct StateMap: Sendable {
 
   /// What states, but not gradients, are counted modulo, such as a turn for angles; nil for none.
   package let period: Double?
+  /// Whether states, but not gradients, are logarithms of sums.
+  ///
+  /// Concretely: `S_out = log(M e^S + e^B)`; nothing is −∞.
+  package let isLogarithmic: Bool
 
   /// The algebra for states of shape `[K, V]`.
   package init(
-    _ kind: StateMapKind, keyDimension: Int, valueDimension: Int, period: Double? = nil
+    _ kind: StateMapKind, keyDimension: Int, valueDimension: Int, period: Double? = nil,
+    isLogarithmic: Bool = false
   ) {
+    precondition(!isLogarithmic || kind == .scalar, "sums of exponentials with a \(kind)")
     precondition(period == nil || kind == .scalar, "states modulo \(period ?? 0) with a \(kind)")
     (self.kind, self.keyDimension, self.valueDimension) = (kind, keyDimension, valueDimension)
-    self.period = period
+    (self.period, self.isLogarithmic) = (period, isLogarithmic)
   }
 
   /// Elements of one state.
@@ -33,6 +39,13 @@ package struct StateMap: Sendable {
     _ map: UnsafePointer<Float>, _ input: UnsafePointer<Float>, adding sum: UnsafePointer<Float>,
     into output: UnsafeMutablePointer<Float>
   ) {
+    guard !isLogarithmic else {
+      let scale = log(Double(map[0]))
+      for i in 0..<stateCount {
+        output[i] = Float(Self.logSum(scale + Double(input[i]), Double(sum[i])))
+      }
+      return
+    }
     apply(map, transposed: false, input, adding: sum, into: output)
   }
 
@@ -60,6 +73,12 @@ package struct StateMap: Sendable {
       SmallMatrix.multiply(
         later, lda: K, earlier, ldb: K, into: output, ldc: K, rows: K, columns: K, inner: K)
     }
+  }
+
+  /// `log(e^x + e^y)`; −∞ is nothing, and two of them are no difference to be formed.
+  private static func logSum(_ x: Double, _ y: Double) -> Double {
+    let (most, least) = (max(x, y), min(x, y))
+    return least == -.infinity ? most : most + log1p(exp(least - most))
   }
 
   private func apply(

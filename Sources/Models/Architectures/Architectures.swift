@@ -17,6 +17,7 @@ package enum Architectures {
     FlashModel<ForgettingTransformer>.self, FlashModel<CosFormer>.self,
     RWKV6.self,
     RWKV7.self,
+    FlashModel<LightNet>.self,
   ]
 
   /// The architecture that provides a mixer.

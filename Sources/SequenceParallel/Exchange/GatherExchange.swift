@@ -122,7 +122,9 @@ private final class GatherTransfer: StateTransfer {
   /// Every rank's maps: known, or as the forward pass gathered them.
   private func gatheredMaps() throws -> Tensor {
     let pass = problem.pass
-    if let gathered: GatheredMaps = pass.memory[problem.slot] { return gathered.maps }
+    if let gathered: GatheredMaps = pass.memory[problem.lender ?? problem.slot] {
+      return gathered.maps
+    }
     let each = problem.units * problem.mapCount
     let maps = Tensor([group.size, each], pool: pass.context.workspace.pool, kind: .states)
     pass.context.workspace.compute(.recurrence) {

@@ -42,6 +42,9 @@ private final class ScanTransfer: StateTransfer {
   private var inclusive: Summary
   private var exclusive: Summary?
 
+  /// Where the maps that arrive are left for another state.
+  private let lent: LentMaps?
+
   private struct Summary {
     let maps: Tensor
     let sums: Tensor
@@ -54,6 +57,8 @@ private final class ScanTransfer: StateTransfer {
     workspace = problem.pass.context.workspace
     place = problem.direction == .forward ? group.rank : group.size - 1 - group.rank
     inclusive = Summary(maps: problem.maps, sums: problem.sums)
+    lent = problem.direction == .backward ? problem.pass.memory[problem.slot] : nil
+    lent?.begin()
     for step in 0..<Self.steps(group.size) where place - (1 << step) >= 0 {
       let source = rank(at: place - (1 << step))
       let message = Tensor([messageCount], pool: workspace.pool, kind: .states)
@@ -142,8 +147,10 @@ private final class ScanTransfer: StateTransfer {
   private func arrived() throws {
     let source = rank(at: place - (1 << step))
     let message = inbox[step].message
+    let borrowed: LentMaps? = problem.lender.flatMap { problem.pass.memory[$0] }
     let received = Summary(
-      maps: Tensor([problem.units * problem.mapCount], pool: workspace.pool, kind: .states),
+      maps: borrowed?.maps(step)
+        ?? Tensor([problem.units * problem.mapCount], pool: workspace.pool, kind: .states),
       sums: Tensor(problem.sums.shape, pool: workspace.pool, kind: .states))
     try problem.pass.mark(
       .receive(from: source, tag: problem.tag), message.pointer, bytes: 4 * message.count
@@ -151,7 +158,9 @@ private final class ScanTransfer: StateTransfer {
       try workspace.compute(.recurrence) {
         try header(step).check(message.pointer, rank: group.rank, source: source)
         let body = message.pointer + MessageHeader.floats
-        if problem.knownMap == nil {
+        if borrowed != nil {
+          // They are there.
+        } else if problem.knownMap == nil {
           received.maps.pointer.update(from: body, count: problem.sentMapCount)
         } else {
           knownMaps(endingAt: place - (1 << step), count: 1 << step, into: received.maps.pointer)
@@ -160,6 +169,7 @@ private final class ScanTransfer: StateTransfer {
           from: body + problem.sentMapCount, count: problem.units * problem.stateCount)
       }
     }
+    lent?.add(received.maps)
     exclusive = exclusive.map { compose(later: $0, received) } ?? received
     inclusive = compose(later: inclusive, received)
     step += 1
@@ -197,4 +207,23 @@ private final class ScanTransfer: StateTransfer {
       maps[unit] = (max(0, place - count + 1)...place).reduce(1) { $0 * known(rank(at: $1), unit) }
     }
   }
+}
+
+/// The maps that arrive in each step of a state's backward scan, for another state of the layer that goes back by them.
+struct LentMaps: Kept {
+  typealias Key = CarrySlot
+
+  private final class Steps { var maps: [Tensor] = [] }
+  private let steps = Steps()
+
+  /// Forgets those of an earlier scan.
+  func begin() { steps.maps = [] }
+  /// Adds those of the next step.
+  func add(_ maps: Tensor) { steps.maps.append(maps) }
+  /// Those of a step.
+  func maps(_ step: Int) -> Tensor { steps.maps[step] }
+
+  /// The backward pass begins anew.
+  var suspended: LentMaps? { nil }
+  var tensors: [Tensor] { steps.maps }
 }

@@ -35,6 +35,8 @@ package struct SeamProblem {
   package let initial: Tensor?
   /// Whether what leaves at the group's far end is wanted.
   package let wantsFinal: Bool
+  /// A state of the layer that has the same `M`s and crossed the same way before, so that none are sent; nil for none.
+  package var lender: CarrySlot? = nil
 
   /// Elements of one state.
   package var stateCount: Int { map.stateCount }
@@ -43,7 +45,7 @@ package struct SeamProblem {
   var mapCount: Int { map.kind.count(map.keyDimension) }
 
   /// Numbers of all `M`s that a message must hold beside the states; 0 where they are known.
-  var sentMapCount: Int { knownMap == nil ? units * mapCount : 0 }
+  var sentMapCount: Int { knownMap == nil && lender == nil ? units * mapCount : 0 }
 
   /// The tag of its messages.
   var tag: Int { Int(direction.rawValue) }

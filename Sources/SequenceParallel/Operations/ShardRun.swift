@@ -34,6 +34,8 @@ struct ShardRun {
   let units: Int
   /// The `M` of any rank and a unit, where it follows from the layout.
   let knownMap: ((_ rank: Int, _ unit: Int) -> Float)?
+  /// A state of the layer whose `M`s serve this one, too, in the backward pass; nil for none.
+  var lender: CarrySlot? = nil
 
   private var pool: BufferPool { pass.context.workspace.pool }
   private var isAlone: Bool { pass.layout.shardLengths.count == 1 }
@@ -87,13 +89,13 @@ struct ShardRun {
     _ direction: ExchangeDirection, initial: Tensor?, wantsFinal: Bool
   ) throws -> (transfer: any StateTransfer, problem: SeamProblem) {
     let mapCount = map.kind.count(map.keyDimension)
-    let maps = pass.memory.of(slot) {
+    let maps = pass.memory.of(lender ?? slot) {
       ShardMaps(maps: Tensor([units, mapCount], pool: pool, kind: .states))
     }.maps
     let problem = SeamProblem(
       direction: direction, slot: slot, pass: pass, map: map, units: units, maps: maps,
       sums: Tensor(stateShape, pool: pool, kind: .states), knownMap: knownMap, initial: initial,
-      wantsFinal: wantsFinal)
+      wantsFinal: wantsFinal, lender: lender)
     return (try pass.context.exchange.begin(problem), problem)
   }
 }

@@ -2,7 +2,7 @@
 
 from . import (
     comba, cosformer, delta_net, forgetting_transformer, gated_deltanet, gated_deltaproduct, gateloop,
-    gla, gsa, hgrn, hgrn2, kda, linear_attn, mamba, mamba2, rebased, regla, retnet, rwkv,
+    gla, gsa, hgrn, hgrn2, kda, lightnet, linear_attn, mamba, mamba2, rebased, regla, retnet, rwkv,
     rwkv6, rwkv7, samba, tnl, transformer,
 )
 from .skeleton import LanguageModel
@@ -26,6 +26,7 @@ MIXERS = {
     "gated_deltaproduct": gated_deltaproduct,
     "gsa": gsa,
     "hgrn": hgrn,
+    "lightnet": lightnet,
 }
 
 MODELS = {"transnormer": tnl, "mamba2": mamba2, "mamba": mamba, "samba": samba} | {

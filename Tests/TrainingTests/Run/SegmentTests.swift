@@ -23,7 +23,8 @@ struct SegmentTests {
   private static let models = [
     ["model.mixer=tnl"], ["model.mixer=retnet"], ["model.mixer=gla"], ["model.mixer=delta_net"],
     ["model.mixer=gated_deltanet"], ["model.mixer=transformer"],
-    ["model.mixer=hgrn2"], ["model.mixer=mamba2", "model.mamba2.state_size=6"],
+    ["model.mixer=hgrn2"], ["model.mixer=lightnet"],
+    ["model.mixer=mamba2", "model.mamba2.state_size=6"],
     ["model.mixer=gsa", "model.gsa.slots=6"],
     ["model.mixer=hgrn"], ["model.mixer=mamba", "model.mamba.state_size=3"],
     ["model.mixer=samba", "model.window=9", "model.samba.hidden_ratio=0.5"],

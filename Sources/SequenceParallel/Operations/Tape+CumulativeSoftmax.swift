@@ -1,0 +1,178 @@
+import Autodiff
+import Kernels
+import Tensors
+
+extension Tape {
+  /// The softmax over all tokens so far of every channel, for a recurrence with vector decay: what is written, and the
+  /// log decay of what was written before.
+  ///
+  /// Concretely: `z_t = log(e^{z_{t−1}} + e^{x_t})`, `k_t = e^{x_t−z_t}`, `g_t = z_{t−1} − z_t`. `z` crosses ranks ahead of
+  /// the recurrence's state, K numbers a head: logarithms of sums of shards, which add up as sums do. The gradient of a
+  /// shard's first `z` goes back by `e^{z_in−z_out}`, which is what the recurrence's state is multiplied by in the shard:
+  /// its maps serve this state, too, and are not sent again.
+  ///
+  /// - Parameters:
+  ///   - x: Shape `[N, H·K]`, `N = rows × length`.
+  ///   - slot: The layer and a state of its own, for carries and messages.
+  ///   - decayed: The state that decays by `g`, of H heads with K channels, and by nothing else; it has to be used by
+  ///     `recurrence` after this.
+  /// - Returns: Both of shape `[N, H·K]`; `g` in nats.
+  package func cumulativeSoftmax(
+    _ x: Variable, keyDimension: Int, slot: CarrySlot, decaying decayed: CarrySlot,
+    pass: SequencePass
+  ) throws -> (k: Variable, g: Variable) {
+    let forward = CumulativeSoftmaxForward(
+      x.value, keyDimension: keyDimension, slot: slot, pass: pass)
+    let run = forward.run
+    try run.shard.forward(forward)
+    // Where its maps are to be left, once they go back.
+    pass.memory[decayed] = LentMaps()
+    let gradients = PairOfGradients()
+    let k = record(forward.k, inputs: [x]) { [unowned self] dk in
+      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      try run.shard(backBy: decayed).backward(
+        CumulativeSoftmaxBackward(
+          run: run, k: forward.k, g: forward.g, dk: dk, dg: gradients.dg, dx: dx,
+          accumulate: accumulate))
+    }
+    // Recorded last, so differentiated first.
+    let g = record(forward.g, inputs: [x]) { gradients.dg = $0 }
+    return (k, g)
+  }
+}
+
+/// The gradient that waits for the other.
+private final class PairOfGradients {
+  var dg: Tensor?
+}
+
+/// Cumulative softmaxes of one shard.
+///
+/// Unchecked: a team's threads read its constants; the pass and what it holds are the rank's own thread's alone.
+struct CumulativeSoftmaxRun: @unchecked Sendable {
+  let kernel: CumulativeSoftmax
+  let keyDimension: Int
+  let slot: CarrySlot
+  let pass: SequencePass
+
+  var layout: SequenceLayout { pass.layout }
+  private var heads: Int { kernel.channels / keyDimension }
+  private var workspace: Workspace { pass.context.workspace }
+
+  /// How `z` crosses seams: whether a shard adds to it or begins anew, the layout tells.
+  var shard: ShardRun {
+    ShardRun(
+      slot: slot, pass: pass,
+      map: StateMap(.scalar, keyDimension: keyDimension, valueDimension: 1, isLogarithmic: true),
+      units: layout.rows * heads, knownMap: { map(rank: $0, unit: $1) })
+  }
+
+  /// How its gradients cross, by the maps of another state.
+  func shard(backBy lender: CarrySlot) -> ShardRun {
+    ShardRun(
+      slot: slot, pass: pass,
+      map: StateMap(.vector, keyDimension: keyDimension, valueDimension: 1),
+      units: layout.rows * heads, knownMap: nil, lender: lender)
+  }
+
+  private func map(rank: Int, unit: Int) -> Float {
+    layout.hasStart(row: unit / heads, rank: rank) ? 0 : 1
+  }
+
+  /// This shard's maps.
+  func fill(_ maps: Tensor) {
+    workspace.compute(.recurrence) {
+      for unit in 0..<layout.rows * heads {
+        maps.pointer[unit] = map(rank: layout.rank, unit: unit)
+      }
+    }
+  }
+
+  /// A row's numbers among the tokens, and among states.
+  func row(_ tensor: Tensor?, _ row: Int) -> UnsafeMutablePointer<Float>? {
+    tensor.map { $0.pointer + row * layout.length * kernel.channels }
+  }
+  func state(_ tensor: Tensor?, _ row: Int) -> UnsafeMutablePointer<Float>? {
+    tensor.map { $0.pointer + row * kernel.channels }
+  }
+
+  /// Works on all rows, some channels a thread.
+  func each(_ body: @Sendable (_ row: Int, _ channels: Range<Int>) -> Void) {
+    workspace.compute(.normsAndGates) {
+      for row in 0..<layout.rows {
+        workspace.team.parallel(
+          kernel.channels, grain: max(16, (1 << 15) / max(layout.length, 1))
+        ) {
+          body(row, $0)
+        }
+      }
+    }
+  }
+}
+
+/// The forward pass: writes and decays.
+struct CumulativeSoftmaxForward: ShardWork, @unchecked Sendable {
+  let run: CumulativeSoftmaxRun
+  private let x: Tensor
+  let k, g: Tensor
+
+  init(_ x: Tensor, keyDimension: Int, slot: CarrySlot, pass: SequencePass) {
+    let pool = pass.context.workspace.pool
+    run = CumulativeSoftmaxRun(
+      kernel: CumulativeSoftmax(channels: x.shape.columns), keyDimension: keyDimension, slot: slot,
+      pass: pass)
+    self.x = x
+    (k, g) = (Tensor(x.shape, pool: pool), Tensor(x.shape, pool: pool))
+  }
+
+  func known(_ entering: Tensor?, leaving: Tensor) {
+    pass(entering, writes: true, leaving: leaving)
+  }
+
+  func summarize(maps: Tensor, sums: Tensor) {
+    run.fill(maps)
+    pass(nil, writes: false, leaving: sums)
+  }
+
+  func intra(_ transfer: any StateTransfer) {}
+
+  func inter(_ entering: Tensor?) { pass(entering, writes: true, leaving: nil) }
+
+  private func pass(_ entering: Tensor?, writes: Bool, leaving: Tensor?) {
+    run.each { row, channels in
+      run.kernel.forward(
+        run.row(x, row)!, tokens: run.layout.length, starts: run.layout.startsInShard(row: row),
+        initial: run.state(entering, row), k: writes ? run.row(k, row) : nil,
+        g: writes ? run.row(g, row) : nil, final: run.state(leaving, row), range: channels)
+    }
+  }
+}
+
+/// The backward pass.
+struct CumulativeSoftmaxBackward: ShardWork, @unchecked Sendable {
+  let run: CumulativeSoftmaxRun
+  let k, g, dk: Tensor
+  let dg: Tensor?
+  let dx: Tensor
+  let accumulate: Bool
+
+  func known(_ entering: Tensor?, leaving: Tensor) {
+    pass(entering, writes: true, leaving: leaving)
+  }
+
+  func summarize(maps: Tensor, sums: Tensor) { pass(nil, writes: false, leaving: sums) }
+
+  func intra(_ transfer: any StateTransfer) {}
+
+  func inter(_ entering: Tensor?) { pass(entering, writes: true, leaving: nil) }
+
+  private func pass(_ entering: Tensor?, writes: Bool, leaving: Tensor?) {
+    run.each { row, channels in
+      run.kernel.backward(
+        k: run.row(k, row)!, g: run.row(g, row)!, dk: run.row(dk, row), dg: run.row(dg, row),
+        tokens: run.layout.length, final: run.state(entering, row),
+        into: writes ? run.row(dx, row) : nil, accumulate: accumulate,
+        initial: run.state(leaving, row), range: channels)
+    }
+  }
+}
