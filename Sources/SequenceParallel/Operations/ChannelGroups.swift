@@ -23,7 +23,27 @@ struct ChannelGroups {
   }
 }
 
-extension ShardWork {
-  /// Nothing: all results depend on the entering state.
-  func intra(_ transfer: any StateTransfer) throws {}
+/// Sums of channels along time, each row of a state as long as a token's: where numbers lie, and who works on them.
+extension SequencePass {
+  /// Works on all rows, some channels a thread, on the account of norms and gates.
+  func eachRow(channels: Int, _ body: @Sendable (_ row: Int, _ channels: Range<Int>) -> Void) {
+    let workspace = context.workspace
+    workspace.compute(.normsAndGates) {
+      for row in 0..<layout.rows {
+        workspace.team.parallel(channels, grain: max(16, (1 << 15) / max(layout.length, 1))) {
+          body(row, $0)
+        }
+      }
+    }
+  }
+
+  /// A row's tokens in `[N, C]`.
+  func tokens(_ tensor: Tensor?, _ row: Int) -> UnsafeMutablePointer<Float>? {
+    tensor.map { $0.pointer + row * layout.length * $0.shape.columns }
+  }
+
+  /// A row's part of the states of all rows.
+  func state(_ tensor: Tensor?, _ row: Int) -> UnsafeMutablePointer<Float>? {
+    tensor.map { $0.pointer + row * ($0.count / layout.rows) }
+  }
 }

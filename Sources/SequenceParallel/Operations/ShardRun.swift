@@ -18,6 +18,11 @@ protocol ShardWork {
   func inter(_ entering: Tensor?) throws
 }
 
+extension ShardWork {
+  /// Nothing: all results depend on the entering state.
+  func intra(_ transfer: any StateTransfer) throws {}
+}
+
 /// The order of events of a recurrence on one shard, for one state of one pass.
 ///
 /// In each direction: the receive is posted first, the shard's own summary is computed before the wait, the leaving state
@@ -40,6 +45,14 @@ struct ShardRun {
   private var pool: BufferPool { pass.context.workspace.pool }
   private var isAlone: Bool { pass.layout.shardLengths.count == 1 }
   private var stateShape: Shape { [units, map.keyDimension, map.valueDimension] }
+
+  /// Writes this shard's maps, where they follow from the layout.
+  func fillKnown(_ maps: Tensor) {
+    guard let knownMap else { preconditionFailure("the maps of \(slot) come from data") }
+    pass.context.workspace.compute(.recurrence) {
+      for unit in 0..<units { maps.pointer[unit] = knownMap(pass.layout.rank, unit) }
+    }
+  }
 
   /// Computes the outputs of the shard; `pass` remembers what entered it.
   func forward(_ work: some ShardWork) throws {

@@ -57,7 +57,6 @@ struct CumulativeSoftmaxRun: @unchecked Sendable {
 
   var layout: SequenceLayout { pass.layout }
   private var heads: Int { kernel.channels / keyDimension }
-  private var workspace: Workspace { pass.context.workspace }
 
   /// How `z` crosses seams: whether a shard adds to it or begins anew, the layout tells.
   var shard: ShardRun {
@@ -77,36 +76,6 @@ struct CumulativeSoftmaxRun: @unchecked Sendable {
 
   private func map(rank: Int, unit: Int) -> Float {
     layout.hasStart(row: unit / heads, rank: rank) ? 0 : 1
-  }
-
-  /// This shard's maps.
-  func fill(_ maps: Tensor) {
-    workspace.compute(.recurrence) {
-      for unit in 0..<layout.rows * heads {
-        maps.pointer[unit] = map(rank: layout.rank, unit: unit)
-      }
-    }
-  }
-
-  /// A row's numbers among the tokens, and among states.
-  func row(_ tensor: Tensor?, _ row: Int) -> UnsafeMutablePointer<Float>? {
-    tensor.map { $0.pointer + row * layout.length * kernel.channels }
-  }
-  func state(_ tensor: Tensor?, _ row: Int) -> UnsafeMutablePointer<Float>? {
-    tensor.map { $0.pointer + row * kernel.channels }
-  }
-
-  /// Works on all rows, some channels a thread.
-  func each(_ body: @Sendable (_ row: Int, _ channels: Range<Int>) -> Void) {
-    workspace.compute(.normsAndGates) {
-      for row in 0..<layout.rows {
-        workspace.team.parallel(
-          kernel.channels, grain: max(16, (1 << 15) / max(layout.length, 1))
-        ) {
-          body(row, $0)
-        }
-      }
-    }
   }
 }
 
@@ -130,20 +99,20 @@ struct CumulativeSoftmaxForward: ShardWork, @unchecked Sendable {
   }
 
   func summarize(maps: Tensor, sums: Tensor) {
-    run.fill(maps)
+    run.shard.fillKnown(maps)
     pass(nil, writes: false, leaving: sums)
   }
-
-  func intra(_ transfer: any StateTransfer) {}
 
   func inter(_ entering: Tensor?) { pass(entering, writes: true, leaving: nil) }
 
   private func pass(_ entering: Tensor?, writes: Bool, leaving: Tensor?) {
-    run.each { row, channels in
+    run.pass.eachRow(channels: run.kernel.channels) { row, channels in
       run.kernel.forward(
-        run.row(x, row)!, tokens: run.layout.length, starts: run.layout.startsInShard(row: row),
-        initial: run.state(entering, row), k: writes ? run.row(k, row) : nil,
-        g: writes ? run.row(g, row) : nil, final: run.state(leaving, row), range: channels)
+        run.pass.tokens(x, row)!, tokens: run.layout.length,
+        starts: run.layout.startsInShard(row: row),
+        initial: run.pass.state(entering, row), k: writes ? run.pass.tokens(k, row) : nil,
+        g: writes ? run.pass.tokens(g, row) : nil, final: run.pass.state(leaving, row),
+        range: channels)
     }
   }
 }
@@ -162,17 +131,16 @@ struct CumulativeSoftmaxBackward: ShardWork, @unchecked Sendable {
 
   func summarize(maps: Tensor, sums: Tensor) { pass(nil, writes: false, leaving: sums) }
 
-  func intra(_ transfer: any StateTransfer) {}
-
   func inter(_ entering: Tensor?) { pass(entering, writes: true, leaving: nil) }
 
   private func pass(_ entering: Tensor?, writes: Bool, leaving: Tensor?) {
-    run.each { row, channels in
+    run.pass.eachRow(channels: run.kernel.channels) { row, channels in
       run.kernel.backward(
-        k: run.row(k, row)!, g: run.row(g, row)!, dk: run.row(dk, row), dg: run.row(dg, row),
-        tokens: run.layout.length, final: run.state(entering, row),
-        into: writes ? run.row(dx, row) : nil, accumulate: accumulate,
-        initial: run.state(leaving, row), range: channels)
+        k: run.pass.tokens(k, row)!, g: run.pass.tokens(g, row)!, dk: run.pass.tokens(dk, row),
+        dg: run.pass.tokens(dg, row),
+        tokens: run.layout.length, final: run.pass.state(entering, row),
+        into: writes ? run.pass.tokens(dx, row) : nil, accumulate: accumulate,
+        initial: run.pass.state(leaving, row), range: channels)
     }
   }
 }

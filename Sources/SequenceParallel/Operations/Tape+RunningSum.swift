@@ -30,7 +30,7 @@ extension Tape {
   }
 }
 
-/// Drives running sums and the exchange of what enters and leaves, for one slot of one pass.
+/// Running sums of one shard.
 ///
 /// Unchecked: a team's threads read its constants; the pass and what it holds are the rank's own thread's alone.
 struct RunningSumRun: @unchecked Sendable {
@@ -39,123 +39,79 @@ struct RunningSumRun: @unchecked Sendable {
   let slot: CarrySlot
   let pass: SequencePass
 
-  private var workspace: Workspace { pass.context.workspace }
-  private var pool: BufferPool { workspace.pool }
-  private var layout: SequenceLayout { pass.layout }
-  private var isAlone: Bool { layout.shardLengths.count == 1 }
-  private var stateShape: Shape { [layout.rows, 1, kernel.channels] }
+  /// How sums cross seams: by the identity, or by nothing where they begin anew in a shard; the layout tells.
+  var shard: ShardRun {
+    ShardRun(
+      slot: slot, pass: pass,
+      map: StateMap(
+        .scalar, keyDimension: 1, valueDimension: kernel.channels, period: kernel.period),
+      units: pass.layout.rows,
+      knownMap: { restarts && pass.layout.hasStart(row: $1, rank: $0) ? 0 : 1 })
+  }
 
   /// Gives the sums of every token.
   func forward(_ x: Tensor) throws -> Tensor {
-    let y = Tensor(x.shape, pool: pool)
-    if let entered: EnteredState = pass.memory[slot] {
-      sum(x, from: entered.state, into: y)
-      return y
-    }
-    var incoming = pass.left.values[slot]
-    if isAlone {
-      let final = Tensor(stateShape, pool: pool, kind: .states)
-      sum(x, from: incoming, into: y, final: final)
-      if pass.keepsRight { pass.right.values[slot] = final }
-    } else {
-      let (transfer, problem) = try exchange(
-        .forward, initial: incoming, wantsFinal: pass.keepsRight)
-      sum(x, from: nil, final: problem.sums)
-      try transfer.summaryReady()
-      let crossed = try transfer.finish()
-      if pass.holdsRight {
-        pass.right.values[slot] = crossed.final ?? Tensor(stateShape, pool: pool)
-      }
-      incoming = crossed.incoming
-      sum(x, from: incoming, into: y)
-    }
-    pass.memory[slot] = EnteredState(state: incoming)
+    let y = Tensor(x.shape, pool: pass.context.workspace.pool)
+    try shard.forward(RunningSumForward(run: self, x: x, y: y))
     return y
   }
 
-  /// Gives the gradient of every token's number, and passes on the sums'.
+  /// Gives the gradient of every token's number, and passes on the sums'; the forward pass need not have been.
   func backward(_ dy: Tensor, into dx: Tensor, accumulate: Bool) throws {
-    var incoming = pass.right.gradients[slot]
-    if isAlone {
-      let initial = Tensor(stateShape, pool: pool, kind: .states)
-      sumBack(dy, from: incoming, into: dx, accumulate: accumulate, initial: initial)
-      if pass.wantsLeftGradients { pass.left.gradients[slot] = initial }
-      return
-    }
-    let (transfer, problem) = try exchange(
-      .backward, initial: incoming, wantsFinal: pass.wantsLeftGradients)
-    sumBack(dy, from: nil, initial: problem.sums)
-    try transfer.summaryReady()
-    let crossed = try transfer.finish()
-    if pass.holdsLeftGradients {
-      pass.left.gradients[slot] = crossed.final ?? Tensor(stateShape, pool: pool)
-    }
-    incoming = crossed.incoming
-    sumBack(dy, from: incoming, into: dx, accumulate: accumulate)
+    try shard.backward(RunningSumBackward(run: self, dy: dy, dx: dx, accumulate: accumulate))
   }
 
-  private func exchange(
-    _ direction: ExchangeDirection, initial: Tensor?, wantsFinal: Bool
-  ) throws -> (transfer: any StateTransfer, problem: SeamProblem) {
-    let maps = Tensor([layout.rows], pool: pool, kind: .states)
-    workspace.compute(.recurrence) {
-      for row in 0..<layout.rows { maps.pointer[row] = map(rank: layout.rank, row: row) }
-    }
-    let problem = SeamProblem(
-      direction: direction, slot: slot, pass: pass,
-      map: StateMap(
-        .scalar, keyDimension: 1, valueDimension: kernel.channels, period: kernel.period),
-      units: layout.rows, maps: maps, sums: Tensor(stateShape, pool: pool, kind: .states),
-      knownMap: { self.map(rank: $0, row: $1) }, initial: initial, wantsFinal: wantsFinal)
-    return (try pass.context.exchange.begin(problem), problem)
+  /// Where sums begin anew in a row's shard.
+  func starts(_ row: Int) -> [Int] { restarts ? pass.layout.startsInShard(row: row) : [] }
+}
+
+/// The forward pass: the sums of every token.
+struct RunningSumForward: ShardWork, @unchecked Sendable {
+  let run: RunningSumRun
+  let x, y: Tensor
+
+  func known(_ entering: Tensor?, leaving: Tensor) { sum(entering, into: y, leaving: leaving) }
+
+  func summarize(maps: Tensor, sums: Tensor) {
+    run.shard.fillKnown(maps)
+    sum(nil, into: nil, leaving: sums)
   }
 
-  /// The identity, or nothing where a document starts in a rank's shard and sums begin anew.
-  private func map(rank: Int, row: Int) -> Float {
-    restarts && layout.hasStart(row: row, rank: rank) ? 0 : 1
-  }
+  func inter(_ entering: Tensor?) { sum(entering, into: y, leaving: nil) }
 
-  private func starts(_ row: Int) -> [Int] { restarts ? layout.startsInShard(row: row) : [] }
-
-  private func sum(
-    _ x: Tensor, from initial: Tensor?, into y: Tensor? = nil, final: Tensor? = nil
-  ) {
-    each { row, range in
-      let at = row * layout.length * kernel.channels
-      kernel.forward(
-        x.pointer + at, tokens: layout.length, starts: starts(row),
-        initial: state(initial, row), into: y.map { $0.pointer + at },
-        final: state(final, row), range: range)
+  private func sum(_ entering: Tensor?, into y: Tensor?, leaving: Tensor?) {
+    run.pass.eachRow(channels: run.kernel.channels) { row, range in
+      let pass = run.pass
+      run.kernel.forward(
+        pass.tokens(x, row)!, tokens: pass.layout.length, starts: run.starts(row),
+        initial: pass.state(entering, row), into: pass.tokens(y, row),
+        final: pass.state(leaving, row), range: range)
     }
   }
+}
 
-  private func sumBack(
-    _ dy: Tensor, from final: Tensor?, into dx: Tensor? = nil, accumulate: Bool = false,
-    initial: Tensor? = nil
-  ) {
-    each { row, range in
-      let at = row * layout.length * kernel.channels
-      kernel.backward(
-        dy.pointer + at, tokens: layout.length, starts: starts(row), final: state(final, row),
-        into: dx.map { $0.pointer + at }, accumulate: accumulate, initial: state(initial, row),
-        range: range)
-    }
+/// The backward pass: sums over all later tokens.
+struct RunningSumBackward: ShardWork, @unchecked Sendable {
+  let run: RunningSumRun
+  let dy, dx: Tensor
+  let accumulate: Bool
+
+  func known(_ entering: Tensor?, leaving: Tensor) { sum(entering, into: dx, leaving: leaving) }
+
+  func summarize(maps: Tensor, sums: Tensor) {
+    run.shard.fillKnown(maps)
+    sum(nil, into: nil, leaving: sums)
   }
 
-  private func state(_ tensor: Tensor?, _ row: Int) -> UnsafeMutablePointer<Float>? {
-    tensor.map { $0.pointer + row * kernel.channels }
-  }
+  func inter(_ entering: Tensor?) { sum(entering, into: dx, leaving: nil) }
 
-  /// Works on all rows, some channels a thread.
-  private func each(_ body: @Sendable (_ row: Int, _ channels: Range<Int>) -> Void) {
-    workspace.compute(.normsAndGates) {
-      for row in 0..<layout.rows {
-        workspace.team.parallel(
-          kernel.channels, grain: max(16, (1 << 15) / max(layout.length, 1))
-        ) {
-          body(row, $0)
-        }
-      }
+  private func sum(_ entering: Tensor?, into dx: Tensor?, leaving: Tensor?) {
+    run.pass.eachRow(channels: run.kernel.channels) { row, range in
+      let pass = run.pass
+      run.kernel.backward(
+        pass.tokens(dy, row)!, tokens: pass.layout.length, starts: run.starts(row),
+        final: pass.state(entering, row), into: pass.tokens(dx, row), accumulate: accumulate,
+        initial: pass.state(leaving, row), range: range)
     }
   }
 }
