@@ -8,6 +8,8 @@ package enum CrossEntropy {
     package var loss: Float
     /// The index of the largest logit.
     package var best: Int32
+    /// The largest logit.
+    package var largest: Float
     /// `log Σ exp(z)`; 0 where the target is negative.
     package var logSum: Float = 0
   }
@@ -30,7 +32,7 @@ package enum CrossEntropy {
     while logits[Int(best)] != maximum && Int(best) < count - 1 { best += 1 }
     guard target >= 0 else {
       if gradient { logits.update(repeating: 0, count: count) }
-      return Row(loss: 0, best: best)
+      return Row(loss: 0, best: best, largest: maximum)
     }
     precondition(Int(target) < count, "target \(target) beyond a vocabulary of \(count)")
     let chosen = logits[Int(target)]
@@ -46,7 +48,8 @@ package enum CrossEntropy {
       sum = exponentials(logits, count, minus: maximum)
     }
     let logSum = VectorMath.log(sum)
-    return Row(loss: logSum + (maximum - chosen), best: best, logSum: logSum + maximum)
+    return Row(
+      loss: logSum + (maximum - chosen), best: best, largest: maximum, logSum: logSum + maximum)
   }
 
   /// `Σ a_i` with sixteen sums at once.

@@ -161,49 +161,33 @@ private struct HeadTiles {
     _ positions: Range<Int>, _ z: UnsafeMutablePointer<Float>, _ vocabulary: Int,
     into result: inout HeadResult, gradient: Bool, scale: Float, _ team: ThreadTeam
   ) {
-    // Few models have a penalty, and then this is one more pass over the logits.
-    if penalty != 0 {
-      result.largestLogits.withUnsafeMutableBufferPointer { largest in
-        nonisolated(unsafe) let (z, largest) = (z, largest)
-        team.parallel(positions.count, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
-          for row in range {
-            largest[positions.lowerBound + row] =
-              self.largest(z + row * vocabulary, vocabulary).logit
-          }
-        }
-      }
-    }
     result.losses.withUnsafeMutableBufferPointer { losses in
       result.predictions.withUnsafeMutableBufferPointer { predictions in
         result.logSums.withUnsafeMutableBufferPointer { logSums in
-          // Each thread writes rows of its own.
-          nonisolated(unsafe) let (z, losses, predictions, logSums) =
-            (z, losses, predictions, logSums)
-          let start = positions.lowerBound
-          team.parallel(positions.count, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
-            for row in range {
-              let largest =
-                penalty == 0 || !gradient ? nil : largest(z + row * vocabulary, vocabulary)
-              let one = CrossEntropy.row(
-                z + row * vocabulary, count: vocabulary, target: targets[start + row],
-                gradient: gradient, zWeight: zWeight, scale: scale)
-              if let (index, logit) = largest {
-                z[row * vocabulary + index] += scale * penalty * logit
+          result.largestLogits.withUnsafeMutableBufferPointer { largest in
+            // Each thread writes rows of its own.
+            nonisolated(unsafe) let (z, losses, predictions, logSums, largest) =
+              (z, losses, predictions, logSums, largest)
+            let start = positions.lowerBound
+            team.parallel(positions.count, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
+              for row in range {
+                let one = CrossEntropy.row(
+                  z + row * vocabulary, count: vocabulary, target: targets[start + row],
+                  gradient: gradient, zWeight: zWeight, scale: scale)
+                if penalty != 0 {
+                  largest[start + row] = one.largest
+                  if gradient {
+                    z[row * vocabulary + Int(one.best)] += scale * penalty * one.largest
+                  }
+                }
+                losses[start + row] = one.loss
+                predictions[start + row] = one.best
+                logSums[start + row] = one.logSum
               }
-              losses[start + row] = one.loss
-              predictions[start + row] = one.best
-              logSums[start + row] = one.logSum
             }
           }
         }
       }
     }
-  }
-
-  /// The first largest of some logits, and where it is.
-  private func largest(_ z: UnsafePointer<Float>, _ count: Int) -> (index: Int, logit: Float) {
-    var (index, most) = (0, z[0])
-    for i in 1..<max(count, 1) where z[i] > most { (index, most) = (i, z[i]) }
-    return (index, most)
   }
 }
