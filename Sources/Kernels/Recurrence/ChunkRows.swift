@@ -74,3 +74,30 @@ enum ChunkRows {
     }
   }
 }
+
+/// A kernel that holds its states in whole blocks of 16 either way.
+protocol PaddedStates {
+  var keyDimension: Int { get }
+  var valueDimension: Int { get }
+  /// K in whole blocks, and floats from one row of a padded state to the next.
+  var paddedKeys: Int { get }
+  var valueStride: Int { get }
+}
+
+extension PaddedStates {
+  /// A state in padded rows; zeros for nil.
+  func pad(_ state: UnsafePointer<Float>?, into padded: UnsafeMutablePointer<Float>) {
+    padded.update(repeating: 0, count: paddedKeys * valueStride)
+    guard let state else { return }
+    for d in 0..<keyDimension {
+      (padded + d * valueStride).update(from: state + d * valueDimension, count: valueDimension)
+    }
+  }
+
+  /// A state without its padding.
+  func unpad(_ padded: UnsafePointer<Float>, into state: UnsafeMutablePointer<Float>) {
+    for d in 0..<keyDimension {
+      (state + d * valueDimension).update(from: padded + d * valueStride, count: valueDimension)
+    }
+  }
+}

@@ -15,7 +15,7 @@
 ///
 /// - Complexity: `O(T · (C·(K + V) + K·V))` forward for chunks of `C` tokens; three times that backward.
 /// - Source: DeltaNet (arXiv 2406.06484), Gated DeltaNet (2412.06464), Kimi Linear (2510.26692).
-package struct DeltaRecurrence: RecurrenceKernel {
+package struct DeltaRecurrence: RecurrenceKernel, PaddedStates {
   /// Where the decay comes from.
   package enum Decay: Sendable {
     /// There is none.
@@ -25,6 +25,9 @@ package struct DeltaRecurrence: RecurrenceKernel {
     /// `RecurrenceHead.g`, `K` floats a token.
     case vector
   }
+
+  /// The most numbers of a key.
+  package static let mostKeys = 256
 
   /// `K`, 1…256.
   package let keyDimension: Int
@@ -38,7 +41,7 @@ package struct DeltaRecurrence: RecurrenceKernel {
   /// A kernel for states of shape `[K, V]`.
   package init(_ decay: Decay, keyDimension: Int, valueDimension: Int, scale: Float = 1) {
     precondition(
-      (1...256).contains(keyDimension) && (1...256).contains(valueDimension),
+      (1...Self.mostKeys).contains(keyDimension) && (1...256).contains(valueDimension),
       "a state of \(keyDimension) × \(valueDimension); both must be 1…256")
     (self.keyDimension, self.valueDimension) = (keyDimension, valueDimension)
     (self.decay, self.scale) = (decay, scale)
@@ -225,22 +228,6 @@ package struct DeltaRecurrence: RecurrenceKernel {
     for i in 0..<rows {
       let (source, target) = (a + i * chunkLength, result + i * chunkLength)
       for j in 0..<Self.padded(i + 1) { target[j] = source[j] * factors[j] }
-    }
-  }
-
-  /// A state in padded rows; zeros for nil.
-  func pad(_ state: UnsafePointer<Float>?, into padded: UnsafeMutablePointer<Float>) {
-    padded.update(repeating: 0, count: paddedKeys * valueStride)
-    guard let state else { return }
-    for d in 0..<keyDimension {
-      (padded + d * valueStride).update(from: state + d * valueDimension, count: valueDimension)
-    }
-  }
-
-  /// A state without its padding.
-  func unpad(_ padded: UnsafePointer<Float>, into state: UnsafeMutablePointer<Float>) {
-    for d in 0..<keyDimension {
-      (state + d * valueDimension).update(from: padded + d * valueStride, count: valueDimension)
     }
   }
 }

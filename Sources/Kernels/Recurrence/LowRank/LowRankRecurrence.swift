@@ -15,7 +15,7 @@
 ///
 /// - Complexity: `O(T · (C·(K + V) + K·V))` forward for chunks of `C` tokens; three times that backward.
 /// - Source: RWKV-7 (arXiv 2503.14456), Comba (2506.02475); chunked form as DeltaNet's (2406.06484).
-package struct LowRankRecurrence: RecurrenceKernel {
+package struct LowRankRecurrence: RecurrenceKernel, PaddedStates {
   /// Where the decay comes from.
   package typealias Decay = DeltaRecurrence.Decay
 
@@ -219,21 +219,5 @@ package struct LowRankRecurrence: RecurrenceKernel {
       work.writeKeys, lda: keyStride, transposed: true, work.v, ldb: valueStride,
       into: here.next, ldc: valueStride, rows: paddedKeys, columns: paddedValues, inner: rows,
       store: .add)
-  }
-
-  /// A state in padded rows; zeros for nil.
-  func pad(_ state: UnsafePointer<Float>?, into padded: UnsafeMutablePointer<Float>) {
-    padded.update(repeating: 0, count: paddedKeys * valueStride)
-    guard let state else { return }
-    for d in 0..<keyDimension {
-      (padded + d * valueStride).update(from: state + d * valueDimension, count: valueDimension)
-    }
-  }
-
-  /// A state without its padding.
-  func unpad(_ padded: UnsafePointer<Float>, into state: UnsafeMutablePointer<Float>) {
-    for d in 0..<keyDimension {
-      (state + d * valueDimension).update(from: padded + d * valueStride, count: valueDimension)
-    }
   }
 }
