@@ -52,6 +52,8 @@ struct Echo: FlashMixer {
 
   static let name = "echo"
   static let className = "Echo"
+  /// What `lasp-train models` tells of it; the last are the papers, by their arXiv numbers.
+  static let card = ModelCard("Echo", recurrence: "fixed decay", papers: [])
   /// Which of the keys that only some families have it reads, such as `kv_heads`.
   static let keys: Set<String> = []
   static var section: (any ConfigurationSection.Type)? { Keys.self }

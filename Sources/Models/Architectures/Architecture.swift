@@ -61,8 +61,6 @@ extension Architecture {
   package static var ignoredKeys: Set<String> { [] }
   /// None.
   package static var sharedKeys: Set<String> { [] }
-  /// Its name alone.
-  package static var card: ModelCard { ModelCard(modelType, recurrence: "", papers: []) }
   /// Nothing.
   package var largestLogitPenalty: Double { 0 }
   /// None.

@@ -17,4 +17,11 @@ struct StateSizeTests {
     let model = LanguageModel(Architectures.make(section, vocabulary: 256))
     #expect(try StateSize(of: model).text == text)
   }
+  @Test(
+    "Every mixer names its recurrence and the papers it follows", arguments: ModelSection.mixers)
+  func cards(mixer: String) {
+    let card = Architectures.card(of: mixer)
+    #expect(!card.recurrence.isEmpty)
+    #expect(!card.papers.isEmpty)
+  }
 }
