@@ -48,3 +48,31 @@ struct AttentionSettings {
       isRotated: true)
   }
 }
+
+/// The attention layers of a hybrid.
+struct HybridAttention {
+  /// Which layers, from 0, in order.
+  let layers: [Int]
+  let settings: AttentionSettings
+
+  init(layers: [Int], settings: AttentionSettings) {
+    (self.layers, self.settings) = (layers, settings)
+  }
+
+  /// The `attn` of a `config.json`, or nil where there is none.
+  init?(_ keys: ModelKeys, depth: Int) {
+    guard let attn = keys.object("attn") else { return nil }
+    let named = attn.requiredIntegers("layers")
+    if let beyond = named.first(where: { !(0..<depth).contains($0) }) {
+      attn.refuse("layers", "there is no layer \(beyond) in a model of \(depth)")
+    }
+    layers = Set(named).intersection(0..<depth).sorted()
+    settings = AttentionSettings(attn, isHybrid: true)
+  }
+
+  /// The value of `attn`.
+  var configuration: JSONValue {
+    .object(
+      settings.configuration.merging(["layers": .array(layers.map { .integer($0) })]) { $1 })
+  }
+}

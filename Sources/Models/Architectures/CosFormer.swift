@@ -1,4 +1,5 @@
 import Configuration
+import Kernels
 
 /// cosFormer: linear attention whose weights fall as a cosine of the distance, normalised by their sum.
 ///
@@ -46,7 +47,8 @@ struct CosFormer: FlashMixer {
     keyValueHeads = section.keyValueHeads
     heads = HeadSplit(
       dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: section.heads, keyHeads: keyValueHeads)
+      heads: section.heads, keyHeads: keyValueHeads,
+      mostKeys: DiagonalRecurrence.mostKeys / 2)
     length = section.subsections[Keys.self].length ?? section.sequenceLength
   }
 
@@ -56,7 +58,8 @@ struct CosFormer: FlashMixer {
     keyValueHeads = keys.optionalPositive("num_kv_heads")
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: keys.positive("num_heads", default: 16), keyHeads: keyValueHeads)
+      heads: keys.positive("num_heads", default: 16), keyHeads: keyValueHeads,
+      mostKeys: DiagonalRecurrence.mostKeys / 2)
     length = keys.positive("max_seq_len", default: 2048)
   }
 

@@ -1,4 +1,5 @@
 import Configuration
+import Kernels
 
 /// Heads of the gated delta rules, as `head_dim`, `num_heads`, `num_v_heads` and `expand_v` of a `config.json` say.
 struct DeltaHeads {
@@ -61,7 +62,8 @@ struct DeltaHeads {
         + "choose another width of the values"
     }
     let split = HeadSplit(
-      heads: keyHeads, keyWidth: keyWidth, valueWidth: keyHeads * valueDimension)
+      heads: keyHeads, keyWidth: keyWidth, valueWidth: keyHeads * valueDimension,
+      mostKeys: DeltaRecurrence.mostKeys)
     if let problem = split.problem { return problem }
     guard heads % keyHeads == 0 else {
       return "\(keyHeads) heads do not divide \(heads) heads of values; "

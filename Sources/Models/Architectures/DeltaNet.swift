@@ -42,7 +42,8 @@ struct DeltaNet: FlashMixer {
     expandValue = section.expandValue ?? 1
     heads = HeadSplit(
       dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: section.heads, keyHeads: nil)
+      heads: section.heads, keyHeads: nil,
+      mostKeys: DeltaRecurrence.mostKeys)
     (isGated, usesBeta) = (false, true)
     doublesBeta = section.subsections[Keys.self].negativeEigenvalues
     taps = 4
@@ -54,7 +55,8 @@ struct DeltaNet: FlashMixer {
     expandValue = keys.ratio("expand_v", default: 1)
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: keys.positive("num_heads", default: 16), keyHeads: nil)
+      heads: keys.positive("num_heads", default: 16), keyHeads: nil,
+      mostKeys: DeltaRecurrence.mostKeys)
     isGated = keys.boolean("use_gate", default: false)
     usesBeta = keys.boolean("use_beta", default: true)
     doublesBeta = keys.boolean("allow_neg_eigval", default: false)

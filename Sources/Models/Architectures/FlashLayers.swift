@@ -41,16 +41,10 @@ struct FlashLayers {
   init(_ keys: ModelKeys, main: any FlashMixer, depth: Int, dimension: Int) {
     self.main = main
     let name = type(of: main).name
-    let attn = keys.object("attn")
-    settings = attn.map { AttentionSettings($0, isHybrid: true) }
+    let attn = HybridAttention(keys, depth: depth)
+    settings = attn?.settings
     var kinds = [String](repeating: name, count: depth)
-    for layer in attn?.requiredIntegers("layers") ?? [] {
-      if kinds.indices.contains(layer) {
-        kinds[layer] = Self.attention
-      } else {
-        attn?.refuse("layers", "there is no layer \(layer) in a model of \(depth)")
-      }
-    }
+    for layer in attn?.layers ?? [] { kinds[layer] = Self.attention }
     guard let types = keys.strings("layer_types") else {
       (self.kinds, others) = (kinds, [:])
       return
@@ -88,8 +82,7 @@ struct FlashLayers {
       let layers = kinds.indices.filter {
         kinds[$0] == Self.attention || kinds[$0] == Self.fullAttention
       }
-      keys["attn"] = .object(
-        settings.configuration.merging(["layers": .array(layers.map { .integer($0) })]) { $1 })
+      keys["attn"] = HybridAttention(layers: layers, settings: settings).configuration
     }
     if !others.isEmpty || kinds.contains(Self.fullAttention) {
       keys["layer_types"] = .array(kinds.map { .string($0) })

@@ -53,8 +53,6 @@ protocol FlashLayer: TokenMixer {
 extension FlashMixer {
   /// One, its own.
   static var names: [String] { [name] }
-  /// Its name alone.
-  static var card: ModelCard { ModelCard(className, recurrence: "", papers: []) }
   /// 4, as in most families.
   static var hiddenRatio: Double { 4 }
   /// 24, as in most families.
@@ -70,6 +68,17 @@ extension FlashMixer {
 }
 
 extension ModelKeys {
+  /// How many heads of `expand_ratio` channels a width is; it must be a multiple.
+  func heads(ofRatio ratio: Int, dimension: Int) -> Int {
+    if dimension % ratio != 0 || dimension < ratio {
+      refuse(
+        "expand_ratio",
+        "heads of \(ratio) channels do not divide a width of \(dimension); "
+          + "choose a divisor of \(dimension)")
+    }
+    return max(dimension / ratio, 1)
+  }
+
   /// Taps of the short convolutions, or nil where there are none.
   func convolutionTaps(default isUsed: Bool) -> Int? {
     guard boolean("use_short_conv", default: isUsed) else { return nil }
@@ -80,6 +89,11 @@ extension ModelKeys {
 }
 
 extension JSONValue {
+  /// The shortest number that fp32 holds as this one.
+  static func shortest(_ value: Float) -> JSONValue {
+    .number(Double("\(value)") ?? Double(value))
+  }
+
   /// A number, without a point where it is whole.
   static func whole(_ value: Double) -> JSONValue {
     value == value.rounded() ? .integer(Int(value)) : .number(value)

@@ -71,10 +71,9 @@ struct FlashModel<Mixer: FlashMixer>: FlashArchitecture {
       "architectures": [.string(Mixer.className + "ForCausalLM")],
       "model_type": .string(Mixer.name), "vocab_size": .integer(vocabulary),
       "hidden_size": .integer(dimension), "num_hidden_layers": .integer(depth),
-      "hidden_ratio": hiddenRatio == hiddenRatio.rounded()
-        ? .integer(Int(hiddenRatio)) : .number(hiddenRatio),
+      "hidden_ratio": .whole(hiddenRatio),
       "intermediate_size": .optional(intermediate), "hidden_act": "swish",
-      "norm_eps": .number(Double("\(normEpsilon)") ?? Double(normEpsilon)),
+      "norm_eps": .shortest(normEpsilon),
       "initializer_range": .number(initialDeviation),
       "tie_word_embeddings": .bool(tiesEmbedding),
     ]

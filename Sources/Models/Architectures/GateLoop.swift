@@ -1,4 +1,5 @@
 import Configuration
+import Kernels
 
 /// GateLoop: a linear recurrence whose decays are complex numbers from data.
 ///
@@ -25,7 +26,8 @@ struct GateLoop: FlashMixer {
     expandValue = section.expandValue ?? 1
     heads = HeadSplit(
       dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: section.heads, keyHeads: nil)
+      heads: section.heads, keyHeads: nil,
+      mostKeys: DiagonalRecurrence.mostKeys / 2)
   }
 
   init(_ keys: ModelKeys, dimension: Int) {
@@ -33,7 +35,8 @@ struct GateLoop: FlashMixer {
     expandValue = keys.ratio("expand_v", default: 1)
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: keys.positive("num_heads", default: 4), keyHeads: nil)
+      heads: keys.positive("num_heads", default: 4), keyHeads: nil,
+      mostKeys: DiagonalRecurrence.mostKeys / 2)
   }
 
   var configuration: [String: JSONValue] {

@@ -44,8 +44,7 @@ struct GatedLinearAttention: FlashMixer {
     keyValueHeads = section.keyValueHeads
     heads = HeadSplit(
       dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: section.heads, keyHeads: keyValueHeads,
-      mostKeys: DiagonalRecurrence.mostKeys)
+      heads: section.heads, keyHeads: keyValueHeads)
     let keys = section.subsections[Keys.self]
     featureMap = keys.featureMap.activation
     taps = nil
@@ -59,8 +58,7 @@ struct GatedLinearAttention: FlashMixer {
     keyValueHeads = keys.optionalPositive("num_kv_heads")
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: keys.positive("num_heads", default: 4), keyHeads: keyValueHeads,
-      mostKeys: DiagonalRecurrence.mostKeys)
+      heads: keys.positive("num_heads", default: 4), keyHeads: keyValueHeads)
     featureMap = keys.featureMap()
     taps = keys.convolutionTaps(default: false)
     isGated = keys.boolean("use_output_gate", default: true)

@@ -88,8 +88,7 @@ struct GatedSlotAttention: FlashMixer {
     [
       "expand_k": .number(expandKey), "expand_v": 1, "num_heads": .integer(heads.heads),
       "num_kv_heads": .optional(keyValueHeads), "num_slots": .integer(slots),
-      "gate_logit_normalizer": divisor == divisor.rounded()
-        ? .integer(Int(divisor)) : .number(divisor),
+      "gate_logit_normalizer": .whole(divisor),
       "feature_map": featureMap == .silu ? "swish" : "relu", "use_short_conv": .bool(taps != nil),
       "conv_size": .integer(taps ?? 4),
     ]

@@ -44,13 +44,7 @@ struct HGRN2: FlashMixer {
   init(_ keys: ModelKeys, dimension: Int) {
     let given = keys.optionalPositive("num_heads")
     let ratio = keys.optionalPositive("expand_ratio") ?? given.map { dimension / $0 } ?? 128
-    if given == nil, dimension % ratio != 0 || dimension < ratio {
-      keys.refuse(
-        "expand_ratio",
-        "heads of \(ratio) channels do not divide a width of \(dimension); "
-          + "choose a divisor of \(dimension)")
-    }
-    let count = given ?? max(dimension / ratio, 1)
+    let count = given ?? keys.heads(ofRatio: ratio, dimension: dimension)
     if let given, given * ratio != dimension {
       keys.refuse(
         "expand_ratio",

@@ -1,3 +1,5 @@
+import Kernels
+
 /// How the widths of queries, keys and values are cut into heads.
 struct HeadSplit {
   /// Heads of queries and of the state.
@@ -10,19 +12,22 @@ struct HeadSplit {
   let valueWidth: Int
   /// Whether halves of a key are rotated, so that it must be even.
   let isRotated: Bool
-  /// The most numbers that a key may have.
+  /// The most numbers that a key may have: what the kernel takes.
   let mostKeys: Int
 
   /// As many heads of keys as of queries, by their widths.
-  init(heads: Int, keyWidth: Int, valueWidth: Int) {
-    (self.heads, keyHeads, isRotated, mostKeys) = (heads, heads, false, 256)
+  init(
+    heads: Int, keyWidth: Int, valueWidth: Int, mostKeys: Int = DiagonalRecurrence.mostKeys
+  ) {
+    (self.heads, keyHeads, isRotated) = (heads, heads, false)
+    self.mostKeys = mostKeys
     (self.keyWidth, self.valueWidth) = (keyWidth, valueWidth)
   }
 
   /// Widths that are `expandKey` and `expandValue` times D, rounded down.
   init(
     dimension: Int, expandKey: Double, expandValue: Double, heads: Int, keyHeads: Int?,
-    isRotated: Bool = false, mostKeys: Int = 256
+    isRotated: Bool = false, mostKeys: Int = DiagonalRecurrence.mostKeys
   ) {
     self.mostKeys = mostKeys
     self.heads = heads

@@ -42,18 +42,14 @@ struct LightNet: FlashMixer {
   }
 
   init(_ keys: ModelKeys, dimension: Int) {
-    let given = keys.optionalPositive("num_heads")
     // A number of heads says how wide they are, whatever the file's ratio is.
-    let ratio = keys.positive("expand_ratio", default: 128)
-    if given == nil, dimension % ratio != 0 || dimension < ratio {
-      keys.refuse(
-        "expand_ratio",
-        "heads of \(ratio) channels do not divide a width of \(dimension); "
-          + "choose a divisor of \(dimension)")
-    }
+    let count =
+      keys.optionalPositive("num_heads")
+      ?? keys.heads(
+        ofRatio: keys.positive("expand_ratio", default: 128), dimension: dimension)
     heads = HeadSplit(
       dimension: dimension, expandKey: 1, expandValue: 1,
-      heads: given ?? max(dimension / ratio, 1), keyHeads: nil)
+      heads: count, keyHeads: nil)
     taps = keys.convolutionTaps(default: false)
     gateRank = keys.positive("gate_low_rank_dim", default: 128)
   }

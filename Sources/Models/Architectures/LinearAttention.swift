@@ -61,7 +61,7 @@ struct LinearAttention: FlashMixer {
     keyValueHeads = section.keyValueHeads
     heads = HeadSplit(
       dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: section.heads, keyHeads: keyValueHeads, mostKeys: DiagonalRecurrence.mostKeys)
+      heads: section.heads, keyHeads: keyValueHeads)
     let keys = section.subsections[Keys.self]
     let mixers = Set(section.mixerOfLayer)
     let isBaseline = mixers.contains(Self.baseline)
@@ -85,8 +85,7 @@ struct LinearAttention: FlashMixer {
     keyValueHeads = keys.optionalPositive("num_kv_heads")
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: keys.positive("num_heads", default: 4), keyHeads: keyValueHeads,
-      mostKeys: DiagonalRecurrence.mostKeys)
+      heads: keys.positive("num_heads", default: 4), keyHeads: keyValueHeads)
     features = keys.choice(
       "feature_map", default: HeadFeatures.elementwise_product.rawValue,
       of: HeadFeatures.allCases.map { ($0.rawValue, $0) })

@@ -76,7 +76,7 @@ struct Mamba: Architecture {
       "architectures": ["MambaForCausalLM"], "model_type": "mamba",
       "vocab_size": .integer(vocabulary), "hidden_size": .integer(dimension),
       "num_hidden_layers": .integer(depth),
-      "norm_eps": .number(Double("\(normEpsilon)") ?? Double(normEpsilon)),
+      "norm_eps": .shortest(normEpsilon),
       "initializer_range": .number(initialDeviation),
       "tie_word_embeddings": .bool(tiesEmbedding),
     ]

@@ -19,7 +19,7 @@ struct RWKVSkeleton {
   let isNormFirst, hasNormBias: Bool
   let norms: NormPlacement
   /// The layers that are softmax attention, and what it is like; nil for none.
-  let attention: (layers: [Int], settings: AttentionSettings)?
+  let attention: HybridAttention?
 
   /// What a run file describes.
   init(
@@ -39,7 +39,8 @@ struct RWKVSkeleton {
       section.mixerOfLayer[$0] == FlashLayers.attention
         || section.mixerOfLayer[$0] == FlashLayers.fullAttention
     }
-    attention = layers.isEmpty ? nil : (layers, AttentionSettings(section))
+    attention =
+      layers.isEmpty ? nil : HybridAttention(layers: layers, settings: AttentionSettings(section))
   }
 
   /// What a `config.json` describes.
@@ -56,15 +57,7 @@ struct RWKVSkeleton {
     isNormFirst = keys.boolean("norm_first", default: true)
     hasNormBias = keys.boolean("norm_bias", default: true)
     norms = NormPlacement(keys)
-    guard let attn = keys.object("attn") else {
-      attention = nil
-      return
-    }
-    let (layers, range) = (attn.requiredIntegers("layers"), 0..<depth)
-    if let beyond = layers.first(where: { !range.contains($0) }) {
-      attn.refuse("layers", "there is no layer \(beyond) in a model of \(range.count)")
-    }
-    attention = (layers, AttentionSettings(attn, isHybrid: true))
+    attention = HybridAttention(keys, depth: depth)
   }
 
   /// Why the attention layers cannot be; nil where they can.
@@ -99,18 +92,14 @@ struct RWKVSkeleton {
     var keys: [String: JSONValue] = [
       "vocab_size": .integer(vocabulary), "hidden_size": .integer(dimension),
       "num_hidden_layers": .integer(depth),
-      "hidden_ratio": hiddenRatio == hiddenRatio.rounded()
-        ? .integer(Int(hiddenRatio)) : .number(hiddenRatio),
+      "hidden_ratio": .whole(hiddenRatio),
       "intermediate_size": .optional(intermediate), "hidden_act": "sqrelu",
       "norm_first": .bool(isNormFirst), "norm_bias": .bool(hasNormBias),
-      "norm_eps": .number(Double("\(normEpsilon)") ?? Double(normEpsilon)),
+      "norm_eps": .shortest(normEpsilon),
       "initializer_range": .number(initialDeviation),
       "tie_word_embeddings": .bool(tiesEmbedding),
     ]
-    if let (layers, settings) = attention {
-      keys["attn"] = .object(
-        settings.configuration.merging(["layers": .array(layers.map { .integer($0) })]) { $1 })
-    }
+    if let attention { keys["attn"] = attention.configuration }
     return keys.merging(norms.configuration) { $1 }
   }
 

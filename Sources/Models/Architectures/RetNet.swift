@@ -27,8 +27,7 @@ struct RetNet: FlashMixer {
     keyValueHeads = section.keyValueHeads
     heads = HeadSplit(
       dimension: section.dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: section.heads, keyHeads: keyValueHeads, isRotated: true,
-      mostKeys: DiagonalRecurrence.mostKeys)
+      heads: section.heads, keyHeads: keyValueHeads, isRotated: true)
     featureMap = .identity
     (isGated, fusesNorm) = (true, true)
   }
@@ -39,8 +38,7 @@ struct RetNet: FlashMixer {
     keyValueHeads = keys.optionalPositive("num_kv_heads")
     heads = HeadSplit(
       dimension: dimension, expandKey: expandKey, expandValue: expandValue,
-      heads: keys.positive("num_heads", default: 8), keyHeads: keyValueHeads, isRotated: true,
-      mostKeys: DiagonalRecurrence.mostKeys)
+      heads: keys.positive("num_heads", default: 8), keyHeads: keyValueHeads, isRotated: true)
     featureMap = keys.featureMap()
     isGated = keys.boolean("use_output_gate", default: true)
     fusesNorm = keys.boolean("fuse_norm", default: true)

@@ -47,7 +47,7 @@ struct Samba: Architecture {
   let settings: MambaSettings
   let norms: NormPlacement
   /// Which layers are softmax attention, from 0, and what it is like; nil where none is.
-  let attention: (layers: Set<Int>, settings: AttentionSettings)?
+  let attention: HybridAttention?
 
   /// Tokens that attention sees where nothing else is said.
   private static let usualWindow = 2048
@@ -69,9 +69,7 @@ struct Samba: Architecture {
   }
 
   /// Every other layer, or those that a list of layers names.
-  private static func attention(
-    _ section: ModelSection
-  ) -> (layers: Set<Int>, settings: AttentionSettings)? {
+  private static func attention(_ section: ModelSection) -> HybridAttention? {
     let words = [FlashLayers.attention, FlashLayers.fullAttention]
     let layers = (0..<section.depth).filter {
       section.layers.isEmpty ? $0 % 2 == 1 : words.contains(section.mixerOfLayer[$0])
@@ -81,7 +79,7 @@ struct Samba: Architecture {
     settings.window =
       section.layers.contains(FlashLayers.fullAttention)
       ? nil : section.window ?? Self.usualWindow
-    return (Set(layers), settings)
+    return HybridAttention(layers: layers, settings: settings)
   }
 
   init(_ section: ModelSection, vocabulary: Int) {
@@ -116,23 +114,17 @@ struct Samba: Architecture {
   }
 
   /// What `attn` says: nothing where it is null, every other layer where it is absent.
-  private static func attention(
-    _ keys: ModelKeys, depth: Int
-  ) -> (layers: Set<Int>, settings: AttentionSettings)? {
+  private static func attention(_ keys: ModelKeys, depth: Int) -> HybridAttention? {
     if keys.isNull("attn") { return nil }
-    guard let attn = keys.object("attn") else {
-      let usual: JSONValue = [
-        "num_heads": 18, "num_kv_heads": 18, "window_size": .integer(usualWindow),
-      ]
-      let layers = Array(stride(from: 1, to: min(depth, 18), by: 2))
-      return layers.isEmpty
-        ? nil : (Set(layers), AttentionSettings(ModelKeys(usual), isHybrid: true))
-    }
-    let layers = attn.requiredIntegers("layers")
-    if let beyond = layers.first(where: { !(0..<depth).contains($0) }) {
-      attn.refuse("layers", "there is no layer \(beyond) in a model of \(depth)")
-    }
-    return (Set(layers), AttentionSettings(attn, isHybrid: true))
+    if let attention = HybridAttention(keys, depth: depth) { return attention }
+    let usual: JSONValue = [
+      "num_heads": 18, "num_kv_heads": 18, "window_size": .integer(usualWindow),
+    ]
+    let layers = Array(stride(from: 1, to: min(depth, 18), by: 2))
+    return layers.isEmpty
+      ? nil
+      : HybridAttention(
+        layers: layers, settings: AttentionSettings(ModelKeys(usual), isHybrid: true))
   }
 
   var configuration: [String: JSONValue] {
@@ -140,16 +132,11 @@ struct Samba: Architecture {
       "architectures": ["SambaForCausalLM"], "model_type": "samba",
       "vocab_size": .integer(vocabulary), "hidden_size": .integer(dimension),
       "num_hidden_layers": .integer(depth), "hidden_ratio": .whole(hiddenRatio),
-      "norm_eps": .number(Double("\(normEpsilon)") ?? Double(normEpsilon)),
+      "norm_eps": .shortest(normEpsilon),
       "initializer_range": .number(initialDeviation),
       "tie_word_embeddings": .bool(tiesEmbedding), "attn": .null,
     ]
-    if let attention {
-      own["attn"] = .object(
-        attention.settings.configuration.merging([
-          "layers": .array(attention.layers.sorted().map { .integer($0) })
-        ]) { $1 })
-    }
+    if let attention { own["attn"] = attention.configuration }
     return own.merging(settings.configuration) { $1 }.merging(norms.configuration) { $1 }
   }
 
