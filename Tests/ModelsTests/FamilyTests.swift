@@ -226,6 +226,17 @@ struct FamilyTests {
     #expect(abs(steps.map(log10).reduce(0, +) / 200 + 2) < 0.15)
   }
 
+  @Test(
+    "Keys of recurrences without a delta rule may have more than 256 numbers",
+    arguments: ["gla", "retnet", "hgrn2", "regla", "gateloop", "rwkv6"])
+  func wideKeys(type: String) throws {
+    let model = try Self.read([
+      "model_type": .string(type), "hidden_size": 512, "num_heads": 1, "expand_k": 1,
+      "expand_ratio": type == "hgrn2" ? 512 : .null, "num_hidden_layers": 1, "vocab_size": 8,
+    ])
+    #expect(LanguageModel(model).blocks.count == 1)
+  }
+
   /// A `config.json` that cannot be, and what the sentence about it names.
   struct Refusal: Sendable {
     let json: JSONValue
@@ -249,6 +260,8 @@ struct FamilyTests {
         "model_type": "gla", "num_hidden_layers": 1, "layer_types": ["delta_net"],
         "mixers": ["delta_net": ["num_heads": 7]],
       ], key: "mixers.delta_net.num_heads"),
+    Refusal(["model_type": "lightnet", "hidden_size": 512, "num_heads": 1], key: "num_heads"),
+    Refusal(["model_type": "delta_net", "hidden_size": 512, "num_heads": 1], key: "num_heads"),
     Refusal(["model_type": "gla", "feature_map": "taylor"], key: "feature_map"),
     Refusal(["model_type": "gla", "feature_map": "hedgehog"], key: "feature_map"),
     Refusal(["model_type": "linear_attn", "feature_map": "sigmoid"], key: "feature_map"),

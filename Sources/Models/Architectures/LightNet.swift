@@ -36,7 +36,8 @@ struct LightNet: FlashMixer {
     let keys = section.subsections[Keys.self]
     heads = HeadSplit(
       dimension: section.dimension, expandKey: 1, expandValue: 1, heads: section.heads,
-      keyHeads: nil)
+      keyHeads: nil,
+      mostKeys: DiagonalRecurrence.mostValues)
     taps = keys.hasConvolution ? 4 : nil
     gateRank = keys.gateRank
   }
@@ -49,7 +50,8 @@ struct LightNet: FlashMixer {
         ofRatio: keys.positive("expand_ratio", default: 128), dimension: dimension)
     heads = HeadSplit(
       dimension: dimension, expandKey: 1, expandValue: 1,
-      heads: count, keyHeads: nil)
+      heads: count, keyHeads: nil,
+      mostKeys: DiagonalRecurrence.mostValues)
     taps = keys.convolutionTaps(default: false)
     gateRank = keys.positive("gate_low_rank_dim", default: 128)
   }
