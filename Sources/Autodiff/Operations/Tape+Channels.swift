@@ -30,6 +30,7 @@ extension Tape {
       let width = dw == nil ? 0 : columns
       let sums = RowSums(rows: rows, width: width, workspace: workspace)
       workspace.compute(.normsAndGates) {
+        // All threads read the weights, which have been acquired anew since the forward pass.
         nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
         sums.add(to: [(dw, width)]) { _, part, sums in
           for row in part {

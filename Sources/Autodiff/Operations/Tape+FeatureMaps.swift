@@ -94,6 +94,7 @@ extension Tape {
       let target = x.needsGradient ? x.gradientTarget(in: workspace) : nil
       let sums = RowSums(rows: rows, width: 2 * width, workspace: workspace)
       workspace.compute(.normsAndGates) {
+        // All threads read the weights, which have been acquired anew since the forward pass.
         nonisolated(unsafe) let w = weight.map { UnsafePointer(parameters.value($0)) }
         let targets = [weight, bias].map { ($0.flatMap(gradientSums), width) }
         sums.add(to: targets) { _, rows, sums in

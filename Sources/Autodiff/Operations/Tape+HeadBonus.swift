@@ -45,6 +45,7 @@ extension Tape {
       let width = du == nil ? 0 : keys
       let sums = RowSums(rows: rows, width: width, workspace: workspace)
       workspace.compute(.normsAndGates) {
+        // All threads read the weights, which have been acquired anew since the forward pass.
         nonisolated(unsafe) let u = UnsafePointer(parameters.value(weight))
         sums.add(to: [(du, width)]) { _, part, sums in
           for row in part {

@@ -37,6 +37,7 @@ extension Tape {
       let wantsWeight = dm != nil
       let sums = RowSums(rows: rows, width: wantsWeight ? columns : 0, workspace: workspace)
       workspace.compute(.normsAndGates) {
+        // All threads read the weights, which have been acquired anew since the forward pass.
         nonisolated(unsafe) let m = UnsafePointer(parameters.value(weight))
         sums.add(to: [(dm, wantsWeight ? columns : 0)]) { _, part, sums in
           for row in part {
