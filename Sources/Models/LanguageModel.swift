@@ -20,7 +20,7 @@ package struct LanguageModel: Sendable {
   private let embedding: Parameter
   private let embeddingScale: Float
   private let norm: any Normalization
-  private let head: Parameter
+  private let head: Head
   private let regions: (embedding: Int, head: Int)
   /// Regions of weights that several blocks read.
   private let sharedRegions: [Int]
@@ -42,12 +42,13 @@ package struct LanguageModel: Sendable {
     }
     let headRegion = builder.region("head")
     norm = architecture.outerNorm(&builder)
-    head =
-      architecture.tiesEmbedding
-      ? embedding
-      : builder.parameter(
-        names.head, [vocabulary, dimension], role: .head,
-        initialization: .normal(deviation: architecture.initialDeviation))
+    head = Head(
+      weight: architecture.tiesEmbedding
+        ? embedding
+        : builder.parameter(
+          names.head, [vocabulary, dimension], role: .head,
+          initialization: .normal(deviation: architecture.initialDeviation)),
+      softCap: architecture.logitSoftCap)
     regions = (embeddingRegion, headRegion)
     self.architecture = architecture
     table = builder.table
@@ -71,7 +72,7 @@ package struct LanguageModel: Sendable {
     let lowest = table.entries.first(where: \.isTrainable)?.region ?? table.regions.count
     let products = table.entries.reduce(0.0) { sum, entry in
       let isEmbedding = entry.range == table[embedding].range
-      guard !isEmbedding || head == embedding else { return sum }
+      guard !isEmbedding || head.weight == embedding else { return sum }
       let region = isEmbedding ? regions.head : entry.region
       let passes = 1 + (region >= lowest ? 1 : 0) + (entry.isTrainable ? 1 : 0)
       return sum + Double(2 * passes * entry.range.count)
@@ -152,7 +153,7 @@ package struct LanguageModel: Sendable {
   ) throws -> (loss: Variable, result: HeadResult) {
     let x = try hidden(inputs, tape: tape, pass: pass, recompute: recompute)
     var result: HeadResult?
-    let tied = head == embedding ? [regions.embedding] : []
+    let tied = head.weight == embedding ? [regions.embedding] : []
     tape.largestLogitPenalty = architecture.largestLogitPenalty
     let loss = try tape.region(
       regions.head, borrowing: tied, recompute: false, formsGradients: true, input: x
@@ -179,7 +180,7 @@ package struct LanguageModel: Sendable {
     let (rows, length) = (pass.layout.rows, pass.layout.length)
     precondition(length > 0, "no token that another could follow")
     let x = try hidden(inputs, tape: tape, pass: pass)
-    let tied = head == embedding ? [regions.embedding] : []
+    let tied = head.weight == embedding ? [regions.embedding] : []
     return try tape.region(regions.head, borrowing: tied, recompute: false, input: x) { x in
       let last = Tensor([rows, dimension], pool: tape.pool)
       tape.workspace.compute(.head) {
@@ -188,7 +189,7 @@ package struct LanguageModel: Sendable {
             from: x!.value.pointer + ((row + 1) * length - 1) * dimension, count: dimension)
         }
       }
-      return try tape.linear(norm(Variable(last, needsGradient: false), tape: tape), head)
+      return try head(norm(Variable(last, needsGradient: false), tape: tape), tape: tape)
     }.value
   }
 }

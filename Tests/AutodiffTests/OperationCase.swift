@@ -200,6 +200,16 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
       let (scale, shift) = (w[0].repeated(10), w[1].repeated(10))
       return (y * scale + shift + (y * scale) * (y + shift)).reshaped(5, 6)
     },
+    .init("a soft cap", [[5, 7]]) { tape, x, _ in
+      tape.softCap(x[0], 0.8)
+    } reference: { x, _ in
+      x[0].scaled(by: 2.5).sigmoid.scaled(by: 1.6).plus(-0.8)
+    },
+    .init("rows shifted", [[5, 7]], parameters: [[7]]) { tape, x, w in
+      tape.product(tape.shifted(x[0], by: w[0]), x[0])
+    } reference: { x, w in
+      (x[0] + w[0].asRow.repeated(5)) * x[0]
+    },
     .init("SwiGLU", [[5, 7], [5, 7]]) { tape, x, _ in
       tape.swiGLU(gate: x[0], x[1])
     } reference: { x, _ in

@@ -97,6 +97,22 @@ def rwkv(version, **options):
     } | ranks | options
 
 
+def xlstm(**options):
+    """A small xLSTM; keys left out have transformers' defaults."""
+    return {
+        "model_type": "xlstm",
+        "architectures": ["xLSTMForCausalLM"],
+        "dtype": "float32",
+        "vocab_size": 24,
+        "hidden_size": 16,
+        "embedding_dim": 16,
+        "num_hidden_layers": 2,
+        "num_blocks": 2,
+        "num_heads": 2,
+        "ffn_round_up_to_multiple_of": 16,
+    } | options
+
+
 def mamba2(**options):
     """A small Mamba-2; keys left out have flash-linear-attention's defaults."""
     return {
@@ -804,5 +820,23 @@ CASES = {
             attn={"layers": [0], "num_heads": 2, "num_kv_heads": 1, "qkv_bias": True},
         ),
         tokens=27, seed=5,
+    ),
+    "xlstm_single": case(xlstm(), tokens=37, seed=6),
+    "xlstm_fused_bias": case(
+        xlstm(
+            hidden_size=18,
+            embedding_dim=18,
+            num_heads=3,
+            qk_dim_factor=1.0,
+            use_bias=True,
+            weight_mode="fused",
+            gate_soft_cap=5.0,
+            output_logit_soft_cap=6.0,
+            ffn_round_up_to_multiple_of=8,
+        ),
+        tokens=29, seed=1,
+    ),
+    "xlstm_one_head": case(
+        xlstm(num_heads=1, num_hidden_layers=1, num_blocks=1, use_bias=True), tokens=70, seed=0, batch=1
     ),
 }

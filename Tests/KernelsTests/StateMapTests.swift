@@ -1,3 +1,4 @@
+import Foundation
 import Kernels
 import Testing
 
@@ -20,6 +21,7 @@ private func integers(_ count: Int, _ seed: Int) -> [Float] {
       case .scalar: return d == e ? map[0] : 0
       case .vector: return d == e ? map[d] : 0
       case .matrix: return map[x]
+      case .stabilised, .stabilisedAdjoint: preconditionFailure("\(kind) has a test of its own")
       }
     }
   }
@@ -73,5 +75,40 @@ private func integers(_ count: Int, _ seed: Int) -> [Float] {
     #expect(
       abs(StateMap.known(logDecay: -0.5, tokens: 4, containsStart: false) - 0.135_335_28) < 1e-8)
     #expect(StateMap.known(logDecay: -.infinity, tokens: 0, containsStart: false) == 1)
+  }
+
+  /// A stabilised state `(S, m)` or shard `(C, μ)` of three sums, as what it stands for: `e^m S`.
+  private static func meant(_ state: [Float]) -> [Double] {
+    state.dropLast().map { Double($0) * exp(Double(state.last!)) }
+  }
+
+  @Test(
+    "Stabilised states are what they stand for, whatever their maxima, and compose",
+    arguments: [-Float.infinity, -90, 0, 3, 80], [-Float.infinity, -1000, -2, 0])
+  func stabilised(maximum: Float, logDecay: Float) {
+    let algebra = StateMap(.stabilised, keyDimension: 1, valueDimension: 2)
+    // Three sums and a maximum, K (V + 1) + 1 numbers.
+    func shard(_ seed: Int, _ maximum: Float) -> [Float] {
+      let sums = integers(2 + 1, seed)
+      return (maximum == -.infinity ? sums.map { _ in 0 } : sums) + [maximum]
+    }
+    let (initial, first, second) = (shard(1, 2), shard(2, maximum), shard(3, 1))
+    func combine(_ g: Float, _ state: [Float], _ sum: [Float]) -> [Float] {
+      var output = sum
+      algebra.combine([g], state, adding: sum, into: &output)
+      return output
+    }
+    let middle = combine(logDecay, initial, first)
+    for (actual, terms) in zip(Self.meant(middle), zip(Self.meant(initial), Self.meant(first))) {
+      let expected = exp(Double(logDecay)) * terms.0 + terms.1
+      #expect(abs(actual - expected) <= 1e-6 * abs(expected))
+    }
+    let end = combine(-0.5, middle, second)
+    var map: [Float] = [0]
+    algebra.composeMaps(later: [-0.5], earlier: [logDecay], into: &map)
+    let together = combine(map[0], initial, combine(-0.5, first, second))
+    #expect(end.last == together.last)
+    for (one, other) in zip(end, together) { #expect(abs(one - other) <= 1e-6) }
+    #expect(!end.contains { $0.isNaN })
   }
 }

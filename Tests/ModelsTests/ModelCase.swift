@@ -83,6 +83,7 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     flash("gsa", ["num_slots": 5]),
     flash("cosformer", ["num_kv_heads": 1]),
     flash("forgetting_transformer", ["num_kv_heads": 1, "qk_norm": true, "use_output_gate": true]),
+    flash("xlstm", ["qk_dim_factor": 1]),
     flash("mamba2", ["head_dim": 16, "n_groups": 2, "state_size": 5]),
     flash("hgrn", ["use_short_conv": true]),
     flash("lightnet", ["expand_ratio": 8, "gate_low_rank_dim": 5]),

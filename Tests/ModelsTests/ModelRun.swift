@@ -173,13 +173,16 @@ struct ModelRun: Sendable {
     return relativeError(result.logits, expected.logits.flatMap { $0.rows(shard).numbers })
   }
 
-  /// Tensors whose gradients, summed over ranks, are further from the right ones than `tolerance`.
+  /// Tensors whose gradients, summed over ranks, are further from the right ones than `tolerance`, relative to their norm
+  /// or to a thousandth of that of all gradients: terms of a bias may cancel to next to nothing.
   func wrongGradients(
     _ sums: [Float], _ expected: Expected, tolerance: Double
   ) -> [String: Double] {
-    model.fileTensors(sums).reduce(into: [:]) { wrong, tensor in
+    let all = expected.gradients.values.reduce(0) { $0 + $1.numbers.reduce(0) { $0 + $1 * $1 } }
+    return model.fileTensors(sums).reduce(into: [:]) { wrong, tensor in
       let error = relativeError(
-        tensor.value.numbers.map { Float($0) }, expected.gradients[tensor.key]!.numbers)
+        tensor.value.numbers.map { Float($0) }, expected.gradients[tensor.key]!.numbers,
+        normAtLeast: 1e-3 * all.squareRoot())
       if !(error <= tolerance) { wrong[tensor.key] = error }
     }
   }

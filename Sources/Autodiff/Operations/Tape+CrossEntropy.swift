@@ -47,13 +47,14 @@ extension Tape {
   ///   - weight: Shape `[vocabulary, width]`.
   ///   - bias: Shape `[vocabulary]`, or nil.
   ///   - targets: `N` tokens to predict; negative where there is no loss.
+  ///   - softCap: What logits are kept within, `c tanh(z / c)`; nil for what the products are.
   ///   - zWeight: ζ, the weight of `Σ (log Σ exp(logits))²` over positions with a target, which is added to the
   ///     gradient. Source: Chowdhery et al., "PaLM" (arXiv 2204.02311), section 5.
   ///   - logits: Receives the logits, `[N, vocabulary]`, where somebody wants them.
   /// - Returns: The sum of the losses, the seed of the backward pass, and the figures.
   package func crossEntropy(
     _ x: Variable, _ weight: Parameter, bias: Parameter? = nil, targets: [Int32],
-    zWeight: Double = 0, logits wanted: UnsafeMutablePointer<Float>? = nil
+    softCap: Float? = nil, zWeight: Double = 0, logits wanted: UnsafeMutablePointer<Float>? = nil
   ) throws -> (loss: Variable, result: HeadResult) {
     precondition(
       targets.count == x.shape.rows, "\(targets.count) targets for \(x.shape.rows) positions")
@@ -61,8 +62,8 @@ extension Tape {
       largestLogitPenalty == 0
       ? 0 : largestLogitPenalty * (targetsPerPosition[Tape.largestLogit] ?? 1)
     let tiles = HeadTiles(
-      x: x.value, weight: weight, bias: bias, targets: targets, zWeight: Float(zWeight),
-      penalty: Float(penalty))
+      x: x.value, weight: weight, bias: bias, softCap: softCap, targets: targets,
+      zWeight: Float(zWeight), penalty: Float(penalty))
     var result = HeadResult(targets: targets, wantsLargest: penalty != 0)
     let trains = trains(weight, bias)
     let dx = isRecording && x.needsGradient ? Tensor(x.shape, pool: pool) : nil
@@ -94,6 +95,7 @@ private struct HeadTiles {
   let x: Tensor
   let weight: Parameter
   let bias: Parameter?
+  let softCap: Float?
   let targets: [Int32]
   let zWeight: Float
   /// What the largest logit times this adds to its own gradient.
@@ -115,22 +117,38 @@ private struct HeadTiles {
     let (vocabulary, width, n) = (shape[0], shape[1], targets.count)
     let rows = max(16, min(1024, (1 << 20) / max(vocabulary, 1)))
     let tile = Tensor([min(rows, max(n, 1)), vocabulary], pool: tape.pool, kind: .buffers)
+    // What the capped logits were, for the way back through the cap.
+    let capped = softCap.map { _ in Tensor(tile.shape, pool: tape.pool, kind: .buffers) }
     let (products, matrix) = (workspace.products, tape.weight(weight))
     for start in stride(from: 0, to: n, by: rows) {
       let m = min(rows, n - start)
       workspace.compute(.head) {
-        let z = tile.pointer
+        // All threads work on parts of the tile.
+        nonisolated(unsafe) let z = tile.pointer
         if let bias {
           let b = parameters.value(bias)
           for row in 0..<m { (z + row * vocabulary).update(from: b, count: vocabulary) }
         }
         products.output(
           x.pointer + start * width, matrix, into: z, count: m, beta: bias == nil ? 0 : 1)
+        if let softCap, let capped {
+          eachPart(of: m * vocabulary, workspace.team) {
+            SoftCap.forward(z + $0, cap: softCap, into: z + $0, count: $1)
+            (capped.pointer + $0).update(from: z + $0, count: $1)
+          }
+        }
         wanted.map { ($0 + start * vocabulary).update(from: z, count: m * vocabulary) }
         losses(
           start..<start + m, z, vocabulary, into: &result, gradient: addsToWeights || dx != nil,
           scale: scale,
           workspace.team)
+        if let softCap, let capped, addsToWeights || dx != nil {
+          eachPart(of: m * vocabulary, workspace.team) {
+            SoftCap.backward(
+              capped.pointer + $0, cap: softCap, z + $0, into: z + $0, count: $1,
+              accumulate: false)
+          }
+        }
         if let dx {
           products.inputGradient(
             z, matrix, into: dx.pointer + start * width, count: m, beta: 0)
@@ -154,6 +172,13 @@ private struct HeadTiles {
       }
       try workspace.poll()
     }
+  }
+
+  /// Works on a tile's numbers over all threads.
+  private func eachPart(
+    of count: Int, _ team: ThreadTeam, _ body: @Sendable (_ first: Int, _ count: Int) -> Void
+  ) {
+    team.parallel(count, grain: Tape.grain) { body($0.lowerBound, $0.count) }
   }
 
   /// The losses of some positions, whose logits are replaced by their gradients where these are wanted.

@@ -2,6 +2,8 @@
 package struct RecurrenceGradient: Sendable {
   /// Gradient of the output, `outputWidth` (`V`) floats a token.
   package var dO: TokenRows
+  /// The output itself, for a kernel that divides by a normaliser.
+  package var o: TokenRows?
   /// Gradients of queries, keys and values, written.
   package var dq, dk, dv: MutableTokenRows
   /// Gradients of `g`, `beta`, `a` and `b`, written, where the kind reads them.
@@ -9,10 +11,11 @@ package struct RecurrenceGradient: Sendable {
 
   /// The views of one (row, head); leave out what the kind does not read.
   package init(
-    dO: TokenRows, dq: MutableTokenRows, dk: MutableTokenRows, dv: MutableTokenRows,
-    dg: MutableTokenRows? = nil, dbeta: MutableTokenRows? = nil, da: MutableTokenRows? = nil,
-    db: MutableTokenRows? = nil
+    dO: TokenRows, o: TokenRows? = nil, dq: MutableTokenRows, dk: MutableTokenRows,
+    dv: MutableTokenRows, dg: MutableTokenRows? = nil, dbeta: MutableTokenRows? = nil,
+    da: MutableTokenRows? = nil, db: MutableTokenRows? = nil
   ) {
+    self.o = o
     (self.dO, self.dq, self.dk, self.dv, self.dg, self.dbeta) = (dO, dq, dk, dv, dg, dbeta)
     (self.da, self.db) = (da, db)
   }

@@ -4,9 +4,9 @@ package struct RecurrenceHead: Sendable {
   package var q, k, v: TokenRows
   /// Log decay from data, ≤ 0, in nats: 1 or `K` floats a token.
   ///
-  /// Values below −80 count as −80.
+  /// Values below −80 count as −80, but for the mLSTM.
   package var g: TokenRows?
-  /// The delta rule's step: 1 float a token.
+  /// How much a token writes, 1 float a token: the delta rule's step, or the log of the mLSTM's input gate.
   package var beta: TokenRows?
   /// What reads and what is written of a low-rank transition `b_tᵀ a_t`: `K` floats a token each.
   package var a, b: TokenRows?

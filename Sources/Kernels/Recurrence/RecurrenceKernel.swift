@@ -39,6 +39,8 @@ package protocol RecurrenceKernel: Sendable {
   /// Whether `M` follows from the layout alone (no decay and fixed decay), so that no exchange needs
   /// to send it: see `StateMap.known`.
   var isMapKnown: Bool { get }
+  /// Whether the backward pass reads the output, `RecurrenceGradient.o`.
+  var readsOutput: Bool { get }
   /// Floats of scratch that any call here needs; its contents matter only during a call.
   var scratchCount: Int { get }
   /// Floats that a (row, head) keeps from `summarize` to the end of its backward pass.
@@ -90,6 +92,12 @@ package protocol RecurrenceKernel: Sendable {
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     state: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>)
 
+  /// What gradients go back by, where that is not `M`: see `StateMapKind.adjoint`. After the forward pass.
+  ///
+  /// - Parameter map: `mapKind.adjoint.count(K)` floats, written.
+  func summarizeAdjoint(
+    _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>, map: UnsafeMutablePointer<Float>)
+
   /// Writes (or adds, where a gradient accumulates) what needs no gradient of the final state.
   func backwardIntra(
     _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk: Int,
@@ -124,6 +132,20 @@ extension RecurrenceKernel {
   package var keyWidth: Int { keyDimension }
   package var valueWidth: Int { valueDimension }
   package var outputWidth: Int { valueDimension }
+  /// False.
+  package var readsOutput: Bool { false }
   /// As many as a map that is no matrix has, unless the kernel says otherwise.
   package var decayDimension: Int { mapKind == .vector ? keyDimension : 1 }
+
+  /// Nothing: gradients go back by `M`.
+  package func summarizeAdjoint(
+    _ plan: ChunkPlan, kept: UnsafeMutablePointer<Float>, map: UnsafeMutablePointer<Float>
+  ) {
+    precondition(mapKind.adjoint == mapKind, "\(Self.self) does not say what gradients go back by")
+  }
+
+  /// The algebra of its states.
+  package var stateMap: StateMap {
+    StateMap(mapKind, keyDimension: keyDimension, valueDimension: valueDimension)
+  }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// The algebra of a shard's affine map on states of shape `[K, V]`: applied, transposed, composed.
 package struct StateMap: Sendable {
@@ -26,7 +27,25 @@ package struct StateMap: Sendable {
   }
 
   /// Elements of one state.
-  package var stateCount: Int { keyDimension * valueDimension }
+  package var stateCount: Int {
+    switch kind {
+    case .scalar, .vector, .matrix: keyDimension * valueDimension
+    case .stabilised, .stabilisedAdjoint: keyDimension * (valueDimension + 1) + 1
+    }
+  }
+
+  /// Extents of `units` states one after another.
+  package func shape(_ units: Int) -> Shape {
+    switch kind {
+    case .scalar, .vector, .matrix: [units, keyDimension, valueDimension]
+    case .stabilised, .stabilisedAdjoint: [units, stateCount]
+    }
+  }
+
+  /// The algebra of gradients.
+  package var adjoint: StateMap {
+    StateMap(kind.adjoint, keyDimension: keyDimension, valueDimension: valueDimension)
+  }
 
   /// The scalar `M` of a shard whose decay does not come from data: `λ^tokens`, or 0 where a document starts.
   package static func known(logDecay: Float, tokens: Int, containsStart: Bool) -> Float {
@@ -68,6 +87,11 @@ package struct StateMap: Sendable {
     let K = keyDimension
     switch kind {
     case .scalar: output[0] = later[0] * earlier[0]
+    case .stabilised: output[0] = later[0] + earlier[0]
+    case .stabilisedAdjoint:
+      let isPassed = later[0].sign == .plus && earlier[0].sign == .plus
+      let factor = (later[0] * earlier[0]).magnitude
+      output[0] = isPassed ? factor : -factor
     case .vector: for d in 0..<K { output[d] = later[d] * earlier[d] }
     case .matrix:
       SmallMatrix.multiply(
@@ -86,7 +110,16 @@ package struct StateMap: Sendable {
     adding sum: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>
   ) {
     let (K, V) = (keyDimension, valueDimension)
-    if kind == .matrix {
+    switch kind {
+    case .scalar, .vector: break
+    case .stabilised:
+      precondition(!transposed, "the adjoint of a stabilised state is a map of its own kind")
+      return StabilisedState.combine(
+        logDecay: Double(map[0]), input, adding: sum, count: stateCount - 1, into: output)
+    case .stabilisedAdjoint:
+      return StabilisedState.combineAdjoint(
+        map[0], input, adding: sum, count: stateCount - 1, into: output)
+    case .matrix:
       if output != UnsafeMutablePointer(mutating: sum) { output.update(from: sum, count: K * V) }
       return SmallMatrix.multiply(
         map, lda: K, transposed: transposed, input, ldb: V, into: output, ldc: V, rows: K,

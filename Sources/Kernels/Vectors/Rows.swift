@@ -83,6 +83,22 @@ enum Rows {
     }
   }
 
+  /// `target_x ← f · a_x + g · b_x`, for `count` floats; `target` may be either.
+  @inline(__always)
+  static func combine(
+    _ a: UnsafePointer<Float>, by f: Float, _ b: UnsafePointer<Float>, by g: Float, count: Int,
+    into target: UnsafeMutablePointer<Float>
+  ) {
+    let (f, g) = (Lanes(repeating: f), Lanes(repeating: g))
+    var j = 0
+    while j < count {
+      let n = min(Lanes.width, count &- j)
+      let y = g * Lanes.load(b + j, count: n)
+      y.addingProduct(f, Lanes.load(a + j, count: n)).store(target + j, count: n)
+      j &+= Lanes.width
+    }
+  }
+
   /// Zeros in the gradients of log decays below −80, which count as −80 whatever they are.
   @inline(__always)
   static func clearClamped(

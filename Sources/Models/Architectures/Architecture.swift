@@ -41,6 +41,8 @@ package protocol Architecture: Sendable {
   var normEpsilon: Float { get }
   /// Whether the head uses the embedding's weights.
   var tiesEmbedding: Bool { get }
+  /// What logits are kept within, `c tanh(z / c)`; nil for what they are.
+  var logitSoftCap: Float? { get }
   /// File names of the tensors outside the blocks; no name for a norm without a weight.
   var outerNames: (embedding: String, norm: String?, head: String) { get }
 
@@ -67,6 +69,9 @@ extension Architecture {
   package func addShared(_ builder: inout ModelBuilder) {}
   /// None.
   package static var section: (any ConfigurationSection.Type)? { nil }
+
+  /// None.
+  package var logitSoftCap: Float? { nil }
 
   /// A root-mean-square norm of the outer name, or one without a weight where there is no name.
   package func outerNorm(_ builder: inout ModelBuilder) -> any Normalization {

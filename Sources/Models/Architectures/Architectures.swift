@@ -18,6 +18,7 @@ package enum Architectures {
     RWKV6.self,
     RWKV7.self,
     FlashModel<LightNet>.self,
+    XLSTM.self,
   ]
 
   /// The architecture that provides a mixer.

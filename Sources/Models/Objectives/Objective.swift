@@ -7,12 +7,12 @@ package protocol Objective: Sendable {
   ///
   /// - Parameters:
   ///   - hidden: The last hidden states, normalised, `[rows × length, D]`.
-  ///   - head: The weights that make logits of them, `[vocabulary, D]`.
+  ///   - head: What makes logits of them.
   ///   - targets: The tokens to predict; negative where there is no loss.
   ///   - logits: Receives `[rows × length, vocabulary]`, where somebody wants them.
   /// - Returns: The sum of the losses, from which the backward pass begins, and what the head saw.
   func callAsFunction(
-    _ hidden: Variable, head: Parameter, targets: [Int32], tape: Tape,
+    _ hidden: Variable, head: Head, targets: [Int32], tape: Tape,
     logits: UnsafeMutablePointer<Float>?
   ) throws -> (loss: Variable, result: HeadResult)
   /// The terms that it may add beside the loss.
@@ -33,11 +33,12 @@ package struct NextToken: Objective {
   }
 
   package func callAsFunction(
-    _ hidden: Variable, head: Parameter, targets: [Int32], tape: Tape,
+    _ hidden: Variable, head: Head, targets: [Int32], tape: Tape,
     logits: UnsafeMutablePointer<Float>?
   ) throws -> (loss: Variable, result: HeadResult) {
     let (loss, result) = try tape.crossEntropy(
-      hidden, head, targets: targets, zWeight: zLoss, logits: logits)
+      hidden, head.weight, targets: targets, softCap: head.softCap, zWeight: zLoss,
+      logits: logits)
     if zLoss > 0 {
       tape.note(LossTerm("z_loss", weight: zLoss, sum: result.squaredLogSums))
     }

@@ -56,8 +56,7 @@ private final class ChainTransfer: StateTransfer {
     slices = (0..<parts).map { units * $0 / parts..<units * ($0 + 1) / parts }
     if let source {
       // One buffer holds every slice's header and states, so that the states are one tensor in the end.
-      incoming = Tensor(
-        [units, problem.map.keyDimension, problem.map.valueDimension], pool: pool, kind: .states)
+      incoming = Tensor(problem.map.shape(units), pool: pool, kind: .states)
       for slice in slices {
         let message = Tensor(
           [MessageHeader.floats + slice.count * count], pool: pool, kind: .states)
@@ -70,8 +69,7 @@ private final class ChainTransfer: StateTransfer {
       incoming = problem.initial
     }
     if destination == nil && problem.wantsFinal {
-      final = Tensor(
-        [units, problem.map.keyDimension, problem.map.valueDimension], pool: pool, kind: .states)
+      final = Tensor(problem.map.shape(units), pool: pool, kind: .states)
     }
   }
 

@@ -5,7 +5,7 @@ import Tensors
 /// LASP-2's exchange: one all-gather of every rank's summary, then each rank composes what came before it.
 ///
 /// Forward, a rank gives `M` (unless all know it) and `B`; backward `E` alone, since the maps are still
-/// there. The near end's initial state is folded into its own sum, so nobody else needs it.
+/// there, unless gradients go back by others. The near end's initial state is folded into its own sum, so nobody else needs it.
 ///
 /// - Source: LASP-2 (arXiv 2502.07563), Algorithm 2.
 package final class GatherExchange: StateExchange {
@@ -33,7 +33,7 @@ private final class GatherTransfer: StateTransfer {
     self.problem = problem
     let context = problem.pass.context
     group = context.sequence
-    mapCount = problem.direction == .forward ? problem.sentMapCount : 0
+    mapCount = problem.direction == .forward || problem.hasOwnMaps ? problem.sentMapCount : 0
     let count = MessageHeader.floats + mapCount + problem.units * problem.stateCount
     mine = Tensor([count], pool: context.workspace.pool, kind: .states)
     all = Tensor([group.size, count], pool: context.workspace.pool, kind: .states)
@@ -80,9 +80,7 @@ private final class GatherTransfer: StateTransfer {
     let place = order.firstIndex(of: group.rank)!
     let isFarEnd = place == group.size - 1
     let maps = try gatheredMaps()
-    let shape: Shape = [
-      problem.units, problem.map.keyDimension, problem.map.valueDimension,
-    ]
+    let shape = problem.map.shape(problem.units)
     var state = place == 0 ? problem.initial : nil
     for rank in order[..<place] {
       let next = Tensor(shape, pool: workspace.pool, kind: .states)
@@ -122,7 +120,9 @@ private final class GatherTransfer: StateTransfer {
   /// Every rank's maps: known, or as the forward pass gathered them.
   private func gatheredMaps() throws -> Tensor {
     let pass = problem.pass
-    if let gathered: GatheredMaps = pass.memory[problem.lender ?? problem.slot] {
+    if !problem.hasOwnMaps,
+      let gathered: GatheredMaps = pass.memory[problem.lender ?? problem.slot]
+    {
       return gathered.maps
     }
     let each = problem.units * problem.mapCount
@@ -138,7 +138,7 @@ private final class GatherTransfer: StateTransfer {
         }
       }
     }
-    pass.memory[problem.slot] = GatheredMaps(maps: maps)
+    if !problem.hasOwnMaps { pass.memory[problem.slot] = GatheredMaps(maps: maps) }
     return maps
   }
 }

@@ -47,6 +47,9 @@ package struct SeamProblem {
   /// Numbers of all `M`s that a message must hold beside the states; 0 where they are known.
   var sentMapCount: Int { knownMap == nil && lender == nil ? units * mapCount : 0 }
 
+  /// Whether these are not the maps of the forward pass, although it is the backward one.
+  var hasOwnMaps: Bool { direction == .backward && map.kind == .stabilisedAdjoint }
+
   /// The tag of its messages.
   var tag: Int { Int(direction.rawValue) }
 

@@ -14,10 +14,7 @@ struct RecurrenceRun: @unchecked Sendable {
   var pool: BufferPool { workspace.pool }
   private var workspace: Workspace { pass.context.workspace }
 
-  var map: StateMap {
-    StateMap(
-      kernel.mapKind, keyDimension: kernel.keyDimension, valueDimension: kernel.valueDimension)
-  }
+  var map: StateMap { kernel.stateMap }
 
   /// Gives the output, and what the kernel keeps for the backward pass.
   func forward() throws -> (o: Tensor, kept: Tensor) {
@@ -27,8 +24,12 @@ struct RecurrenceRun: @unchecked Sendable {
   }
 
   /// Gives the gradients of all inputs, and passes on the state's.
-  func backward(dO: Tensor, kept: Tensor, into gradients: RecurrenceGradients) throws {
-    try shard.backward(RecurrenceBackward(self, dO: dO, kept: kept, into: gradients))
+  ///
+  /// - Parameter o: The output, where the kernel reads it.
+  func backward(
+    o: Tensor?, dO: Tensor, kept: Tensor, into gradients: RecurrenceGradients
+  ) throws {
+    try shard.backward(RecurrenceBackward(self, o: o, dO: dO, kept: kept, into: gradients))
   }
 
   /// How its states cross seams.
@@ -171,12 +172,17 @@ struct RecurrenceBackward: ShardWork, @unchecked Sendable {
   let dO: Tensor
   let kept, keptBackward: Tensor
   let gradients: RecurrenceGradients
+  /// The output, where the kernel reads it.
+  let o: Tensor?
 
   private var units: RecurrenceUnits { run.units }
   private var kernel: any RecurrenceKernel { run.kernel }
 
-  init(_ run: RecurrenceRun, dO: Tensor, kept: Tensor, into gradients: RecurrenceGradients) {
-    (self.run, self.dO, self.kept, self.gradients) = (run, dO, kept, gradients)
+  init(
+    _ run: RecurrenceRun, o: Tensor?, dO: Tensor, kept: Tensor,
+    into gradients: RecurrenceGradients
+  ) {
+    (self.run, self.o, self.dO, self.kept, self.gradients) = (run, o, dO, kept, gradients)
     keptBackward = Tensor([run.units.keptBackwardOffsets.last!], pool: run.pool, kind: .states)
   }
 
@@ -189,7 +195,7 @@ struct RecurrenceBackward: ShardWork, @unchecked Sendable {
   }
 
   private func gradient(_ unit: Int) -> RecurrenceGradient {
-    units.gradient(unit, dO: dO, gradients)
+    units.gradient(unit, o: o, dO: dO, gradients)
   }
 
   func known(_ entering: Tensor?, leaving: Tensor) throws {
@@ -207,6 +213,12 @@ struct RecurrenceBackward: ShardWork, @unchecked Sendable {
         units.head(unit), gradient(unit), units.plan(unit), kept: kept(unit),
         keptBackward: keptBackward(unit), state: sums.pointer + unit * run.map.stateCount,
         scratch: scratch)
+      if kernel.mapKind.adjoint != kernel.mapKind {
+        let map = run.map.adjoint
+        kernel.summarizeAdjoint(
+          units.plan(unit), kept: kept(unit),
+          map: maps.pointer + unit * map.kind.count(map.keyDimension))
+      }
     }
   }
 

@@ -80,9 +80,12 @@ struct RecurrenceUnits: @unchecked Sendable {
   }
 
   /// What a unit writes in the backward pass.
-  func gradient(_ unit: Int, dO: Tensor, _ gradients: RecurrenceGradients) -> RecurrenceGradient {
+  func gradient(
+    _ unit: Int, o: Tensor?, dO: Tensor, _ gradients: RecurrenceGradients
+  ) -> RecurrenceGradient {
     RecurrenceGradient(
       dO: rows(dO, unit, width: kernel.outputWidth),
+      o: o.map { rows($0, unit, width: kernel.outputWidth) },
       dq: target(gradients.q, unit, width: kernel.queryWidth),
       dk: target(gradients.k, unit, width: kernel.keyWidth),
       dv: target(gradients.v, unit, width: kernel.valueWidth),

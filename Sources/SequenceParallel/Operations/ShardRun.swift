@@ -44,7 +44,7 @@ struct ShardRun {
 
   private var pool: BufferPool { pass.context.workspace.pool }
   private var isAlone: Bool { pass.layout.shardLengths.count == 1 }
-  private var stateShape: Shape { [units, map.keyDimension, map.valueDimension] }
+  private var stateShape: Shape { map.shape(units) }
 
   /// Writes this shard's maps, where they follow from the layout.
   func fillKnown(_ maps: Tensor) {
@@ -65,7 +65,7 @@ struct ShardRun {
       pass.memory[slot] = EnteredState(state: pass.left.values[slot])
     } else {
       let (transfer, problem) = try exchange(
-        .forward, initial: pass.left.values[slot], wantsFinal: pass.keepsRight)
+        .forward, initial: initial, wantsFinal: pass.keepsRight)
       try work.summarize(maps: problem.maps, sums: problem.sums)
       try transfer.summaryReady()
       try work.intra(transfer)
@@ -74,6 +74,15 @@ struct ShardRun {
       pass.memory[slot] = EnteredState(state: incoming)
       try work.inter(incoming)
     }
+  }
+
+  /// What enters the sequence; where nothing does, nil, or zeros that are not the same as nothing.
+  private var initial: Tensor? {
+    if let value = pass.left.values[slot] { return value }
+    guard map.kind == .stabilised, pass.layout.rank == 0 else { return nil }
+    let zero = Tensor(stateShape, pool: pool, kind: .states)
+    pass.context.workspace.compute(.recurrence) { zero.clear() }
+    return zero
   }
 
   /// Computes the gradients of the shard's inputs, and passes on the state's.
@@ -97,14 +106,17 @@ struct ShardRun {
     try work.inter(incoming)
   }
 
-  /// Posts the receives of one direction; the maps of the forward pass serve the backward one too.
+  /// Posts the receives of one direction; the maps of the forward pass serve the backward one too, unless gradients go
+  /// back by others.
   private func exchange(
     _ direction: ExchangeDirection, initial: Tensor?, wantsFinal: Bool
   ) throws -> (transfer: any StateTransfer, problem: SeamProblem) {
+    let map = direction == .forward ? self.map : self.map.adjoint
     let mapCount = map.kind.count(map.keyDimension)
-    let maps = pass.memory.of(lender ?? slot) {
-      ShardMaps(maps: Tensor([units, mapCount], pool: pool, kind: .states))
-    }.maps
+    func makeMaps() -> Tensor { Tensor([units, mapCount], pool: pool, kind: .states) }
+    let maps =
+      direction == .backward && map.kind != self.map.kind
+      ? makeMaps() : pass.memory.of(lender ?? slot) { ShardMaps(maps: makeMaps()) }.maps
     let problem = SeamProblem(
       direction: direction, slot: slot, pass: pass, map: map, units: units, maps: maps,
       sums: Tensor(stateShape, pool: pool, kind: .states), knownMap: knownMap, initial: initial,

@@ -20,10 +20,11 @@ extension Tape {
     let units = RecurrenceUnits(kernel: kernel, inputs: inputs, layout: pass.layout)
     let run = RecurrenceRun(units: units, slot: slot, pass: pass)
     let (o, kept) = try workspace.counters.measure(.recurrence) { try run.forward() }
+    let output = kernel.readsOutput ? o : nil
     return record(o, inputs: inputs.variables) { [unowned self] dO in
       try workspace.counters.measure(.recurrence) {
         let gradients = RecurrenceGradients(inputs, pool: pool)
-        try run.backward(dO: dO, kept: kept, into: gradients)
+        try run.backward(o: output, dO: dO, kept: kept, into: gradients)
         gradients.deliver(to: inputs, in: workspace)
       }
     }

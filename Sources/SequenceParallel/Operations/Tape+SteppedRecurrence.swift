@@ -48,7 +48,7 @@ private struct SteppedRecurrence {
   func backward(dO: Tensor, kept: Tensor) throws {
     let wide = steppedInputs()
     let gradients = RecurrenceGradients(wide, pool: workspace.pool)
-    try run(of: wide).backward(dO: spread(dO, at: steps - 1), kept: kept, into: gradients)
+    try run(of: wide).backward(o: nil, dO: spread(dO, at: steps - 1), kept: kept, into: gradients)
     inputs.q.add(gradient: taken(gradients.q, at: steps - 1), in: workspace)
     if let g = gradients.g { inputs.g?.add(gradient: taken(g, at: 0), in: workspace) }
     let others = [

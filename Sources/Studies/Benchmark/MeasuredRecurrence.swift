@@ -25,6 +25,9 @@ struct MeasuredRecurrence {
       MeasuredRecurrence(name: "no decay", kernel: diagonal(.none), decayWidth: 0),
       MeasuredRecurrence(name: "fixed decay", kernel: diagonal(.fixed), decayWidth: 0),
       MeasuredRecurrence(name: "scalar decay", kernel: diagonal(.scalar), decayWidth: 1),
+      MeasuredRecurrence(
+        name: "mLSTM", kernel: MLSTMRecurrence(keyDimension: dimension, valueDimension: dimension),
+        decayWidth: 1),
       MeasuredRecurrence(name: "vector decay", kernel: diagonal(.vector), decayWidth: dimension),
       MeasuredRecurrence(
         name: "vector, exclusive",

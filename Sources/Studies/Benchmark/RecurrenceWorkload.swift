@@ -56,7 +56,7 @@ final class RecurrenceWorkload {
     kept = RecurrenceWorkload.allocate(heads * kernel.keptCount(plan))
     keptBackward = RecurrenceWorkload.allocate(heads * kernel.keptBackwardCount(plan))
     scratch = RecurrenceWorkload.allocate(kernel.scratchCount)
-    state = RecurrenceWorkload.allocate(kernel.keyDimension * kernel.valueDimension)
+    state = RecurrenceWorkload.allocate(kernel.stateMap.stateCount)
     if isLowRank { erase() }
   }
 
@@ -142,7 +142,8 @@ final class RecurrenceWorkload {
       MutableTokenRows(rows(x, h, width), stride: heads * width)
     }
     return RecurrenceGradient(
-      dO: TokenRows(rows(dO, h, widths.o), stride: heads * widths.o), dq: mutable(dq, widths.q),
+      dO: TokenRows(rows(dO, h, widths.o), stride: heads * widths.o),
+      o: TokenRows(rows(o, h, widths.o), stride: heads * widths.o), dq: mutable(dq, widths.q),
       dk: mutable(dk, widths.k), dv: mutable(dv, widths.v),
       dg: decayWidth == 0 ? nil : mutable(dDecays, decayWidth),
       dbeta: mutable(dBetas, 1), da: pair(dPairs, h, 0), db: pair(dPairs, h, 1))

@@ -58,11 +58,11 @@ package enum StateBytes {
         ? nil : Variable(Tensor([layout.length, heads * width], pool: pool), needsGradient: true)
     }
     let kernel = recurrence.kernel
-    let isDelta = kernel.mapKind == .matrix
+    let readsSteps = [.matrix, .stabilised].contains(kernel.mapKind)
     let inputs = RecurrenceInputs(
       q: variable(kernel.queryWidth)!, k: variable(kernel.keyWidth)!,
       v: variable(kernel.valueWidth)!,
-      g: variable(recurrence.decayWidth), beta: variable(isDelta ? 1 : 0))
+      g: variable(recurrence.decayWidth), beta: variable(readsSteps ? 1 : 0))
     try runner.forwardAndBackward(SequencePass(context: runner.context, layout: layout)) {
       tape, pass in
       (try tape.recurrence(kernel, inputs, slot: slot, pass: pass), ())
@@ -76,8 +76,9 @@ package enum StateBytes {
     _ recurrence: MeasuredRecurrence, _ exchange: ExchangeKind, rank: Int, ranks: Int
   ) -> Int {
     let kernel = recurrence.kernel
-    let state = 4 * heads * kernel.keyDimension * kernel.valueDimension
+    let state = 4 * heads * kernel.stateMap.stateCount
     let map = kernel.isMapKnown ? 0 : 4 * heads * kernel.mapKind.count(kernel.keyDimension)
-    return exchange.bytesSent(states: state, maps: map, rank: rank, ranks: ranks)
+    return exchange.bytesSent(
+      states: state, maps: map, adjoints: kernel.mapKind == .stabilised, rank: rank, ranks: ranks)
   }
 }

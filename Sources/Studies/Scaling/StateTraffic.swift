@@ -15,6 +15,8 @@ struct StateTraffic: Sendable {
   struct Layer: Sendable, Equatable {
     /// Bytes of its states, and of the maps that gather and scan send beside them.
     let states, maps: Int
+    /// Whether gradients go back by maps of their own.
+    var hasAdjoints = false
     /// Numbers of all queries of one position: sequences of a group × heads × key dimension.
     let width: Int
   }
@@ -34,14 +36,16 @@ struct StateTraffic: Sendable {
       layers: all.map {
         Layer(
           states: 4 * $0.units * $0.map.stateCount, maps: 4 * $0.sentMapCount,
-          width: $0.units * $0.map.keyDimension)
+          hasAdjoints: $0.map.kind.adjoint != $0.map.kind, width: $0.units * $0.map.keyDimension)
       })
   }
 
   /// Bytes that a rank sends a step.
   func bytes(_ exchange: ExchangeKind, rank: Int) -> Int {
     layers.reduce(0) {
-      $0 + exchange.bytesSent(states: $1.states, maps: $1.maps, rank: rank, ranks: ranks)
+      $0
+        + exchange.bytesSent(
+          states: $1.states, maps: $1.maps, adjoints: $1.hasAdjoints, rank: rank, ranks: ranks)
     }
   }
 

@@ -3,7 +3,7 @@
 from . import (
     comba, cosformer, delta_net, forgetting_transformer, gated_deltanet, gated_deltaproduct, gateloop,
     gla, gsa, hgrn, hgrn2, kda, lightnet, linear_attn, mamba, mamba2, rebased, regla, retnet, rwkv,
-    rwkv6, rwkv7, samba, tnl, transformer,
+    rwkv6, rwkv7, samba, tnl, transformer, xlstm,
 )
 from .skeleton import LanguageModel
 
@@ -29,7 +29,7 @@ MIXERS = {
     "lightnet": lightnet,
 }
 
-MODELS = {"transnormer": tnl, "mamba2": mamba2, "mamba": mamba, "samba": samba} | {
+MODELS = {"transnormer": tnl, "mamba2": mamba2, "mamba": mamba, "samba": samba, "xlstm": xlstm} | {
     "rwkv6": rwkv.LanguageModel(rwkv6, transformer),
     "rwkv7": rwkv.LanguageModel(rwkv7, transformer),
 } | {

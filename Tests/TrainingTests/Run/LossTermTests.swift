@@ -67,7 +67,7 @@ struct LossTermTests {
     }
 
     func callAsFunction(
-      _ hidden: Variable, head: Parameter, targets: [Int32], tape: Tape,
+      _ hidden: Variable, head: Head, targets: [Int32], tape: Tape,
       logits: UnsafeMutablePointer<Float>?
     ) throws -> (loss: Variable, result: HeadResult) {
       let (x, workspace) = (hidden.value, tape.workspace)
@@ -92,7 +92,7 @@ struct LossTermTests {
       }
       tape.addLoss(
         "activity", weight: weight, value, positions: overPositions ? x.shape.rows : nil)
-      return try tape.crossEntropy(hidden, head, targets: targets, logits: logits)
+      return try tape.crossEntropy(hidden, head.weight, targets: targets, logits: logits)
     }
   }
 
@@ -148,13 +148,13 @@ struct LossTermTests {
     }
 
     func callAsFunction(
-      _ hidden: Variable, head: Parameter, targets: [Int32], tape: Tape,
+      _ hidden: Variable, head: Head, targets: [Int32], tape: Tape,
       logits: UnsafeMutablePointer<Float>?
     ) throws -> (loss: Variable, result: HeadResult) {
       tape.note(
         LossTerm(
           noted, weight: noted == "a" ? 1 : 2, sum: 3, positions: noted == "b" ? 4 : nil))
-      return try tape.crossEntropy(hidden, head, targets: targets, logits: logits)
+      return try tape.crossEntropy(hidden, head.weight, targets: targets, logits: logits)
     }
   }
 

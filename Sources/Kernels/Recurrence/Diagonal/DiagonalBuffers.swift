@@ -41,8 +41,15 @@ struct DiagonalBuffers {
 
   /// Divides scratch; `take` gives more.
   init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>) {
+    self.init(kernel, scratch, isOfValues: kernel.decay == .value)
+  }
+
+  /// Divides scratch for another kernel.
+  init(
+    _ kernel: some RecurrenceKernel, _ scratch: UnsafeMutablePointer<Float>, isOfValues: Bool
+  ) {
     (K, V, C) = (kernel.keyDimension, kernel.valueDimension, kernel.chunkLength)
-    isOfValues = kernel.decay == .value
+    self.isOfValues = isOfValues
     W = isOfValues ? K : kernel.keyWidth
     (ldK, ldV, ldC, ldState) = (Lanes.padded(K), Lanes.padded(V), Lanes.padded(C), V)
     ldW = Lanes.padded(W)
