@@ -69,6 +69,79 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
     } reference: { x, w in
       x[0] * w[0].sigmoid.scaled(by: -1).spread(2).repeated(300)
     },
+    .init("the sigmoid of a number for each head", [[300, 6]], parameters: [[3]]) {
+      tape, x, w in
+      tape.sum(
+        tape.headScale(x[0], w[0], factor: .sigmoid),
+        tape.product(x[0], tape.headScale(x[0], w[0], factor: .complementOfSigmoid)))
+    } reference: { x, w in
+      let factor = w[0].asRow.sigmoid.spread(2).repeated(300)
+      return x[0] * factor + x[0] * x[0] * factor.scaled(by: -1).plus(1)
+    },
+    .init("mean, used elsewhere too", [[5, 7], [5, 7]]) { tape, x, _ in
+      tape.product(tape.mean(x[0], x[1]), x[0])
+    } reference: { x, _ in
+      (x[0] + x[1]).scaled(by: 0.5) * x[0]
+    },
+    .init(
+      "heads by matrices of their own, of which two share their input, with biases",
+      [[300, 6]], parameters: [[4, 3, 5], [1, 4, 1, 1]]
+    ) { tape, x, w in
+      tape.headProjection(x[0], weight: w[0], bias: w[1])
+    } reference: { x, w in
+      Term.concatenated(
+        (0..<4).map { head in
+          let matrix = w[0].asRow.columns(head * 15..<(head + 1) * 15).reshaped(3, 5)
+          let bias = w[1].asRow.columns(head..<head + 1).spread(5).repeated(300)
+          return x[0].head(head / 2, width: 3).times(matrix) + bias
+        })
+    },
+    .init("heads by matrices of their own and themselves", [[5, 6]], parameters: [[2, 3, 3]]) {
+      tape, x, w in
+      tape.product(x[0], tape.headProjection(x[0], weight: w[0], skips: true))
+    } reference: { x, w in
+      x[0]
+        * Term.concatenated(
+          (0..<2).map { head in
+            let matrix = w[0].asRow.columns(head * 9..<(head + 1) * 9).reshaped(3, 3)
+            let part = x[0].head(head, width: 3)
+            return part + part.times(matrix)
+          })
+    },
+    .init("softmaxes of heads and of their negatives", [[5, 6]]) { tape, x, _ in
+      tape.product(
+        tape.positiveFeatures(x[0], .softmax, width: 3),
+        tape.positiveFeatures(x[0], .softmax, width: 3))
+    } reference: { x, _ in
+      let y = x[0].reshaped(10, 3).mirroredSoftmaxes
+      return (y * y).reshaped(5, 12)
+    },
+    .init("exponentials of heads and of their negatives", [[5, 6]]) { tape, x, _ in
+      tape.product(
+        tape.positiveFeatures(x[0], .exponential, width: 3),
+        tape.positiveFeatures(x[0], .exponential, width: 3))
+    } reference: { x, _ in
+      let y = x[0].reshaped(10, 3).mirroredExponentials
+      return (y * y).reshaped(5, 12)
+    },
+    .init("features that are clamped", [[40, 6]]) { tape, x, _ in
+      // Numbers that are far apart.
+      let wide = tape.product(tape.product(x[0], x[0]), tape.product(x[0], x[0]))
+      let far = tape.product(tape.product(wide, x[0]), tape.constant([40, 6], 8))
+      return tape.sum(
+        tape.positiveFeatures(far, .softmax, width: 3),
+        tape.positiveFeatures(far, .exponential, width: 3))
+    } reference: { x, _ in
+      let far = (x[0] * x[0] * x[0] * x[0] * x[0]).scaled(by: 8).reshaped(80, 3)
+      return (far.mirroredSoftmaxes + far.mirroredExponentials).reshaped(40, 12)
+    },
+    .init("rectified features and those of elu", [[5, 6]]) { tape, x, _ in
+      tape.sum(
+        tape.positiveFeatures(x[0], .relu, width: 3),
+        tape.product(x[0], tape.positiveFeatures(x[0], .eluPlusOne, width: 2)))
+    } reference: { x, _ in
+      x[0].clamped + x[0] * x[0].elu.plus(1).clamped
+    },
     .init("a skip around heads", [[5, 6], [5, 6]], parameters: [[2]]) { tape, x, w in
       tape.headScale(x[0], w[0], adding: x[1])
     } reference: { x, w in

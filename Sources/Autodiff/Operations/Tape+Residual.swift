@@ -16,6 +16,25 @@ extension Tape {
     }
   }
 
+  /// `y = (a + b) / 2`, both of one shape.
+  package func mean(_ a: Variable, _ b: Variable) -> Variable {
+    precondition(a.shape.count == b.shape.count, "mean of \(a.shape) and \(b.shape)")
+    let y = Tensor(a.shape, pool: pool)
+    let (left, right) = (a.value, b.value)
+    elementwise(y.count) { range in
+      for i in range { y.pointer[i] = 0.5 * left.pointer[i] + 0.5 * right.pointer[i] }
+    }
+    return record(y, inputs: [a, b]) { [unowned self] dy in
+      let half = Tensor(y.shape, pool: pool)
+      elementwise(half.count) { range in
+        for i in range { half.pointer[i] = 0.5 * dy.pointer[i] }
+      }
+      // Both may share the gradient; who adds to it copies it first.
+      a.add(gradient: half, in: workspace)
+      b.add(gradient: half, in: workspace)
+    }
+  }
+
   /// Some columns of a matrix: `y[n, i] = x[n, range.lowerBound + i]`.
   ///
   /// - Parameter x: Shape `[N, C]`.
@@ -53,12 +72,18 @@ extension Tape {
     case number
     /// `−σ(s)`.
     case negativeSigmoid
+    /// `σ(s)`.
+    case sigmoid
+    /// `1 − σ(s)`.
+    case complementOfSigmoid
 
     @inline(__always)
     func value(_ s: Float) -> Float {
       switch self {
       case .number: s
       case .negativeSigmoid: -VectorMath.sigmoid(s)
+      case .sigmoid: VectorMath.sigmoid(s)
+      case .complementOfSigmoid: VectorMath.sigmoid(-s)
       }
     }
 
@@ -66,7 +91,9 @@ extension Tape {
     func slope(_ s: Float) -> Float {
       switch self {
       case .number: 1
-      case .negativeSigmoid: -VectorMath.sigmoid(s) * VectorMath.sigmoid(-s)
+      case .negativeSigmoid, .complementOfSigmoid:
+        -VectorMath.sigmoid(s) * VectorMath.sigmoid(-s)
+      case .sigmoid: VectorMath.sigmoid(s) * VectorMath.sigmoid(-s)
       }
     }
   }

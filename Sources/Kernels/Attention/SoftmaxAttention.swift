@@ -107,10 +107,13 @@ package struct SoftmaxAttention: Sendable {
 
   /// Adds a block of keys and values to the sums of some tiles of queries.
   ///
-  /// - Parameter scratch: `scratchCount` floats.
+  /// - Parameters:
+  ///   - maximal: Of each query, receives the position of the key of its largest score, where the block has it; nil
+  ///     where nobody asks.
+  ///   - scratch: `scratchCount` floats.
   package func absorb(
     _ keys: Keys, _ queries: Queries, into sums: Sums, tiles: Range<Int>,
-    scratch: UnsafeMutablePointer<Float>
+    maximal: UnsafeMutablePointer<Int32>? = nil, scratch: UnsafeMutablePointer<Float>
   ) {
     let x = Scratch(scratch, dimension)
     let (d, ld) = (dimension, Self.tile)
@@ -130,6 +133,11 @@ package struct SoftmaxAttention: Sendable {
           columns: n, inner: d)
         bias?.add(to: x.p, from: start, count: count)
         view.mask(x.p, from: start, count: count)
+        if let maximal {
+          findMaxima(
+            x.p, keys: count, queries: n, first: keys.first + start,
+            above: sums.maximum + view.start, into: maximal + view.start, scratch: x.gates)
+        }
         renormalize(
           x.p, keys: count, queries: n, maximum: sums.maximum + view.start,
           sum: sums.sum + view.start, factors: x.factors)

@@ -8,6 +8,8 @@ struct Halo: Kept {
   let values: Tensor
   /// For each row, how many of the tokens, counted from the last, there are; those before are zero.
   let known: [Int]
+  /// For each row, how many tokens before the sequence there are to be seen, as the first rank tells whoever asks for it.
+  var before: [Int] = []
 
   var suspended: Halo? { self }
   var tensors: [Tensor] { [values] }

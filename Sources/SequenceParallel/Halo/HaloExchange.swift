@@ -18,6 +18,7 @@ final class HaloExchange {
   private let pass: SequencePass
   private let columns: [Int]
   private let keeps: Int
+  private let terrace: Int?
   private let category: TimeCategory
   private var inbox: [(transfer: HaloPlan.Transfer, incoming: IncomingMessage)] = []
   private var receipt: (tensors: [Tensor], halo: Tensor)?
@@ -29,14 +30,17 @@ final class HaloExchange {
   ///   - columns: Numbers a token of each tensor; a halo has them side by side.
   ///   - carried: The most tokens that may have come before the sequence.
   ///   - keeps: The most tokens that go on to `pass.right`; the width of a halo where nil.
+  ///   - terrace: Of windows that go on in terraces, the tokens of one: what goes on to `pass.right` then begins with
+  ///     the terrace before the last token's, and every rank is told how much came before the sequence.
   ///   - category: On whose account copying goes.
   init(
-    width: Int, columns: [Int], carried: Int, keeps: Int? = nil, slot: CarrySlot,
-    pass: SequencePass,
-    category: TimeCategory
+    width: Int, columns: [Int], carried: Int, keeps: Int? = nil, terrace: Int? = nil,
+    slot: CarrySlot, pass: SequencePass, category: TimeCategory
   ) {
     plan = HaloPlan(
-      layout: pass.layout, width: width, carried: carried, keepsRight: pass.keepsRight)
+      layout: pass.layout, width: width, carried: carried, keepsRight: pass.keepsRight,
+      announces: terrace != nil && carried > 0)
+    self.terrace = terrace
     (self.slot, self.pass, self.columns, self.category) = (slot, pass, columns, category)
     self.keeps = keeps ?? width
   }
@@ -85,7 +89,7 @@ final class HaloExchange {
       for (transfer, incoming) in inbox {
         try take(incoming, transfer, .forward) { message in
           for row in 0..<rows {
-            if transfer.tokens.lowerBound < 0 { lengths[row] = message[row].countInBits }
+            if transfer.rank == 0 { lengths[row] = message[row].countInBits }
             let target = row * own.count + transfer.tokens.lowerBound - own.lowerBound
             (values.pointer + target * total).update(
               from: place(message, transfer, row), count: transfer.tokens.count * total)
@@ -96,7 +100,8 @@ final class HaloExchange {
     inbox = []
     receipt = nil
     let halo = Halo(
-      values: values, known: lengths.map { min(own.count, max(own.upperBound, 0) + $0) })
+      values: values, known: lengths.map { min(own.count, max(own.upperBound, 0) + $0) },
+      before: lengths)
     if pass.holdsRight {
       keepRight(halo, tensors)
     }
@@ -106,7 +111,9 @@ final class HaloExchange {
   // MARK: Backward
 
   /// Posts the receives of the gradients that other ranks' halos have for this rank's tokens.
-  func beginBackward() throws { try post(plan.destinations, .backward) }
+  func beginBackward() throws {
+    try post(plan.destinations.filter { !$0.tokens.isEmpty }, .backward)
+  }
 
   /// Adds what `pass.right` has as gradients of the sequence's last tokens, on the last rank.
   func addRight(to gradients: [Tensor], halo: Tensor) {
@@ -129,7 +136,7 @@ final class HaloExchange {
   ///
   /// - Parameter halo: Shape `[rows, tokens, columns]`, of the shape of the halo's values.
   func send(_ halo: Tensor) throws {
-    for transfer in plan.sources {
+    for transfer in plan.sources where !transfer.tokens.isEmpty {
       try send(transfer, .backward) { message in
         for row in 0..<self.layout.rows {
           let source = row * self.own.count + transfer.tokens.lowerBound - self.own.lowerBound
@@ -309,7 +316,11 @@ final class HaloExchange {
   private func keepRight(_ halo: Halo, _ tensors: [Tensor]) {
     let (rows, end) = (layout.rows, layout.total)
     let lengths = (0..<rows).map { row in
-      min(
+      if let terrace {
+        let start = layout.documentStarts[row].last ?? -halo.before[row]
+        return AttentionSpan.terraced(terrace).seen(after: end - start)
+      }
+      return min(
         keeps, halo.known[row] + layout.length,
         end - max(layout.lastDocumentStart(row: row), -plan.carried - end))
     }

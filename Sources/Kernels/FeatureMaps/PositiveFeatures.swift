@@ -1,0 +1,102 @@
+import Tensors
+
+/// Maps of a row to positive features, whose products stand in for the exponentials of softmax attention; and their twins.
+///
+/// Features are at least 1e-12: below, they do not depend on the row.
+///
+/// - Source: Hedgehog (arXiv 2402.04347), section 4; T2R (2103.13076), section 2.2; LoLCATs (2410.10254).
+package enum PositiveFeatures: Sendable {
+  /// `[softmax(u), softmax(−u)]`.
+  case softmax
+  /// `[e^{u − max u}, e^{min u − u}]`; both extremes are parts of the function.
+  case exponential
+  /// `max(u, 0)`.
+  case relu
+  /// `elu(u) + 1`.
+  case eluPlusOne
+
+  /// The least feature.
+  package static let least: Float = 1e-12
+
+  /// Features of rows of `width` numbers.
+  package func count(_ width: Int) -> Int {
+    switch self {
+    case .softmax, .exponential: 2 * width
+    case .relu, .eluPlusOne: width
+    }
+  }
+
+  /// Maps rows of `n` numbers to rows of `count(n)`.
+  package func forward(
+    _ u: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int
+  ) {
+    let (count, least) = (count(n), Self.least)
+    for row in rows {
+      let (u, y) = (u + row * n, y + row * count)
+      switch self {
+      case .softmax, .exponential:
+        var (high, low) = (u[0], u[0])
+        for i in 0..<n { (high, low) = (max(high, u[i]), min(low, u[i])) }
+        for i in 0..<n {
+          y[i] = VectorMath.exp(u[i] - high)
+          y[n + i] = VectorMath.exp(low - u[i])
+        }
+        if self == .softmax {
+          for half in [y, y + n] {
+            var sum: Float = 0
+            for i in 0..<n { sum += half[i] }
+            let inverse = 1 / sum
+            for i in 0..<n { half[i] *= inverse }
+          }
+        }
+        for i in 0..<2 * n { y[i] = max(y[i], least) }
+      case .relu:
+        for i in 0..<n { y[i] = max(u[i], least) }
+      case .eluPlusOne:
+        for i in 0..<n { y[i] = max(u[i] > 0 ? u[i] + 1 : VectorMath.exp(u[i]), least) }
+      }
+    }
+  }
+
+  /// The gradient of `u` by that of its features.
+  ///
+  /// - Parameter scratch: `count(n)` floats.
+  package func backward(
+    _ u: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
+    into du: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int, accumulate: Bool,
+    scratch d: UnsafeMutablePointer<Float>
+  ) {
+    let (count, least) = (count(n), Self.least)
+    for row in rows {
+      let (u, y, dy, du) = (u + row * n, y + row * count, dy + row * count, du + row * n)
+      // y ⊙ dy, or dy, of the features that are not clamped.
+      let isProduct = self == .softmax || self == .exponential
+      for i in 0..<count { d[i] = y[i] > least ? (isProduct ? y[i] * dy[i] : dy[i]) : 0 }
+      if !accumulate { du.update(repeating: 0, count: n) }
+      switch self {
+      case .softmax:
+        var (a, b) = (Float(0), Float(0))
+        for i in 0..<n {
+          a += d[i]
+          b += d[n + i]
+        }
+        for i in 0..<n { du[i] += (d[i] - y[i] * a) - (d[n + i] - y[n + i] * b) }
+      case .exponential:
+        var (a, b, high, low) = (Float(0), Float(0), 0, 0)
+        for i in 0..<n {
+          a += d[i]
+          b += d[n + i]
+          if u[i] > u[high] { high = i }
+          if u[i] < u[low] { low = i }
+          du[i] += d[i] - d[n + i]
+        }
+        du[high] -= a
+        du[low] += b
+      case .relu:
+        for i in 0..<n { du[i] += d[i] }
+      case .eluPlusOne:
+        for i in 0..<n { du[i] += u[i] > 0 ? d[i] : d[i] * y[i] }
+      }
+    }
+  }
+}
