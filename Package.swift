@@ -148,8 +148,7 @@ let package = Package(
       "Inference",
       [
         "Reporting", "Checkpoints", "Corpora", "Models", "SequenceParallel", "MessagePassing",
-        "Tensors",
-        "Configuration", "ReferenceMath", "TemporaryFolders",
+        "Autodiff", "Tensors", "Configuration", "ReferenceMath", "TemporaryFolders",
       ]),
     tests(
       "Training",

@@ -40,7 +40,7 @@ package final class Tape {
   private var uses: [Int]
 
   private enum Operation {
-    case twin(output: Variable, backward: (Tensor) throws -> Void)
+    case twin(output: GradientSum, backward: (Tensor) throws -> Void)
     case regionStart([Int])
     case regionEnd([Int])
   }
@@ -77,7 +77,7 @@ package final class Tape {
   ) -> Variable {
     let remembered = isRecording && (always || inputs.contains { $0.needsGradient })
     let output = Variable(value, needsGradient: remembered)
-    if remembered { operations.append(.twin(output: output, backward: backward)) }
+    if remembered { operations.append(.twin(output: output.sum, backward: backward)) }
     return output
   }
 
@@ -152,7 +152,7 @@ package final class Tape {
     while let operation = operations.popLast() {
       switch operation {
       case .twin(let output, let backward):
-        if let gradient = output.takeGradient() { try backward(gradient) }
+        if let gradient = output.take() { try backward(gradient) }
         try workspace.poll()
       case .regionEnd(let read):
         try acquire(read, gradients: true)

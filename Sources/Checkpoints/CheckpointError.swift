@@ -20,6 +20,10 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
   case wrongElements(path: String, name: String, type: ElementType, wanted: String)
   /// A folder without the file that it must have.
   case notAModelFolder(path: String, missing: String)
+  /// An adapter's folder without a file that it must have.
+  case notAnAdapter(path: String, missing: String)
+  /// An adapter of another model.
+  case foreignAdapter(path: String, reason: String)
 
   /// What the operating system refused, if that is what was wrong.
   package var fileError: FileError? { if case .file(let error) = self { error } else { nil } }
@@ -43,6 +47,10 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "\(path): tensor \(name) holds \(type.rawValue) elements, but \(wanted) are needed"
     case .notAModelFolder(let path, let missing):
       "\(path) is no model folder: it has no \(missing)"
+    case .notAnAdapter(let path, let missing):
+      "\(path) is no adapter's folder: it has no \(missing)"
+    case .foreignAdapter(let path, let reason):
+      "the adapter in \(path) is not of this model: \(reason)"
     }
   }
 }

@@ -17,21 +17,38 @@ package struct ModelFolder {
   package let notices: [String]
   /// Files beside the weights that a user of the model needs, such as its tokenizer's.
   package let companions: [MappedFile]
+  /// The model's adapter, where it was opened with one.
+  package let adapter: AdapterFolder?
   private let source: SafetensorsFolder
   private let names: TensorNames
 
   /// Opens a folder and checks that it holds every tensor in the right shape; reads no weights.
   ///
-  /// - Throws: `CheckpointError` that names missing tensors and wrong shapes, a handful of them.
-  package init(path: String) throws {
-    self.path = path
+  /// - Parameters:
+  ///   - given: A model's folder, or an adapter's, which says where its model lies.
+  ///   - adapter: The folder of an adapter of the model.
+  ///   - lora: New adapters that the model gets; their weights are read from nowhere.
+  /// - Throws: `CheckpointError` that names missing tensors and wrong shapes, a handful of them; `AdapterError` for new
+  ///   adapters that the model cannot have.
+  package init(path given: String, adapter: String? = nil, adapting lora: LoRA? = nil) throws {
+    let adapter = try (adapter ?? (AdapterFolder.isOne(given) ? given : nil)).map {
+      try AdapterFolder(path: $0)
+    }
+    let path = adapter?.path == given ? try adapter!.basePath() : given
+    if let adapter, lora != nil {
+      throw CheckpointError.unsupported(
+        path: adapter.path,
+        reason:
+          "it is trained on as it is, and there are to be new adapters beside; leave lora away")
+    }
+    (self.path, self.adapter) = (path, adapter)
     let file = path + "/config.json"
     guard FileSystem.exists(file) else {
       throw CheckpointError.notAModelFolder(path: path, missing: "config.json")
     }
     let configuration = try JSONValue(file: file)
     let (architecture, unknown) = try Self.architecture(configuration, file: file)
-    let model = LanguageModel(architecture)
+    let model = try Self.model(architecture, adapter, adapting: lora)
     let source = try SafetensorsFolder(path: path)
     let names = try TensorNames(source.tensors.map(\.name), path: source.path)
     (self.configuration, self.model, self.source) = (configuration, model, source)
@@ -49,7 +66,8 @@ package struct ModelFolder {
       throw CheckpointError.mismatch(path: source.path, reason: listed(wrong))
     }
     let left = try names.left(over: model, path: source.path)
-    var notices: [String] = []
+    try adapter?.check(model)
+    var notices = adapter?.notices ?? []
     if !names.wrappers.isEmpty {
       notices.append(
         "names of tensors in \(path) are read without \(listed(names.wrappers)), which other tools add"
@@ -94,16 +112,29 @@ package struct ModelFolder {
     }
   }
 
+  private static func model(
+    _ architecture: any Architecture, _ adapter: AdapterFolder?, adapting lora: LoRA?
+  ) throws -> LanguageModel {
+    if let lora { return try LanguageModel(architecture, adapting: lora) }
+    guard let adapter else { return LanguageModel(architecture) }
+    do throws(AdapterError) {
+      return try LanguageModel(architecture, adapting: adapter.lora)
+    } catch {
+      throw CheckpointError.foreignAdapter(path: adapter.path, reason: error.description)
+    }
+  }
+
   /// Reads all weights.
   package func read(into store: WholeParameters) throws {
     try read(0..<model.table.count, into: store.values.pointer)
   }
 
-  /// Reads the weights of a range of the parameters' index space, which must be finite.
+  /// Reads the weights of a range of the parameters' index space, which must be finite; those of new adapters are left as
+  /// they are.
   ///
   /// - Parameter numbers: Room for them.
   package func read(_ range: Range<Int>, into numbers: UnsafeMutablePointer<Float>) throws {
-    try Self.forEachPiece(of: model) { tensor, offset, part in
+    try Self.forEachPiece(of: model, model.tensors) { tensor, offset, part in
       let wanted = part.clamped(to: range)
       guard !wanted.isEmpty else { return }
       let first = offset + wanted.lowerBound - part.lowerBound
@@ -117,14 +148,16 @@ package struct ModelFolder {
         throw CheckpointError.notFinite(path: path, name: tensor.name, value: wrong)
       }
     }
+    try adapter?.read(range, of: model, into: numbers)
   }
 
-  /// Goes through the parameters of all tensors in the order of the file: each with its tensor, where it begins
+  /// Goes through the parameters of tensors in the order of the file: each with its tensor, where it begins
   /// in the tensor, and its range in the index space.
-  private static func forEachPiece(
-    of model: LanguageModel, _ body: (WeightTensor, Int, Range<Int>) throws -> Void
+  static func forEachPiece(
+    of model: LanguageModel, _ tensors: [WeightTensor],
+    _ body: (WeightTensor, Int, Range<Int>) throws -> Void
   ) throws {
-    for tensor in model.tensors {
+    for tensor in tensors {
       var offset = 0
       for piece in tensor.pieces {
         let first = model.table[piece.parameter].range.lowerBound
@@ -137,6 +170,8 @@ package struct ModelFolder {
 
   /// What a folder hands on to those that are written of the model.
   package struct Origin {
+    /// The folder.
+    package let path: String
     let configuration: JSONValue
     let companions: [MappedFile]
   }
@@ -154,7 +189,7 @@ package struct ModelFolder {
           "\(listed(wrong.keys.sorted())) cannot be written to the new model's, as JSON has no "
           + "numbers that are not finite; remove it")
     }
-    return Origin(configuration: configuration, companions: companions)
+    return Origin(path: path, configuration: configuration, companions: companions)
   }
 
   /// Writes a model as a folder that appears under its name only when it is complete.
@@ -191,7 +226,7 @@ package struct ModelFolder {
         TensorDescription($0.name, shape: $0.shape.dimensions)
       })
     try weights { range, numbers in
-      try forEachPiece(of: model) { tensor, offset, part in
+      try forEachPiece(of: model, model.tensors) { tensor, offset, part in
         let here = part.clamped(to: range)
         guard !here.isEmpty else { return }
         try writer.write(

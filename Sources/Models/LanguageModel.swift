@@ -8,6 +8,10 @@ package struct LanguageModel: Sendable {
   package private(set) var table: ParameterTable
   /// The tensors of its weight file, in order.
   package let tensors: [WeightTensor]
+  /// Which adapters it has; nil for none.
+  package let lora: LoRA?
+  /// The tensors of its adapters, in order, named without what PEFT puts before.
+  package let adapterTensors: [WeightTensor]
   /// The architecture, which writes `config.json`.
   package let architecture: any Architecture
   /// Number of tokens it knows.
@@ -28,6 +32,20 @@ package struct LanguageModel: Sendable {
   /// Builds an architecture.
   package init(_ architecture: any Architecture) {
     var builder = ModelBuilder(deviation: architecture.initialDeviation)
+    self.init(architecture, nil, &builder)
+  }
+
+  /// Builds an architecture with adapters.
+  ///
+  /// - Throws: What does not fit the architecture.
+  package init(_ architecture: any Architecture, adapting lora: LoRA) throws(AdapterError) {
+    var builder = ModelBuilder(deviation: architecture.initialDeviation, adapting: lora)
+    self.init(architecture, lora, &builder)
+    if let problem = builder.adapterProblem { throw problem }
+    try checkAdapters(lora, builder)
+  }
+
+  private init(_ architecture: any Architecture, _ lora: LoRA?, _ builder: inout ModelBuilder) {
     let names = architecture.outerNames
     dimension = architecture.dimension
     vocabulary = architecture.vocabulary
@@ -49,7 +67,9 @@ package struct LanguageModel: Sendable {
           names.head, [vocabulary, dimension], role: .head,
           initialization: .normal(deviation: architecture.initialDeviation)),
       softCap: architecture.logitSoftCap)
+    builder.closeRegion()
     regions = (embeddingRegion, headRegion)
+    (self.lora, adapterTensors) = (lora, builder.adapterTensors)
     self.architecture = architecture
     table = builder.table
     tensors = builder.tensors

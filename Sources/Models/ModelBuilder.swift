@@ -24,16 +24,45 @@ package struct WeightPiece: Sendable, Equatable {
 /// names only: the layers never see it.
 package struct ModelBuilder {
   /// All parameters so far.
-  package private(set) var table = ParameterTable()
+  package internal(set) var table = ParameterTable()
   /// All tensors of the weight file so far.
   package private(set) var tensors: [WeightTensor] = []
+  /// All tensors of adapters so far.
+  private(set) var adapterTensors: [WeightTensor] = []
+  /// The first reason why adapters are impossible.
+  private(set) var adapterProblem: AdapterError?
   /// Standard deviation of the initial weights.
   package let deviation: Double
+  private let lora: LoRA?
+  /// Tensors before the region opened last.
+  private var tensorsBefore = 0
 
-  package init(deviation: Double) { self.deviation = deviation }
+  package init(deviation: Double) { self.init(deviation: deviation, adapting: nil) }
+
+  /// - Parameter lora: Which projections get adapters, in the region of each.
+  init(deviation: Double, adapting lora: LoRA?) {
+    (self.deviation, self.lora) = (deviation, lora)
+  }
 
   /// Opens a region; what is added from now on belongs to it.
-  package mutating func region(_ name: String) -> Int { table.addRegion(name) }
+  package mutating func region(_ name: String) -> Int {
+    closeRegion()
+    return table.addRegion(name)
+  }
+
+  /// Adds adapters to the region opened last, after which nothing is added to it.
+  mutating func closeRegion() {
+    guard let lora, adapterProblem == nil else { return }
+    do throws(AdapterError) {
+      try adapt(Array(tensors[tensorsBefore...]), as: lora)
+    } catch {
+      adapterProblem = error
+    }
+    tensorsBefore = tensors.count
+  }
+
+  /// Notes a tensor of an adapter's file.
+  mutating func addAdapterTensor(_ tensor: WeightTensor) { adapterTensors.append(tensor) }
 
   /// A parameter that is a tensor of its own.
   package mutating func parameter(

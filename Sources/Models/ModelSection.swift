@@ -75,6 +75,9 @@ package struct ModelSection: OuterSection, Equatable {
   @Key("from", "Model folder to start from: its shape and weights replace these keys.")
   package var from: String?
 
+  @Key("adapter", "Folder of an adapter of the model of from, which is trained on.")
+  package var adapter: String?
+
   /// Tokens of a sequence, for what depends on them by default.
   package var sequenceLength = 512
 
@@ -113,6 +116,11 @@ package struct ModelSection: OuterSection, Equatable {
 
   /// Layers that do not fit the depth or each other; what the family's sizes and keys make impossible.
   package var problems: [KeyProblem] {
+    if adapter != nil, from == nil {
+      return [
+        KeyProblem("adapter", message: "there is no model that it belongs to; give model.from")
+      ]
+    }
     if !layers.isEmpty, depth % layers.count != 0 {
       return [
         KeyProblem(

@@ -73,6 +73,11 @@ package enum Format {
     )
   }
 
+  /// What training changes and what it leaves: `12,288 trainable, 153,792 frozen`.
+  package static func trained(_ trainable: Int, frozen: Int) -> String {
+    "\(grouped(trainable)) trainable, \(grouped(frozen)) frozen"
+  }
+
   /// `text` moved to the right end of a column.
   package static func right(_ text: String, _ width: Int) -> String {
     String(repeating: " ", count: max(0, width - text.count)) + text

@@ -50,6 +50,10 @@ package struct ParameterTable: Sendable {
     package let region: Int
     /// How its first values are drawn.
     package let initialization: ParameterInitialization
+    /// Whether it is a part of an adapter.
+    package let isAdapter: Bool
+    /// Where its first values begin among the random numbers: those of the model are the same with and without adapters.
+    fileprivate let firstDraw: Int
     /// Whether training changes it.
     ///
     /// What is frozen has no gradient and no state of an update rule.
@@ -68,6 +72,10 @@ package struct ParameterTable: Sendable {
   package private(set) var entries: [Entry] = []
   /// All regions, in the order of the forward pass.
   package private(set) var regions: [Region] = []
+  /// What is added to projections that have an adapter.
+  package private(set) var adapters: [Parameter: LowRankAdapter] = [:]
+  /// Numbers of all parameters of adapters.
+  private var adapterCount = 0
 
   package init() {}
 
@@ -86,7 +94,8 @@ package struct ParameterTable: Sendable {
 
   /// Adds a parameter to the region opened last.
   package mutating func add(
-    _ name: String, _ shape: Shape, role: ParameterRole, initialization: ParameterInitialization
+    _ name: String, _ shape: Shape, role: ParameterRole, initialization: ParameterInitialization,
+    isAdapter: Bool = false
   ) -> Parameter {
     precondition(!regions.isEmpty, "a parameter needs a region: \(name)")
     precondition(!entries.contains { $0.name == name }, "two parameters named \(name)")
@@ -94,10 +103,22 @@ package struct ParameterTable: Sendable {
     entries.append(
       Entry(
         name: name, shape: shape, range: range, role: role, region: regions.count - 1,
-        initialization: initialization))
+        initialization: initialization, isAdapter: isAdapter,
+        firstDraw: isAdapter ? adapterCount : range.lowerBound - adapterCount))
+    if isAdapter { adapterCount += shape.count }
     regions[regions.count - 1].range =
       regions[regions.count - 1].range.lowerBound..<range.upperBound
     return Parameter(index: entries.count - 1)
+  }
+
+  /// Gives a projection of the region opened last an adapter.
+  package mutating func adapt(_ weight: Parameter, by adapter: LowRankAdapter) {
+    let (shape, down, up) = (self[weight].shape, self[adapter.down].shape, self[adapter.up].shape)
+    precondition(
+      down == [up.columns, shape.columns] && up.rows == shape.rows,
+      "an adapter of \(down) and \(up) for \(self[weight].name) \(shape)")
+    precondition(adapters[weight] == nil, "two adapters of \(self[weight].name)")
+    adapters[weight] = adapter
   }
 
   /// Leaves a parameter as it is from now on.
@@ -109,6 +130,9 @@ package struct ParameterTable: Sendable {
   package var trainable: IndexRanges {
     IndexRanges(entries.filter(\.isTrainable).map(\.range))
   }
+
+  /// Numbers that training leaves as they are.
+  package var frozenCount: Int { count - trainable.count }
 
   /// One parameter's entry.
   package subscript(_ parameter: Parameter) -> Entry { entries[parameter.index] }
@@ -131,11 +155,14 @@ package struct ParameterTable: Sendable {
   package func initialize(
     _ range: Range<Int>, seed: UInt64, into destination: UnsafeMutablePointer<Float>
   ) {
-    let random = Random(seed: seed, purpose: 0x1417)
+    let ofModel = Random(seed: seed, purpose: 0x1417)
+    let ofAdapters = Random(seed: seed, purpose: 0x10a4)
     for (entry, part) in pieces(of: range) {
+      let random = entry.isAdapter ? ofAdapters : ofModel
+      let shift = entry.firstDraw - entry.range.lowerBound
       if case .orthogonal(let gain) = entry.initialization {
         let matrix = OrthogonalMatrix(rows: entry.shape.rows, columns: entry.shape.columns) {
-          random.normal(at: UInt64(entry.range.lowerBound + $0))
+          random.normal(at: UInt64(entry.firstDraw + $0))
         }
         for index in part {
           destination[index - range.lowerBound] =
@@ -147,10 +174,10 @@ package struct ParameterTable: Sendable {
         let local = index - entry.range.lowerBound
         let value: Double =
           switch entry.initialization {
-          case .normal(let deviation): deviation * random.normal(at: UInt64(index))
+          case .normal(let deviation): deviation * random.normal(at: UInt64(index + shift))
           case .constant(let value): value
           case .indexed(let function): function(local)
-          case .drawn(let function): function(local, random.uniform(at: UInt64(index)))
+          case .drawn(let function): function(local, random.uniform(at: UInt64(index + shift)))
           case .orthogonal: preconditionFailure("an orthogonal matrix is drawn as a whole")
           }
         destination[index - range.lowerBound] = Float(value)

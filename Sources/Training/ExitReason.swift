@@ -35,6 +35,7 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
       case let error as any ErrorWithExitReason: error.exitReason
       case GenerationError.emptyPrompt: .configuration
       case TrainingError.folderTaken: .configuration
+      case is ExportError: .configuration
       case TrainingError.notFinite, TrainingError.evaluationNotFinite: .numerical
       case CheckpointError.notFinite: .numerical
       case is NotFiniteError: .numerical

@@ -15,6 +15,8 @@ package struct RunConfiguration: Sendable {
   package let threads: Int
   /// The model.
   package let model: ModelSection
+  /// Adapters of the model.
+  package let lora: LoRASection
   /// The data.
   package let data: DataSection
   /// The sequences.
@@ -37,7 +39,7 @@ package struct RunConfiguration: Sendable {
 
   /// All sections, in the order in which they are printed.
   package static let schemas = [
-    [HostSection.schema], ModelSection.schemas,
+    [HostSection.schema], ModelSection.schemas, [LoRASection.schema],
     DataSection.schemas, [SequenceSection.schema, ParallelSection.schema],
     OptimizerSection.schemas,
     [
@@ -65,6 +67,7 @@ package struct RunConfiguration: Sendable {
   package init(_ document: ConfigurationDocument) throws(ConfigurationError) {
     var document = document
     threads = document.section(HostSection.self).threads
+    lora = document.section(LoRASection.self)
     data = document.section(DataSection.self)
     sequence = document.section(SequenceSection.self)
     var model = document.section(ModelSection.self)

@@ -179,7 +179,8 @@ final class TrainingSession {
     if let outputs {
       try outputs.log.end(reason: "finished", steps: done, seconds: seconds())
       outputs.console.end(
-        reason: "finished", steps: done, seconds: seconds(), modelPath: outputs.folder.modelPath)
+        reason: "finished", steps: done, seconds: seconds(),
+        modelPath: run.model.lora == nil ? outputs.folder.modelPath : outputs.folder.adapterPath)
     }
     return .finished
   }
@@ -258,11 +259,28 @@ final class TrainingSession {
     outputs.console.checkpoint(step: done, path: path, seconds: seconds)
   }
 
+  /// Writes the model; of one with adapters these, and where it came from no folder the model beside them.
   private func writeModel() throws {
-    guard let outputs else { return try run.store.collect(.weights) { _, _ in } }
-    try ModelFolder.write(run.model, to: outputs.folder.modelPath, keeping: origin) {
-      try run.store.collect(.weights, $0)
+    let base = run.model.lora == nil ? nil : origin?.path
+    if base == nil {
+      try write { folder, weights in
+        try ModelFolder.write(run.model, to: folder.modelPath, keeping: origin, weights: weights)
+      }
     }
+    guard run.model.lora != nil else { return }
+    try write { folder, weights in
+      try AdapterFolder.write(
+        run.model, to: folder.adapterPath, base: base ?? folder.modelPath, weights: weights)
+    }
+  }
+
+  /// Brings the weights of all ranks to rank 0, which writes them.
+  private func write(
+    _ body: (RunFolder, ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void) throws
+      -> Void
+  ) throws {
+    guard let outputs else { return try run.store.collect(.weights) { _, _ in } }
+    try body(outputs.folder) { try run.store.collect(.weights, $0) }
   }
 
   private func warn(_ message: String) throws {

@@ -42,6 +42,8 @@ struct EvaluateCommand: ParsableCommand {
     help: "Folder with config.json and model.safetensors.", completion: .directory)
   var model: String
 
+  @OptionGroup var adapter: AdapterOption
+
   @Option(
     help: ArgumentHelp("Safetensors file with input_ids, I32 or I64, [B, T].", valueName: "file"),
     completion: .file())
@@ -105,19 +107,22 @@ struct EvaluateCommand: ParsableCommand {
     if let task { return try evaluate(task: task) }
     let configuration = try overrides.load()
     let (model, gradients, parallel) = (model, gradients, configuration.parallel)
+    let adapter = adapter.path
     let given = tokens.flatMap { tokens in output.map { (tokens: tokens, output: $0) } }
     try RankProgram.run(configuration) { world, workspace in
       let ranks = world.communicator
       if let given {
         let loss = try TokenEvaluation(
-          modelFolder: model, gradients: gradients, exchange: parallel.exchange.kind ?? .chain,
+          modelFolder: model, adapter: adapter, gradients: gradients,
+          exchange: parallel.exchange.kind ?? .chain,
           attention: parallel.attention, world: ranks, workspace: workspace
         ).run(tokens: given.tokens, output: given.output)
         guard ranks.rank == 0 else { return }
         print("loss \(String(format: "%.6f", loss)) nats a token; results in \(given.output)")
       } else {
         let result = try StreamEvaluation(
-          modelFolder: model, data: configuration.data, length: configuration.sequence.length,
+          modelFolder: model, adapter: adapter, data: configuration.data,
+          length: configuration.sequence.length,
           parallel: parallel, world: ranks, workspace: workspace
         ).run()
         if ranks.rank == 0 { print(result.description) }
@@ -138,10 +143,12 @@ struct EvaluateCommand: ParsableCommand {
     let configuration = try overrides.load(defaults: [Override("data.task=\(task)")])
     let lengths = try listedLengths ?? [configuration.sequence.length]
     let (model, sequences, depths, output) = (model, sequences ?? 64, depths ?? 5, output)
+    let adapter = adapter.path
     try RankProgram.run(configuration) { world, workspace in
       let writes = world.communicator.rank == 0
       let evaluation = try TaskEvaluation(
-        modelFolder: model, data: configuration.data, lengths: lengths, sequences: sequences,
+        modelFolder: model, adapter: adapter, data: configuration.data, lengths: lengths,
+        sequences: sequences,
         depths: depths, seed: UInt64(bitPattern: Int64(configuration.training.seed)),
         parallel: configuration.parallel, world: world.communicator, workspace: workspace)
       if writes {

@@ -17,6 +17,8 @@ struct GenerateCommand: ParsableCommand {
     help: "Folder with config.json and model.safetensors.", completion: .directory)
   var model: String
 
+  @OptionGroup var adapter: AdapterOption
+
   @Option(help: ArgumentHelp("Text to continue.", valueName: "text"))
   var prompt: String
 
@@ -53,7 +55,7 @@ struct GenerateCommand: ParsableCommand {
 
   func run() throws {
     try Generation(
-      modelFolder: model, prompt: prompt, tokens: tokens,
+      modelFolder: model, adapter: adapter.path, prompt: prompt, tokens: tokens,
       sampler: Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed),
       threads: overrides.load().threads
     ).run()

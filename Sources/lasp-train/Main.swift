@@ -63,7 +63,8 @@ struct LaspTrain: ParsableCommand {
     version: Release.version,
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, BenchmarkCommand.self,
-      ScalingCommand.self, ParityCommand.self, ModelsCommand.self, ConfigCommand.self,
+      ExportCommand.self, ScalingCommand.self, ParityCommand.self, ModelsCommand.self,
+      ConfigCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }

@@ -35,6 +35,14 @@ struct ModelRun: Sendable {
     (self.sample, self.model, self.length) = (sample, model, length)
   }
 
+  /// The run with other weights, in the table's order.
+  func with(_ weights: [Float]) -> ModelRun {
+    precondition(weights.count == model.table.count, "\(weights.count) weights")
+    var run = self
+    run.weights = weights
+    return run
+  }
+
   /// Of some draws the one whose gradients move least when the weights move by their last bit, beside what
   /// one rank gives: where a norm meets few tokens, some draws have gradients that are rounding and no more.
   static func wellConditioned(_ sample: ModelCase, rows: Int, length: Int) throws -> (

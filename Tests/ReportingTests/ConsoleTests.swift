@@ -40,6 +40,14 @@ struct ConsoleTests {
       ])
   }
 
+  @Test("Where parameters are frozen the banner says how many, and how many are trained")
+  func frozen() {
+    var event = LogFixture.start()
+    #expect(!Banner(event).lines.contains { $0.hasPrefix("  train") })
+    event.frozenParameters = 123_000
+    #expect(Banner(event).lines.contains("  train  456 trainable, 123,000 frozen"))
+  }
+
   @Test(
     "Of one host the banner says only its name; of many the first, and how many more",
     arguments: [

@@ -33,6 +33,7 @@ struct RunLogTests {
     #expect(event["grid"] == ["sequence": 3, "data": 1])
     #expect(event["shard_lengths"] == [170, 171, 171])
     #expect(event["parameters"] == 123_456)
+    #expect(event["trainable_parameters"] == 123_456)
     #expect(event["tokens_per_step"] == 8192)
     #expect(event["blas_core"] == "Haswell")
     #expect(event["configuration"]?["training"]?["steps"] == 7)

@@ -65,7 +65,8 @@ extension Tape {
       x: x.value, weight: weight, bias: bias, softCap: softCap, targets: targets,
       zWeight: Float(zWeight), penalty: Float(penalty))
     var result = HeadResult(targets: targets, wantsLargest: penalty != 0)
-    let trains = trains(weight, bias)
+    let adapter = parameters.table.adapters[weight]
+    let trains = trains(weight, bias, adapter?.down, adapter?.up)
     let dx = isRecording && x.needsGradient ? Tensor(x.shape, pool: pool) : nil
     try tiles.run(
       self, into: &result, logits: wanted, dx: dx, addsToWeights: isRecording && trains, scale: 1)
@@ -120,6 +121,9 @@ private struct HeadTiles {
     // What the capped logits were, for the way back through the cap.
     let capped = softCap.map { _ in Tensor(tile.shape, pool: tape.pool, kind: .buffers) }
     let (products, matrix) = (workspace.products, tape.weight(weight))
+    let low = AdaptedRows(of: weight, tape)
+    let hidden = low.map { Tensor([tile.shape[0], $0.rank], pool: tape.pool, kind: .buffers) }
+    let dHidden = low.map { Tensor([tile.shape[0], $0.rank], pool: tape.pool, kind: .buffers) }
     for start in stride(from: 0, to: n, by: rows) {
       let m = min(rows, n - start)
       workspace.compute(.head) {
@@ -131,6 +135,10 @@ private struct HeadTiles {
         }
         products.output(
           x.pointer + start * width, matrix, into: z, count: m, beta: bias == nil ? 0 : 1)
+        if let low, let hidden {
+          low.hidden(x.pointer + start * width, into: hidden.pointer, count: m)
+          low.add(hidden.pointer, to: z, count: m)
+        }
         if let softCap, let capped {
           eachPart(of: m * vocabulary, workspace.team) {
             SoftCap.forward(z + $0, cap: softCap, into: z + $0, count: $1)
@@ -152,6 +160,14 @@ private struct HeadTiles {
         if let dx {
           products.inputGradient(
             z, matrix, into: dx.pointer + start * width, count: m, beta: 0)
+        }
+        if addsToWeights || dx != nil, let low, let hidden, let dHidden,
+          let adapter = parameters.table.adapters[weight]
+        {
+          low.addGradients(
+            z, x: addsToWeights && tape.trains(adapter.down) ? x.pointer + start * width : nil,
+            h: addsToWeights && tape.trains(adapter.up) ? hidden.pointer : nil,
+            dh: dHidden.pointer, dx: dx.map { $0.pointer + start * width }, count: m)
         }
         guard addsToWeights else { return }
         if let dw = tape.gradientSums(weight) {

@@ -3,7 +3,7 @@ import Measurement
 import Tensors
 
 extension Tape {
-  /// A projection: `y = x Wᵀ (+ bias) (+ residual)`.
+  /// A projection: `y = x Wᵀ (+ bias) (+ residual)`, and where the weight has an adapter `+ s (x Aᵀ) Bᵀ`.
   ///
   /// - Parameters:
   ///   - x: Shape `[…, input]`.
@@ -21,6 +21,9 @@ extension Tape {
     let y = Tensor(Shape(x.shape.dimensions.dropLast() + [out]), pool: pool)
     let products = workspace.products
     let matrix = self.weight(weight)
+    let adapter = parameters.table.adapters[weight]
+    let low = AdaptedRows(of: weight, self)
+    let hidden = low.map { Tensor([n, $0.rank], pool: pool) }
     try workspace.compute(.projections) {
       var beta: Float = 0
       if let residual {
@@ -43,15 +46,29 @@ extension Tape {
         products.output(
           x.value.pointer + rows.lowerBound * input, matrix,
           into: y.pointer + rows.lowerBound * out, count: rows.count, beta: beta)
+        if let low, let hidden {
+          let h = hidden.pointer + rows.lowerBound * low.rank
+          low.hidden(x.value.pointer + rows.lowerBound * input, into: h, count: rows.count)
+          low.add(h, to: y.pointer + rows.lowerBound * out, count: rows.count)
+        }
       }
     }
     let inputs = [x] + (residual.map { [$0] } ?? [])
-    return record(y, inputs: inputs, always: trains(weight, bias)) { [unowned self] dy in
+    // Where weights are frozen, nobody reads what went into them again: it is not kept.
+    let kept = trains(weight, adapter?.down) ? x.value : nil
+    let keptHidden = trains(adapter?.up) ? hidden : nil
+    let (sumOfX, sumOfResidual) = (x.sum, residual?.sum)
+    let trained = trains(weight, bias, adapter?.down, adapter?.up)
+    return record(y, inputs: inputs, always: trained) { [unowned self] dy in
       // Outside `compute`, which a rehearsal leaves out.
-      let target = x.needsGradient ? x.gradientTarget(in: workspace) : nil
+      let target = sumOfX.isNeeded ? sumOfX.target(in: workspace) : nil
       // The region has been acquired anew since the forward pass.
-      let matrix = x.needsGradient ? self.weight(weight) : nil
+      let matrix = sumOfX.isNeeded ? self.weight(weight) : nil
       let sums = trains(bias) ? RowSums(rows: n, width: out, workspace: workspace) : nil
+      let low = AdaptedRows(of: weight, self)
+      let keptForDown = trains(adapter?.down) ? kept : nil
+      let dHidden =
+        target != nil || keptForDown != nil ? low.map { Tensor([n, $0.rank], pool: pool) } : nil
       try workspace.compute(.projections) {
         if let (dx, accumulate) = target, let matrix {
           try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
@@ -61,12 +78,22 @@ extension Tape {
               beta: accumulate ? 1 : 0)
           }
         }
-        try workspace.inBatches(
-          trains(weight) ? n : 0, operations: 2 * out * input, atLeast: 64
-        ) { rows in
-          products.addWeightGradient(
-            dy.pointer + rows.lowerBound * out, x.value.pointer + rows.lowerBound * input,
-            to: parameters.gradient(weight), rows: out, columns: input, count: rows.count)
+        if let low {
+          try workspace.inBatches(n, operations: 4 * low.rank * (out + input), atLeast: 64) {
+            let (first, count) = ($0.lowerBound, $0.count)
+            low.addGradients(
+              dy.pointer + first * out, x: keptForDown.map { $0.pointer + first * input },
+              h: keptHidden.map { $0.pointer + first * low.rank },
+              dh: dHidden.map { $0.pointer + first * low.rank },
+              dx: target.map { $0.tensor.pointer + first * input }, count: count)
+          }
+        }
+        if let kept, trains(weight) {
+          try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
+            products.addWeightGradient(
+              dy.pointer + rows.lowerBound * out, kept.pointer + rows.lowerBound * input,
+              to: parameters.gradient(weight), rows: out, columns: input, count: rows.count)
+          }
         }
         if let bias, let sums {
           sums.add(to: [(parameters.gradient(bias), out)]) { _, rows, db in
@@ -77,7 +104,7 @@ extension Tape {
           }
         }
       }
-      residual?.add(gradient: dy, in: workspace)
+      sumOfResidual?.add(dy, in: workspace)
     }
   }
 }

@@ -9,10 +9,11 @@ extension Tape {
     elementwise(y.count) { range in
       for i in range { y.pointer[i] = left.pointer[i] + right.pointer[i] }
     }
+    let (da, db) = (a.sum, b.sum)
     return record(y, inputs: [a, b]) { [unowned self] dy in
       // Both may share the gradient; who adds to it copies it first.
-      a.add(gradient: dy, in: workspace)
-      b.add(gradient: dy, in: workspace)
+      da.add(dy, in: workspace)
+      db.add(dy, in: workspace)
     }
   }
 
@@ -52,8 +53,9 @@ extension Tape {
         }
       }
     }
+    let sum = x.sum
     return record(y, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      let (dx, accumulate) = sum.target(in: workspace)
       workspace.compute(.normsAndGates) {
         if !accumulate { dx.clear() }
         workspace.team.parallel(rows, grain: max(1, Tape.grain / max(count, 1))) { part in

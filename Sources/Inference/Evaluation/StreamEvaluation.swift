@@ -40,14 +40,16 @@ package struct StreamEvaluation {
   /// Opens a model and files over all ranks, which share every window.
   ///
   /// - Parameters:
+  ///   - adapter: The folder of an adapter of the model, or nil.
   ///   - data: Where the files stand.
   ///   - length: Tokens of a window.
   ///   - parallel: How states and keys cross ranks.
   package init(
-    modelFolder: String, data: DataSection, length: Int, parallel: ParallelSection,
+    modelFolder: String, adapter: String? = nil, data: DataSection, length: Int,
+    parallel: ParallelSection,
     world: any Communicator, workspace: Workspace
   ) throws {
-    let folder = try ModelFolder(path: modelFolder)
+    let folder = try ModelFolder(path: modelFolder, adapter: adapter)
     if world.rank == 0 { Notices.print(folder.notices) }
     let model = folder.model
     self.world = world

@@ -45,6 +45,7 @@ package struct TaskEvaluation {
   /// Opens a model over all ranks, and prepares the task's sequences of all lengths.
   ///
   /// - Parameters:
+  ///   - adapter: The folder of an adapter of the model, or nil.
   ///   - data: Its task, with its keys.
   ///   - lengths: Tokens of a sequence, one after the other.
   ///   - sequences: How many of each length.
@@ -54,12 +55,13 @@ package struct TaskEvaluation {
   /// - Throws: `CorpusError` for a length that has no room for the task, or a task of more tokens than the model
   ///   knows; `CheckpointError`.
   package init(
-    modelFolder: String, data: DataSection, lengths: [Int], sequences: Int, depths: Int,
+    modelFolder: String, adapter: String? = nil, data: DataSection, lengths: [Int], sequences: Int,
+    depths: Int,
     seed: UInt64,
     parallel: ParallelSection, world: any Communicator, workspace: Workspace
   ) throws {
     precondition(!lengths.isEmpty && sequences > 0 && depths > 0, "nothing is to be evaluated")
-    let folder = try ModelFolder(path: modelFolder)
+    let folder = try ModelFolder(path: modelFolder, adapter: adapter)
     if world.rank == 0 { Notices.print(folder.notices) }
     self.world = world
     self.depths = depths

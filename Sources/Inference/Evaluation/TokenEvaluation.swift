@@ -18,11 +18,13 @@ package struct TokenEvaluation {
   private var store: WholeParameters { runner.store }
 
   /// Opens a model over all ranks, which share every sequence.
+  ///
+  /// - Parameter adapter: The folder of an adapter of the model, or nil.
   package init(
-    modelFolder: String, gradients: Bool, exchange: ExchangeKind = .chain,
+    modelFolder: String, adapter: String? = nil, gradients: Bool, exchange: ExchangeKind = .chain,
     attention: AttentionExchange = .gather, world: any Communicator, workspace: Workspace
   ) throws {
-    folder = try ModelFolder(path: modelFolder)
+    folder = try ModelFolder(path: modelFolder, adapter: adapter)
     if world.rank == 0 { Notices.print(folder.notices) }
     self.world = world
     runner = ModelRunner(
@@ -138,7 +140,7 @@ package struct TokenEvaluation {
       TensorDescription("loss", shape: []),
     ]
     if store.gradients != nil {
-      tensors += folder.model.tensors.map {
+      tensors += (folder.model.tensors + folder.model.adapterTensors).map {
         TensorDescription("grad." + $0.name, shape: $0.shape.dimensions)
       }
     }
@@ -171,7 +173,7 @@ package struct TokenEvaluation {
   }
 
   private func write(_ writer: SafetensorsWriter, scale: Float) throws {
-    for tensor in folder.model.tensors {
+    for tensor in folder.model.tensors + folder.model.adapterTensors {
       var offset = 0
       for piece in tensor.pieces {
         let count = piece.elements.count

@@ -6,6 +6,8 @@ import Tokenizers
 package struct Generation {
   /// Folder with `config.json` and `model.safetensors`.
   package var modelFolder: String
+  /// The folder of an adapter of the model, or nil.
+  package var adapter: String?
   /// Text to continue.
   package var prompt: String
   /// Number of tokens to generate.
@@ -15,8 +17,12 @@ package struct Generation {
   /// Threads; 0 for one.
   package var threads: Int
 
-  package init(modelFolder: String, prompt: String, tokens: Int, sampler: Sampler, threads: Int) {
-    (self.modelFolder, self.prompt, self.tokens) = (modelFolder, prompt, tokens)
+  package init(
+    modelFolder: String, adapter: String? = nil, prompt: String, tokens: Int, sampler: Sampler,
+    threads: Int
+  ) {
+    (self.modelFolder, self.adapter) = (modelFolder, adapter)
+    (self.prompt, self.tokens) = (prompt, tokens)
     (self.sampler, self.threads) = (sampler, threads)
   }
 
@@ -24,7 +30,7 @@ package struct Generation {
   package func run() throws {
     let workspace = Workspace(threads: max(1, threads))
     BLAS.setThreads(workspace.team.size)
-    let generator = try Generator(modelFolder: modelFolder, workspace: workspace)
+    let generator = try Generator(modelFolder: modelFolder, adapter: adapter, workspace: workspace)
     let tokenizer = TokenizerKind.bytes.make()
     let start = tokenizer.encode(prompt)
     guard !start.isEmpty else { throw GenerationError.emptyPrompt }

@@ -14,9 +14,9 @@ package final class Generator {
   private var carry = Carry()
   private var position = 0
 
-  /// Opens a model.
-  package init(modelFolder: String, workspace: Workspace) throws {
-    let folder = try ModelFolder(path: modelFolder)
+  /// Opens a model, with an adapter of it where there is one.
+  package init(modelFolder: String, adapter: String? = nil, workspace: Workspace) throws {
+    let folder = try ModelFolder(path: modelFolder, adapter: adapter)
     Notices.print(folder.notices)
     runner = ModelRunner(folder.model, sequence: SoloCommunicator(), workspace: workspace)
     try folder.read(into: runner.store)

@@ -11,7 +11,8 @@ struct Banner: Sendable {
   var lines: [String] {
     let named: [(String, String)?] =
       hosts.enumerated().map { ($0 == 0 ? "hosts" : "", $1) } + [
-        ("ranks", ranks), ("model", event.model), ("step", step), ("data", event.data),
+        ("ranks", ranks), ("model", event.model), trained.map { ("train", $0) },
+        ("step", step), ("data", event.data),
         event.expectedMemoryBytes.map {
           ("memory", "about \(Format.bytes($0)) a \(event.areRanksVirtual ? "process" : "rank")")
         },
@@ -73,6 +74,12 @@ struct Banner: Sendable {
     return "\(event.batch) × \(length)"
       + " = \(Format.grouped(event.tokensPerStep)) tokens; "
       + "\(shard) of each sequence a rank"
+  }
+
+  /// What is trained, where that is not everything.
+  private var trained: String? {
+    let frozen = event.frozenParameters
+    return frozen > 0 ? Format.trained(event.parameters - frozen, frozen: frozen) : nil
   }
 
   private var speed: String {

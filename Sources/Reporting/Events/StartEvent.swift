@@ -33,8 +33,8 @@ package struct StartEvent: Sendable {
   package var dataGroups: Int
   /// Tokens of a sequence that each rank of a sequence group holds, in their order.
   package var shardLengths: [Int]
-  /// Number of weights.
-  package var parameters: Int
+  /// Number of weights, and how many of them training leaves as they are.
+  package var parameters, frozenParameters: Int
   /// Steps done before, by the run that this one continues; 0 for a new one.
   package var stepsDone: Int
   /// Share of right answers by guessing in a generated task; nil for other data.
@@ -60,7 +60,7 @@ package struct StartEvent: Sendable {
     launchRanks: [Int]? = nil,
     threads: Int, parallelThreads: Int? = nil, sequenceRanks: Int, dataGroups: Int,
     shardLengths: [Int],
-    parameters: Int, stepsDone: Int = 0, recallChance: Double? = nil,
+    parameters: Int, frozenParameters: Int = 0, stepsDone: Int = 0, recallChance: Double? = nil,
     task: String = "recall", expectedMemoryBytes: Int? = nil, blasCore: String,
     sgemmPeak: Double? = nil
   ) {
@@ -76,7 +76,7 @@ package struct StartEvent: Sendable {
     self.sequenceRanks = sequenceRanks
     self.dataGroups = dataGroups
     self.shardLengths = shardLengths
-    self.parameters = parameters
+    (self.parameters, self.frozenParameters) = (parameters, frozenParameters)
     self.stepsDone = stepsDone
     self.recallChance = recallChance
     self.task = task

@@ -52,6 +52,7 @@ package final class RunLog {
     line.set("grid", grid)
     line.set("shard_lengths", event.shardLengths)
     line.set("parameters", event.parameters)
+    line.set("trainable_parameters", event.parameters - event.frozenParameters)
     line.set("tokens_per_step", event.tokensPerStep)
     line.set("steps_done", event.stepsDone)
     line.set("blas_core", event.blasCore)

@@ -115,6 +115,10 @@ package struct Plan {
         "model",
         "\(Format.grouped(model.table.count)) parameters, \(model.blocks.count) blocks, vocabulary "
           + "\(model.vocabulary)"),
+      model.table.frozenCount > 0
+        ? row(
+          "train", Format.trained(model.table.trainable.count, frozen: model.table.frozenCount))
+        : nil,
       row(
         "step",
         "\(configuration.training.batch) × \(Format.grouped(configuration.sequence.length)) = "

@@ -18,6 +18,8 @@ package struct RunFolder: Sendable, Equatable {
   package var logPath: String { "\(path)/log.jsonl" }
   /// The folder of the final weights.
   package var modelPath: String { "\(path)/model" }
+  /// The folder of the final adapters, where the model has some.
+  package var adapterPath: String { "\(path)/adapter" }
   /// The folder of checkpoints.
   package var checkpointsPath: String { "\(path)/checkpoints" }
 
@@ -71,7 +73,7 @@ package struct RunFolder: Sendable, Equatable {
     preconditionFailure("the numbers of \(name) have run out")
   }
 
-  private var parts: [String] { [logPath, modelPath, checkpointsPath] }
+  private var parts: [String] { [logPath, modelPath, adapterPath, checkpointsPath] }
 
   private var holdsRun: Bool { parts.contains(where: FileSystem.exists) }
 

@@ -46,7 +46,12 @@ package struct RunSetup {
   /// - Parameter dataVocabulary: What the data's files need; 0 to find out, if that is needed.
   /// - Throws: `ConfigurationError`, `CorpusError` or `CheckpointError`, whatever does not fit.
   package init(_ configuration: RunConfiguration, dataVocabulary: Int = 0) throws {
-    folder = try configuration.model.from.map { try ModelFolder(path: $0) }
+    folder = try configuration.reportingAdapters {
+      try configuration.model.from.map {
+        try ModelFolder(
+          path: $0, adapter: configuration.model.adapter, adapting: configuration.lora.lora)
+      }
+    }
     origin = try folder?.origin()
     let asked = folder?.model.vocabulary ?? configuration.model.vocabulary
     let corpus = try configuration.data.makeCorpus(
@@ -64,11 +69,9 @@ package struct RunSetup {
       ])
     }
     var model =
-      folder?.model
-      ?? LanguageModel(
-        Architectures.make(
-          configuration.model, vocabulary: asked > 0 ? asked : corpus.vocabulary))
-    model.freeze(try configuration.groups(of: model).frozen)
+      try folder?.model
+      ?? configuration.newModel(vocabulary: asked > 0 ? asked : corpus.vocabulary)
+    try configuration.freeze(&model)
     self.model = model
     if let path = configuration.evaluation.path {
       guard configuration.data.labels.isEmpty else {
@@ -106,13 +109,47 @@ package struct RunSetup {
 }
 
 extension RunConfiguration {
-  /// `optimizer.groups` on a model.
+  /// A model as the run file describes it, with its adapters.
+  fileprivate func newModel(vocabulary: Int) throws -> LanguageModel {
+    let architecture = Architectures.make(model, vocabulary: vocabulary)
+    return try reportingAdapters {
+      try lora.lora.map { try LanguageModel(architecture, adapting: $0) }
+        ?? LanguageModel(architecture)
+    }
+  }
+
+  /// Runs what may find that a model cannot have the adapters of the run file, and then names their key.
+  fileprivate func reportingAdapters<Result>(_ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch let error as AdapterError {
+      let key = if case .nothingToSave = error { "lora.modules_to_save" } else { "lora.targets" }
+      throw self.error([KeyProblem(key, message: error.description)])
+    }
+  }
+
+  /// Freezes what `optimizer.groups` says, and where a model has adapters all but them and what is trained with them.
   ///
-  /// - Throws: `ConfigurationError` for a pattern that names nothing.
-  func groups(of model: LanguageModel) throws -> ParameterGroups {
+  /// - Returns: The groups.
+  /// - Throws: `ConfigurationError` for a pattern that names nothing, or where nothing is left to train.
+  @discardableResult
+  func freeze(_ model: inout LanguageModel) throws -> ParameterGroups {
+    let groups = try groups(of: model)
+    model.freeze(groups.frozen + model.frozenByAdapters)
+    guard model.table.trainable.count > 0 else {
+      throw error([
+        KeyProblem("optimizer.groups", message: ParameterGroupError.allFrozen.description)
+      ])
+    }
+    return groups
+  }
+
+  /// `optimizer.groups` on a model.
+  private func groups(of model: LanguageModel) throws -> ParameterGroups {
     do {
       return try ParameterGroups(
-        optimizer.groups, tensors: model.tensors.map { ($0.name, $0.pieces.map(\.parameter)) })
+        optimizer.groups,
+        tensors: (model.tensors + model.adapterTensors).map {
+          ($0.name, $0.pieces.map(\.parameter))
+        })
     } catch {
       throw self.error([KeyProblem("optimizer.groups", message: error.description)])
     }

@@ -11,7 +11,7 @@ extension StartEvent {
     processes: Int, launchRanks: [Int], threads: Int, parallelThreads: Int, grid: GridPlace,
     stepsDone: Int, expectedMemoryBytes: Int?
   ) {
-    let parameters = setup.model.table.count
+    let (parameters, frozen) = (setup.model.table.count, setup.model.table.frozenCount)
     self.init(
       configuration: configuration.json, steps: configuration.training.steps,
       batch: configuration.training.batch, length: configuration.sequence.length,
@@ -23,7 +23,8 @@ extension StartEvent {
       parallelThreads: parallelThreads, sequenceRanks: grid.sequence, dataGroups: grid.data,
       shardLengths: SequenceLayout.evenShards(
         tokens: configuration.sequence.length, ranks: grid.sequence),
-      parameters: parameters, stepsDone: stepsDone, recallChance: setup.chance,
+      parameters: parameters, frozenParameters: frozen, stepsDone: stepsDone,
+      recallChance: setup.chance,
       task: configuration.data.task,
       expectedMemoryBytes: expectedMemoryBytes, blasCore: BLAS.coreName,
       sgemmPeak: SgemmPeak.measure(seconds: 0.15))

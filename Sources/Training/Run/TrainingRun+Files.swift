@@ -40,8 +40,9 @@ extension TrainingRun {
         })
   }
 
-  /// Reads the weights that this rank keeps from a model's folder.
+  /// Reads the weights that this rank keeps from a model's folder; those of new adapters begin as the seed says.
   package func readWeights(_ folder: ModelFolder) throws {
+    initializeWeights(ofAdapters: true)
     for part in store.kept { try folder.read(part.range, into: part.values) }
   }
 

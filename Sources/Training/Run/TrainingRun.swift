@@ -71,9 +71,8 @@ package final class TrainingRun {
     self.configuration = configuration
     self.world = world
     self.corpus = corpus
-    let groups = try configuration.groups(of: model)
     var model = model
-    model.freeze(groups.frozen)
+    let groups = try configuration.freeze(&model)
     let minimised = objective ?? NextToken(zLoss: configuration.training.zLoss)
     self.objective = minimised
     lossTerms = model.lossTerms(minimised)
@@ -108,17 +107,25 @@ package final class TrainingRun {
   var groupSize: Int { get throws { try rehearsals.groupSize(exchange: exchange) } }
 
   /// Fills the weights as the seed says, the same on every rank.
-  package func initializeWeights() {
+  ///
+  /// - Parameter adapters: Whether only those of adapters.
+  package func initializeWeights(ofAdapters adapters: Bool = false) {
     let seed = UInt64(bitPattern: Int64(configuration.training.seed))
     context.workspace.run {
       for part in store.kept {
-        let (table, first) = (model.table, part.range.lowerBound)
-        // Each thread writes a range of its own.
-        nonisolated(unsafe) let base = part.values
-        context.workspace.team.parallel(part.range.count, grain: 1 << 16) { range in
-          table.initialize(
-            first + range.lowerBound..<first + range.upperBound, seed: seed,
-            into: base + range.lowerBound)
+        let table = model.table
+        let wanted =
+          adapters
+          ? table.pieces(of: part.range).filter(\.entry.isAdapter).map(\.range) : [part.range]
+        for piece in wanted {
+          let first = piece.lowerBound
+          // Each thread writes a range of its own.
+          nonisolated(unsafe) let base = part.values + first - part.range.lowerBound
+          context.workspace.team.parallel(piece.count, grain: 1 << 16) { range in
+            table.initialize(
+              first + range.lowerBound..<first + range.upperBound, seed: seed,
+              into: base + range.lowerBound)
+          }
         }
       }
     }
