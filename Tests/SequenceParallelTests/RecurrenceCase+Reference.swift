@@ -36,7 +36,10 @@ extension RecurrenceCase {
           features(part(q, head, own: heads.query, width: kind.keyWidth(K))),
           features(part(k, head, own: heads.key, width: kind.keyWidth(K)))
         )
-        let v = part(v, head, own: heads.value, width: V)
+        var v = part(v, head, own: heads.value, width: V)
+        if kind.isNormalized {
+          v = Term.concatenated([v, Term(Matrix(v.rows, 1, repeating: 1))])
+        }
         let starts = Set(documentStarts[row].map { $0 * steps })
         switch kind {
         case .valueDecay, .gatedSlots:
@@ -54,7 +57,11 @@ extension RecurrenceCase {
             initial: initials[head], scale: Double(scale),
             isExclusive: kind == .exclusiveVectorDecay, starts: starts)
           let all = tokens * steps
-          let o = both.rows(0..<all).taken(everyRow: steps, from: steps - 1)
+          var o = both.rows(0..<all).taken(everyRow: steps, from: steps - 1)
+          if kind.isNormalized {
+            let inverse = o.columns(V..<V + 1).map({ 1 / ($0 + Double(Self.epsilon)) }) { -$1 * $1 }
+            o = o.columns(0..<V) * Term.concatenated(Array(repeating: inverse, count: V))
+          }
           return (o, both.rows(all..<all + K))
         }
       }
@@ -77,7 +84,7 @@ extension RecurrenceCase {
 
   /// What the state sees of a head's queries or keys, `[T, width]`: themselves, or their monomials of degree two.
   private func features(_ y: Term) -> Term {
-    guard kind == .squaredProducts else { return y }
+    guard kind.hasSquares else { return y }
     let numbers = (0..<y.columns).map { y.columns($0..<$0 + 1) }
     return Term.concatenated(
       numbers.indices.flatMap { a in

@@ -13,24 +13,40 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     case deltaProduct, gatedDeltaProduct
     case exclusiveVectorDecay
     case lowRank, lowRankWithScalarDecay, lowRankWithVectorDecay
+    case normalized, normalizedScalarDecay, normalizedVectorDecay, normalizedSquares
 
     var testDescription: String { rawValue }
 
     /// Log decays from data of a head, for the rows of its state; 0 without.
     func gates(_ rows: Int) -> Int {
       switch self {
-      case .noDecay, .fixedDecay, .squaredProducts, .deltaRule, .lowRank, .deltaProduct: 0
-      case .scalarDecay, .gatedDeltaRule, .lowRankWithScalarDecay, .gatedDeltaProduct: 1
+      case .noDecay, .fixedDecay, .squaredProducts, .deltaRule, .lowRank, .deltaProduct,
+        .normalized, .normalizedSquares:
+        0
+      case .scalarDecay, .gatedDeltaRule, .lowRankWithScalarDecay, .gatedDeltaProduct,
+        .normalizedScalarDecay:
+        1
       case .vectorDecay, .deltaRuleWithVectorDecay, .valueDecay, .gatedSlots,
-        .lowRankWithVectorDecay, .exclusiveVectorDecay:
+        .lowRankWithVectorDecay, .exclusiveVectorDecay, .normalizedVectorDecay:
         rows
       }
     }
 
     /// Numbers of a query and of a key, for a key dimension: fewer where the state holds their monomials.
     func keyWidth(_ keyDimension: Int) -> Int {
-      guard self == .squaredProducts else { return keyDimension }
+      guard hasSquares else { return keyDimension }
       return (1...keyDimension).first { $0 * ($0 + 1) / 2 == keyDimension }!
+    }
+
+    /// Whether weights are squares of products.
+    var hasSquares: Bool { self == .squaredProducts || self == .normalizedSquares }
+
+    /// Whether outputs are divided by the sum of their weights.
+    var isNormalized: Bool {
+      switch self {
+      case .normalized, .normalizedScalarDecay, .normalizedVectorDecay, .normalizedSquares: true
+      default: false
+      }
     }
 
     var isDelta: Bool {
@@ -56,9 +72,11 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     func kernel(
       keyDimension: Int, valueDimension: Int, slots: Int, scale: Float
     ) -> any RecurrenceKernel {
+      let normalizer = isNormalized ? RecurrenceCase.epsilon : nil
       func diagonal(_ decay: DiagonalRecurrence.Decay) -> any RecurrenceKernel {
         DiagonalRecurrence(
-          decay, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale)
+          decay, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale,
+          normalizer: normalizer)
       }
       func delta(_ gate: DeltaRecurrence.Decay) -> any RecurrenceKernel {
         DeltaRecurrence(
@@ -69,13 +87,14 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
           decay, keyDimension: keyDimension, valueDimension: valueDimension, scale: scale)
       }
       return switch self {
-      case .noDecay: diagonal(.none)
+      case .noDecay, .normalized: diagonal(.none)
       case .fixedDecay: diagonal(.fixed)
-      case .scalarDecay: diagonal(.scalar)
-      case .vectorDecay: diagonal(.vector)
-      case .squaredProducts:
+      case .scalarDecay, .normalizedScalarDecay: diagonal(.scalar)
+      case .vectorDecay, .normalizedVectorDecay: diagonal(.vector)
+      case .squaredProducts, .normalizedSquares:
         DiagonalRecurrence(
-          squaresOf: keyWidth(keyDimension), valueDimension: valueDimension, scale: scale)
+          squaresOf: keyWidth(keyDimension), valueDimension: valueDimension, scale: scale,
+          normalizer: normalizer)
       case .deltaRule, .deltaProduct: delta(.none)
       case .gatedDeltaRule, .gatedDeltaProduct: delta(.scalar)
       case .exclusiveVectorDecay:
@@ -92,6 +111,9 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       }
     }
   }
+
+  /// What is added to denominators.
+  static let epsilon: Float = 1e-3
 
   let kind: Kind
   let seed: UInt64
@@ -124,14 +146,17 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
   /// Numbers of all maps `M` that a message must hold; 0 where the layout tells them.
   var mapCount: Int {
     switch kind {
-    case .noDecay, .fixedDecay, .squaredProducts: 0
-    case .scalarDecay: rows * heads.state
-    case .vectorDecay, .valueDecay, .gatedSlots, .exclusiveVectorDecay:
+    case .noDecay, .fixedDecay, .squaredProducts, .normalized, .normalizedSquares: 0
+    case .scalarDecay, .normalizedScalarDecay: rows * heads.state
+    case .vectorDecay, .valueDecay, .gatedSlots, .exclusiveVectorDecay, .normalizedVectorDecay:
       rows * heads.state * stateShape.rows
     default:
       rows * heads.state * keyDimension * keyDimension
     }
   }
+
+  /// Whether all gradients are more than rounding: a quotient over one token is its value, whatever the weight.
+  var isConditioned: Bool { !kind.isNormalized || tokens >= 12 }
 
   /// Tokens of a row.
   var tokens: Int { shards.reduce(0, +) }
@@ -148,7 +173,7 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     switch kind {
     case .valueDecay: (V, K)
     case .gatedSlots: (slots, K + V)
-    default: (K, V)
+    default: (K, kind.isNormalized ? V + 1 : V)
     }
   }
 
@@ -165,7 +190,11 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     (self.kind, self.seed) = (kind, seed)
     var draws = Draws(seed: seed)
     let sizes = [1, 2, 3, 4, 7, 8, 16, 17, 33]
-    let K = draws.one(of: kind == .squaredProducts ? [1, 3, 6, 10, 28, 36, 136, 153] : sizes)
+    // A quotient does not see how long keys of few numbers are, and their gradients cancel to nothing.
+    let K = draws.one(
+      of: (kind.hasSquares ? [1, 3, 6, 10, 28, 36, 136, 153] : sizes).filter {
+        !kind.isNormalized || $0 >= 4
+      })
     // A state of one number may have a gradient that cancels to nothing.
     let V = draws.one(of: sizes.filter { $0 * K >= 6 && $0 * K <= max(300, 3 * K) })
     shards =
@@ -195,12 +224,17 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     }
     steps = kind.isStepped ? draws.integer(1...4) : 1
     let W = kind.keyWidth(K)
-    q = matrices(query * W)
-    k = matrices(steps * key * W).map { kind.isDelta ? Self.unitKeys($0, width: W) : $0 }
+    q = matrices(query * W).map { kind.isNormalized ? Self.positive($0) : $0 }
+    k = matrices(steps * key * W).map {
+      kind.isDelta ? Self.unitKeys($0, width: W) : kind.isNormalized ? Self.positive($0) : $0
+    }
     v = matrices(steps * value * V)
     dO = matrices(state * V)
     let regimes = ["slow", "middling", "0", "fast", "resets", "−∞", "−8", "mixed"]
-    let regime = kind.gates(stateShape.rows) > 0 ? draws.one(of: regimes) : "absent"
+    // Likewise where a token remembers next to nothing but itself, and the quotient is its value.
+    let regime =
+      kind.gates(stateShape.rows) > 0
+      ? draws.one(of: kind.isNormalized ? regimes.filter { $0 != "−8" } : regimes) : "absent"
     self.regime = regime
     let steps = steps
     let gates = kind.gates(stateShape.rows) * gate
@@ -220,7 +254,12 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
     }
     logDecay = kind == .fixedDecay ? (0..<state).map { _ in -Float(draws.uniform()) } : []
     let count = rows * state * stateShape.rows * stateShape.columns
-    initial = draws.uniform() < 0.6 ? draws.normals(count) : nil
+    let isInitialGiven = draws.uniform() < 0.6
+    initial =
+      isInitialGiven
+      ? draws.normals(count).enumerated().map { index, x in
+        kind.isNormalized && index % stateShape.columns == V ? abs(x) + 0.1 : x
+      } : nil
     dFinal = draws.uniform() < 0.6 ? draws.normals(count) : nil
     (a, b) = Self.transitions(kind, rows: rows, tokens: T, heads: (key, state), K, &draws)
   }
@@ -277,6 +316,11 @@ struct RecurrenceCase: CustomStringConvertible, Sendable {
       let norm = head.reduce(0) { $0 + keys[t, $1] * keys[t, $1] }.squareRoot()
       return Double(Float((width == 1 ? 0.6 : 1) * keys[t, c] / norm))
     }
+  }
+
+  /// Queries and keys whose weights have a sum to divide by.
+  private static func positive(_ x: Matrix) -> Matrix {
+    Matrix(x.rows, x.columns) { Double(Float(abs(x[$0, $1]) + 0.1)) }
   }
 
   static func logDecay(_ regime: String, _ draws: inout Draws) -> Float {

@@ -14,6 +14,8 @@ extension SmallMatrix {
         let (source, target) = (a + (i * lda + j), b + (j * ldb + i))
         if height == Lanes.width && width == Lanes.width {
           transposeBlock(source, lda, into: target, ldb)
+        } else if width == 1 {
+          for x in 0..<height { target[x] = source[x * lda] }
         } else {
           transposeEdge(source, lda, rows: height, columns: width, into: target, ldb)
         }

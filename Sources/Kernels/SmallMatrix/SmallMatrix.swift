@@ -2,7 +2,7 @@
 ///
 /// Sizes from 0 to a few hundred, any leading dimensions; nothing is read or written outside the matrices.
 /// A product sums over the inner index in ascending order, one fused multiply-add after another, so its
-/// result does not depend on the tile that computes it.
+/// result does not depend on the tile that computes it; a column by itself (a normaliser's) is summed in registers.
 enum SmallMatrix {
   /// What becomes of a product `AB`.
   enum Store {
@@ -53,6 +53,9 @@ enum SmallMatrix {
           product.panel2(j, from: 0)
         }
         j += 2 * Lanes.width
+      } else if left == 1, product.hasColumns {
+        product.column(j)
+        j += 1
       } else {
         let count = min(left, Lanes.width)
         if case .lowerResult = structure {

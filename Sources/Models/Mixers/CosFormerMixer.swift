@@ -28,13 +28,14 @@ struct CosFormerMixer: FlashLayer {
     output = builder.linear(name + "o_proj", dimension, heads.valueWidth)
     weights = CosineWeights(length: family.length, width: heads.keyDimension)
     kernel = DiagonalRecurrence(
-      .none, keyDimension: 2 * heads.keyDimension, valueDimension: heads.valueDimension + 1)
+      .none, keyDimension: 2 * heads.keyDimension, valueDimension: heads.valueDimension,
+      normalizer: Self.epsilon)
   }
 
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
-    // Shapes: x [N, D]; q [N, H·2K]; k [N, keyHeads·2K]; v [N, keyHeads·(V+1)]; o [N, H·V].
+    // Shapes: x [N, D]; q [N, H·2K]; k [N, keyHeads·2K]; v [N, keyHeads·V]; o [N, H·V].
     try pass.check(
       documentsAtMost: weights.length, key: CosFormer.lengthKey,
       slot: CarrySlot(layer: layer, .state(1)))
@@ -45,11 +46,9 @@ struct CosFormerMixer: FlashLayer {
     let o = try tape.recurrence(
       kernel,
       RecurrenceInputs(
-        q: weighted(query), k: weighted(key),
-        v: tape.withOnes(value(x, tape: tape), heads: heads.keyHeads)),
+        q: weighted(query), k: weighted(key), v: value(x, tape: tape)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    return try output(
-      tape.normalized(o, heads: heads.heads, epsilon: Self.epsilon), adding: residual, tape: tape)
+    return try output(o, adding: residual, tape: tape)
   }
 
   var recurrences: [RecurrenceSize] { [RecurrenceSize(kernel, heads: heads.heads)] }

@@ -34,8 +34,8 @@ struct LinearAttentionMixer: FlashLayer {
       : builder.featureMap(family.features, name + "feature_map_k", width: heads.keyDimension)
     kernel = DiagonalRecurrence(
       .none, keyDimension: family.featureCount,
-      valueDimension: heads.partDimension + (family.normalizes ? 1 : 0),
-      scale: 1 / Float(family.featureCount).squareRoot())
+      valueDimension: heads.partDimension, scale: 1 / Float(family.featureCount).squareRoot(),
+      normalizer: family.normalizes ? Self.normalizerEpsilon : nil)
     norm = builder.headNorm(
       "norm", at: place, heads: heads.heads, valueDimension: heads.valueDimension, isGated: false)
     output = builder.linear(name + "o_proj", dimension, heads.valueWidth)
@@ -50,18 +50,11 @@ struct LinearAttentionMixer: FlashLayer {
       return isNormed
         ? tape.sumNorm(y, width: family.featureCount, epsilon: Self.sumEpsilon) : y
     }
-    let heads = family.heads
     let q = try features(query, queryMap, isNormed: family.normsQueries)
     let k = try features(key, keyMap, isNormed: family.normsKeys)
-    var v = try value(x, tape: tape)
-    if family.normalizes { v = tape.withOnes(v, heads: heads.keyHeads * heads.valueParts) }
-    var o = try tape.recurrence(
-      kernel, RecurrenceInputs(q: q, k: k, v: v), slot: CarrySlot(layer: layer, .state(0)),
-      pass: pass)
-    if family.normalizes {
-      o = tape.normalized(
-        o, heads: heads.heads * heads.valueParts, epsilon: Self.normalizerEpsilon)
-    }
+    let o = try tape.recurrence(
+      kernel, RecurrenceInputs(q: q, k: k, v: value(x, tape: tape)),
+      slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
   }
 

@@ -35,8 +35,8 @@ struct ReBasedMixer: FlashLayer {
       ? builder.parameter(
         name + "feature_map.beta", [family.width], role: .bias, initialization: .constant(0)) : nil
     kernel = DiagonalRecurrence(
-      squaresOf: family.width, valueDimension: heads.partDimension + 1,
-      scale: 1 / Float(family.width))
+      squaresOf: family.width, valueDimension: heads.partDimension,
+      scale: 1 / Float(family.width), normalizer: Float(family.epsilon))
     output = builder.linear(name + "o_proj", dimension, heads.valueWidth)
   }
 
@@ -44,7 +44,7 @@ struct ReBasedMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k [N, H·F]; v [N, H·V]; o [N, H·V].
-    let (heads, parts) = (family.heads, family.heads.heads * family.heads.valueParts)
+    let heads = family.heads
     func features(_ linear: Linear) throws -> Variable {
       var y = try tape.reshaped(
         linear(x, tape: tape), [x.shape.rows * heads.heads, family.width])
@@ -52,12 +52,10 @@ struct ReBasedMixer: FlashLayer {
       y = tape.affine(y, weight: gamma, bias: beta)
       return tape.reshaped(y, [x.shape.rows, heads.keyWidth])
     }
-    let v = tape.withOnes(try value(x, tape: tape), heads: parts)
     let o = try tape.recurrence(
-      kernel, RecurrenceInputs(q: features(query), k: features(key), v: v),
+      kernel, RecurrenceInputs(q: features(query), k: features(key), v: value(x, tape: tape)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    let y = tape.normalized(o, heads: parts, epsilon: Float(family.epsilon))
-    return try output(y, adding: residual, tape: tape)
+    return try output(o, adding: residual, tape: tape)
   }
 
   var recurrences: [RecurrenceSize] {

@@ -10,8 +10,12 @@ struct MeasuredRecurrence {
 
   /// All that there are, for states of shape `[dimension, dimension]`.
   static func all(_ dimension: Int) -> [MeasuredRecurrence] {
-    func diagonal(_ decay: DiagonalRecurrence.Decay) -> any RecurrenceKernel {
-      DiagonalRecurrence(decay, keyDimension: dimension, valueDimension: dimension)
+    func diagonal(
+      _ decay: DiagonalRecurrence.Decay, isExclusive: Bool = false, normalizer: Float? = nil
+    ) -> any RecurrenceKernel {
+      DiagonalRecurrence(
+        decay, keyDimension: dimension, valueDimension: dimension, isExclusive: isExclusive,
+        normalizer: normalizer)
     }
     func delta(_ decay: DeltaRecurrence.Decay) -> any RecurrenceKernel {
       DeltaRecurrence(decay, keyDimension: dimension, valueDimension: dimension)
@@ -23,6 +27,8 @@ struct MeasuredRecurrence {
     let slots = GatedSlotRecurrence(keyWidth: dimension, valueWidth: dimension, slots: 64)
     return [
       MeasuredRecurrence(name: "no decay", kernel: diagonal(.none), decayWidth: 0),
+      MeasuredRecurrence(
+        name: "no decay, normalised", kernel: diagonal(.none, normalizer: 1e-6), decayWidth: 0),
       MeasuredRecurrence(name: "fixed decay", kernel: diagonal(.fixed), decayWidth: 0),
       MeasuredRecurrence(name: "scalar decay", kernel: diagonal(.scalar), decayWidth: 1),
       MeasuredRecurrence(
@@ -30,10 +36,13 @@ struct MeasuredRecurrence {
         decayWidth: 1),
       MeasuredRecurrence(name: "vector decay", kernel: diagonal(.vector), decayWidth: dimension),
       MeasuredRecurrence(
-        name: "vector, exclusive",
-        kernel: DiagonalRecurrence(
-          .vector, keyDimension: dimension, valueDimension: dimension, isExclusive: true),
+        name: "vector, exclusive", kernel: diagonal(.vector, isExclusive: true),
         decayWidth: dimension),
+      MeasuredRecurrence(
+        name: "vector, normalised", kernel: diagonal(.vector, normalizer: 1e-6),
+        decayWidth: dimension),
+      MeasuredRecurrence(
+        name: "scalar, normalised", kernel: diagonal(.scalar, normalizer: 1e-6), decayWidth: 1),
       MeasuredRecurrence(name: "value decay", kernel: diagonal(.value), decayWidth: dimension),
       MeasuredRecurrence(
         name: "gated slots", kernel: slots, decayWidth: slots.slots),

@@ -11,6 +11,12 @@ struct DiagonalBuffers {
   let isOfValues: Bool
   /// Numbers of a row of `q`, `k`, `dq` and `dk`: `K`, or fewer where the state holds their monomials.
   let W: Int
+  /// Numbers of a token's value and output: the state's columns without a normaliser's.
+  let N: Int
+  /// What is added to the denominators, where outputs are divided by the sum of their weights; else nil.
+  let epsilon: Float?
+  /// The chunk's denominators `d` between the parts of its output, then `1 / (d + ε)`.
+  var denominators: UnsafeMutablePointer<Float>?
   /// Leading dimensions of what has `K`, `V`, `C` and `W` columns.
   let ldK, ldV, ldC, ldW: Int
   /// That of states, whose rows may be part of longer ones.
@@ -41,14 +47,16 @@ struct DiagonalBuffers {
 
   /// Divides scratch; `take` gives more.
   init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>) {
-    self.init(kernel, scratch, isOfValues: kernel.decay == .value)
+    self.init(kernel, scratch, isOfValues: kernel.decay == .value, epsilon: kernel.normalizer)
   }
 
   /// Divides scratch for another kernel.
   init(
-    _ kernel: some RecurrenceKernel, _ scratch: UnsafeMutablePointer<Float>, isOfValues: Bool
+    _ kernel: some RecurrenceKernel, _ scratch: UnsafeMutablePointer<Float>, isOfValues: Bool,
+    epsilon: Float? = nil
   ) {
     (K, V, C) = (kernel.keyDimension, kernel.valueDimension, kernel.chunkLength)
+    (N, self.epsilon) = (epsilon == nil ? V : V - 1, epsilon)
     self.isOfValues = isOfValues
     W = isOfValues ? K : kernel.keyWidth
     (ldK, ldV, ldC, ldState) = (Lanes.padded(K), Lanes.padded(V), Lanes.padded(C), V)
@@ -109,31 +117,51 @@ struct DiagonalBuffers {
   }
   /// Reads the chunk's values.
   func loadV(_ head: RecurrenceHead, _ range: Range<Int>) {
-    isOfValues
-      ? load(head.v, range, K, into: k, ld: ldK) : load(head.v, range, V, into: v, ld: ldV)
+    if isOfValues { return load(head.v, range, K, into: k, ld: ldK) }
+    load(head.v, range, N, into: v, ld: ldV)
+    if epsilon != nil { for i in 0..<tokens { v[i * ldV + N] = 1 } }
   }
-  /// Reads the output's gradient in the chunk.
+  /// Reads the output's gradient in the chunk; of a quotient, makes it that of numerator and denominator.
   func loadDO(_ gradient: RecurrenceGradient, _ range: Range<Int>) {
-    isOfValues
-      ? load(gradient.dO, range, K, into: q, ld: ldK)
-      : load(gradient.dO, range, V, into: dO, ld: ldV)
+    if isOfValues { return load(gradient.dO, range, K, into: q, ld: ldK) }
+    guard let inverse = denominators else {
+      return load(gradient.dO, range, N, into: dO, ld: ldV)
+    }
+    guard let o = gradient.o else { preconditionFailure("a quotient's gradient needs o") }
+    for i in 0..<tokens {
+      let (from, row) = (gradient.dO[range.lowerBound + i], dO + i * ldV)
+      row[N] = -inverse[i] * Rows.dot(from, o[range.lowerBound + i], count: N)
+      Rows.scale(from, stride: 0, rows: 1, columns: N, by: inverse + i, into: row, ld: 0)
+    }
   }
 
   /// Where the output is, how wide, and its leading dimension.
   private var output: (UnsafeMutablePointer<Float>, Int, Int) {
-    isOfValues ? (dq, K, ldK) : (o, V, ldV)
+    isOfValues ? (dq, K, ldK) : (o, N, ldV)
   }
 
-  /// Writes the output: past the caches, unless it will be read again soon.
-  func storeO(_ rows: MutableTokenRows, _ range: Range<Int>, isReadAgain: Bool = false) {
+  /// Writes the complete output, past the caches.
+  func storeO(_ rows: MutableTokenRows, _ range: Range<Int>) {
     let (o, width, ld) = output
-    write(o, ld, width, rows, range, isReadAgain)
+    if let denominators, let epsilon {
+      for i in 0..<tokens { denominators[i] = 1 / (o[i * ld + width] + epsilon) }
+      Rows.scale(o, stride: ld, rows: tokens, columns: width, by: denominators, into: o, ld: ld)
+    }
+    write(o, ld, width, rows, range, false)
   }
 
-  /// Reads the output that was stored.
+  /// Writes a part of the output, which will be read again soon.
+  func storePartOfO(_ rows: MutableTokenRows, _ range: Range<Int>) {
+    let (o, width, ld) = output
+    if let denominators { for i in 0..<tokens { denominators[i] = o[i * ld + width] } }
+    write(o, ld, width, rows, range, true)
+  }
+
+  /// Reads the part of the output that was stored.
   func reloadO(_ rows: MutableTokenRows, _ range: Range<Int>) {
     let (o, width, ld) = output
     load(TokenRows(rows.base, stride: rows.stride), range, width, into: o, ld: ld)
+    if let denominators { for i in 0..<tokens { o[i * ld + width] = denominators[i] } }
   }
 
   /// `dq ← dq + stored dq` and so on, where they accumulate.
@@ -186,7 +214,7 @@ struct DiagonalBuffers {
     }
     body(dq, gradient.dq, W, ldW)
     body(dk, gradient.dk, W, ldW)
-    body(dv, gradient.dv, V, ldV)
+    body(dv, gradient.dv, N, ldV)
   }
 
   /// `stored dg ← dg`, or their sum.

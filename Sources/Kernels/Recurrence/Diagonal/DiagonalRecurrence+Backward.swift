@@ -11,6 +11,7 @@ extension DiagonalRecurrence {
       for (c, range) in plan.chunks.enumerated().reversed() {
         chunk.setDecays(head, range)
         chunk.buffers.loadQ(head, range)
+        chunk.buffers.denominators = denominators(kept, plan, range)
         chunk.buffers.loadDO(gradient, range)
         chunk.prepareStateGradient()
         if c > 0 {
@@ -35,7 +36,7 @@ extension DiagonalRecurrence {
     func run(_ chunk: some DiagonalChunk) {
       var chunk = chunk
       let range = plan.chunks[c]
-      load(&chunk, head, gradient, range)
+      load(&chunk, head, gradient, plan, kept, range)
       chunk.prepareIntra()
       chunk.gradientsIntra()
       chunk.buffers.addStored(gradient, range)
@@ -63,7 +64,7 @@ extension DiagonalRecurrence {
       var chunk = chunk
       let range = plan.chunks[c]
       let (state, dState) = (kept + c * stateCount, keptBackward + c * stateCount)
-      load(&chunk, head, gradient, range)
+      load(&chunk, head, gradient, plan, kept, range)
       chunk.prepareState()
       chunk.prepareStateGradient()
       chunk.buffers.reload(gradient, range)
@@ -93,7 +94,7 @@ extension DiagonalRecurrence {
       var chunk = chunk
       Rows.copy(final, count: stateCount, into: initial)
       for (c, range) in plan.chunks.enumerated().reversed() {
-        load(&chunk, head, gradient, range)
+        load(&chunk, head, gradient, plan, kept, range)
         chunk.prepareState()
         chunk.prepareStateGradient()
         chunk.gradientsIntra()
@@ -115,8 +116,9 @@ extension DiagonalRecurrence {
 
   private func load<Chunk: DiagonalChunk>(
     _ chunk: inout Chunk, _ head: RecurrenceHead, _ gradient: RecurrenceGradient,
-    _ range: Range<Int>
+    _ plan: ChunkPlan, _ kept: UnsafeMutablePointer<Float>, _ range: Range<Int>
   ) {
+    chunk.buffers.denominators = denominators(kept, plan, range)
     chunk.setDecays(head, range)
     chunk.buffers.loadQ(head, range)
     chunk.buffers.loadK(head, range)

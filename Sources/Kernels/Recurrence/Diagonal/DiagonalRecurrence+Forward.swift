@@ -40,13 +40,14 @@ extension DiagonalRecurrence {
     func run(_ chunk: some DiagonalChunk) {
       var chunk = chunk
       let range = plan.chunks[c]
+      chunk.buffers.denominators = denominators(kept, plan, range)
       chunk.setDecays(head, range)
       chunk.buffers.loadQ(head, range)
       chunk.buffers.loadK(head, range)
       chunk.buffers.loadV(head, range)
       chunk.prepareIntra()
       chunk.outputIntra()
-      chunk.buffers.storeO(o, range, isReadAgain: true)
+      chunk.buffers.storePartOfO(o, range)
     }
     withChunk(scratch, run, run, run, run)
   }
@@ -71,6 +72,7 @@ extension DiagonalRecurrence {
       chunk.setDecays(head, range)
       chunk.buffers.loadQ(head, range)
       chunk.prepareInter()
+      chunk.buffers.denominators = denominators(kept, plan, range)
       chunk.buffers.reloadO(o, range)
       chunk.buffers.fromState = fromState(kept, plan, range)
       chunk.outputInter(state)
@@ -109,6 +111,7 @@ extension DiagonalRecurrence {
         chunk.prepareInter()
         chunk.outputIntra()
         chunk.buffers.fromState = fromState(kept, plan, range)
+        chunk.buffers.denominators = denominators(kept, plan, range)
         chunk.outputInter(state)
         chunk.buffers.storeO(o, range)
         chunk.addToState(from: state, into: state)

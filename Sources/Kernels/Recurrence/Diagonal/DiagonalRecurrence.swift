@@ -46,6 +46,10 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   package let isExclusive: Bool
   /// Numbers of a query and of a key: `K`, or fewer where the state sees their monomials.
   package let keyWidth: Int
+  /// What is added to the denominators, where outputs are divided by the sum of their weights; else nil.
+  ///
+  /// Values then have a one after them, which the kernel puts there: the state's last column.
+  package let normalizer: Float?
   /// Whether weights are squares of products.
   let isSquared: Bool
 
@@ -54,19 +58,24 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   /// - Parameters:
   ///   - chunkLength: Tokens in a full chunk.
   ///   - isExclusive: Whether a token's output is that of the state before it; of a vector decay alone.
+  ///   - normalizer: Divides outputs by the sum of their weights and this, `o_t = N_t / (d_t + ε)`; not of a decay of
+  ///     values. States have a column more than `valueDimension`.
   package init(
     _ decay: Decay, keyDimension: Int, valueDimension: Int, scale: Float = 1,
-    chunkLength: Int = 64, isExclusive: Bool = false
+    chunkLength: Int = 64, isExclusive: Bool = false, normalizer: Float? = nil
   ) {
+    precondition(normalizer == nil || decay != .value, "a decay of values has no normaliser")
+    let columns = valueDimension + (normalizer == nil ? 0 : 1)
+    self.normalizer = normalizer
     precondition(!isExclusive || decay == .vector, "exclusive outputs are those of a vector decay")
     self.isExclusive = isExclusive
     precondition(
-      (1...Self.mostKeys).contains(keyDimension) && (1...Self.mostValues).contains(valueDimension)
+      (1...Self.mostKeys).contains(keyDimension) && (1...Self.mostValues).contains(columns)
         && chunkLength > 0,
       "K \(keyDimension), V \(valueDimension), chunks of \(chunkLength): K is 1…\(Self.mostKeys), "
         + "V 1…\(Self.mostValues)")
     (self.keyDimension, self.valueDimension) =
-      decay == .value ? (valueDimension, keyDimension) : (keyDimension, valueDimension)
+      decay == .value ? (valueDimension, keyDimension) : (keyDimension, columns)
     (self.decay, self.scale, self.chunkLength) = (decay, scale, chunkLength)
     (keyWidth, isSquared) = (keyDimension, false)
   }
@@ -74,13 +83,18 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   /// Without decay, with the weights `scale · (q·k)²` of queries and keys of `width` numbers.
   ///
   /// The state holds the monomials of degree two: `K = width (width + 1) / 2`.
-  package init(squaresOf width: Int, valueDimension: Int, scale: Float = 1, chunkLength: Int = 64) {
+  package init(
+    squaresOf width: Int, valueDimension: Int, scale: Float = 1, chunkLength: Int = 64,
+    normalizer: Float? = nil
+  ) {
     let features = width * (width + 1) / 2
+    let columns = valueDimension + (normalizer == nil ? 0 : 1)
+    self.normalizer = normalizer
     precondition(
-      (1...Self.mostKeys).contains(features) && (1...Self.mostValues).contains(valueDimension)
+      (1...Self.mostKeys).contains(features) && (1...Self.mostValues).contains(columns)
         && chunkLength > 0,
       "squares of \(width) numbers are \(features) features, V is \(valueDimension)")
-    (keyDimension, self.valueDimension, keyWidth) = (features, valueDimension, width)
+    (keyDimension, self.valueDimension, keyWidth) = (features, columns, width)
     (decay, self.scale, self.chunkLength) = (.none, scale, chunkLength)
     (isSquared, isExclusive) = (true, false)
   }
@@ -89,7 +103,7 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   init(rows: Int, columns: Int, chunkLength: Int) {
     (keyDimension, valueDimension) = (rows, columns)
     (decay, scale, self.chunkLength, isExclusive) = (.vector, 1, chunkLength, false)
-    (keyWidth, isSquared) = (rows, false)
+    (keyWidth, isSquared, normalizer) = (rows, false, nil)
   }
 
   /// A number a row of the state where the decay is a vector, else one number.
@@ -97,8 +111,13 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   /// Whether each row of the state has a decay of its own.
   var isVector: Bool { decay == .vector || decay == .value }
   package var queryWidth: Int { keyWidth }
-  package var valueWidth: Int { decay == .value ? keyDimension : valueDimension }
+  package var valueWidth: Int {
+    if decay == .value { return keyDimension }
+    return normalizer == nil ? valueDimension : valueDimension - 1
+  }
   package var outputWidth: Int { valueWidth }
+  /// True with a normaliser.
+  package var readsOutput: Bool { normalizer != nil }
   /// True without decay and with a fixed one.
   package var isMapKnown: Bool { decay == .none || decay == .fixed }
   /// Floats of scratch that a call needs.
@@ -108,10 +127,18 @@ package struct DiagonalRecurrence: RecurrenceKernel {
   }
   /// Floats of one state.
   var stateCount: Int { keyDimension * valueDimension }
-  /// The state at the start of each chunk; where the decay is on the side of the values, also what outputs owe to it.
+  /// The state at the start of each chunk; where the decay is on the side of the values, also what outputs owe to it;
+  /// with a normaliser, also each token's denominator.
   package func keptCount(_ plan: ChunkPlan) -> Int {
     plan.chunks.count * stateCount
       + (decay == .value ? plan.tokens * Lanes.padded(keyDimension) : 0)
+      + (normalizer == nil ? 0 : plan.tokens)
+  }
+  /// Where a chunk's part of the last begins.
+  func denominators(
+    _ kept: UnsafeMutablePointer<Float>, _ plan: ChunkPlan, _ range: Range<Int>
+  ) -> UnsafeMutablePointer<Float>? {
+    normalizer == nil ? nil : kept + plan.chunks.count * stateCount + range.lowerBound
   }
   /// Where a chunk's part of the latter begins.
   func fromState(

@@ -36,7 +36,7 @@ extension MLSTMRecurrence {
     chunk.buffers.loadK(head, range)
     chunk.buffers.loadV(head, range)
     chunk.outputIntra()
-    chunk.buffers.storeO(o, range, isReadAgain: true)
+    chunk.buffers.storePartOfO(o, range)
     denominators(kept, plan, c).update(from: chunk.d, count: range.count)
   }
 

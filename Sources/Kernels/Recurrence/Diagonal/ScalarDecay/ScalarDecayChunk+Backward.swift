@@ -33,7 +33,7 @@ extension ScalarDecayChunk {
       columns: x.K, inner: n, structure: .upperLeft)
     SmallMatrix.multiply(
       x.p, lda: x.ldC, transposed: true, x.dO, ldb: x.ldV, into: x.dv, ldc: x.ldV, rows: n,
-      columns: x.V, inner: n, structure: .upperLeft)
+      columns: x.N, inner: n, structure: .upperLeft)
   }
 
   func gradientsInter(_ state: UnsafePointer<Float>, _ dState: UnsafePointer<Float>) {
@@ -41,7 +41,7 @@ extension ScalarDecayChunk {
     let n = x.tokens
     Rows.scale(x.k, stride: x.ldK, rows: n, columns: x.K, by: outward, into: x.kOut, ld: x.ldK)
     SmallMatrix.multiply(
-      x.kOut, lda: x.ldK, dState, ldb: x.V, into: x.dv, ldc: x.ldV, rows: n, columns: x.V,
+      x.kOut, lda: x.ldK, dState, ldb: x.V, into: x.dv, ldc: x.ldV, rows: n, columns: x.N,
       inner: x.K, store: .add)
     addAcross(state, dOIn, x.q, to: x.dq, dots: queryDots)
     addAcross(dState, vOut, x.k, to: x.dk, dots: keyDots)

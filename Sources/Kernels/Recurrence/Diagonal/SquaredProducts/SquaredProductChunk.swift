@@ -77,13 +77,13 @@ struct SquaredProductChunk: DiagonalChunk {
       columns: x.W, inner: n, structure: .upperLeft)
     SmallMatrix.multiply(
       x.p, lda: x.ldC, transposed: true, x.dO, ldb: x.ldV, into: x.dv, ldc: x.ldV, rows: n,
-      columns: x.V, inner: n, structure: .upperLeft)
+      columns: x.N, inner: n, structure: .upperLeft)
   }
 
   func gradientsInter(_ state: UnsafePointer<Float>, _ dState: UnsafePointer<Float>) {
     let x = buffers
     SmallMatrix.multiply(
-      x.kOut, lda: x.ldK, dState, ldb: x.V, into: x.dv, ldc: x.ldV, rows: x.tokens, columns: x.V,
+      x.kOut, lda: x.ldK, dState, ldb: x.V, into: x.dv, ldc: x.ldV, rows: x.tokens, columns: x.N,
       inner: x.K, store: .add)
     addAcross(state, x.dO, x.q, scale: kernel.scale, to: x.dq)
     addAcross(dState, x.v, x.k, scale: 1, to: x.dk)

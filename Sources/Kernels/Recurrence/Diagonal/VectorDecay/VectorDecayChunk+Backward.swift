@@ -34,7 +34,7 @@ extension VectorDecayChunk {
     keepLower(x.p, strictly: kernel.isExclusive)
     SmallMatrix.multiply(
       x.p, lda: x.ldC, transposed: true, x.dO, ldb: x.ldV, into: x.dv, ldc: x.ldV, rows: n,
-      columns: x.V, inner: n, structure: .upperLeft)
+      columns: x.N, inner: n, structure: .upperLeft)
   }
 
   /// Adds the terms `i = j + 1` of exclusive outputs, in which no decay stands, so that `dg` has none of them.
@@ -142,7 +142,7 @@ extension VectorDecayChunk {
     let x = buffers
     let n = x.tokens
     SmallMatrix.multiply(
-      x.kOut, lda: x.ldK, dState, ldb: x.ldState, into: x.dv, ldc: x.ldV, rows: n, columns: x.V,
+      x.kOut, lda: x.ldK, dState, ldb: x.ldState, into: x.dv, ldc: x.ldV, rows: n, columns: x.N,
       inner: x.K, store: .add)
     gradientsFromState(state)
     SmallMatrix.multiplyTransposedRight(
