@@ -113,6 +113,24 @@ def xlstm(**options):
     } | options
 
 
+TRANSFORMERS = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
+
+
+def pretrained(model_type, **options):
+    """A small Transformer in transformers' layout; keys left out have its defaults."""
+    return {
+        "model_type": model_type,
+        "architectures": [TRANSFORMERS[model_type] + "ForCausalLM"],
+        "dtype": "float32",
+        "vocab_size": 24,
+        "hidden_size": 15,
+        "intermediate_size": 20,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "tie_word_embeddings": False,
+    } | options
+
+
 def mamba2(**options):
     """A small Mamba-2; keys left out have flash-linear-attention's defaults."""
     return {
@@ -838,5 +856,118 @@ CASES = {
     ),
     "xlstm_one_head": case(
         xlstm(num_heads=1, num_hidden_layers=1, num_blocks=1, use_bias=True), tokens=70, seed=0, batch=1
+    ),
+    "llama_plain": case(
+        pretrained("llama", hidden_size=18, rms_norm_eps=1e-5), tokens=37
+    ),
+    "llama_scaled": case(
+        pretrained(
+            "llama",
+            hidden_size=18,
+            num_attention_heads=6,
+            num_key_value_heads=2,
+            head_dim=8,
+            attention_bias=True,
+            mlp_bias=True,
+            tie_word_embeddings=True,
+            rope_theta=500.0,
+            rope_scaling={
+                "rope_type": "llama3",
+                "factor": 4.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 8.0,
+                "original_max_position_embeddings": 64,
+            },
+        ),
+        tokens=45,
+    ),
+    "llama_linear": case(
+        pretrained(
+            "llama",
+            num_attention_heads=5,
+            num_key_value_heads=1,
+            head_dim=4,
+            rope_scaling={"type": "linear", "factor": 2.5},
+        ),
+        tokens=33,
+    ),
+    "mistral_window": case(
+        pretrained(
+            "mistral",
+            hidden_size=14,
+            num_attention_heads=6,
+            num_key_value_heads=3,
+            head_dim=6,
+            sliding_window=7,
+            rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
+        ),
+        tokens=41,
+    ),
+    "mistral_whole": case(
+        pretrained(
+            "mistral",
+            hidden_size=18,
+            num_key_value_heads=3,
+            sliding_window=None,
+            num_hidden_layers=3,
+        ),
+        tokens=29,
+    ),
+    "qwen2_upper_window": case(
+        pretrained(
+            "qwen2",
+            num_attention_heads=3,
+            num_key_value_heads=1,
+            head_dim=6,
+            num_hidden_layers=3,
+            use_sliding_window=True,
+            sliding_window=5,
+            max_window_layers=1,
+            tie_word_embeddings=True,
+            rope_scaling={
+                "type": "yarn",
+                "factor": 4.0,
+                "original_max_position_embeddings": 32,
+            },
+        ),
+        tokens=43, seed=1,
+    ),
+    "qwen2_plain": case(
+        pretrained("qwen2", hidden_size=18, num_key_value_heads=None), tokens=37
+    ),
+    "qwen3_yarn": case(
+        pretrained(
+            "qwen3",
+            num_attention_heads=6,
+            num_key_value_heads=2,
+            head_dim=10,
+            attention_bias=True,
+            rope_parameters={
+                "rope_type": "yarn",
+                "rope_theta": 300.0,
+                "factor": 3.0,
+                "original_max_position_embeddings": 48,
+                "beta_fast": 8.0,
+                "beta_slow": 2.0,
+                "mscale": 1.5,
+                "mscale_all_dim": 0.5,
+                "truncate": False,
+            },
+        ),
+        tokens=45,
+    ),
+    "qwen3_layer_types": case(
+        pretrained(
+            "qwen3",
+            num_key_value_heads=None,
+            head_dim=4,
+            num_hidden_layers=3,
+            use_sliding_window=True,
+            sliding_window=9,
+            max_window_layers=3,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            tie_word_embeddings=True,
+        ),
+        tokens=39, seed=1,
     ),
 }

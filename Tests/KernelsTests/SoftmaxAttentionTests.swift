@@ -139,7 +139,7 @@ private struct HeadCase {
     var table = [Float](repeating: .nan, count: tokens * d)
     var (y, dx) = ([Float](repeating: .nan, count: count), [Float](repeating: 1, count: count))
     RotaryEmbedding.fillTable(
-      &table, tokens: 0..<tokens, offset: offset, dimension: d, base: 10_000)
+      &table, tokens: 0..<tokens, offset: offset, RotaryFrequencies(dimension: d, base: 10_000))
     RotaryEmbedding.forward(
       x, table: table, into: &y, tokens: 0..<tokens, heads: heads, dimension: d)
     RotaryEmbedding.backward(

@@ -137,6 +137,44 @@ struct FamilyTests {
     #expect(scansOnly["backbone.layers.17.mixer.D"] == [4608])
   }
 
+  @Test("Pretrained Transformers have the shapes of transformers' by default")
+  func pretrained() throws {
+    let llama = Self.shapes(try Self.read(["model_type": "llama"]))
+    #expect(llama["model.layers.31.self_attn.o_proj.weight"] == [4096, 4096])
+    #expect(llama["model.layers.0.mlp.down_proj.weight"] == [4096, 11008])
+    #expect(llama["model.layers.0.self_attn.q_proj.bias"] == nil)
+    let mistral = try Self.read(["model_type": "mistral", "num_key_value_heads": 8])
+    #expect(mistral.configuration["sliding_window"] == 4096)
+    #expect(Self.shapes(mistral)["model.layers.31.self_attn.k_proj.weight"] == [1024, 4096])
+    let whole = try Self.read(["model_type": "mistral", "sliding_window": .null])
+    #expect(LanguageModel(whole).blocks[0].mixer.seesAllTokens)
+    let qwen2 = Self.shapes(try Self.read(["model_type": "qwen2"]))
+    #expect(qwen2["model.layers.31.self_attn.v_proj.bias"] == [4096])
+    #expect(qwen2["model.layers.31.self_attn.o_proj.bias"] == nil)
+    #expect(qwen2["model.embed_tokens.weight"] == [151_936, 4096])
+    let qwen3 = Self.shapes(try Self.read(["model_type": "qwen3", "num_attention_heads": 16]))
+    #expect(qwen3["model.layers.0.self_attn.q_proj.weight"] == [2048, 4096])
+    #expect(qwen3["model.layers.0.self_attn.k_norm.weight"] == [128])
+  }
+
+  @Test(
+    "What a pretrained Transformer's config.json says of positions and windows is written again")
+  func writtenAgain() throws {
+    let keys: [String: JSONValue] = [
+      "rope_theta": 10000.0, "sliding_window": .null, "use_sliding_window": false,
+      "max_window_layers": 21, "layer_types": ["full_attention", "full_attention"],
+      "rope_scaling": ["type": "yarn", "factor": 4.0, "attention_factor": 1.5],
+    ]
+    let json: [String: JSONValue] = ["model_type": "qwen2", "num_hidden_layers": 2]
+    let written = try Self.read(.object(json.merging(keys) { $1 })).configuration
+    for (key, value) in keys { #expect(written[key] == value, "\(key)") }
+    #expect(written["rope_parameters"] == nil)
+    let newer: JSONValue = ["rope_type": "linear", "factor": 2, "rope_theta": 500_000]
+    let again = try Self.read(["model_type": "llama", "rope_parameters": newer]).configuration
+    #expect(again["rope_parameters"] == newer)
+    #expect(again["rope_scaling"] == nil && again["rope_theta"] == nil)
+  }
+
   @Test("Every other layer of Samba is attention in a window, or those that a list names")
   func sambaLayers() {
     func attention(_ values: [String: Value]) -> JSONValue? {
@@ -304,6 +342,40 @@ struct FamilyTests {
     Refusal(["model_type": "rwkv7", "num_heads": 4], key: "head_dim"),
     Refusal(
       ["model_type": "rwkv7", "num_hidden_layers": 2, "value_dim": [2048, 4096]], key: "value_dim"),
+    Refusal(["model_type": "llama", "num_attention_heads": 7], key: "num_attention_heads"),
+    Refusal(["model_type": "llama", "head_dim": 5], key: "num_attention_heads"),
+    Refusal(["model_type": "llama", "num_key_value_heads": 5], key: "num_attention_heads"),
+    Refusal(["model_type": "llama", "hidden_act": "gelu"], key: "hidden_act"),
+    Refusal(["model_type": "llama", "sliding_window": 9], key: "sliding_window"),
+    Refusal(["model_type": "mistral", "attention_bias": true], key: "attention_bias"),
+    Refusal(
+      ["model_type": "llama", "rope_scaling": ["rope_type": "dynamic", "factor": 2]],
+      key: "rope_scaling.rope_type: \"dynamic\" is not computed here, only \"default\", \"linear\""),
+    Refusal(
+      ["model_type": "qwen2", "rope_scaling": ["type": "longrope", "factor": 2]],
+      key: "rope_scaling.type: \"longrope\""),
+    Refusal(
+      ["model_type": "llama", "rope_scaling": ["rope_type": "linear"]], key: "rope_scaling.factor"),
+    Refusal(
+      [
+        "model_type": "llama",
+        "rope_parameters": ["rope_type": "llama3", "factor": 8, "low_freq_factor": 4],
+      ], key: "rope_parameters.high_freq_factor"),
+    Refusal(
+      [
+        "model_type": "llama", "rope_parameters": ["rope_type": "default"],
+        "rope_scaling": ["rope_type": "linear", "factor": 2],
+      ], key: "rope_scaling"),
+    Refusal(
+      ["model_type": "qwen3", "num_hidden_layers": 1, "layer_types": ["sliding_attention"]],
+      key: "layer_types"),
+    Refusal(
+      ["model_type": "qwen3", "num_hidden_layers": 1, "layer_types": ["linear_attention"]],
+      key: "layer_types"),
+    Refusal(["model_type": "qwen2", "layer_types": ["full_attention"]], key: "layer_types"),
+    Refusal(
+      ["model_type": "mistral", "num_hidden_layers": 1, "layer_types": ["full_attention"]],
+      key: "layer_types"),
     Refusal(["model_type": "mamba3"], key: "mamba3"),
   ]
 

@@ -98,6 +98,19 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
         "gate_low_rank_dim": 5, "v_low_rank_dim": 4,
       ]),
     flash("gla", ["attn": ["layers": [0], "num_heads": 2, "window_size": 9]]),
+    flash(
+      "llama",
+      [
+        "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 4, "attention_bias": true,
+      ]),
+    flash("mistral", ["num_attention_heads": 2, "sliding_window": 9]),
+    flash(
+      "qwen2",
+      [
+        "num_attention_heads": 2, "use_sliding_window": true, "sliding_window": 9,
+        "max_window_layers": 1,
+      ]),
+    flash("qwen3", ["num_attention_heads": 2, "head_dim": 6, "tie_word_embeddings": true]),
   ]
 
   private static func flash(_ type: String, _ keys: [String: JSONValue]) -> ModelCase {

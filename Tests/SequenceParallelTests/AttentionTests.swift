@@ -42,8 +42,9 @@ private struct AttentionCase {
       var k = tape.columns(x, outputs..<outputs + width)
       let v = tape.columns(x, outputs + width..<outputs + 2 * width)
       if rotates {
-        q = tape.rotaryEmbedding(q, dimension: dimension, pass: pass)
-        k = tape.rotaryEmbedding(k, dimension: dimension, pass: pass)
+        let positions = RotaryFrequencies(dimension: dimension, base: 10_000)
+        q = tape.rotaryEmbedding(q, positions, pass: pass)
+        k = tape.rotaryEmbedding(k, positions, pass: pass)
       }
       return try tape.attention(
         q: q, k: k, v: v, dimension: dimension, window: window, exchange: exchange,

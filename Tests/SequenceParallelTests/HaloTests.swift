@@ -1,5 +1,6 @@
 import Autodiff
 import Foundation
+import Kernels
 import MessagePassing
 import SequenceParallel
 import Tensors
@@ -55,7 +56,8 @@ import Testing
     let counts = try [false, true].map {
       try bytes(shards: [4, 0, 1, 70], rows: 2, columns: 24, rehearsal: $0) { tape, x, pass in
         let y = try tape.tokenShift(x, slot: CarrySlot(layer: 0, .halo(0)), pass: pass)
-        let z = tape.rotaryEmbedding(y, dimension: 8, pass: pass)
+        let z = tape.rotaryEmbedding(
+          y, RotaryFrequencies(dimension: 8, base: 10_000), pass: pass)
         return try tape.attention(
           q: z, k: y, v: x, dimension: 8, window: window, exchange: exchange,
           slot: CarrySlot(layer: 0, .window), pass: pass)

@@ -2,8 +2,8 @@ import Foundation
 
 /// Rotary position embedding by halves, and its twin.
 ///
-/// Concretely, for a head of `d` numbers, `j < d/2` and the angle `a = t · base^(−2j/d)` of position t:
-/// `y_j = x_j cos a − x_{j+d/2} sin a`, `y_{j+d/2} = x_{j+d/2} cos a + x_j sin a`.
+/// Concretely, for a head of `d` numbers, `j < d/2` and the angle `a = t ω_j` of position t:
+/// `y_j = x_j cos a − x_{j+d/2} sin a`, `y_{j+d/2} = x_{j+d/2} cos a + x_j sin a`, times the frequencies' magnitude.
 ///
 /// - Source: "RoFormer" (arXiv 2104.09864).
 package enum RotaryEmbedding {
@@ -13,17 +13,16 @@ package enum RotaryEmbedding {
   ///   - table: Shape `[T, d]`: the cosines of a token, then its sines. Rows of `tokens` are written.
   ///   - offset: The global position of token 0.
   package static func fillTable(
-    _ table: UnsafeMutablePointer<Float>, tokens: Range<Int>, offset: Int, dimension d: Int,
-    base: Double
+    _ table: UnsafeMutablePointer<Float>, tokens: Range<Int>, offset: Int,
+    _ frequencies: RotaryFrequencies
   ) {
-    let half = d / 2
-    let frequencies = (0..<half).map { pow(base, -2 * Double($0) / Double(d)) }
+    let (half, magnitude) = (frequencies.radians.count, frequencies.magnitude)
     for token in tokens {
-      let (row, t) = (table + token * d, Double(offset + token))
+      let (row, t) = (table + token * 2 * half, Double(offset + token))
       for j in 0..<half {
-        let angle = (t * frequencies[j]).remainder(dividingBy: 2 * .pi)
-        row[j] = Float(cos(angle))
-        row[half + j] = Float(sin(angle))
+        let angle = (t * frequencies.radians[j]).remainder(dividingBy: 2 * .pi)
+        row[j] = Float(cos(angle) * magnitude)
+        row[half + j] = Float(sin(angle) * magnitude)
       }
     }
   }

@@ -19,6 +19,8 @@ package enum Architectures {
     RWKV7.self,
     FlashModel<LightNet>.self,
     XLSTM.self,
+    PretrainedTransformer<Llama>.self, PretrainedTransformer<Mistral>.self,
+    PretrainedTransformer<Qwen2>.self, PretrainedTransformer<Qwen3>.self,
   ]
 
   /// The architecture that provides a mixer.

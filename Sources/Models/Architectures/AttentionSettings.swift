@@ -4,46 +4,68 @@ import Configuration
 struct AttentionSettings {
   let heads: Int
   let keyValueHeads: Int?
-  /// Whether the projections of q, k and v have biases.
-  let hasBias: Bool
-  /// Whether each head's queries and keys are normalised.
-  let normalizesKeys: Bool
+  /// Numbers of a head; nil for the model's width over the heads.
+  let headDimension: Int?
+  /// Whether the projections of q, k and v have biases; whether the one out has.
+  let hasBias, hasOutputBias: Bool
+  /// Epsilon of the norms of each head's queries and keys; nil for no norms.
+  let normEpsilon: Float?
   /// The most tokens a query sees, itself included; nil for all.
   var window: Int?
-  /// The base of the rotary frequencies.
-  let base: Double
+  let positions: RotaryPositions
+
+  /// The epsilon of flash-linear-attention's norms of queries and keys, whatever that of the model is.
+  static let usualNormEpsilon: Float = 1e-5
+
+  init(
+    heads: Int, keyValueHeads: Int?, headDimension: Int?, hasBias: Bool, hasOutputBias: Bool,
+    normEpsilon: Float?, positions: RotaryPositions
+  ) {
+    (self.heads, self.keyValueHeads) = (heads, keyValueHeads)
+    self.headDimension = headDimension
+    (self.hasBias, self.hasOutputBias) = (hasBias, hasOutputBias)
+    (self.normEpsilon, self.positions) = (normEpsilon, positions)
+    window = nil
+  }
 
   /// What a run file describes.
   init(_ section: ModelSection) {
     heads = section.heads
     keyValueHeads = section.keyValueHeads
-    (hasBias, normalizesKeys) = (section.bias, false)
+    headDimension = nil
+    (hasBias, hasOutputBias, normEpsilon) = (section.bias, false, nil)
     window = section.window
-    base = 10_000
+    positions = RotaryPositions(base: 10_000)
   }
 
   /// What a `config.json` of a Transformer describes, or the `attn` of a hybrid, where `isHybrid`.
   init(_ keys: ModelKeys, isHybrid: Bool) {
     heads = keys.positive("num_heads", default: isHybrid ? nil : 32)
     keyValueHeads = keys.optionalPositive("num_kv_heads")
+    headDimension = nil
     hasBias = keys.boolean("qkv_bias", default: false)
-    normalizesKeys = isHybrid ? false : keys.boolean("qk_norm", default: false)
+    hasOutputBias = false
+    let isNormed = isHybrid ? false : keys.boolean("qk_norm", default: false)
+    normEpsilon = isNormed ? Self.usualNormEpsilon : nil
     window = keys.optionalPositive("window_size")
-    base = keys.number("rope_theta", default: 10_000)
-    if base <= 1 { keys.refuse("rope_theta", "\(base) is not above 1") }
+    positions = RotaryPositions(base: keys.rotaryBase())
   }
 
   /// Its keys, but for `qk_norm`, which hybrids do not have.
   var configuration: [String: JSONValue] {
     [
       "num_heads": .integer(heads), "num_kv_heads": .optional(keyValueHeads),
-      "qkv_bias": .bool(hasBias), "window_size": .optional(window), "rope_theta": .number(base),
+      "qkv_bias": .bool(hasBias), "window_size": .optional(window),
+      "rope_theta": .number(positions.base),
     ]
   }
 
   /// How a model's width is cut.
   func split(_ dimension: Int) -> HeadSplit {
-    HeadSplit(
+    if let headDimension {
+      return HeadSplit(heads: heads, keyHeads: keyValueHeads, rotated: headDimension)
+    }
+    return HeadSplit(
       dimension: dimension, expandKey: 1, expandValue: 1, heads: heads, keyHeads: keyValueHeads,
       isRotated: true)
   }

@@ -37,6 +37,13 @@ struct HeadSplit {
     self.isRotated = isRotated
   }
 
+  /// Heads of `width` numbers for queries, keys and values, whatever the model's width is.
+  init(heads: Int, keyHeads: Int?, rotated width: Int) {
+    (self.heads, self.keyHeads) = (heads, keyHeads ?? heads)
+    (keyWidth, valueWidth) = (heads * width, heads * width)
+    (isRotated, mostKeys) = (true, .max)
+  }
+
   /// K, numbers of a key.
   var keyDimension: Int { keyWidth / heads }
   /// V, numbers of a value.
@@ -70,10 +77,13 @@ struct HeadSplit {
       return "values of \(valueDimension) numbers a head cannot be cut into parts of at most 256; "
         + "use more heads"
     }
-    if isRotated, keyDimension % 2 != 0 {
-      return "keys of \(keyDimension) numbers cannot be rotated by halves; choose an even number"
-    }
-    return nil
+    return rotationProblem
+  }
+
+  /// Why keys cannot be rotated; nil where they can or need not be.
+  var rotationProblem: String? {
+    guard isRotated, keyDimension % 2 != 0 else { return nil }
+    return "keys of \(keyDimension) numbers cannot be rotated by halves; choose an even number"
   }
 
   /// Why the widths cannot be cut so, whatever is computed with the heads; nil where they can.

@@ -26,7 +26,7 @@ struct Transformer: FlashMixer {
   }
 
   var configuration: [String: JSONValue] {
-    settings.configuration.merging(["qk_norm": .bool(settings.normalizesKeys)]) { $1 }
+    settings.configuration.merging(["qk_norm": .bool(settings.normEpsilon != nil)]) { $1 }
   }
 
   var problem: String? { settings.split(dimension).problem }

@@ -16,6 +16,7 @@ struct RetNetMixer: FlashLayer {
   let featureMap: Activation
   let kernel: DiagonalRecurrence
   let norm: HeadNorm
+  let positions: RotaryFrequencies
 
   init(_ family: RetNet, at place: MixerPlace, _ builder: inout ModelBuilder) {
     let (name, dimension) = (place.name, place.dimension)
@@ -25,6 +26,7 @@ struct RetNetMixer: FlashLayer {
     key = builder.linear(name + "k_proj", heads.ownKeyWidth, dimension)
     value = builder.linear(name + "v_proj", heads.ownValueWidth, dimension)
     featureMap = family.featureMap
+    positions = RotaryFrequencies(dimension: heads.keyDimension, base: 10_000)
     kernel = DiagonalRecurrence(
       .fixed, keyDimension: heads.keyDimension, valueDimension: heads.partDimension,
       scale: heads.scale)
@@ -40,8 +42,7 @@ struct RetNetMixer: FlashLayer {
     // Shapes: x [N, D]; q [N, H·K]; k [N, keyHeads·K]; v [N, keyHeads·V]; o [N, H·V].
     func rotated(_ linear: Linear) throws -> Variable {
       try tape.rotaryEmbedding(
-        tape.activation(featureMap, linear(x, tape: tape)), dimension: heads.keyDimension,
-        pass: pass)
+        tape.activation(featureMap, linear(x, tape: tape)), positions, pass: pass)
     }
     let logDecay = (0..<heads.heads * heads.valueParts).map {
       Float(log1p(-pow(2, -5 - Double($0 / heads.valueParts))))

@@ -9,17 +9,17 @@ extension Tape {
   ///
   /// - Parameters:
   ///   - x: Shape `[N, H·d]`, `N = rows × length`; queries or keys.
-  ///   - dimension: `d`, the numbers of a head; even.
-  ///   - base: The base of the frequencies, usually 10,000.
+  ///   - frequencies: How far pairs turn, of `d` numbers a head.
   /// - Returns: Shape `[N, H·d]`.
   package func rotaryEmbedding(
-    _ x: Variable, dimension d: Int, base: Double = 10_000, pass: SequencePass
+    _ x: Variable, _ frequencies: RotaryFrequencies, pass: SequencePass
   ) -> Variable {
+    let d = frequencies.dimension
     precondition(
-      d > 0 && d % 2 == 0 && x.shape.columns % d == 0,
+      d > 0 && x.shape.columns % d == 0,
       "x \(x.shape) cannot be rotated in heads of \(d)")
     let (heads, length) = (x.shape.columns / d, pass.layout.length)
-    let table = pass.rotation(dimension: d, base: base)
+    let table = pass.rotation(frequencies)
     func each(_ body: @Sendable (_ first: Int, _ tokens: Range<Int>) -> Void) {
       workspace.compute(.normsAndGates) {
         for row in 0..<pass.layout.rows {
@@ -48,10 +48,7 @@ extension Tape {
 
 /// Cosines and sines of this shard's positions, shared by layers.
 private struct RotationTable: Kept {
-  struct Key: Hashable {
-    let dimension: Int
-    let base: Double
-  }
+  typealias Key = RotaryFrequencies
 
   /// `[length, dimension]`.
   let table: Tensor
@@ -63,18 +60,20 @@ private struct RotationTable: Kept {
 
 extension SequencePass {
   /// The cosines and sines of this shard's positions, `[length, dimension]`; computed once.
-  func rotation(dimension: Int, base: Double) -> Tensor {
-    let key = RotationTable.Key(dimension: dimension, base: base)
-    if let rotation: RotationTable = memory[key] { return rotation.table }
+  func rotation(_ frequencies: RotaryFrequencies) -> Tensor {
+    if let rotation: RotationTable = memory[frequencies] { return rotation.table }
     let workspace = context.workspace
-    let (table, offset) = (Tensor([layout.length, dimension], pool: workspace.pool), layout.offset)
+    let (table, offset) = (
+      Tensor(
+        [layout.length, frequencies.dimension], pool: workspace.pool), layout.offset
+    )
     workspace.compute(.normsAndGates) {
       workspace.team.parallel(layout.length, grain: 16) {
         RotaryEmbedding.fillTable(
-          table.pointer, tokens: $0, offset: offset, dimension: dimension, base: base)
+          table.pointer, tokens: $0, offset: offset, frequencies)
       }
     }
-    memory[key] = RotationTable(table: table)
+    memory[frequencies] = RotationTable(table: table)
     return table
   }
 }

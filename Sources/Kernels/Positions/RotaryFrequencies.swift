@@ -1,0 +1,24 @@
+import Foundation
+
+/// How far rotary positions turn each pair of a head's numbers from token to token.
+package struct RotaryFrequencies: Hashable, Sendable {
+  /// ω, radians a token: one for each of the `d/2` pairs.
+  package let radians: [Double]
+  /// What cosines and sines are multiplied by.
+  package let magnitude: Double
+
+  package init(_ radians: [Double], magnitude: Double = 1) {
+    (self.radians, self.magnitude) = (radians, magnitude)
+  }
+
+  /// `ω_j = base^(−2j/d)`.
+  ///
+  /// - Parameter d: The numbers of a head; even.
+  /// - Source: "RoFormer" (arXiv 2104.09864), section 3.2.2.
+  package init(dimension d: Int, base: Double) {
+    self.init((0..<d / 2).map { pow(base, -2 * Double($0) / Double(d)) })
+  }
+
+  /// `d`, the numbers of a head.
+  package var dimension: Int { 2 * radians.count }
+}

@@ -1,0 +1,121 @@
+import Configuration
+
+/// What Llama, and the models after it, have around their token mixers.
+///
+/// Concretely: `x += mixer(rms(x))`, `x += W_down(silu(y W_gate) ⊙ y W_up)` with `y = rms(x)`; then `rms` and the head. The
+/// tensors are those of Hugging Face's transformers: `model.layers.i.input_layernorm`, `self_attn`,
+/// `post_attention_layernorm`, `mlp`.
+struct LlamaSkeleton: Sendable {
+  let dimension, depth, vocabulary: Int
+  /// Width of the channel mixer.
+  let channelWidth: Int
+  /// Whether the channel mixer's projections have biases.
+  let hasChannelBias: Bool
+  let initialDeviation: Double
+  let normEpsilon: Float
+  let tiesEmbedding: Bool
+  /// Tokens of the longest sequence it was made for, which scaled positions refer to.
+  let length: Int
+  let norms: NormPlacement
+
+  /// Sizes where a `config.json` does not say them.
+  struct Defaults {
+    var dimension = 4096
+    var channelWidth = 11008
+    var depth = 32
+    var vocabulary = 32000
+    var length = 2048
+  }
+
+  /// What a run file describes.
+  init(_ section: ModelSection, vocabulary: Int, hasChannelBias: Bool) {
+    (dimension, depth) = (section.dimension, section.depth)
+    self.vocabulary = vocabulary
+    // Llama's own rule: two thirds of four times the width, in steps of 256.
+    channelWidth =
+      section.glu > 0 ? section.glu : (section.dimension * 8 / 3 + 255) / 256 * 256
+    self.hasChannelBias = hasChannelBias
+    initialDeviation = section.initStd
+    normEpsilon = 1e-6
+    tiesEmbedding = section.tieEmbeddings
+    length = section.sequenceLength
+    norms = NormPlacement(section)
+  }
+
+  /// What a `config.json` describes.
+  ///
+  /// - Parameter mayHaveBias: Whether the family reads `mlp_bias`.
+  init(_ keys: ModelKeys, default usual: Defaults, mayHaveBias: Bool) {
+    dimension = keys.positive("hidden_size", default: usual.dimension)
+    depth = keys.depth("num_hidden_layers", default: usual.depth)
+    vocabulary = keys.positive("vocab_size", default: usual.vocabulary)
+    channelWidth = keys.positive("intermediate_size", default: usual.channelWidth)
+    hasChannelBias = mayHaveBias && keys.boolean("mlp_bias", default: false)
+    initialDeviation = keys.deviation("initializer_range", default: 0.02)
+    normEpsilon = keys.epsilon("rms_norm_eps", default: 1e-6)
+    tiesEmbedding = keys.boolean("tie_word_embeddings", default: false)
+    keys.choice("hidden_act", default: "silu", of: [("silu", ()), ("swish", ())])
+    let length = keys.integer("max_position_embeddings", default: usual.length)
+    if length < 1 { keys.refuse("max_position_embeddings", "\(length) is not positive") }
+    self.length = max(length, 1)
+    norms = NormPlacement(keys)
+  }
+
+  /// Its keys of `config.json`.
+  var configuration: [String: JSONValue] {
+    let keys: [String: JSONValue] = [
+      "vocab_size": .integer(vocabulary), "hidden_size": .integer(dimension),
+      "intermediate_size": .integer(channelWidth), "num_hidden_layers": .integer(depth),
+      "hidden_act": "silu", "max_position_embeddings": .integer(length),
+      "rms_norm_eps": .shortest(normEpsilon), "initializer_range": .number(initialDeviation),
+      "tie_word_embeddings": .bool(tiesEmbedding),
+    ]
+    return keys.merging(norms.configuration) { $1 }
+  }
+
+  /// A block around a token mixer, whose tensors' names begin with `model.layers.i.self_attn.`.
+  func block(
+    _ layer: Int, region: Int, _ builder: inout ModelBuilder,
+    mixer: (MixerPlace, inout ModelBuilder) -> any TokenMixer
+  ) -> Block {
+    let prefix = "model.layers.\(layer)."
+    func around(_ norm: String, _ builder: inout ModelBuilder) -> Block.Norms {
+      norms.around(
+        builder.norm(prefix + norm + ".weight", width: dimension, epsilon: normEpsilon),
+        block: layer, depth: depth)
+    }
+    // Parameters lie in the order in which they are added.
+    let mixerNorms = around("input_layernorm", &builder)
+    let tokenMixer = mixer(
+      MixerPlace(
+        layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "self_attn."),
+      &builder)
+    let channelNorms = around("post_attention_layernorm", &builder)
+    let (name, bias) = (prefix + "mlp.", hasChannelBias)
+    let channels = SwiGLU(
+      gate: builder.linear(name + "gate_proj", channelWidth, dimension, bias: bias),
+      up: builder.linear(name + "up_proj", channelWidth, dimension, bias: bias),
+      down: builder.linear(name + "down_proj", dimension, channelWidth, bias: bias))
+    return Block(
+      region: region, mixer: tokenMixer, norms: mixerNorms, channels: (channels, channelNorms))
+  }
+}
+
+/// An architecture in Llama's skeleton.
+protocol LlamaArchitecture: Architecture {
+  var skeleton: LlamaSkeleton { get }
+}
+
+extension LlamaArchitecture {
+  var dimension: Int { skeleton.dimension }
+  var depth: Int { skeleton.depth }
+  var vocabulary: Int { skeleton.vocabulary }
+  var initialDeviation: Double { skeleton.initialDeviation }
+  var normEpsilon: Float { skeleton.normEpsilon }
+  var tiesEmbedding: Bool { skeleton.tiesEmbedding }
+  /// 1.
+  var embeddingScale: Float { 1 }
+  var outerNames: (embedding: String, norm: String?, head: String) {
+    ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight")
+  }
+}

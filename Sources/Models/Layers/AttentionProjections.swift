@@ -1,0 +1,53 @@
+import Autodiff
+import Kernels
+import SequenceParallel
+
+/// What softmax attention computes before and after the softmax: projections to queries, keys and values, norms of their
+/// heads, rotary positions, and the projection out.
+///
+/// Another mixer that stands in for attention takes the same weights by their names.
+struct AttentionProjections {
+  let query, key, value, output: Linear
+  /// The norms of each head's queries and keys; nil for none.
+  let queryNorm, keyNorm: Norm?
+  let heads: HeadSplit
+  let positions: RotaryFrequencies
+
+  init(_ settings: AttentionSettings, at place: MixerPlace, _ builder: inout ModelBuilder) {
+    let (name, dimension) = (place.name, place.dimension)
+    let heads = settings.split(dimension)
+    self.heads = heads
+    query = builder.linear(name + "q_proj", heads.keyWidth, dimension, bias: settings.hasBias)
+    key = builder.linear(name + "k_proj", heads.ownKeyWidth, dimension, bias: settings.hasBias)
+    value = builder.linear(
+      name + "v_proj", heads.ownValueWidth, dimension, bias: settings.hasBias)
+    output = builder.linear(
+      name + "o_proj", dimension, heads.valueWidth, bias: settings.hasOutputBias)
+    func norm(_ letter: Character, _ builder: inout ModelBuilder) -> Norm? {
+      guard let epsilon = settings.normEpsilon else { return nil }
+      var norm = builder.norm(
+        "\(name)\(letter)_norm.weight", width: heads.keyDimension, epsilon: epsilon)
+      norm.width = heads.keyDimension
+      return norm
+    }
+    queryNorm = norm("q", &builder)
+    keyNorm = norm("k", &builder)
+    positions = settings.positions.frequencies(dimension: heads.keyDimension)
+  }
+
+  /// Queries `[N, H·d]`, keys and values `[N, keyHeads·d]` of `x`, `[N, D]`: normalised where the model says so, before
+  /// positions.
+  func callAsFunction(
+    _ x: Variable, tape: Tape
+  ) throws -> (q: Variable, k: Variable, v: Variable) {
+    let q = try query(x, tape: tape)
+    let k = try key(x, tape: tape)
+    let v = try value(x, tape: tape)
+    return (queryNorm?(q, tape: tape) ?? q, keyNorm?(k, tape: tape) ?? k, v)
+  }
+
+  /// Queries or keys, rotated by their positions.
+  func rotated(_ x: Variable, tape: Tape, pass: SequencePass) -> Variable {
+    tape.rotaryEmbedding(x, positions, pass: pass)
+  }
+}
