@@ -18,6 +18,8 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
   case missingTensor(path: String, name: String)
   /// A tensor's elements cannot be read as what was asked for.
   case wrongElements(path: String, name: String, type: ElementType, wanted: String)
+  /// Weights in a file that is a program.
+  case pickle(path: String)
   /// A folder without the file that it must have.
   case notAModelFolder(path: String, missing: String)
   /// An adapter's folder without a file that it must have.
@@ -45,6 +47,9 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "\(path) has no tensor named \(name)"
     case .wrongElements(let path, let name, let type, let wanted):
       "\(path): tensor \(name) holds \(type.rawValue) elements, but \(wanted) are needed"
+    case .pickle(let path):
+      "\(path) is a pickle, which may run any program when it is opened, so that it is not; "
+        + Pickles.conversion
     case .notAModelFolder(let path, let missing):
       "\(path) is no model folder: it has no \(missing)"
     case .notAnAdapter(let path, let missing):

@@ -44,6 +44,7 @@ package struct ModelFolder {
     (self.path, self.adapter) = (path, adapter)
     let file = path + "/config.json"
     guard FileSystem.exists(file) else {
+      if let pickle = Pickles.path(at: path) { throw CheckpointError.pickle(path: pickle) }
       throw CheckpointError.notAModelFolder(path: path, missing: "config.json")
     }
     let configuration = try JSONValue(file: file)
@@ -197,11 +198,13 @@ package struct ModelFolder {
   /// - Parameters:
   ///   - earlier: The folder that the model began from: its `config.json`'s keys are kept where this program has
   ///     none of its own, and its companions go along.
+  ///   - shardBytes: A file gets no further tensor that would make its data longer than this.
   ///   - weights: Calls the function that it gets with all weights, range by range of the parameters' index
   ///     space, ascending.
   /// - Throws: `CheckpointError` when it cannot be written; what `weights` throws.
   package static func write(
     _ model: LanguageModel, to path: String, keeping earlier: Origin? = nil,
+    shardBytes: Int = SafetensorsFolderWriter.usualShardBytes,
     weights: ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void
   ) throws {
     let folder = try checkpointFiles { () throws(FileError) in
@@ -224,7 +227,7 @@ package struct ModelFolder {
       path: folder.path,
       tensors: model.tensors.map {
         TensorDescription($0.name, shape: $0.shape.dimensions)
-      })
+      }, shardBytes: shardBytes)
     try weights { range, numbers in
       try forEachPiece(of: model, model.tensors) { tensor, offset, part in
         let here = part.clamped(to: range)

@@ -147,6 +147,44 @@ struct ModelFolderTests {
     #expect(again.configuration["attn"]?["tilt"] == 2)
   }
 
+  @Test("A model above a limit is written as shards with an index, and reads the same")
+  func shards() throws {
+    try write()
+    let folder = try ModelFolder(path: files.path)
+    let numbers = (0..<folder.model.table.count).map { Float($0) }
+    let copy = try TemporaryFolder()
+    try ModelFolder.write(folder.model, to: copy.file("model"), shardBytes: 300) { write in
+      // In two ranges, as ranks give them.
+      for range in [0..<101, 101..<numbers.count] {
+        try numbers.withUnsafeBufferPointer { try write(range, $0.baseAddress! + range.lowerBound) }
+      }
+    }
+    #expect(!copy.has("model/model.safetensors"))
+    let index = try JSONValue(file: copy.file("model/model.safetensors.index.json"))
+    #expect(index["metadata"]?["total_size"]?.integer == 4 * numbers.count)
+    #expect(index["weight_map"]?.object?.count == folder.model.tensors.count)
+    let again = try ModelFolder(path: copy.file("model"))
+    var read = [Float](repeating: 0, count: 50)
+    try read.withUnsafeMutableBufferPointer { try again.read(90..<140, into: $0.baseAddress!) }
+    #expect(read == Array(numbers[90..<140]))
+  }
+
+  @Test(
+    "A pickle is never opened, alone or in a folder; how to convert it is said",
+    arguments: ["pytorch_model.bin", "model.pt", "consolidated.00.pth"])
+  func pickles(name: String) throws {
+    try files.write(name, Data([0x80, 2]))
+    #expect(problem().contains("\(name) is a pickle"))
+    try files.write("config.json", JSONValue.object(Self.keys).encoded)
+    #expect(problem().contains("\(name) is a pickle"))
+    #expect(problem().contains("save_file("))
+    let alone = #expect(throws: CheckpointError.self) { try ModelFolder(path: files.file(name)) }
+    #expect("\(alone as Any)".contains("is a pickle"))
+    // What a trainer leaves beside weights that can be read is in nobody's way.
+    try write()
+    #expect(problem() == "")
+  }
+
   @Test(
     "A number that JSON has no word for is read, and refused before anything is to be written",
     arguments: [.number(.infinity), [0, .number(.nan)], ["a": ["__float__": "-Infinity"]]]

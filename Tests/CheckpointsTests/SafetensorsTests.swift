@@ -148,7 +148,7 @@ private func bytes(header: String, data: [UInt8]) -> Data {
     let isFolder = try #require(throws: CheckpointError.self) {
       try SafetensorsFile(path: folder.path)
     }
-    #expect("\(isFolder)" == "cannot read \(folder.path): Is a directory")
+    #expect("\(isFolder)" == "cannot read \(folder.path): Is a directory; name a file in it")
   }
 
   @Test func saysWhichTensorIsMissingOrOfAnotherKind() throws {
@@ -298,6 +298,62 @@ private func bytes(header: String, data: [UInt8]) -> Data {
     }
   }
 
+  @Test func piecesOfTensorsOfDifferentShardsMayComeInAnyOrder() throws {
+    let folder = try TemporaryFolder()
+    let writer = try SafetensorsFolderWriter(
+      path: folder.path, tensors: ["a", "b"].map { TensorDescription($0, shape: [2]) },
+      shardBytes: 8)
+    for (name, place, number) in [("b", 1, 4), ("a", 0, 1), ("b", 0, 3), ("a", 1, 2)] {
+      try [Float(number)].withUnsafeBufferPointer { try writer.write(name, $0, at: place) }
+    }
+    try writer.finish()
+    let source = try SafetensorsFolder(path: folder.path)
+    #expect(try floats("a", of: source) == [1, 2])
+    #expect(try floats("b", of: source) == [3, 4])
+  }
+
+  @Test(
+    "An index that leaves its folder, names no safetensors or repeats itself is refused",
+    arguments: [
+      (#"{"a": "../model.safetensors"}"#, "is not in its folder"),
+      (#"{"a": "/etc/passwd"}"#, "is not in its folder"),
+      (#"{"a": ".."}"#, "is no safetensors file"),
+      (#"{"a": ""}"#, "is no safetensors file"),
+      (#"{"a": "pytorch_model-00001-of-00002.bin"}"#, "is a pickle"),
+      (#"{"a": "other.safetensors"}"#, "other.safetensors, which is not there"),
+      (#"{"a": "one.safetensors", "a": "two.safetensors"}"#, "it lists a twice"),
+      (
+        #"{"a": "one.safetensors", "b": "two.safetensors"}"#, "a lies in one.safetensors and in two"
+      ),
+      (#"{"b": "one.safetensors"}"#, "one.safetensors lacks tensor b"),
+      (#"{"a": 3}"#, "has no weight_map from tensors to files"),
+    ])
+  func hostileIndex(map: String, said: String) throws {
+    let folder = try TemporaryFolder()
+    for name in ["one", "two"] {
+      try write(folder.path, [("a", [1])], shardBytes: 1000)
+      try FileManager.default.moveItem(
+        atPath: folder.file("model.safetensors"), toPath: folder.file(name + ".safetensors"))
+    }
+    try folder.write("model.safetensors.index.json", Data("{\"weight_map\": \(map)}".utf8))
+    let error = try #require(throws: CheckpointError.self) {
+      try SafetensorsFolder(path: folder.path)
+    }
+    #expect("\(error)".contains(said))
+  }
+
+  @Test func aHeaderThatListsATensorTwiceIsRefused() throws {
+    let folder = try TemporaryFolder()
+    let one = #""a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#
+    let header = "{\(one),\(one)}"
+    let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }
+    try folder.write("t.safetensors", length + Data(header.utf8) + Data(count: 4))
+    let error = try #require(throws: CheckpointError.self) {
+      try SafetensorsFile(path: folder.file("t.safetensors"))
+    }
+    #expect("\(error)".contains("its header lists a twice"))
+  }
+
   @Test func aNewModelReplacesOneOfAnotherNumberOfFiles() throws {
     let folder = try TemporaryFolder()
     try write(folder.path, tensors, shardBytes: 1000)
@@ -331,7 +387,9 @@ private func bytes(header: String, data: [UInt8]) -> Data {
     let missing = try #require(throws: CheckpointError.self) {
       try SafetensorsFolder(path: folder.path)
     }
-    #expect("\(missing)".contains("model-00002-of-00003.safetensors: No such file"))
+    #expect(
+      "\(missing)".contains(
+        "it names the file model-00002-of-00003.safetensors, which is not there"))
     try folder.write("model.safetensors.index.json", Data("{}".utf8))
     let index2 = try #require(throws: CheckpointError.self) {
       try SafetensorsFolder(path: folder.path)

@@ -32,7 +32,7 @@ package final class SafetensorsFile: Sendable {
 
   /// Reads a part of a floating-point tensor (F32, F16, BF16 or F64) as fp32.
   ///
-  /// The file's pages are given back to the system afterwards.
+  /// The file's pages are given back to the system piece by piece, so that no more of it than a piece is in memory.
   ///
   /// - Parameters:
   ///   - name: The tensor's name.
@@ -47,24 +47,27 @@ package final class SafetensorsFile: Sendable {
     precondition(
       elements.lowerBound >= 0 && elements.upperBound <= tensor.count,
       "elements \(elements) of tensor \(name), which has \(tensor.count)")
-    let start = dataStart + tensor.range.lowerBound + elements.lowerBound * tensor.type.size
     guard !elements.isEmpty, let base = file.bytes.baseAddress else { return }
-    let source = base + start
-    switch tensor.type {
-    case .float32:
-      NumberFormats.read(float32: source, count: elements.count, into: destination)
-    case .float16:
-      NumberFormats.read(float16: source, count: elements.count, into: destination)
-    case .bfloat16:
-      NumberFormats.read(bfloat16: source, count: elements.count, into: destination)
-    case .float64:
-      NumberFormats.read(float64: source, count: elements.count, into: destination)
-    default:
-      throw .wrongElements(
-        path: path, name: name, type: tensor.type, wanted: "floating-point numbers")
+    let size = tensor.type.size
+    for first in stride(from: elements.lowerBound, to: elements.upperBound, by: Self.piece) {
+      let count = min(Self.piece, elements.upperBound - first)
+      let start = dataStart + tensor.range.lowerBound + first * size
+      let (source, target) = (base + start, destination + (first - elements.lowerBound))
+      switch tensor.type {
+      case .float32: NumberFormats.read(float32: source, count: count, into: target)
+      case .float16: NumberFormats.read(float16: source, count: count, into: target)
+      case .bfloat16: NumberFormats.read(bfloat16: source, count: count, into: target)
+      case .float64: NumberFormats.read(float64: source, count: count, into: target)
+      default:
+        throw .wrongElements(
+          path: path, name: name, type: tensor.type, wanted: "floating-point numbers")
+      }
+      file.release(start..<start + count * size)
     }
-    file.release(start..<start + elements.count * tensor.type.size)
   }
+
+  /// Elements that are read before their pages are given back.
+  private static let piece = 1 << 21
 
   /// Reads a whole floating-point tensor as fp32.
   ///

@@ -27,19 +27,18 @@ package final class SafetensorsFolder: Sendable {
     var names = [SafetensorsFolder.singleName]
     if !FileSystem.exists(single) {
       guard FileSystem.exists(index) else {
+        if let pickle = Pickles.path(at: path) { throw .pickle(path: pickle) }
         throw .notAModelFolder(
           path: path,
           missing: "\(SafetensorsFolder.singleName) and no \(SafetensorsFolder.indexName)")
       }
       expected = try SafetensorsIndex(path: index).weightMap
       names = Set(expected.values).sorted()
+      for name in names { try Self.check(name, in: path, index: index) }
     }
     var files: [SafetensorsFile] = []
     var places: [String: Int] = [:]
     for name in names {
-      guard !name.contains("/") else {
-        throw .damaged(path: index, reason: "it names the file \(name), which is not in its folder")
-      }
       let file = try SafetensorsFile(path: "\(path)/\(name)")
       for tensor in file.tensors {
         if let other = places.updateValue(files.count, forKey: tensor.name) {
@@ -58,6 +57,22 @@ package final class SafetensorsFolder: Sendable {
     self.files = files
     self.places = places
     tensors = files.flatMap(\.tensors)
+  }
+
+  /// Refuses a name of a shard that is not that of a file of safetensors in the index's own folder.
+  private static func check(
+    _ name: String, in path: String, index: String
+  ) throws(CheckpointError) {
+    if name.contains("/") || name.contains("\0") {
+      throw .damaged(path: index, reason: "it names the file \(name), which is not in its folder")
+    }
+    if Pickles.isNamed(name) { throw .pickle(path: "\(path)/\(name)") }
+    guard name.hasSuffix(".safetensors") else {
+      throw .damaged(path: index, reason: "it names the file \(name), which is no safetensors file")
+    }
+    guard FileSystem.exists("\(path)/\(name)") else {
+      throw .damaged(path: index, reason: "it names the file \(name), which is not there")
+    }
   }
 
   /// The tensor of that name, or nil.

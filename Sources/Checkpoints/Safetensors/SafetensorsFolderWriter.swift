@@ -2,27 +2,30 @@ import Files
 
 /// Writes a folder's weights: one `model.safetensors`, or shards and their index above a limit.
 ///
-/// Tensors come in the order that they were told in, each in pieces of any size; a shard is complete
-/// and on the disk before the next one begins. For a folder that appears all at once, write into an
-/// `AtomicFolder`.
+/// Tensors come in any order, each in pieces of any size; a shard is on the disk as soon as it has all of its tensors.
+/// For a folder that appears all at once, write into an `AtomicFolder`.
 package final class SafetensorsFolderWriter {
   /// The folder, which must exist.
   package let path: String
+  /// 4 GiB, as long as a file becomes.
+  package static let usualShardBytes = 4 << 30
+
   private let shards: [(name: String, tensors: [TensorDescription])]
   private let shardOfTensor: [String: Int]
   private let metadata: [String: String]
-  private var current = -1
-  private var writer: SafetensorsWriter?
+  /// The shards that are begun and not complete; the numbers of those that are.
+  private var open: [Int: SafetensorsWriter] = [:]
+  private var complete: Set<Int> = []
 
-  /// Plans the files and begins the first one.
+  /// Plans the files.
   ///
   /// - Parameters:
   ///   - path: The folder.
-  ///   - tensors: Everything that will be written, in this order.
+  ///   - tensors: Everything that will be written; files hold it in this order.
   ///   - shardBytes: A file gets no further tensor that would make its data longer than this.
   ///   - metadata: Free text for each file.
   package init(
-    path: String, tensors: [TensorDescription], shardBytes: Int = 4 << 30,
+    path: String, tensors: [TensorDescription], shardBytes: Int = usualShardBytes,
     metadata: [String: String] = ["format": "pt"]
   ) throws(CheckpointError) {
     var parts: [[TensorDescription]] = [[]]
@@ -46,13 +49,12 @@ package final class SafetensorsFolderWriter {
     shards = parts.enumerated().map { shard, part in
       (SafetensorsFolderWriter.fileName(shard: shard, of: parts.count), part)
     }
-    try begin(0)
   }
 
   /// Writes a piece of a tensor.
   ///
   /// - Parameters:
-  ///   - name: A tensor of the file being written, or the first one of the next file.
+  ///   - name: One of the tensors told at the start.
   ///   - numbers: The elements, row-major.
   ///   - offset: The first element's place in the tensor.
   package func write(
@@ -61,15 +63,18 @@ package final class SafetensorsFolderWriter {
     guard let shard = shardOfTensor[name] else {
       preconditionFailure("\(path) was not told of a tensor \(name)")
     }
-    while current < shard { try begin(current + 1) }
-    precondition(shard == current, "tensor \(name) comes too late: its file is complete")
-    try writer?.write(name, numbers, at: offset)
+    let writer = try writer(of: shard)
+    try writer.write(name, numbers, at: offset)
+    if writer.isComplete { try finish(shard) }
   }
 
-  /// Completes the last file, writes the index if there are several, and removes the files of an older
+  /// Completes the files, writes the index if there are several, and removes the files of an older
   /// model of another number of shards.
   package func finish() throws(CheckpointError) {
-    while current < shards.count { try begin(current + 1) }
+    for shard in shards.indices where !complete.contains(shard) {
+      _ = try writer(of: shard)
+      try finish(shard)
+    }
     try checkpointFiles { () throws(FileError) in
       var stale = Set([SafetensorsFolder.singleName, SafetensorsFolder.indexName])
       if shards.count > 1 {
@@ -85,13 +90,18 @@ package final class SafetensorsFolderWriter {
     }
   }
 
-  private func begin(_ shard: Int) throws(CheckpointError) {
-    try writer?.finish()
-    writer = nil
-    current = shard
-    guard shard < shards.count else { return }
-    writer = try SafetensorsWriter(
+  private func writer(of shard: Int) throws(CheckpointError) -> SafetensorsWriter {
+    if let writer = open[shard] { return writer }
+    precondition(!complete.contains(shard), "\(shards[shard].name) is complete")
+    let writer = try SafetensorsWriter(
       path: "\(path)/\(shards[shard].name)", tensors: shards[shard].tensors, metadata: metadata)
+    open[shard] = writer
+    return writer
+  }
+
+  private func finish(_ shard: Int) throws(CheckpointError) {
+    try open.removeValue(forKey: shard)?.finish()
+    complete.insert(shard)
   }
 
   private static func fileName(shard: Int, of count: Int) -> String {

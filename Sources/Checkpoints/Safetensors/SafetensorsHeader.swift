@@ -59,6 +59,9 @@ struct SafetensorsHeader: Equatable {
     } catch {
       throw damaged("its header of \(length) bytes is not the JSON of a safetensors file")
     }
+    if let name = JSONValue.repeatedKey(in: UnsafeRawBufferPointer(rebasing: file[8..<start])) {
+      throw damaged("its header lists \(name) twice")
+    }
     metadata = [:]
     tensors = []
     for (name, field) in fields {

@@ -9,7 +9,11 @@ struct SafetensorsIndex {
   init(weightMap: [String: String]) { self.weightMap = weightMap }
 
   init(path: String) throws(CheckpointError) {
-    let names = try JSONValue(file: path)["weight_map"]?.object?.mapValues(\.string)
+    let json = try JSONValue(file: path)
+    if let name = try JSONValue.repeatedKey(inFile: path) {
+      throw .damaged(path: path, reason: "it lists \(name) twice")
+    }
+    let names = json["weight_map"]?.object?.mapValues(\.string)
     guard let names, !names.values.contains(nil) else {
       throw .damaged(path: path, reason: "it has no weight_map from tensors to files")
     }

@@ -12,6 +12,9 @@ package final class SafetensorsWriter {
   private let dataStart: Int
   private var missing: [String: Int]
 
+  /// Whether everything was written.
+  var isComplete: Bool { missing.isEmpty }
+
   /// Begins a file and writes its header.
   ///
   /// - Parameters:
