@@ -27,6 +27,8 @@ package protocol Corpus: Sendable {
 package protocol TrainingCorpus: Corpus {
   /// Sequences that are never trained on; nil when nothing is kept.
   var heldOut: (any Corpus)? { get }
+  /// What there is to train on; nil for what is made as it is asked for.
+  var extent: CorpusExtent? { get }
   /// Whether each row of a step goes on where the same row of the step before ended, so that its state is
   /// carried.
   ///
@@ -34,7 +36,18 @@ package protocol TrainingCorpus: Corpus {
   func continues(step: Int) -> Bool
 }
 
+/// How much a corpus of files holds.
+package struct CorpusExtent: Sendable, Equatable {
+  /// Tokens to train on, of all files, and bytes of each.
+  package let tokens, tokenBytes: Int
+  /// Tokens that are kept for evaluation.
+  package let heldOut: Int
+}
+
 extension TrainingCorpus {
+  /// Nil: it is made as it is asked for.
+  package var extent: CorpusExtent? { nil }
+
   /// No: every sequence begins with nothing known.
   package func continues(step: Int) -> Bool { false }
 }

@@ -8,6 +8,12 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
   case empty(path: String)
   /// A file whose length is no multiple of a token's.
   case partialToken(path: String, bytes: Int, tokenBytes: Int)
+  /// Tokens too narrow for the vocabulary that they are said to have.
+  case tooNarrow(path: String, tokenBytes: Int, vocabulary: Int)
+  /// Tokens of another width than was said.
+  case otherWidth(path: String, said: Int, tokenBytes: Int)
+  /// A file of a format that is neither text nor tokens.
+  case foreignFormat(path: String, ForeignFormat)
   /// Too few tokens for a sequence.
   case tooShort(path: String, tokens: Int, heldOut: Int, length: Int)
   /// A token that the vocabulary does not have.
@@ -56,6 +62,17 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
     case .partialToken(let path, let bytes, let tokenBytes):
       return "\(path) has \(bytes) bytes, which is no multiple of a token's \(tokenBytes); "
         + "set data.token_bytes to the bytes that a token takes in it"
+    case .tooNarrow(let path, let tokenBytes, let vocabulary):
+      return
+        "\(path) is read as tokens of \(tokenBytes) bytes, which cannot hold a vocabulary of "
+        + "\(vocabulary); set data.token_bytes=4, or data.vocabulary to the number of tokens that the file's "
+        + "own tokenizer has"
+    case .otherWidth(let path, let said, let tokenBytes):
+      return
+        "\(path) says itself that its tokens have \(tokenBytes) bytes, but data.token_bytes is "
+        + "\(said); remove data.token_bytes"
+    case .foreignFormat(let path, let format):
+      return format.sentence(path)
     case .tooShort(let path, let tokens, let heldOut, let length):
       let rest = heldOut == 0 ? "" : ", \(heldOut) of them held out by data.held_out"
       return "\(path) has \(tokens) tokens\(rest), but a sequence.length of \(length) needs "
@@ -124,7 +141,7 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
 extension MappedFile {
   /// Maps a file of data; reads nothing.
   ///
-  /// - Throws: `CorpusError` when it is missing, a folder, or unreadable.
+  /// - Throws: `CorpusError` when it is missing, no regular file, or unreadable.
   convenience init(data path: String) throws(CorpusError) {
     do throws(FileError) {
       try self.init(path: path)

@@ -15,6 +15,8 @@ extension DataSection {
       return try makeTask(length: length, batch: batch, seed: seed)
     }
     let files = try openFiles()
+    let said = self.vocabulary > 0 ? self.vocabulary : vocabulary
+    for (file, _) in files { try file.check(said: said) }
     guard !carry else {
       return try TokenStreams(
         file: files[0].file, length: length, batch: batch, heldOut: heldOut,

@@ -23,13 +23,15 @@ package struct DataSection: OuterSection, Equatable {
   /// The tasks' own keys.
   package var subsections = Subsections()
 
-  @Key("path", "Text or token files (.bin: uint16 or uint32), with weights; null = the task.")
+  @Key(
+    "path", "Text or token files (.bin of nanoGPT, llm.c, Megatron), with weights; null = the task."
+  )
   package var path: [WeightedPath] = []
 
   @Key("tokenizer", "How text becomes tokens.")
   package var tokenizer = TokenizerKind.bytes
 
-  @Key("token_bytes", "Bytes of a token in the files; auto = 2 for .bin, else 1.")
+  @Key("token_bytes", "Bytes of a token; auto = what the file says, or 2 for .bin, else 1.")
   package var tokenBytes = TokenBytes.auto
 
   @Key(

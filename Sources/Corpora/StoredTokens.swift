@@ -6,28 +6,35 @@ struct StoredTokens: Sendable {
   let count: Int
   /// Bytes that a token takes: 1, 2 or 4.
   let tokenBytes: Int
+  /// Where documents begin, where the file or its index says it.
+  let documents: DocumentOffsets?
   private let file: MappedFile
+  /// Bytes before the first token.
+  private let first: Int
 
   /// Where the file lies.
   var path: String { file.path }
 
-  /// Maps a file; reads nothing.
+  /// Maps a file, and looks at how it begins: llm.c's and Megatron's say themselves how wide tokens are.
   ///
   /// - Parameters:
   ///   - path: The file.
-  ///   - tokenBytes: Bytes that a token takes, 1, 2 or 4; 0 for 2 if the name ends with `.bin`, else 1.
-  /// - Throws: `CorpusError` when it is missing, unreadable, empty, or ends within a token.
+  ///   - tokenBytes: Bytes that a token takes, 1, 2 or 4; 0 for what the file says, or 2 if its name ends with
+  ///     `.bin`, else 1.
+  /// - Throws: `CorpusError` when it is missing, unreadable, empty, of a format that is no text or tokens, or ends
+  ///   within a token.
   init(path: String, tokenBytes: Int) throws(CorpusError) {
     precondition([0, 1, 2, 4].contains(tokenBytes), "tokens of \(tokenBytes) bytes")
-    file = try MappedFile(data: path)
-    let width = tokenBytes > 0 ? tokenBytes : path.hasSuffix(".bin") ? 2 : 1
-    let bytes = file.bytes.count
-    guard bytes > 0 else { throw .empty(path: path) }
-    guard bytes % width == 0 else {
-      throw .partialToken(path: path, bytes: bytes, tokenBytes: width)
+    var file = try MappedFile(data: path)
+    if path.hasSuffix(".idx"), MegatronIndex.begins(file) {
+      file = try MappedFile(data: String(path.dropLast(4)) + ".bin")
     }
-    self.tokenBytes = width
-    count = bytes / width
+    guard file.bytes.count > 0 else { throw .empty(path: path) }
+    let layout = try TokenLayout(file, said: tokenBytes)
+    guard layout.count > 0 else { throw .empty(path: path) }
+    self.file = file
+    (self.tokenBytes, count, first) = (layout.tokenBytes, layout.count, layout.start)
+    documents = layout.documents
   }
 
   /// Reads consecutive tokens.
@@ -96,7 +103,7 @@ struct StoredTokens: Sendable {
     precondition(
       range.lowerBound >= 0 && range.upperBound <= count,
       "tokens \(range) of \(path), which has \(count)")
-    return range.isEmpty ? nil : file.bytes.baseAddress! + range.lowerBound * tokenBytes
+    return range.isEmpty ? nil : file.bytes.baseAddress! + first + range.lowerBound * tokenBytes
   }
 
   @inline(__always)

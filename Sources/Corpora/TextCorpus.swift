@@ -21,6 +21,9 @@ package struct TextCorpus: TrainingCorpus {
   /// The held-out part of every file, read from start to end; nil when it holds no window.
   package let heldOut: (any Corpus)?
 
+  /// All files together.
+  package let extent: CorpusExtent?
+
   /// One file and its training part.
   private struct Source {
     let file: TokenFile
@@ -79,6 +82,10 @@ package struct TextCorpus: TrainingCorpus {
     self.batch = batch
     self.seed = seed
     self.sources = sources
+    let trained = sources.reduce(0) { $0 + $1.tokens }
+    extent = CorpusExtent(
+      tokens: trained, tokenBytes: files[0].file.tokenBytes,
+      heldOut: files.reduce(0) { $0 + $1.file.count } - trained)
     mixture = Mixture(weights: files.map(\.weight), seed: seed)
     tokensAreBytes = files[0].file.predictsBytes
     let evaluation = SequentialWindows(

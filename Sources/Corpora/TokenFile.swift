@@ -1,9 +1,10 @@
 import Files
 import Tokenizers
 
-/// A mapped file of tokens: text, one token a byte, or little-endian `uint16` or `uint32` tokens.
+/// A mapped file of tokens: text, one token a byte, or little-endian `uint16` or `uint32` tokens, as they stand
+/// (nanoGPT's), after llm.c's header, or with Megatron's index beside them.
 package struct TokenFile: Sendable {
-  /// Where documents begin in it; nil where it is one text.
+  /// Where documents begin in it, at first as the file itself says; nil where it is one text.
   package var documents: Documents?
   /// Which tokens are to be predicted; nil for all.
   package var lossMask: LossMask?
@@ -20,14 +21,25 @@ package struct TokenFile: Sendable {
   /// Whether what is predicted are bytes of text.
   var predictsBytes: Bool { tokenBytes == 1 && labels == nil }
 
-  /// Maps a file; reads nothing.
+  /// Maps a file, and looks at how it begins.
   ///
   /// - Parameters:
   ///   - path: The file.
-  ///   - tokenBytes: Bytes that a token takes, 1, 2 or 4; 0 for 2 if the name ends with `.bin`, else 1.
-  /// - Throws: `CorpusError` when it is missing, unreadable, empty, or ends within a token.
+  ///   - tokenBytes: Bytes that a token takes, 1, 2 or 4; 0 for what the file says, or 2 if its name ends with
+  ///     `.bin`, else 1.
+  /// - Throws: `CorpusError` when it is missing, unreadable, empty, of a format that is no text or tokens, or ends
+  ///   within a token.
   package init(path: String, tokenBytes: Int = 0) throws(CorpusError) {
     tokens = try StoredTokens(path: path, tokenBytes: tokenBytes)
+    documents = tokens.documents.map(Documents.offsets)
+  }
+
+  /// Refuses a width in which the tokens of a vocabulary have no room.
+  ///
+  /// - Parameter vocabulary: Number of different tokens that the file was said to hold; 0 for no word on it.
+  package func check(said vocabulary: Int) throws(CorpusError) {
+    guard tokenBytes == 2, labels == nil, vocabulary > 1 << 16 else { return }
+    throw .tooNarrow(path: path, tokenBytes: tokenBytes, vocabulary: vocabulary)
   }
 
   /// Reads consecutive tokens.

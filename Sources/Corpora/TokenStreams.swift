@@ -18,6 +18,8 @@ package struct TokenStreams: TrainingCorpus {
   package var tokensAreBytes: Bool { file.predictsBytes }
   /// The held-out part of the file, read from start to end; nil when it holds no window.
   package let heldOut: (any Corpus)?
+  /// The file.
+  package let extent: CorpusExtent?
   /// Steps until the streams begin again.
   package let windows: Int
   private let file: TokenFile
@@ -46,7 +48,7 @@ package struct TokenStreams: TrainingCorpus {
       throw .streamTooShort(path: file.path, tokens: tokens, streams: batch, length: length)
     }
     self.vocabulary = text.vocabulary
-    self.heldOut = text.heldOut
+    (self.heldOut, extent) = (text.heldOut, text.extent)
     (self.file, self.length, self.batch) = (file, length, batch)
   }
 

@@ -13,14 +13,20 @@ package final class MappedFile: @unchecked Sendable {
 
   /// Maps a file.
   ///
-  /// - Throws: `FileError` when it is missing, a folder, or unreadable.
+  /// A pipe is not opened, which would wait for who writes to it.
+  ///
+  /// - Throws: `FileError` when it is missing, no regular file, or unreadable.
   package init(path: String) throws(FileError) {
+    switch FileSystem.kind(path) {
+    case .missing, .file: break
+    case .folder: throw FileError("read", path, code: EISDIR)
+    case let kind: throw FileError("read", path, kind: kind)
+    }
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError("open", path) }
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw FileError("inspect", path) }
-    guard status.st_mode & S_IFMT != S_IFDIR else { throw FileError("read", path, code: EISDIR) }
     self.path = path
     let count = Int(status.st_size)
     guard count > 0 else {

@@ -30,7 +30,7 @@ import Testing
     let folder = try DataFolder()
     let cases: [(String, String)] = [
       ("\(folder.path)/absent", "cannot open \(folder.path)/absent: No such file or directory"),
-      (folder.path, "cannot read \(folder.path): Is a directory"),
+      (folder.path, "cannot read \(folder.path): Is a directory; name a file in it"),
       (
         try folder.write("empty", []),
         "\(folder.path)/empty is empty; data.path needs a file with text or tokens"

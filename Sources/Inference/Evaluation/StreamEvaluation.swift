@@ -59,6 +59,7 @@ package struct StreamEvaluation {
     self.length = length
     paths = data.path.map(\.path)
     corpora = try data.openFiles().map { file, _ in
+      try file.check(said: data.vocabulary > 0 ? data.vocabulary : model.vocabulary)
       guard file.count >= 2 else {
         throw CorpusError.tooShort(
           path: file.path, tokens: file.count, heldOut: 0, length: 1)

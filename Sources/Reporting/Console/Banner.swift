@@ -12,7 +12,7 @@ struct Banner: Sendable {
     let named: [(String, String)?] =
       hosts.enumerated().map { ($0 == 0 ? "hosts" : "", $1) } + [
         ("ranks", ranks), ("model", event.model), trained.map { ("train", $0) },
-        ("step", step), ("data", event.data),
+        ("step", step), ("data", event.data), event.tokens.map { ("tokens", $0) },
         event.expectedMemoryBytes.map {
           ("memory", "about \(Format.bytes($0)) a \(event.areRanksVirtual ? "process" : "rank")")
         },

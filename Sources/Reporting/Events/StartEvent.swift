@@ -13,6 +13,8 @@ package struct StartEvent: Sendable {
   package var model: String
   /// The data in a few words.
   package var data: String
+  /// How many tokens there are to train on, how wide, and how often the run reads them; nil for what is made.
+  package var tokens: String?
   /// Whether ranks are virtual: threads of fewer processes.
   package var areRanksVirtual: Bool
   /// The folder this run writes to.
@@ -56,7 +58,8 @@ package struct StartEvent: Sendable {
   ///   - parallelThreads: Threads that can run at once; nil for all ranks' threads.
   package init(
     configuration: JSONLine, steps: Int, batch: Int, length: Int, model: String, data: String,
-    areRanksVirtual: Bool = false, folder: String, hosts: [String], processes: Int? = nil,
+    tokens: String? = nil, areRanksVirtual: Bool = false, folder: String, hosts: [String],
+    processes: Int? = nil,
     launchRanks: [Int]? = nil,
     threads: Int, parallelThreads: Int? = nil, sequenceRanks: Int, dataGroups: Int,
     shardLengths: [Int],
@@ -67,6 +70,7 @@ package struct StartEvent: Sendable {
     self.configuration = configuration
     (self.steps, self.batch, self.length) = (steps, batch, length)
     (self.model, self.data, self.areRanksVirtual) = (model, data, areRanksVirtual)
+    self.tokens = tokens
     self.folder = folder
     self.hosts = hosts
     self.processes = processes ?? hosts.count

@@ -84,7 +84,10 @@ package struct RunSetup {
         ])
       }
       var file = try TokenFile(path: path, tokenBytes: configuration.data.tokenBytes.count)
-      file.documents = configuration.data.separator.map(Documents.separator)
+      if let separator = configuration.data.separator { file.documents = .separator(separator) }
+      try file.check(
+        said: configuration.data.vocabulary > 0
+          ? configuration.data.vocabulary : model.vocabulary)
       evaluation = SequentialWindows(
         [(file, 0..<file.count)], length: configuration.sequence.length,
         batch: configuration.training.batch, vocabulary: model.vocabulary)

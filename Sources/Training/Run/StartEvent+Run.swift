@@ -18,6 +18,11 @@ extension StartEvent {
       model: configuration.model.summary(parameters: parameters),
       data: configuration.data.summary(
         chance: setup.chance, tokensAreBytes: setup.corpus.tokensAreBytes),
+      tokens: setup.corpus.extent.map {
+        $0.summary(
+          reading: configuration.training.steps * configuration.training.batch
+            * configuration.sequence.length)
+      },
       areRanksVirtual: configuration.parallel.reproducible > 0, folder: folder, hosts: hosts,
       processes: processes, launchRanks: launchRanks, threads: threads,
       parallelThreads: parallelThreads, sequenceRanks: grid.sequence, dataGroups: grid.data,
@@ -40,6 +45,16 @@ extension ModelSection {
     for mixer in mixerOfLayer where !mixers.contains(mixer) { mixers.append(mixer) }
     return "\(mixers.joined(separator: " + ")), \(Format.number(depth, of: "block")), width "
       + "\(dimension), \(Format.number(heads, of: "head")), \(weights)"
+  }
+}
+
+extension CorpusExtent {
+  /// How much there is, and how often a run of so many tokens reads it.
+  func summary(reading trained: Int) -> String {
+    let epochs = Format.digits(Double(trained) / Double(tokens))
+    return "\(Format.grouped(tokens)) of \(Format.number(tokenBytes, of: "byte")) each"
+      + (heldOut > 0 ? ", \(Format.grouped(heldOut)) more held out" : "")
+      + "; the run reads \(epochs) epochs"
   }
 }
 

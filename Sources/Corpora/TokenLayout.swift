@@ -1,0 +1,50 @@
+import Files
+
+/// Where the tokens lie in a file, as the file itself or the index beside it says.
+struct TokenLayout {
+  /// Bytes before the first token.
+  var start = 0
+  /// Number of tokens.
+  let count: Int
+  /// Bytes of a token: 1, 2 or 4.
+  let tokenBytes: Int
+  /// Where documents begin, where the file says it.
+  var documents: DocumentOffsets?
+
+  /// Finds out; reads no tokens.
+  ///
+  /// - Parameters:
+  ///   - file: A file that is not empty.
+  ///   - said: Bytes of a token as they were given, 1, 2 or 4; 0 for what the file says, or else 2 if its name ends with
+  ///     `.bin`, 1 if not.
+  /// - Throws: `CorpusError` when it is of a format that is not read here, damaged, or of another width than was given.
+  init(_ file: MappedFile, said: Int) throws(CorpusError) {
+    if let format = ForeignFormat.of(file.bytes, name: file.path, isText: said == 1) {
+      throw .foreignFormat(path: file.path, format)
+    }
+    let layout: TokenLayout
+    if let header = try LLMCHeader(file) {
+      layout = TokenLayout(
+        start: LLMCHeader.bytes, count: header.tokens, tokenBytes: header.tokenBytes)
+    } else if let index = try MegatronIndex(besides: file) {
+      layout = TokenLayout(
+        count: index.tokens, tokenBytes: index.tokenBytes, documents: DocumentOffsets(index))
+    } else {
+      let width = said > 0 ? said : file.path.hasSuffix(".bin") ? 2 : 1
+      guard file.bytes.count % width == 0 else {
+        throw .partialToken(path: file.path, bytes: file.bytes.count, tokenBytes: width)
+      }
+      self.init(count: file.bytes.count / width, tokenBytes: width)
+      return
+    }
+    guard said == 0 || said == layout.tokenBytes else {
+      throw .otherWidth(path: file.path, said: said, tokenBytes: layout.tokenBytes)
+    }
+    self = layout
+  }
+
+  private init(start: Int = 0, count: Int, tokenBytes: Int, documents: DocumentOffsets? = nil) {
+    (self.start, self.count, self.tokenBytes) = (start, count, tokenBytes)
+    self.documents = documents
+  }
+}
