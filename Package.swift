@@ -32,6 +32,7 @@ let numeric: [SwiftSetting] =
   + (["x86-64", "x86-64-v2"].contains(architecture) ? [] : [.define("LASP_AVX2")])
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -55,10 +56,13 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
   ],
   targets: [
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(
+      name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .systemLibrary(name: "COpenMPI", pkgConfig: "mpi", providers: [.apt(["libopenmpi-dev"])]),
     // Bottom up; each lists exactly the modules that its files import (Tests/imports checks it): only
     // those are seen when they change.
@@ -80,7 +84,9 @@ let package = Package(
       "DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement", "Files"],
       numeric: true),
     module("Optimizers", ["Tensors", "Configuration"], numeric: true),
-    module("Tokenizers"),
+    .target(
+      name: "Tokenizers", dependencies: ["CPCRE2", "Files", protobuf],
+      exclude: ["SentencePiece/SentencePieceModel.proto"], swiftSettings: numeric),
     module("Corpora", ["Tokenizers", "Tensors", "Configuration", "Files"], numeric: true),
     module("Checkpoints", ["Models", "Autodiff", "Tensors", "Configuration", "Files"]),
     module("Reporting", ["MessagePassing", "Measurement", "Configuration", "Files"]),
@@ -93,7 +99,8 @@ let package = Package(
     module(
       "Training",
       [
-        "Inference", "Reporting", "Checkpoints", "Corpora", "Models", "Optimizers", "DataParallel",
+        "Inference", "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models", "Optimizers",
+        "DataParallel",
         "SequenceParallel", "Autodiff", "MessagePassing", "Tensors", "Measurement", "Configuration",
         "Files",
       ]),
@@ -107,7 +114,8 @@ let package = Package(
       name: "lasp-train",
       dependencies: [
         "Studies", "Training", "Inference", "Reporting", "Models", "Optimizers",
-        "SequenceParallel", "MessagePassing", "Tensors", "Configuration", "Files", argumentParser,
+        "SequenceParallel", "MessagePassing", "Tensors", "Configuration", "Files", "Tokenizers",
+        argumentParser,
       ]),
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
@@ -140,7 +148,9 @@ let package = Package(
       ]),
     tests("DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement"]),
     tests("Optimizers", ["Tensors"]),
-    tests("Tokenizers"),
+    .testTarget(
+      name: "TokenizersTests", dependencies: ["Tokenizers", "TemporaryFolders"],
+      exclude: ["Fixtures"], swiftSettings: numeric),
     tests("Corpora", ["Configuration"]),
     tests("Checkpoints", ["Models", "Autodiff", "Configuration", "Tensors", "TemporaryFolders"]),
     tests("Reporting", ["Configuration", "Files", "LogFixtures"]),

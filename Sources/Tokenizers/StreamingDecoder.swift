@@ -1,13 +1,13 @@
 /// Decodes tokens one by one: a character appears when its last byte has come.
 package struct StreamingDecoder: Sendable {
-  private let tokenizer: any Tokenizer
+  private var bytes: TokenBytes
   private var pending: [UInt8] = []
 
-  package init(_ tokenizer: any Tokenizer) { self.tokenizer = tokenizer }
+  package init(_ tokenizer: any Tokenizer) { bytes = TokenBytes(tokenizer) }
 
   /// The characters that the token completes, often one, sometimes none.
   package mutating func append(_ token: Int32) -> String {
-    pending += tokenizer.bytes(of: token)
+    pending += bytes.append(token)
     let complete = pending.count - StreamingDecoder.unfinished(pending)
     defer { pending.removeFirst(complete) }
     return String(decoding: pending[..<complete], as: UTF8.self)

@@ -1,16 +1,80 @@
-/// Turns text into tokens and back.
+/// Turns text into tokens and back; a value that several threads may use at once.
 package protocol Tokenizer: Sendable {
-  /// Number of different tokens.
+  /// One more than the largest token.
   var vocabulary: Int { get }
-  /// The tokens of a text.
-  func encode(_ text: String) -> [Int32]
-  /// The bytes of UTF-8 that a token stands for; they may end within a character.
+  /// Tokens that stand before every text, such as one for its beginning.
+  var opening: [Int32] { get }
+  /// Tokens that stand after every text.
+  var closing: [Int32] { get }
+  /// What of a text's first spaces was put there by `encode`.
+  var leadingSpaces: LeadingSpaces { get }
+
+  /// The tokens of a text in UTF-8, without `opening` and `closing`; special tokens that it spells are found.
+  ///
+  /// Bytes that are no UTF-8 count as `�`, one for each longest part that might have begun a character.
+  func encode(_ text: UnsafeBufferPointer<UInt8>) -> [Int32]
+  /// The bytes of UTF-8 that a token stands for, none for a special one; they may end within a character.
   func bytes(of token: Int32) -> [UInt8]
+  /// The token that is written so, special ones included.
+  func token(of name: String) -> Int32?
+}
+
+/// What of a decoded text's first spaces no one wrote.
+package enum LeadingSpaces: Equatable, Sendable {
+  /// Nothing.
+  case kept
+  /// So many at most, but none of one token's.
+  case removed(upTo: Int, notOf: Int32? = nil)
+  /// Those of the first token.
+  case removedFromFirstToken
 }
 
 extension Tokenizer {
+  /// The tokens of a text.
+  package func encode(_ text: String) -> [Int32] {
+    var text = text
+    return text.withUTF8 { encode($0) }
+  }
+
+  /// The tokens of a text in UTF-8.
+  package func encode(_ text: [UInt8]) -> [Int32] {
+    text.withUnsafeBufferPointer { encode($0) }
+  }
+
   /// The text of some tokens; bytes that are no UTF-8 become `�`.
   package func decode(_ tokens: some Sequence<Int32>) -> String {
-    String(decoding: tokens.flatMap(bytes(of:)), as: UTF8.self)
+    var decoder = TokenBytes(self)
+    return String(decoding: tokens.flatMap { decoder.append($0) }, as: UTF8.self)
+  }
+}
+
+/// Gives the bytes of a text, token by token.
+package struct TokenBytes: Sendable {
+  private let tokenizer: any Tokenizer
+  private var spaces = 0
+  private var exempt: Int32?
+  private var isAtFirstToken: Bool
+
+  /// Begins a text.
+  package init(_ tokenizer: any Tokenizer) {
+    self.tokenizer = tokenizer
+    isAtFirstToken = tokenizer.leadingSpaces == .removedFromFirstToken
+    if case .removed(let count, let token) = tokenizer.leadingSpaces {
+      (spaces, exempt) = (count, token)
+    }
+  }
+
+  /// The bytes that a token adds.
+  package mutating func append(_ token: Int32) -> [UInt8] {
+    let bytes = tokenizer.bytes(of: token)
+    guard !bytes.isEmpty, spaces > 0 || isAtFirstToken else { return bytes }
+    if isAtFirstToken {
+      isAtFirstToken = false
+      return bytes.filter { $0 != 0x20 }
+    }
+    if token == exempt { spaces = 0 }
+    let removed = bytes.prefix(spaces).prefix { $0 == 0x20 }.count
+    spaces = removed == bytes.count ? spaces - removed : 0
+    return Array(bytes.dropFirst(removed))
   }
 }

@@ -5,6 +5,7 @@ import Files
 import Inference
 import MessagePassing
 import SequenceParallel
+import Tokenizers
 
 /// Why the program ends, as it tells who started it by its exit code; `Docs/ExitCodes.md` is the table.
 package enum ExitReason: Int32, CaseIterable, Sendable {
@@ -43,6 +44,7 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
       case CorpusError.noRoomForPairs: .configuration
       case let error as CorpusError: Self.ofFiles(error.fileError, else: .data)
       case let error as CheckpointError: Self.ofFiles(error.fileError, else: .checkpoint)
+      case let error as TokenizerError: Self.ofFiles(error.fileError, else: .checkpoint)
       case is GenerationError: .checkpoint
       case is DocumentLengthError: .configuration
       case let error as FileError: Self.ofFiles(error, else: .failure)
