@@ -1,14 +1,14 @@
 import Foundation
 
 /// Any JSON value: what keeps the keys of a `config.json` that this program does not know.
-package enum JSONValue: Sendable, Equatable {
+package enum JSONValue: Sendable {
   /// `null`.
   case null
   /// `true` or `false`.
   case bool(Bool)
   /// A whole number.
   case integer(Int)
-  /// A number with a fraction or beyond 64 bits.
+  /// A number that is written with a fraction or an exponent, such as `1.0`, or beyond 64 bits.
   case number(Double)
   /// A text.
   case string(String)
@@ -26,7 +26,13 @@ package enum JSONValue: Sendable, Equatable {
   package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
 
   /// The whole number, if this is one.
-  package var integer: Int? { if case .integer(let value) = self { value } else { nil } }
+  package var integer: Int? {
+    switch self {
+    case .integer(let value): value
+    case .number(let value): Int(exactly: value)
+    default: nil
+    }
+  }
 
   /// The number; infinity may stand as `Infinity` or as `{"__float__": "Infinity"}`.
   package var number: Double? {
@@ -55,12 +61,34 @@ package enum JSONValue: Sendable, Equatable {
   ///
   /// - Throws: `DecodingError` when it is not JSON.
   package init(_ text: Data) throws {
+    if let value = JSONParser.value(of: text) {
+      self = value
+      return
+    }
     let decoder = JSONDecoder()
     do {
       self = try decoder.decode(JSONValue.self, from: text)
     } catch {
       decoder.allowsJSON5 = true
       self = try decoder.decode(JSONValue.self, from: text)
+    }
+  }
+}
+
+extension JSONValue: Equatable {
+  /// Numbers are equal where their values are, however they are written.
+  package static func == (a: JSONValue, b: JSONValue) -> Bool {
+    switch (a, b) {
+    case (.null, .null): true
+    case (.bool(let a), .bool(let b)): a == b
+    case (.integer(let a), .integer(let b)): a == b
+    case (.number(let a), .number(let b)): a == b
+    case (.integer(let a), .number(let b)), (.number(let b), .integer(let a)):
+      Int(exactly: b) == a
+    case (.string(let a), .string(let b)): a == b
+    case (.array(let a), .array(let b)): a == b
+    case (.object(let a), .object(let b)): a == b
+    default: false
     }
   }
 }

@@ -5,6 +5,8 @@
     python3 Tests/Adapters/check_peft.py .build/release/lasp-train      # compares, in a temporary folder
     python3 Tests/Adapters/check_peft.py --make Tests/Adapters          # makes the fixtures anew
 
+Names of cases after these mean only those.
+
 A tiny model and adapters of it are made with PEFT; the program must give PEFT's logits. Then the program trains
 adapters of its own, PEFT opens them, and must give the program's; and the merged model must give the same again.
 Differences are relative L2, in float32.
@@ -151,15 +153,17 @@ def check(program, here, options):
 
 
 def main():
-    if len(sys.argv) != 2 and (len(sys.argv) != 3 or sys.argv[1] != "--make"):
+    if len(sys.argv) < 2 or (sys.argv[1] == "--make" and len(sys.argv) < 3):
         sys.exit(__doc__)
+    names = sys.argv[3 if sys.argv[1] == "--make" else 2:]
+    cases = [case for case in CASES if not names or case[0] in names]
     if sys.argv[1] == "--make":
-        for case in CASES:
+        for case in cases:
             print(make(sys.argv[2], *case))
         return
     failed = []
     with tempfile.TemporaryDirectory() as folder:
-        for case in CASES:
+        for case in cases:
             print(case[0])
             failed += check(os.path.abspath(sys.argv[1]), make(folder, *case), case[2])
     if failed:

@@ -39,6 +39,23 @@ struct JSONTextTests {
     #expect(try JSONValue(Data(text.utf8)).number == number)
   }
 
+  @Test("A number that was written with a point is written with one again, and equals the whole one")
+  func points() throws {
+    let value = try JSONValue(Data(#"{"a":1.0,"b":[2,3.0,1e2]}"#.utf8))
+    #expect(value.text == #"{"a":1.0,"b":[2,3.0,100.0]}"#)
+    #expect(value == ["a": 1, "b": [2, 3, 100]])
+    #expect(value["a"]?.integer == 1)
+    #expect(value["a"] != 1.5)
+  }
+
+  @Test(
+    "Text that is no JSON is none",
+    arguments: [
+      "", "{", "[1,]", "{\"a\" 1}", "01x", "1.", "-", "nul", "\"a", "\"\\ud800\"", "\"\\x\"", "1 2",
+      "[\"a\u{1}\"]",
+    ])
+  func wrong(text: String) { #expect(JSONParser.value(of: Data(text.utf8)) == nil) }
+
   @Test("Whole numbers are exact", arguments: [Int.min, -1, 0, 1 << 53 + 1, Int.max])
   func integers(number: Int) throws {
     #expect(JSONValue.integer(number).text == String(number))
