@@ -39,7 +39,8 @@ struct JSONTextTests {
     #expect(try JSONValue(Data(text.utf8)).number == number)
   }
 
-  @Test("A number that was written with a point is written with one again, and equals the whole one")
+  @Test(
+    "A number that was written with a point is written with one again, and equals the whole one")
   func points() throws {
     let value = try JSONValue(Data(#"{"a":1.0,"b":[2,3.0,1e2]}"#.utf8))
     #expect(value.text == #"{"a":1.0,"b":[2,3.0,100.0]}"#)

@@ -67,12 +67,25 @@ package struct AdapterFolder {
           + "adapter")
   }
 
-  /// Checks that it holds what a model's adapters are made of, and nothing else.
+  /// A tensor as the file names it; nil where it does not hold it.
+  ///
+  /// PEFT keeps the base's own head and embedding where these have an adapter or have grown; then they count.
+  private func stored(_ tensor: WeightTensor) -> StoredTensor? {
+    file.tensor(Self.prefix + tensor.name)
+      ?? tensor.module.flatMap { file.tensor("\(Self.prefix)\($0).base_layer.weight") }
+  }
+
+  /// Everything of a model that the file holds.
+  private func held(of model: LanguageModel) -> [WeightTensor] {
+    (model.adapterTensors + model.tensors).filter { stored($0) != nil }
+  }
+
+  /// Checks that it holds what a model's adapters are made of, and nothing that the model has no place for.
   func check(_ model: LanguageModel) throws(CheckpointError) {
-    let wanted = model.adapterTensors + model.savedTensors
-    let wrong = wanted.compactMap { tensor -> String? in
-      guard let found = file.tensor(Self.prefix + tensor.name) else {
-        return "\(tensor.name) \(tensor.shape) is missing"
+    let needed = Set((model.adapterTensors + model.savedTensors).map(\.name))
+    let wrong = (model.adapterTensors + model.tensors).compactMap { tensor -> String? in
+      guard let found = stored(tensor) else {
+        return needed.contains(tensor.name) ? "\(tensor.name) \(tensor.shape) is missing" : nil
       }
       guard found.shape == tensor.shape.dimensions else {
         return "\(tensor.name) is \(found.shape) but must be \(tensor.shape)"
@@ -82,7 +95,7 @@ package struct AdapterFolder {
     guard wrong.isEmpty else {
       throw .foreignAdapter(path: path, reason: listed(wrong))
     }
-    let names = Set(wanted.map { Self.prefix + $0.name })
+    let names = Set(held(of: model).compactMap { stored($0)?.name })
     let left = file.tensors.map(\.name).filter { !names.contains($0) }
     guard left.isEmpty else {
       throw .foreignAdapter(path: path, reason: "the model has no place for \(listed(left))")
@@ -95,14 +108,13 @@ package struct AdapterFolder {
   func read(
     _ range: Range<Int>, of model: LanguageModel, into numbers: UnsafeMutablePointer<Float>
   ) throws {
-    try ModelFolder.forEachPiece(of: model, model.adapterTensors + model.savedTensors) {
-      tensor, offset, part in
+    try ModelFolder.forEachPiece(of: model, held(of: model)) { tensor, offset, part in
       let wanted = part.clamped(to: range)
       guard !wanted.isEmpty else { return }
       let first = offset + wanted.lowerBound - part.lowerBound
       let place = numbers + wanted.lowerBound - range.lowerBound
       try file.readFloats(
-        Self.prefix + tensor.name, elements: first..<first + wanted.count, into: place)
+        stored(tensor)?.name ?? tensor.name, elements: first..<first + wanted.count, into: place)
       let read = UnsafeBufferPointer(start: place, count: wanted.count)
       if let wrong = read.first(where: { !$0.isFinite }) {
         throw CheckpointError.notFinite(path: path, name: tensor.name, value: wrong)
