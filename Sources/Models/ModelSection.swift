@@ -159,7 +159,10 @@ package struct ModelSection: OuterSection, Equatable {
 
   /// Names of the sections of other families than the model's.
   package var otherFamilies: Set<String> {
-    let own = ownMixers.compactMap { Architectures.type(of: $0).section?.name }
+    let own = ownMixers.flatMap { mixer in
+      let type = Architectures.type(of: mixer)
+      return ([type.section].compactMap { $0 } + type.borrowedSections).map { $0.name }
+    }
     return Set(Self.subsectionTypes.map { $0.name }).subtracting(own)
   }
 

@@ -108,6 +108,21 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
             return part + part.times(matrix)
           })
     },
+    .init("softmax of heads, used twice", [[5, 6]]) { tape, x, _ in
+      tape.product(tape.softmax(x[0], width: 3), tape.softmax(x[0], width: 3))
+    } reference: { x, _ in
+      let y = x[0].reshaped(10, 3).rowSoftmax
+      return (y * y).reshaped(5, 6)
+    },
+    .init("means of parts that overlap, and of each number twice", [[5, 7]]) { tape, x, _ in
+      tape.product(
+        tape.pooled(x[0], to: 4), tape.columns(tape.pooled(tape.pooled(x[0], to: 7), to: 14), 4..<8)
+      )
+    } reference: { x, _ in
+      let parts: [ClosedRange<Int>] = [0...1, 1...3, 3...5, 5...6]
+      let weights = Matrix(7, 4) { parts[$1].contains($0) ? 1 / Double(parts[$1].count) : 0 }
+      return x[0].times(Term(weights)) * x[0].columns(2..<4).spread(2)
+    },
     .init("softmaxes of heads and of their negatives", [[5, 6]]) { tape, x, _ in
       tape.product(
         tape.positiveFeatures(x[0], .softmax, width: 3),

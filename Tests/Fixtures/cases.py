@@ -131,6 +131,15 @@ def pretrained(model_type, **options):
     } | options
 
 
+def linearised(model_type, **options):
+    """A small Transformer, in whose layers something else stands in for the softmax."""
+    family = next((name for name in TRANSFORMERS if model_type.endswith(name)), "llama")
+    return pretrained(family, num_attention_heads=4, num_key_value_heads=2, head_dim=6) | {
+        "model_type": model_type,
+        "architectures": [model_type.title().replace("_", "") + "ForCausalLM"],
+    } | options
+
+
 def mamba2(**options):
     """A small Mamba-2; keys left out have flash-linear-attention's defaults."""
     return {
@@ -969,5 +978,73 @@ CASES = {
             tie_word_embeddings=True,
         ),
         tokens=39, seed=1,
+    ),
+    "liger_gla_plain": case(
+        linearised("liger_gla", expand_k=1, expand_v=1, pool_size=6), tokens=71, batch=1
+    ),
+    "liger_gla_mistral": case(
+        linearised(
+            "liger_mistral_gla", liger_window=5, num_key_value_heads=4, sliding_window=9,
+            attn={"layers": [1]}, num_hidden_layers=3,
+        ),
+        tokens=37,
+    ),
+    "liger_gla_qwen25": case(
+        linearised("liger_qwen25_gla", liger_window=3, num_key_value_heads=1), tokens=35
+    ),
+    "liger_gla_qwen3": case(
+        linearised("liger_qwen3_gla", liger_window=4, tie_word_embeddings=True, rope_theta=300.0),
+        tokens=37,
+    ),
+    "liger_hgrn2_plain": case(linearised("liger_hgrn2", liger_window=7), tokens=39),
+    "liger_gsa_plain": case(linearised("liger_gsa", liger_window=6), tokens=37),
+    "liger_gsa_pooled": case(
+        linearised("liger_qwen3_gsa", liger_window=1, pool_size=4, num_key_value_heads=4), tokens=35
+    ),
+    "lolcats_plain": case(
+        linearised("lolcats_llama", attention_window=5, feature_dim=3), tokens=41
+    ),
+    "lolcats_terraced": case(
+        linearised(
+            "lolcats_qwen3", attention_window=4, attention_window_kind="terraced",
+            feature_map="relu", feature_map_bias=True, feature_map_skip_connection=True,
+            affine_attention_factors=True,
+        ),
+        tokens=43,
+    ),
+    "lolcats_hybrid": case(
+        linearised(
+            "lolcats_mistral", attention_window=1, feature_map="elu", sliding_window=7,
+            num_hidden_layers=3, attn={"layers": [0, 2]}, num_key_value_heads=1,
+        ),
+        tokens=37,
+    ),
+    "hedgehog_plain": case(linearised("hedgehog_llama", feature_dim=4), tokens=39),
+    "hedgehog_exponential": case(
+        linearised(
+            "hedgehog_qwen2", feature_map="exp_dim", num_key_value_heads=4,
+            rope_scaling={"type": "linear", "factor": 2.5},
+        ),
+        tokens=35,
+    ),
+    "t2r_plain": case(linearised("t2r_llama", feature_dim=9), tokens=37, seed=1),
+    "t2r_unbiased": case(
+        linearised("t2r_mistral", feature_map_bias=False, sliding_window=None, feature_dim=8),
+        tokens=33,
+    ),
+    "supra_plain": case(linearised("supra_llama", num_key_value_heads=4), tokens=39),
+    "supra_grouped": case(
+        linearised("supra_qwen3", feature_dim=8, decay="retnet"), tokens=37, seed=0
+    ),
+    "supra_undecayed": case(
+        linearised("supra_qwen2", decay="none", num_key_value_heads=1), tokens=35
+    ),
+    "lizard_plain": case(linearised("lizard_llama", attention_window=6), tokens=39),
+    "lizard_no_meta": case(
+        linearised(
+            "lizard_qwen3", attention_window=3, meta_tokens=0, feature_map="softmax_dim",
+            feature_dim=2,
+        ),
+        tokens=37,
     ),
 }

@@ -37,7 +37,7 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
       let folder = "\(root)/\(name)"
       guard let configuration = try? JSONValue(file: folder + "/config.json"),
         let type = configuration["model_type"]?.string,
-        Architectures.all.contains(where: { $0.modelType == type })
+        Architectures.all.contains(where: { $0.modelTypes.contains(type) })
       else { return nil }
       return ModelCase(name, configuration, folder: folder)
     }

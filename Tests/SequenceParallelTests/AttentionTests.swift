@@ -172,6 +172,15 @@ private struct AttentionCase {
       #expect(size.operations(length: length) == 12 * 15 * Double(pairs))
     }
   }
+
+  @Test("the formula counts terraces and keys that all queries see", arguments: [1, 3, 17, 100])
+  func terraceFormula(width: Int) {
+    for length in [0, 1, 2, 17, 40] {
+      let pairs = (0..<length).reduce(0) { $0 + $1 + 1 - max(0, ($1 / width - 1) * width) + 2 }
+      let size = AttentionSize(heads: 3, dimension: 5, span: .terraced(width), extra: 2)
+      #expect(size.operations(length: length) == 12 * 15 * Double(pairs))
+    }
+  }
 }
 
 extension Tape {

@@ -24,6 +24,33 @@ extension Tape {
     }
   }
 
+  /// The softmax of each `width` numbers.
+  ///
+  /// - Parameter x: Shape `[N, C]`, `C` a multiple of `width`.
+  /// - Returns: Shape `[N, C]`.
+  package func softmax(_ x: Variable, width: Int) -> Variable {
+    features(x, width: width, count: width) { x, y, rows in
+      RowSoftmax.forward(x, into: y, rows: rows, columns: width)
+    } backward: { _, y, dy, dx, rows, accumulate in
+      RowSoftmax.backward(y, dy, into: dx, rows: rows, columns: width, accumulate: accumulate)
+    }
+  }
+
+  /// The means of `count` neighbouring parts of each row, which overlap where they cannot be of one size.
+  ///
+  /// - Parameter x: Shape `[N, C]`.
+  /// - Returns: Shape `[N, count]`; `x` itself where it has as many columns.
+  package func pooled(_ x: Variable, to count: Int) -> Variable {
+    let width = x.shape.columns
+    guard width != count else { return x }
+    return features(x, width: width, count: count) { x, y, rows in
+      AdaptiveMeans.forward(x, into: y, rows: rows, columns: width, count: count)
+    } backward: { _, _, dy, dx, rows, accumulate in
+      AdaptiveMeans.backward(
+        dy, into: dx, rows: rows, columns: width, count: count, accumulate: accumulate)
+    }
+  }
+
   /// DPFP's features of each `width` numbers: products of rectified neighbours.
   ///
   /// - Parameter x: Shape `[N, C]`, `C` a multiple of `width`.

@@ -8,8 +8,12 @@ package protocol Architecture: Sendable {
   static var mixers: [String] { get }
   /// `model_type` in `config.json`.
   static var modelType: String { get }
+  /// All that its models may have as `model_type`: where that also says of what they were made.
+  static var modelTypes: [String] { get }
   /// Its own keys in the run file, a section in `model` that `ModelSection.subsections` holds; nil for none.
   static var section: (any ConfigurationSection.Type)? { get }
+  /// Sections of other families that its models may have, too.
+  static var borrowedSections: [any ConfigurationSection.Type] { get }
 
   /// What people are told about it.
   static var card: ModelCard { get }
@@ -59,6 +63,10 @@ package protocol Architecture: Sendable {
 }
 
 extension Architecture {
+  /// One.
+  package static var modelTypes: [String] { [modelType] }
+  /// None.
+  package static var borrowedSections: [any ConfigurationSection.Type] { [] }
   /// None.
   package static var ignoredKeys: Set<String> { [] }
   /// None.

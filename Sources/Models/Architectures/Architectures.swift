@@ -21,6 +21,10 @@ package enum Architectures {
     XLSTM.self,
     PretrainedTransformer<Llama>.self, PretrainedTransformer<Mistral>.self,
     PretrainedTransformer<Qwen2>.self, PretrainedTransformer<Qwen3>.self,
+    LinearisedTransformer<LigerGLA>.self, LinearisedTransformer<LigerHGRN2>.self,
+    LinearisedTransformer<LigerGSA>.self, LinearisedTransformer<LoLCATs>.self,
+    LinearisedTransformer<Hedgehog>.self, LinearisedTransformer<T2R>.self,
+    LinearisedTransformer<SUPRA>.self, LinearisedTransformer<Lizard>.self,
   ]
 
   /// The architecture that provides a mixer.
@@ -56,8 +60,8 @@ package enum Architectures {
     let name = keys.string("model_type", default: "")
     if let problem = keys.problems.first { throw problem }
     guard !name.isEmpty else { throw .missingKey("model_type") }
-    guard let type = all.first(where: { $0.modelType == name }) else {
-      throw .unknownModel(name, known: all.map { $0.modelType })
+    guard let type = all.first(where: { $0.modelTypes.contains(name) }) else {
+      throw .unknownModel(name, known: all.flatMap { $0.modelTypes })
     }
     let architecture: any Architecture
     do throws(ModelError) {

@@ -4,9 +4,21 @@ package struct AttentionSize: Sendable {
   package let heads, dimension: Int
   /// The most keys that a query sees, itself included; nil for all before it.
   package let window: Int?
+  /// Tokens of a terrace, where windows go on in terraces; nil where they slide.
+  private let terrace: Int?
+  /// Keys that every query sees beside those of tokens.
+  private let extra: Int
 
   package init(heads: Int, dimension: Int, window: Int?) {
     (self.heads, self.dimension, self.window) = (heads, dimension, window)
+    (terrace, extra) = (nil, 0)
+  }
+
+  /// Attention in a window and to `extra` keys that every query sees.
+  package init(heads: Int, dimension: Int, span: AttentionSpan, extra: Int = 0) {
+    (self.heads, self.dimension, self.extra) = (heads, dimension, extra)
+    window = span.reach + 1
+    terrace = span == .terraced(span.width) ? span.width : nil
   }
 
   /// Operations of a pair of a query and a key, for each number of a head: two products forward, four backward.
@@ -14,10 +26,21 @@ package struct AttentionSize: Sendable {
 
   /// Operations of a sequence that is one document, forward and backward.
   ///
-  /// Concretely: `12 H d Σ_t min(t, window)` for t from 1 to `length`.
+  /// Concretely: `12 H d Σ_t min(t, window)` for t from 1 to `length`; in terraces of `w` the t-th token sees t of them up
+  /// to `2w`, then `w + 1` to `2w` by turns.
   package func operations(length: Int) -> Double {
+    Self.operationsPerPair * Double(heads * dimension) * (pairs(length) + Double(extra * length))
+  }
+
+  private func pairs(_ length: Int) -> Double {
+    if let terrace {
+      let (first, rest) = (min(length, terrace), max(0, length - terrace))
+      func triangle(_ n: Int) -> Double { Double(n) * Double(n + 1) / 2 }
+      let (whole, part) = (rest / terrace, rest % terrace)
+      return triangle(first) + Double(rest) * Double(terrace) + Double(whole) * triangle(terrace)
+        + triangle(part)
+    }
     let seen = Double(min(length, window ?? length))
-    let pairs = seen * (seen + 1) / 2 + (Double(length) - seen) * seen
-    return Self.operationsPerPair * Double(heads * dimension) * pairs
+    return seen * (seen + 1) / 2 + (Double(length) - seen) * seen
   }
 }

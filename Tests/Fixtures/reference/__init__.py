@@ -2,8 +2,8 @@
 
 from . import (
     comba, cosformer, delta_net, forgetting_transformer, gated_deltanet, gated_deltaproduct, gateloop,
-    gla, gsa, hgrn, hgrn2, kda, lightnet, linear_attn, mamba, mamba2, pretrained, rebased, regla,
-    retnet, rwkv, rwkv6, rwkv7, samba, tnl, transformer, xlstm,
+    gla, gsa, hgrn, hgrn2, kda, lightnet, linear_attn, linearised, mamba, mamba2, pretrained, rebased,
+    regla, retnet, rwkv, rwkv6, rwkv7, samba, tnl, transformer, xlstm,
 )
 from .skeleton import LanguageModel
 
@@ -34,6 +34,8 @@ MODELS = {"transnormer": tnl, "mamba2": mamba2, "mamba": mamba, "samba": samba, 
     "rwkv7": rwkv.LanguageModel(rwkv7, transformer),
 } | {
     family: pretrained.LanguageModel(family) for family in pretrained.FAMILIES
+} | {
+    name: linearised.LanguageModel(*of) for name, of in linearised.model_types().items()
 } | {
     name: LanguageModel(mixer, transformer, MIXERS) for name, mixer in MIXERS.items()
 }

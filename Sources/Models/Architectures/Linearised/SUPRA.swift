@@ -1,0 +1,77 @@
+import Configuration
+import Kernels
+
+/// SUPRA: linear attention with fixed decays over rectified features of all heads together, and a norm of each head.
+///
+/// - Source: arXiv 2405.06640, and its code.
+struct SUPRA: LinearisedMethod {
+  static let name = "supra"
+  static let card = ModelCard("SUPRA", recurrence: "fixed decay", papers: ["2405.06640"])
+
+  /// How much of a state stays from token to token, as run files and `config.json` name it.
+  enum DecayName: String, KeyChoice {
+    case slopes, retnet, none
+
+    var decay: JointFeatureAttention.Decay {
+      switch self {
+      case .slopes: .slopes
+      case .retnet: .retnet
+      case .none: .none
+      }
+    }
+  }
+
+  /// The run file's `model.supra` section.
+  struct Keys: LinearisedKeys {
+    static let name = "model.supra"
+    static let documentation = "What only SUPRA has."
+
+    @Key("base", "Family of the Transformer that it is made of.")
+    var base = PretrainedBase.llama
+
+    @Key("feature_dim", from: 2, "Features of a head; null = numbers of a head.")
+    var featureDimension: Int?
+
+    @Key("decay", "Decays of heads: TransNormerLLM's slopes, RetNet's, or none.")
+    var decay = DecayName.slopes
+
+    init() {}
+  }
+
+  /// Features of a head.
+  let features: Int
+  let decay: DecayName
+
+  init(_ keys: Keys, heads: HeadSplit) {
+    (features, decay) = (keys.featureDimension ?? heads.keyDimension, keys.decay)
+  }
+
+  init(_ keys: ModelKeys, heads: HeadSplit) {
+    features = keys.optionalPositive("feature_dim") ?? heads.keyDimension
+    decay = keys.choice(
+      "decay", default: DecayName.slopes.rawValue,
+      of: DecayName.allCases.map { ($0.rawValue, $0) })
+  }
+
+  var configuration: [String: JSONValue] {
+    ["feature_dim": .integer(features), "decay": .string(decay.rawValue)]
+  }
+
+  func problem(_ heads: HeadSplit) -> String? {
+    let (d, most) = (heads.keyDimension, DiagonalRecurrence.mostKeys)
+    if d > 256 { return "heads of \(d) numbers, and 256 is the most; use more heads" }
+    if features % 2 != 0 {
+      return "\(features) features of a head cannot be rotated by halves; choose an even number"
+    }
+    return features > most ? "\(features) features of a head, and \(most) is the most" : nil
+  }
+
+  func substitute(
+    _ settings: AttentionSettings, heads: HeadSplit, at place: MixerPlace,
+    _ builder: inout ModelBuilder
+  ) -> any AttentionSubstitute {
+    JointFeatureAttention(
+      features: features, decay: decay.decay, settings: settings, heads: heads, at: place,
+      &builder)
+  }
+}

@@ -1,0 +1,73 @@
+import Autodiff
+import SequenceParallel
+import Tensors
+
+/// The attention layer of a Transformer in which something else stands between its projections.
+///
+/// Concretely: `y = W_o s(q, k, v, x)`, with the Transformer's own projections, norms of heads and positions.
+package struct LinearisedLayer: TokenMixer {
+  let layer: Int
+  let projections: AttentionProjections
+  /// The window of the Transformer's own attention; nil for all tokens.
+  let window: Int?
+  let substitute: any AttentionSubstitute
+
+  init(
+    _ settings: AttentionSettings, at place: MixerPlace, _ builder: inout ModelBuilder,
+    substitute: (HeadSplit, inout ModelBuilder) -> any AttentionSubstitute
+  ) {
+    (layer, window) = (place.layer, settings.window)
+    projections = AttentionProjections(settings, at: place, &builder)
+    self.substitute = substitute(projections.heads, &builder)
+  }
+
+  /// Projects the layer's input, `[N, D]`.
+  package func inputs(_ x: Variable, tape: Tape, pass: SequencePass) throws -> AttentionInputs {
+    let (q, k, v) = try projections(x, tape: tape)
+    return AttentionInputs(
+      x: x, q: q, k: k, v: v, rotatedQ: projections.rotated(q, tape: tape, pass: pass),
+      rotatedK: projections.rotated(k, tape: tape, pass: pass))
+  }
+
+  /// What the layer computes in place of softmax attention, `[N, H·d]`.
+  package func student(
+    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass
+  ) throws -> Variable {
+    try substitute(inputs, tape: tape, pass: pass)
+  }
+
+  /// The softmax attention of the Transformer that the layer was made of, `[N, H·d]`.
+  ///
+  /// - Parameter slot: A window that nothing else of the pass uses: the student may have one in the layer's own.
+  package func teacher(
+    _ inputs: AttentionInputs, slot: CarrySlot, tape: Tape, pass: SequencePass
+  ) throws -> Variable {
+    try tape.attention(
+      q: inputs.rotatedQ, k: inputs.rotatedK, v: inputs.v,
+      dimension: projections.heads.keyDimension, window: window, slot: slot, pass: pass)
+  }
+
+  /// The projection out of the layer, `[N, H·d]` to `[N, D]`.
+  package func output(
+    _ o: Variable, adding residual: Variable?, tape: Tape
+  ) throws -> Variable {
+    try projections.output(o, adding: residual, tape: tape)
+  }
+
+  package func callAsFunction(
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
+  ) throws -> Variable {
+    let o = try student(inputs(x, tape: tape, pass: pass), tape: tape, pass: pass)
+    return try output(o, adding: residual, tape: tape)
+  }
+
+  package var recurrences: [RecurrenceSize] { substitute.recurrences }
+
+  package var attention: AttentionSize? { substitute.attention }
+
+  /// The size of the Transformer's own attention, for counting the operations of a teacher.
+  package var teacherAttention: AttentionSize {
+    let heads = projections.heads
+    return AttentionSize(heads: heads.heads, dimension: heads.keyDimension, window: window)
+  }
+}
