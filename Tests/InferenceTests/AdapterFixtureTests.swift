@@ -109,6 +109,22 @@ struct AdapterFixtureTests {
     }
   }
 
+  @Test("Token by token the adapter counts, too", arguments: Case.all)
+  func generates(one: Case) throws {
+    let generator = try Generator(modelFolder: one.file("adapter"), workspace: Workspace())
+    let file = try SafetensorsFile(path: one.file("tokens.safetensors"))
+    let length = try #require(file.tensor("input_ids")).shape[1]
+    let tokens = try file.readIntegers("input_ids").prefix(length).map { Int32($0) }
+    let right = try SafetensorsFile(path: one.file("expected.safetensors")).readFloats("logits")
+    let vocabulary = generator.model.vocabulary
+    for position in [0..<length - 2, length - 2..<length - 1, length - 1..<length] {
+      let found = try generator.read(Array(tokens[position]))
+      let last = position.upperBound - 1
+      let expected = right[last * vocabulary..<(last + 1) * vocabulary].map(Double.init)
+      #expect(relativeError(found, expected) < 2e-5, "token \(last)")
+    }
+  }
+
   @Test("Nothing but an adapter that is to be merged is exported with one")
   func refusesExport() throws {
     let one = Case.all[0]

@@ -90,6 +90,22 @@ struct FrozenParameterTests {
     }
   }
 
+  @Test("What goes into frozen projections is not kept")
+  func inputs() throws {
+    func activations(_ pattern: String?) throws -> Int {
+      let groups = pattern.map { ["optimizer.groups=[{pattern: \"\($0)\", frozen: true}]"] } ?? []
+      let run = try SmallRun(["model.mixer=gla", "model.depth=4", "sequence.length=610"] + groups)
+      let plan = try RunSetup(run.configuration).rehearsals(run.configuration, ranks: 1)
+        .step(rank: 0, exchange: .chain)
+      return plan.peakByKind[BufferKind.activations.rawValue]
+    }
+    let all = try activations(nil)
+    // Each block's gated product, which nothing but the projection reads.
+    #expect(try activations("*.down_proj.*") <= all - 4 * 4 * 610 * 24 * 3)
+    // A norm's weight changes nothing: its input is read for the gradient of its input.
+    #expect(try activations("*mlp_norm*") == all)
+  }
+
   @Test("The plan counts no operations for gradients that nobody forms")
   func operations() throws {
     func model(_ keys: String...) throws -> LanguageModel {
