@@ -11,11 +11,8 @@ struct AdapterModelTests {
   init() { BLAS.setThreads(1) }
 
   private static let samples =
-    [ModelCase.all[1]] + ModelCase.families
-    + ModelCase.fixtures.filter {
-      $0.testDescription.contains("fused") || $0.testDescription.hasPrefix("llama")
-        || $0.testDescription.hasPrefix("qwen")
-    }
+    [ModelCase.all[1]] + ModelCase.families + ModelCase.pretrained
+    + ModelCase.fixtures.filter { $0.testDescription.contains("fused") }
 
   private static func lora(_ targets: LoRA.Targets, rank: Int = 3) -> LoRA {
     LoRA(targets, rank: rank, alpha: 4)

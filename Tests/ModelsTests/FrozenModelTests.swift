@@ -8,7 +8,7 @@ struct FrozenModelTests {
 
   @Test(
     "A parameter of the first block that alone is trained has bitwise the gradient that it has beside all others",
-    arguments: [ModelCase.all[1]] + ModelCase.families)
+    arguments: [ModelCase.all[1]] + ModelCase.families + ModelCase.pretrained)
   func single(sample: ModelCase) throws {
     let all = try ModelRun(sample, rows: 2, length: 27)
     let right = try all.run(ranks: 3)

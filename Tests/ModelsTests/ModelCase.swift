@@ -43,6 +43,13 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     }
   }()
 
+  /// Those of them that are pretrained Transformers, or were.
+  static let pretrained = fixtures.filter { sample in
+    ["llama", "qwen", "liger", "lolcats", "hedgehog", "t2r", "supra", "lizard"].contains {
+      sample.testDescription.hasPrefix($0)
+    }
+  }
+
   /// TransNormerLLM as its options make it.
   static let all = [
     ModelCase("TNL", tnl(heads: 4, changing: [:])),
