@@ -81,6 +81,43 @@ struct ForeignFolderTests {
     #expect(try JSONValue(file: files.file("run/model/config.json"))["house_style"] == [1, "a"])
   }
 
+  @Test(
+    "A pretrained Transformer's folder is trained, and written in the layout in which it was read",
+    arguments: ["llama_scaled", "mistral_window", "qwen2_upper_window", "qwen3_yarn"],
+    ["none", "parameters"])
+  func pretrained(name: String, sharding: String) throws {
+    let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Fixtures/\(name)")
+      .path
+    try FileManager.default.copyItem(atPath: fixture, toPath: files.file("from"))
+    try train("parallel.sharding=\(sharding)", "data.recall_values=3")
+    let (read, written) = try (
+      JSONValue(file: fixture + "/config.json"),
+      JSONValue(file: files.file("run/model/config.json"))
+    )
+    for (key, value) in read.object ?? [:] { #expect(written[key] == value, "\(key)") }
+    let (before, after) = try (
+      SafetensorsFolder(path: fixture), SafetensorsFolder(path: files.file("run/model"))
+    )
+    func shapes(_ folder: SafetensorsFolder) -> [String: [Int]] {
+      Dictionary(uniqueKeysWithValues: folder.tensors.map { ($0.name, $0.shape) })
+    }
+    #expect(shapes(after) == shapes(before))
+    // Every weight was read and every one moved, from the start that was read.
+    for tensor in before.tensors {
+      func numbers(_ folder: SafetensorsFolder) throws -> [Float] {
+        var numbers = [Float](repeating: 0, count: tensor.count)
+        try numbers.withUnsafeMutableBufferPointer {
+          try folder.readFloats(tensor.name, into: $0.baseAddress!)
+        }
+        return numbers
+      }
+      let (old, new) = try (numbers(before), numbers(after))
+      let most = zip(old, new).map { abs($0 - $1) }.max()!
+      #expect(most > 0 && most < 0.01, "\(tensor.name) moved by \(most)")
+    }
+  }
+
   @Test("What cannot be written back is refused before the first step")
   func infinity() throws {
     try writeFolder(.number(.infinity))
