@@ -49,7 +49,7 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "\(path): tensor \(name) holds \(type.rawValue) elements, but \(wanted) are needed"
     case .pickle(let path):
       "\(path) is a pickle, which may run any program when it is opened, so that it is not; "
-        + Pickles.conversion
+        + Pickles.conversion(path)
     case .notAModelFolder(let path, let missing):
       "\(path) is no model folder: it has no \(missing)"
     case .notAnAdapter(let path, let missing):

@@ -78,8 +78,8 @@ package enum ForeignFormat: String, Sendable, CaseIterable {
     case .zstandard: "compressed by zstd"
     case .xz: "compressed by xz"
     case .bzip2: "compressed by bzip2"
-    case .zip: "a ZIP archive, as PyTorch's files and .npz are,"
-    case .pickle: "a Python pickle, which may run any program when it is opened,"
+    case .zip: "a ZIP archive, as PyTorch's files and .npz are"
+    case .pickle: "a Python pickle, which may run any program when it is opened"
     case .safetensors: "a file of safetensors"
     case .jsonLines: "JSON"
     }
@@ -105,6 +105,6 @@ package enum ForeignFormat: String, Sendable, CaseIterable {
       case .hdf5, .zip, .pickle, .safetensors:
         "write the tokens that it holds from Python: tokens.astype('<u2').tofile('tokens.bin')"
       }
-    return "\(path) is \(name) and no text or tokens as they stand; \(advice)"
+    return "\(path) is \(name), not text or tokens as they stand; \(advice)"
   }
 }
