@@ -10,6 +10,10 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
   case partialToken(path: String, bytes: Int, tokenBytes: Int)
   /// Tokens too narrow for the vocabulary that they are said to have.
   case tooNarrow(path: String, tokenBytes: Int, vocabulary: Int)
+  /// A file that looks as if its tokens had four bytes, which nothing says.
+  case looksWide(path: String)
+  /// A token that no vocabulary has.
+  case implausible(path: String, token: Int, tokenBytes: Int)
   /// Tokens of another width than was said.
   case otherWidth(path: String, said: Int, tokenBytes: Int)
   /// A file of a format that is neither text nor tokens.
@@ -67,6 +71,14 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
         "\(path) is read as tokens of \(tokenBytes) bytes, which cannot hold a vocabulary of "
         + "\(vocabulary); set data.token_bytes=4, or data.vocabulary to the number of tokens that the file's "
         + "own tokenizer has"
+    case .looksWide(let path):
+      return
+        "\(path) looks as if its tokens had 4 bytes: read as tokens of 2, every other one is next to "
+        + "nothing; set data.token_bytes=4, or data.token_bytes=2 if that is how it is meant"
+    case .implausible(let path, let token, let tokenBytes):
+      return
+        "\(path) has token \(token), which no vocabulary has; set data.token_bytes to the bytes that a token "
+        + "takes in it, which seem not to be \(tokenBytes)"
     case .otherWidth(let path, let said, let tokenBytes):
       return
         "\(path) says itself that its tokens have \(tokenBytes) bytes, but data.token_bytes is "

@@ -52,10 +52,17 @@ extension DataSection {
     for (index, path) in path.enumerated() {
       var file = try TokenFile(path: path.path, tokenBytes: tokenBytes.count)
       file.labels = try openLabels(index, of: file)
-      needed = max(needed, file.vocabulary(part: part, of: parts))
+      let here = file.vocabulary(part: part, of: parts)
+      guard here <= Self.mostTokens else {
+        throw .implausible(path: file.path, token: here - 1, tokenBytes: file.tokenBytes)
+      }
+      needed = max(needed, here)
     }
     return needed
   }
+
+  /// The most tokens that a vocabulary may turn out to have.
+  private static let mostTokens = 1 << 24
 
   /// The files with their weights, document starts and loss masks.
   ///

@@ -34,6 +34,9 @@ struct TokenLayout {
       guard file.bytes.count % width == 0 else {
         throw .partialToken(path: file.path, bytes: file.bytes.count, tokenBytes: width)
       }
+      if said == 0, width == 2, Self.looksWide(file.bytes) {
+        throw .looksWide(path: file.path)
+      }
       self.init(count: file.bytes.count / width, tokenBytes: width)
       return
     }
@@ -41,6 +44,20 @@ struct TokenLayout {
       throw .otherWidth(path: file.path, said: said, tokenBytes: layout.tokenBytes)
     }
     self = layout
+  }
+
+  /// Whether a file looks as if its tokens had four bytes: every other number of two bytes is next to nothing, as the upper
+  /// halves of tokens are, and the ones between are not.
+  private static func looksWide(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard bytes.count % 4 == 0, bytes.count >= 4 * 64 else { return false }
+    var largest: UInt32 = 0
+    for index in 0..<min(bytes.count / 4, 4096) {
+      let number = UInt32(
+        littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self))
+      if number >> 16 > 3 { return false }
+      largest = max(largest, number & 0xFFFF)
+    }
+    return largest > 255
   }
 
   private init(start: Int = 0, count: Int, tokenBytes: Int, documents: DocumentOffsets? = nil) {

@@ -205,6 +205,31 @@ struct FileFormatTests {
     #expect(throws: CorpusError.self) { try make(model: 0) }
   }
 
+  @Test("Tokens of four bytes are not read as two, nor two as four, where nothing says so")
+  func wide() throws {
+    // As Qwen's: up to 150,000.
+    let numbers = (0..<200).map { $0 * 7919 % 150_000 }
+    let path = try folder.write("t.bin", bytes(numbers, as: UInt32.self))
+    #expect(problem(path).contains("looks as if its tokens had 4 bytes"))
+    #expect(problem(path).contains("set data.token_bytes=4"))
+    #expect(problem(path, tokenBytes: 2) == "")
+    #expect(try tokens(TokenFile(path: path, tokenBytes: 4)) == numbers.map(Int32.init))
+    // Few different tokens, of which many are next to nothing: DNA, say.
+    let few = (0..<200).map { $0 * 7919 % 4 }
+    #expect(problem(try folder.write("few.bin", bytes(few, as: UInt16.self))) == "")
+    var section = DataSection()
+    section.path = [
+      WeightedPath(
+        path: try folder.write("n.bin", bytes((0..<200).map { $0 * 300 }, as: UInt16.self)))
+    ]
+    #expect(try section.vocabularyOfFiles(part: 0, of: 1) == 199 * 300 + 1)
+    section.tokenBytes = .four
+    let error = #expect(throws: CorpusError.self) {
+      try section.vocabularyOfFiles(part: 0, of: 1)
+    }
+    #expect("\(error as Any)".contains("which no vocabulary has"))
+  }
+
   @Test("A pipe is not waited for, nor is a socket or a device opened")
   func notFiles() throws {
     let pipe = "\(folder.path)/pipe.bin"

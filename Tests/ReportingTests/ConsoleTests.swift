@@ -83,6 +83,15 @@ struct ConsoleTests {
     #expect(Array(printed) == lines)
   }
 
+  @Test("What there is to train on stands under the data, where there is an end to it")
+  func tokens() {
+    var event = LogFixture.start()
+    #expect(!Banner(event).lines.contains { $0.hasPrefix("  tokens") })
+    event.tokens = "41,000 of 2 bytes each; the run reads 2.00 epochs"
+    #expect(
+      Banner(event).lines.contains("  tokens 41,000 of 2 bytes each; the run reads 2.00 epochs"))
+  }
+
   @Test("A step is one line under its heading, with its share of the peak of what can run at once")
   func step() throws {
     console().step(LogFixture.step(0))
