@@ -31,10 +31,14 @@ package struct ModelFolder {
   /// - Throws: `CheckpointError` that names missing tensors and wrong shapes, a handful of them; `AdapterError` for new
   ///   adapters that the model cannot have.
   package init(path given: String, adapter: String? = nil, adapting lora: LoRA? = nil) throws {
-    let adapter = try (adapter ?? (AdapterFolder.isOne(given) ? given : nil)).map {
-      try AdapterFolder(path: $0)
+    let path = try Self.modelPath(given)
+    if path != given, let adapter {
+      throw CheckpointError.unsupported(
+        path: given,
+        reason:
+          "it is an adapter, and \(adapter) is to be one beside it; name a model, or one adapter")
     }
-    let path = adapter?.path == given ? try adapter!.basePath() : given
+    let adapter = try (adapter ?? (path != given ? given : nil)).map { try AdapterFolder(path: $0) }
     if let adapter, lora != nil {
       throw CheckpointError.unsupported(
         path: adapter.path,
@@ -111,6 +115,11 @@ package struct ModelFolder {
     } catch {
       throw .unsupported(path: file, reason: error.description)
     }
+  }
+
+  /// The folder of the model itself: what is given, or what an adapter's folder names.
+  package static func modelPath(_ given: String) throws(CheckpointError) -> String {
+    AdapterFolder.isOne(given) ? try AdapterFolder(path: given).basePath() : given
   }
 
   private static func model(

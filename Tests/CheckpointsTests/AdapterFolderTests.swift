@@ -122,6 +122,18 @@ struct AdapterFolderTests {
     }
   }
 
+  @Test("Two adapters at once are refused")
+  func two() throws {
+    try write()
+    #expect {
+      _ = try ModelFolder(path: files.file("adapter"), adapter: files.file("adapter"))
+    } throws: {
+      "\($0)".contains("name a model, or one adapter")
+    }
+    #expect(try ModelFolder.modelPath(files.file("base")) == files.file("base"))
+    #expect(try ModelFolder.modelPath(files.file("adapter")) == files.file("adapter") + "/../base")
+  }
+
   @Test("Dropout is said to be left out")
   func dropout() throws {
     try write(["lora_dropout": 0.05])
