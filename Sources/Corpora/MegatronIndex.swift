@@ -86,6 +86,7 @@ struct MegatronIndex: Sendable {
     guard last == Int64(sequences) else {
       throw damaged("its documents end at sequence \(last) of \(sequences)")
     }
+    file.release(0..<size)
   }
 
   /// The first token of a document.

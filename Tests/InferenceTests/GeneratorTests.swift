@@ -62,6 +62,26 @@ struct GeneratorTests {
     }
   }
 
+  @Test(
+    "Pretrained Transformers go on token by token as transformers' models do, beyond their windows",
+    arguments: Fixture.all.filter { fixture in
+      ["llama", "mistral", "qwen2", "qwen3"].contains { fixture.testDescription.hasPrefix($0) }
+    })
+  func pretrained(fixture: Fixture) throws {
+    let tokens = try SafetensorsFile(path: fixture.file("tokens.safetensors"))
+    let expected = try SafetensorsFile(path: fixture.file("expected.safetensors"))
+    let shape = try #require(expected.tensor("logits")).shape
+    let text = try tokens.readIntegers("input_ids").prefix(shape[1]).map(Int32.init)
+    let logits = try expected.readFloats("logits")
+    let generator = try Generator(modelFolder: fixture.file(), workspace: Workspace())
+    for part in [0..<3, 3..<20] + (20..<text.count).map({ $0..<$0 + 1 }) {
+      let found = try generator.read(Array(text[part]))
+      let last = part.upperBound - 1
+      let right = logits[last * shape[2]..<(last + 1) * shape[2]]
+      #expect(relativeError(found, right.map(Double.init)) <= 2e-5, "token \(last)")
+    }
+  }
+
   @Test("A prompt makes one row of logits, not one a token")
   func memory() throws {
     let vocabulary = 1 << 14
