@@ -24,6 +24,8 @@ struct FamilyTests {
         "depth": .integer(6), "window": .integer(16),
       ]),
       section(["layers": names("attention"), "bias": .boolean(true)]),
+      section(["layers": names("lolcats", "attention", "lolcats"), "kv_heads": .integer(2)]),
+      section(["layers": names("full_attention", "liger_gsa", "liger_gsa")]),
       section(["mixer": .string("retnet"), "glu": .integer(96), "expand_v": .number(1.5)]),
       tied,
     ]

@@ -188,6 +188,19 @@ struct LinearisedAttentionTests {
   }
 
   @Test(
+    "token by token is the same as all at once", arguments: [false, true],
+    200..<212 as Range<UInt64>)
+  func tokenByToken(isTerraced: Bool, seed: UInt64) throws {
+    var test = LinearisedCase(seed: seed, isTerraced: isTerraced)
+    (test.test.ranks, test.test.segments) = (1, [[5]] + [[Int]](repeating: [1], count: 35))
+    let (x, dy, weights) = Self.numbers(&test)
+    let result = try test.run(x: x, dy: dy, weights: weights, exchange: .chain)
+    let right = test.reference(x: x, dy: dy, weights: weights)
+    #expect(distance(result.y, right.y) < 1e-5, "\(test)")
+    #expect(distance(result.dx, right.dx) < 1e-5, "\(test)")
+  }
+
+  @Test(
     "meta tokens beside the window are in one softmax with it",
     arguments: 400..<440 as Range<UInt64>)
   func metaTokens(seed: UInt64) throws {

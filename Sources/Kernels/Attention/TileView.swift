@@ -23,6 +23,18 @@ struct TileView {
 
   /// Sets the scores of keys that queries do not see to −∞; `p` is `[keys, tile]` from the key `start` on.
   func mask(_ p: UnsafeMutablePointer<Float>, from start: Int, count keys: Int) {
+    fill(p, from: start, count: keys, with: -.infinity)
+  }
+
+  /// Sets what belongs to keys that queries do not see to 0, likewise.
+  func clear(_ p: UnsafeMutablePointer<Float>, from start: Int, count keys: Int) {
+    fill(p, from: start, count: keys, with: 0)
+  }
+
+  @inline(__always)
+  private func fill(
+    _ p: UnsafeMutablePointer<Float>, from start: Int, count keys: Int, with value: Float
+  ) {
     if start + keys - 1 <= diagonal && first + start >= Int(lowest[count - 1]) { return }
     var end = 0
     for i in 0..<keys {
@@ -30,8 +42,8 @@ struct TileView {
       // Queries from the key's own position on see it, until a document or the window has moved past it.
       while end < count, Int(lowest[end]) <= first + key { end += 1 }
       let begin = min(max(key - diagonal, 0), count)
-      for j in 0..<begin { row[j] = -.infinity }
-      for j in min(max(end, begin), count)..<count { row[j] = -.infinity }
+      for j in 0..<begin { row[j] = value }
+      for j in min(max(end, begin), count)..<count { row[j] = value }
     }
   }
 }

@@ -65,6 +65,16 @@ struct LinearisedTransformer<Method: LinearisedMethod>: LlamaArchitecture {
     let found = type.problems(alone)
     if !found.isEmpty { return found }
     let model = Self(section, vocabulary: 2)
+    if let layer = section.mixerOfLayer.firstIndex(of: FlashLayers.fullAttention),
+      let window = model.base.attention(of: layer).window
+    {
+      return [
+        KeyProblem(
+          "layers", "window",
+          message: "layers that stay attention have the Transformer's window, of \(window) tokens; "
+            + "name \(FlashLayers.attention), or remove the window")
+      ]
+    }
     if let problem = model.method.problem(model.base.attention(of: 0).split(section.dimension)) {
       return [KeyProblem("heads", "dimension", message: problem)]
     }

@@ -7,12 +7,24 @@ protocol AttentionSubstitute: Sendable {
   func callAsFunction(
     _ inputs: AttentionInputs, tape: Tape, pass: SequencePass
   ) throws -> Variable
+  /// Features of queries and keys, whose products are its weights; nil where it has no learned ones.
+  func features(_ inputs: AttentionInputs, tape: Tape) -> AttentionFeatures?
   /// What its recurrences are, for counting their operations.
   var recurrences: [RecurrenceSize] { get }
   /// What its softmax attention is, for counting its operations; nil for none.
   var attention: AttentionSize? { get }
 }
 
+/// Features of queries and of keys of all tokens.
+package struct AttentionFeatures {
+  /// Shape `[N, H·count]`; keys in as many heads, or in those that they have.
+  package let q, k: Variable
+  /// Of a head.
+  package let count: Int
+}
+
 extension AttentionSubstitute {
+  /// None.
+  func features(_ inputs: AttentionInputs, tape: Tape) -> AttentionFeatures? { nil }
   var attention: AttentionSize? { nil }
 }

@@ -47,6 +47,20 @@ package struct LinearisedLayer: TokenMixer {
       dimension: projections.heads.keyDimension, window: window, slot: slot, pass: pass)
   }
 
+  /// The cross-entropy of the softmax's weights and of those of the layer's features, `[N, 1]`: of each position, summed
+  /// over heads; nil where the layer has no features.
+  ///
+  /// - Parameter slot: A window that nothing else of the pass uses.
+  package func crossEntropy(
+    _ inputs: AttentionInputs, slot: CarrySlot, tape: Tape, pass: SequencePass
+  ) throws -> Variable? {
+    guard let features = substitute.features(inputs, tape: tape) else { return nil }
+    return try tape.attentionCrossEntropy(
+      q: inputs.rotatedQ, k: inputs.rotatedK, queryFeatures: features.q, keyFeatures: features.k,
+      dimension: projections.heads.keyDimension, features: features.count, window: window,
+      slot: slot, pass: pass)
+  }
+
   /// The projection out of the layer, `[N, H·d]` to `[N, D]`.
   package func output(
     _ o: Variable, adding residual: Variable?, tape: Tape

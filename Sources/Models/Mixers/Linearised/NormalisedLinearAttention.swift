@@ -78,6 +78,12 @@ struct NormalisedLinearAttention: AttentionSubstitute {
     return tape.normalized(sums, heads: heads.heads, epsilon: 0)
   }
 
+  func features(_ inputs: AttentionInputs, tape: Tape) -> AttentionFeatures? {
+    AttentionFeatures(
+      q: queryMap(inputs.rotatedQ, tape: tape), k: keyMap(inputs.rotatedK, tape: tape),
+      count: queryMap.count)
+  }
+
   var recurrences: [RecurrenceSize] { [RecurrenceSize(kernel, heads: heads.heads)] }
 
   var attention: AttentionSize? {
