@@ -63,9 +63,12 @@ struct GeneratorTests {
   }
 
   @Test(
-    "Pretrained Transformers go on token by token as transformers' models do, beyond their windows",
+    "Pretrained Transformers, and what is made of them, go on token by token beyond their windows",
     arguments: Fixture.all.filter { fixture in
-      ["llama", "mistral", "qwen2", "qwen3"].contains { fixture.testDescription.hasPrefix($0) }
+      [
+        "llama", "mistral", "qwen2", "qwen3", "liger", "lolcats", "hedgehog", "t2r", "supra",
+        "lizard",
+      ].contains { fixture.testDescription.hasPrefix($0) }
     })
   func pretrained(fixture: Fixture) throws {
     let tokens = try SafetensorsFile(path: fixture.file("tokens.safetensors"))

@@ -65,6 +65,27 @@ struct ForeignConfigurationTests {
       ),
       ("gla", "attn", ["num_heads": 4], "the key attn.layers is missing"),
       ("transformer", "rope_theta", 0.5, "rope_theta: 0.5 is not above 1"),
+      (
+        "liger_gla", "pool_size", 64,
+        "pool_size: 64 gates a head, and liger_gla has one for each of its 128 numbers; give 128"
+      ),
+      (
+        "liger_qwen3_gsa", "expand_k", 0.5,
+        "expand_k: only 1 is computed here, as the Transformer's projections are of that width"
+      ),
+      (
+        "lolcats_llama", "feature_map", "hedgehog",
+        "feature_map: \"hedgehog\" is not computed here, only \"softmax_dim\", \"exp_dim\", \"relu\", "
+          + "\"elu\""
+      ),
+      (
+        "lolcats_llama", "attn", ["layers": [32]],
+        "attn.layers: there is no layer 32 in a model of 32"
+      ),
+      (
+        "supra_llama", "feature_dim", 3,
+        "feature_dim: 3 features of a head cannot be rotated by halves; choose an even number"
+      ),
     ] as [(String, String, JSONValue, String)])
   func wrongType(type: String, key: String, value: JSONValue, sentence: String) {
     #expect(Self.problem(Self.with(key, value, in: type)) == sentence)

@@ -47,12 +47,22 @@ extension FeatureProjectionSettings {
   }
 
   /// Why features of heads cannot be, as a method names its keys; nil where they can.
-  func problem(_ heads: HeadSplit, method: String) -> String? {
+  func problem(_ heads: HeadSplit, method: String) -> (key: String, reason: String)? {
     let d = heads.keyDimension
-    if d > 256 { return "heads of \(d) numbers, and 256 is the most; use more heads" }
-    if let problem = problem(d) { return problem }
+    if let problem = heads.tooWide { return ("num_attention_heads", problem) }
+    if let problem = problem(d) { return ("feature_dim", problem) }
     let (count, most) = (features.count(width(d)), DiagonalRecurrence.mostKeys)
-    return count > most
-      ? "\(count) features of a head, and \(most) is the most; lower \(method)'s feature_dim" : nil
+    guard count > most else { return nil }
+    return (
+      "feature_dim", "\(count) features of a head, and \(most) is the most; lower \(method)'s"
+    )
+  }
+}
+
+extension HeadSplit {
+  /// Why values of its heads do not fit a recurrence that stands in for attention; nil where they do.
+  var tooWide: String? {
+    valueDimension > 256
+      ? "heads of \(valueDimension) numbers, and 256 is the most; use more heads" : nil
   }
 }

@@ -48,7 +48,9 @@ struct Hedgehog: LinearisedMethod {
 
   var configuration: [String: JSONValue] { features.configuration }
 
-  func problem(_ heads: HeadSplit) -> String? { features.problem(heads, method: Self.name) }
+  func problem(_ heads: HeadSplit) -> (key: String, reason: String)? {
+    features.problem(heads, method: Self.name)
+  }
 
   func substitute(
     _ settings: AttentionSettings, heads: HeadSplit, at place: MixerPlace,
@@ -95,7 +97,9 @@ struct T2R: LinearisedMethod {
 
   var configuration: [String: JSONValue] { features.configuration }
 
-  func problem(_ heads: HeadSplit) -> String? { features.problem(heads, method: Self.name) }
+  func problem(_ heads: HeadSplit) -> (key: String, reason: String)? {
+    features.problem(heads, method: Self.name)
+  }
 
   func substitute(
     _ settings: AttentionSettings, heads: HeadSplit, at place: MixerPlace,

@@ -72,15 +72,16 @@ extension Liger {
     return keys
   }
 
-  func problem(_ heads: HeadSplit) -> String? {
-    if heads.keyDimension > 256 {
-      return "heads of \(heads.keyDimension) numbers, and 256 is the most; use more heads"
+  func problem(_ heads: HeadSplit) -> (key: String, reason: String)? {
+    let d = heads.keyDimension
+    if let problem = heads.tooWide { return ("num_attention_heads", problem) }
+    if Self.recurrence != .gsa, slots != d {
+      return (
+        "pool_size",
+        "\(slots) gates a head, and \(Self.name) has one for each of its \(d) numbers; give \(d)"
+      )
     }
-    if Self.recurrence != .gsa, slots != heads.keyDimension {
-      return "a pool_size of \(slots), and \(Self.name) has a gate for each of a head's "
-        + "\(heads.keyDimension) numbers; give \(heads.keyDimension)"
-    }
-    return slots > 256 ? "\(slots) slots, and 256 is the most" : nil
+    return slots > 256 ? ("pool_size", "\(slots) slots, and 256 is the most") : nil
   }
 
   func substitute(

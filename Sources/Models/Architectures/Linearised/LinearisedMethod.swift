@@ -22,8 +22,8 @@ protocol LinearisedMethod: Sendable {
   init(_ keys: ModelKeys, heads: HeadSplit)
   /// Its own keys of `config.json`.
   var configuration: [String: JSONValue] { get }
-  /// Why it does not fit those heads, and what to do; nil where it does.
-  func problem(_ heads: HeadSplit) -> String?
+  /// Why it does not fit those heads, and what to do, with the key of `config.json` that says it; nil where it does.
+  func problem(_ heads: HeadSplit) -> (key: String, reason: String)?
   /// Builds what stands in for one layer's softmax, and adds its parameters.
   func substitute(
     _ settings: AttentionSettings, heads: HeadSplit, at place: MixerPlace,

@@ -52,7 +52,7 @@ struct LinearisedTransformer<Method: LinearisedMethod>: LlamaArchitecture {
     }
     attentionLayers = Set(layers)
     if let problem = method.problem(heads) {
-      throw .impossible(key: "num_attention_heads", reason: problem)
+      throw .impossible(key: problem.key, reason: problem.reason)
     }
   }
 
@@ -76,7 +76,7 @@ struct LinearisedTransformer<Method: LinearisedMethod>: LlamaArchitecture {
       ]
     }
     if let problem = model.method.problem(model.base.attention(of: 0).split(section.dimension)) {
-      return [KeyProblem("heads", "dimension", message: problem)]
+      return [KeyProblem("heads", "dimension", message: problem.reason)]
     }
     return []
   }

@@ -57,7 +57,9 @@ struct Lizard: LinearisedMethod {
     ]) { $1 }
   }
 
-  func problem(_ heads: HeadSplit) -> String? { features.problem(heads, method: Self.name) }
+  func problem(_ heads: HeadSplit) -> (key: String, reason: String)? {
+    features.problem(heads, method: Self.name)
+  }
 
   func substitute(
     _ settings: AttentionSettings, heads: HeadSplit, at place: MixerPlace,

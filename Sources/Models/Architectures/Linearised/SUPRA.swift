@@ -57,13 +57,17 @@ struct SUPRA: LinearisedMethod {
     ["feature_dim": .integer(features), "decay": .string(decay.rawValue)]
   }
 
-  func problem(_ heads: HeadSplit) -> String? {
-    let (d, most) = (heads.keyDimension, DiagonalRecurrence.mostKeys)
-    if d > 256 { return "heads of \(d) numbers, and 256 is the most; use more heads" }
+  func problem(_ heads: HeadSplit) -> (key: String, reason: String)? {
+    let most = DiagonalRecurrence.mostKeys
+    if let problem = heads.tooWide { return ("num_attention_heads", problem) }
     if features % 2 != 0 {
-      return "\(features) features of a head cannot be rotated by halves; choose an even number"
+      return (
+        "feature_dim",
+        "\(features) features of a head cannot be rotated by halves; choose an even number"
+      )
     }
-    return features > most ? "\(features) features of a head, and \(most) is the most" : nil
+    return features > most
+      ? ("feature_dim", "\(features) features of a head, and \(most) is the most") : nil
   }
 
   func substitute(
