@@ -31,6 +31,16 @@ let numeric: [SwiftSetting] =
   ] + (wide ? [.define("LASP_AVX512"), .unsafeFlags(wideLoops)] : [])
   + (["x86-64", "x86-64-v2"].contains(architecture) ? [] : [.define("LASP_AVX2")])
 
+/// The libraries that text files may be packed by, where their headers are: without one, such files are refused.
+let packers = [
+  (name: "CZlib", header: "zlib.h", flag: "LASP_ZLIB"),
+  (name: "CZstandard", header: "zstd.h", flag: "LASP_ZSTANDARD"),
+].filter { packer in
+  ["/usr/include", "/usr/local/include"].contains {
+    FileManager.default.fileExists(atPath: "\($0)/\(packer.header)")
+  }
+}
+
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let argumentParser = Target.Dependency.product(
@@ -64,9 +74,13 @@ let package = Package(
     .systemLibrary(
       name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .systemLibrary(name: "COpenMPI", pkgConfig: "mpi", providers: [.apt(["libopenmpi-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CZstandard", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     // Bottom up; each lists exactly the modules that its files import (Tests/imports checks it): only
     // those are seen when they change.
-    module("Files", numeric: true),
+    .target(
+      name: "Files", dependencies: packers.map { .byName(name: $0.name) },
+      swiftSettings: numeric + packers.map { .define($0.flag) }),
     module("Configuration", [yams]),
     module("Measurement"),
     module("Tensors", ["COpenBLAS", "Measurement"], numeric: true),
@@ -105,6 +119,9 @@ let package = Package(
         "Files",
       ]),
     module(
+      "Preparation", ["Reporting", "Corpora", "Tokenizers", "Configuration", "Files"],
+      numeric: true),
+    module(
       "Studies",
       [
         "Training", "Reporting", "Corpora", "Models", "SequenceParallel", "Autodiff", "Kernels",
@@ -113,7 +130,7 @@ let package = Package(
     .executableTarget(
       name: "lasp-train",
       dependencies: [
-        "Studies", "Training", "Inference", "Reporting", "Models", "Optimizers",
+        "Studies", "Preparation", "Training", "Inference", "Reporting", "Models", "Optimizers",
         "SequenceParallel", "MessagePassing", "Tensors", "Configuration", "Files", "Tokenizers",
         argumentParser,
       ]),
@@ -153,6 +170,9 @@ let package = Package(
       exclude: ["Fixtures"], swiftSettings: numeric),
     tests("Corpora", ["Configuration"]),
     tests("Checkpoints", ["Models", "Autodiff", "Configuration", "Tensors", "TemporaryFolders"]),
+    tests(
+      "Preparation",
+      ["Corpora", "Tokenizers", "Configuration", "Files", "Reporting", "TemporaryFolders"]),
     tests("Reporting", ["Configuration", "Files", "LogFixtures"]),
     tests(
       "Inference",

@@ -1,3 +1,5 @@
+import Files
+
 extension DataSection {
   /// The corpus that the section describes: its files, or the task where it names none.
   ///
@@ -50,6 +52,10 @@ extension DataSection {
     guard vocabulary == 0 else { return 0 }
     var needed = 0
     for (index, path) in path.enumerated() {
+      if FileSystem.isFolder(path.path) {
+        needed = max(needed, try PreparedFolder(folder: path.path).vocabulary)
+        continue
+      }
       var file = try TokenFile(path: path.path, tokenBytes: tokenBytes.count)
       file.labels = try openLabels(index, of: file)
       let here = file.vocabulary(part: part, of: parts)
@@ -70,7 +76,7 @@ extension DataSection {
   package func openFiles() throws(CorpusError) -> [(file: TokenFile, weight: Double)] {
     var files: [(file: TokenFile, weight: Double)] = []
     for (index, path) in path.enumerated() {
-      var file = try TokenFile(path: path.path, tokenBytes: tokenBytes.count)
+      var file = try TokenFile(data: path.path, tokenBytes: tokenBytes.count)
       if let separator {
         file.documents = .separator(separator)
       } else if let text = documents.dropFirst(index).first {
