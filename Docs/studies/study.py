@@ -209,6 +209,39 @@ def dots(title, rows, kinds, chance):
     return svg(title, body, bottom + 50)
 
 
+def bars(title, rows, kinds, line, line_name):
+    """Numbers of a few kinds for each name, and a line for what they are compared with."""
+    left, pitch = 170, 30
+    bottom = TOP + pitch * len(rows)
+    numbers = [n for _, shares in rows for n in shares if n is not None] + [line]
+    low, high = min(numbers) * 0.95, max(numbers) * 1.02
+
+    def x(value):
+        return left + (value - low) / (high - low) * (RIGHT - left)
+
+    body = []
+    step = 0.25 if high - low < 2 else 0.5
+    tick = step * (int(low / step) + 1)
+    while tick < high:
+        body.append(f'<path class="grid" d="M{x(tick):.1f} {TOP}V{bottom}"/>'
+                    f'<text x="{x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{tick:g}</text>')
+        tick += step
+    body.append(f'<path class="chance" d="M{x(line):.1f} {TOP - 6}V{bottom}"/>'
+                f'<text x="{x(line):.1f}" y="{TOP - 8}" text-anchor="middle" font-size="10">{line_name}</text>')
+    for index, (name, numbers) in enumerate(rows):
+        y = TOP + pitch * (index + 0.5)
+        body.append(f'<text x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">{name}</text>'
+                    f'<path class="grid" d="M{left} {y:.1f}H{RIGHT}"/>')
+        for kind, number in enumerate(numbers):
+            if number is not None:
+                body.append(mark(kind, x(number), y, COLOURS[kind]))
+    for kind, name in enumerate(kinds):
+        place = TOP + 12 + 20 * kind
+        body.append(mark(kind, RIGHT + 24, place - 4, COLOURS[kind])
+                    + f'<text x="{RIGHT + 34}" y="{place}">{name}</text>')
+    return svg(title, body, bottom + 30)
+
+
 def write(path, text):
     with open(path + ".new", "w") as file:
         file.write(text)

@@ -148,6 +148,13 @@ package final class Tape {
   /// Runs all twins in reverse from one output, and forgets them.
   package func backward(from output: Variable, gradient: Tensor) throws {
     output.add(gradient: gradient, in: workspace)
+    try backwardSoFar()
+  }
+
+  /// Runs the twins of all ops so far in reverse, from the gradients that losses added by themselves, and forgets them.
+  ///
+  /// Layers that learn each by itself are differentiated so, one after another: no more than one is remembered.
+  package func backwardSoFar() throws {
     isRecording = true
     while let operation = operations.popLast() {
       switch operation {

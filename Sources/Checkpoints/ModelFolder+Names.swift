@@ -12,6 +12,10 @@ struct TensorNames {
     "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
   ]
 
+  init(stored: [String: String], wrappers: [String]) {
+    (self.stored, self.wrappers) = (stored, wrappers)
+  }
+
   /// Matches names; `module.` counts as added only where it leads them all.
   ///
   /// - Throws: `CheckpointError.unsupported` when two names are the same without what was added.

@@ -19,6 +19,8 @@ package struct ModelFolder {
   package let companions: [MappedFile]
   /// The model's adapter, where it was opened with one.
   package let adapter: AdapterFolder?
+  /// What became of its tensors, where it was opened to be made linear.
+  package let exchange: TensorExchange?
   private let source: SafetensorsFolder
   private let names: TensorNames
 
@@ -28,9 +30,13 @@ package struct ModelFolder {
   ///   - given: A model's folder, or an adapter's, which says where its model lies.
   ///   - adapter: The folder of an adapter of the model.
   ///   - lora: New adapters that the model gets; their weights are read from nowhere.
+  ///   - linearisation: What becomes of the Transformer that it holds; nil to leave it as it is.
   /// - Throws: `CheckpointError` that names missing tensors and wrong shapes, a handful of them; `AdapterError` for new
-  ///   adapters that the model cannot have.
-  package init(path given: String, adapter: String? = nil, adapting lora: LoRA? = nil) throws {
+  ///   adapters that the model cannot have, `LinearisationError` for a method that does not fit.
+  package init(
+    path given: String, adapter: String? = nil, adapting lora: LoRA? = nil,
+    linearising linearisation: Linearisation? = nil
+  ) throws {
     let path = try Self.modelPath(given)
     if path != given, let adapter {
       throw CheckpointError.unsupported(
@@ -52,13 +58,18 @@ package struct ModelFolder {
       throw CheckpointError.notAModelFolder(path: path, missing: "config.json")
     }
     let configuration = try JSONValue(file: file)
-    let (architecture, unknown) = try Self.architecture(configuration, file: file)
-    let model = try Self.model(architecture, adapter, adapting: lora)
+    let (read, unknown) = try Self.architecture(configuration, file: file)
+    let architecture = try linearisation.map { try $0(read) } ?? read
+    var model = try Self.model(architecture, adapter, adapting: lora)
     let source = try SafetensorsFolder(path: path)
     let names = try TensorNames(source.tensors.map(\.name), path: source.path)
+    let exchange = linearisation.map {
+      TensorExchange($0, from: LanguageModel(read), to: model)
+    }
+    model.inherited = exchange?.copiedParameters ?? []
     (self.configuration, self.model, self.source) = (configuration, model, source)
-    self.names = names
-    let wrong = model.tensors.compactMap { wanted -> String? in
+    (self.exchange, self.names) = (exchange, exchange.map { names.renamed(by: $0) } ?? names)
+    let wrong = (exchange?.from ?? model).tensors.compactMap { wanted -> String? in
       guard let found = names.stored[wanted.name].flatMap(source.tensor) else {
         return "\(wanted.name) \(wanted.shape) is missing"
       }
@@ -70,7 +81,7 @@ package struct ModelFolder {
     guard wrong.isEmpty else {
       throw CheckpointError.mismatch(path: source.path, reason: listed(wrong))
     }
-    let left = try names.left(over: model, path: source.path)
+    let left = try names.left(over: exchange?.from ?? model, path: source.path)
     try adapter?.check(model)
     var notices = adapter?.notices ?? []
     if !names.wrappers.isEmpty {
@@ -139,14 +150,14 @@ package struct ModelFolder {
     try read(0..<model.table.count, into: store.values.pointer)
   }
 
-  /// Reads the weights of a range of the parameters' index space, which must be finite; those of new adapters are left as
-  /// they are.
+  /// Reads the weights of a range of the parameters' index space, which must be finite; those of new adapters, and of
+  /// what a Transformer does not have, are left as they are.
   ///
   /// - Parameter numbers: Room for them.
   package func read(_ range: Range<Int>, into numbers: UnsafeMutablePointer<Float>) throws {
     try Self.forEachPiece(of: model, model.tensors) { tensor, offset, part in
       let wanted = part.clamped(to: range)
-      guard !wanted.isEmpty else { return }
+      guard !wanted.isEmpty, exchange?.isFresh(tensor) != true else { return }
       let first = offset + wanted.lowerBound - part.lowerBound
       try source.readFloats(
         names.stored[tensor.name] ?? tensor.name, elements: first..<first + wanted.count,
@@ -199,7 +210,9 @@ package struct ModelFolder {
           "\(listed(wrong.keys.sorted())) cannot be written to the new model's, as JSON has no "
           + "numbers that are not finite; remove it")
     }
-    return Origin(path: path, configuration: configuration, companions: companions)
+    // Keys of another skeleton say nothing of the new model.
+    let kept = exchange?.isOfOneSkeleton == false ? .object([:]) : configuration
+    return Origin(path: path, configuration: kept, companions: companions)
   }
 
   /// Writes a model as a folder that appears under its name only when it is complete.

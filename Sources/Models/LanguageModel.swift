@@ -21,6 +21,9 @@ package struct LanguageModel: Sendable {
   /// The blocks, bottom up.
   package let blocks: [Block]
 
+  /// Parameters that were copied from a Transformer, where the model was made of one just now.
+  package var inherited: [Parameter] = []
+
   private let embedding: Parameter
   private let embeddingScale: Float
   private let norm: any Normalization
@@ -141,21 +144,30 @@ package struct LanguageModel: Sendable {
   package func hidden(
     _ inputs: [Int32], tape: Tape, pass: SequencePass, recompute: Bool = false
   ) throws -> Variable {
-    // The embedding borrows what blocks share, so that it is complete in the end whichever blocks read it.
-    var x = try tape.region(
-      regions.embedding, borrowing: sharedRegions, recompute: false, input: nil
-    ) { _ in
-      tape.embedding(inputs, table: embedding, scale: embeddingScale)
-    }
+    var x = try embedded(inputs, tape: tape)
     for block in blocks {
-      let borrowed = Set(block.mixer.sharedParameters.map { table[$0].region }).sorted()
       x = try tape.region(
-        block.region, borrowing: borrowed, recompute: recompute, input: x
+        block.region, borrowing: borrowed(by: block), recompute: recompute, input: x
       ) { x in
         try block(x!, tape: tape, pass: pass)
       }
     }
     return x
+  }
+
+  /// The embeddings of tokens, `[rows × length, D]`.
+  func embedded(_ inputs: [Int32], tape: Tape) throws -> Variable {
+    // The embedding borrows what blocks share, so that it is complete in the end whichever blocks read it.
+    try tape.region(
+      regions.embedding, borrowing: sharedRegions, recompute: false, input: nil
+    ) { _ in
+      tape.embedding(inputs, table: embedding, scale: embeddingScale)
+    }
+  }
+
+  /// Regions of others that a block reads weights of.
+  func borrowed(by block: Block) -> [Int] {
+    Set(block.mixer.sharedParameters.map { table[$0].region }).sorted()
   }
 
   /// Runs a shard through the model and its objective.
@@ -171,6 +183,9 @@ package struct LanguageModel: Sendable {
     _ inputs: [Int32], targets: [Int32], objective: any Objective = NextToken(), tape: Tape,
     pass: SequencePass, recompute: Bool = false, logits: UnsafeMutablePointer<Float>? = nil
   ) throws -> (loss: Variable, result: HeadResult) {
+    if let transfer = objective.transfer {
+      return try self.transfer(inputs, by: transfer, tape: tape, pass: pass)
+    }
     let x = try hidden(inputs, tape: tape, pass: pass, recompute: recompute)
     var result: HeadResult?
     let tied = head.weight == embedding ? [regions.embedding] : []

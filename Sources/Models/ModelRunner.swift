@@ -54,8 +54,9 @@ package struct ModelRunner<Store: ParameterStore> {
     logits: UnsafeMutablePointer<Float>? = nil,
     completed: @escaping (Int) throws -> Void = { _ in }
   ) throws -> Outcome {
-    try passes.forwardAndBackward(pass, before: later, part: part, completed: completed) {
-      tape, pass in
+    try passes.forwardAndBackward(
+      pass, before: later, inTurn: objective.transfer != nil, part: part, completed: completed
+    ) { tape, pass in
       tape.targetsPerPosition = targetsPerPosition
       let (loss, result) = try model(
         inputs, targets: targets, objective: objective, tape: tape, pass: pass,

@@ -31,21 +31,23 @@ package struct PassRunner<Store: ParameterStore> {
   ///
   /// - Parameters:
   ///   - later: The pass over the part after it, differentiated already; nil for the last part.
+  ///   - inTurn: Whether layers are differentiated within `body`, each after it has run.
   ///   - completed: Called when a region's gradients are complete, in the same order on every rank.
   ///   - body: Gives what the backward pass begins from, with a gradient of ones.
   package func forwardAndBackward<Result>(
-    _ pass: SequencePass, before later: SequencePass? = nil, part: String = "",
-    completed: @escaping (Int) throws -> Void = { _ in },
+    _ pass: SequencePass, before later: SequencePass? = nil, inTurn: Bool = false,
+    part: String = "", completed: @escaping (Int) throws -> Void = { _ in },
     _ body: (Tape, SequencePass) throws -> (output: Variable, result: Result)
   ) throws -> Result {
     let workspace = context.workspace
     if let later { pass.left.restore(from: later.left, in: workspace) }
     let tape = Tape(workspace: workspace, parameters: store, recording: true)
     tape.regionCompleted = completed
+    if inTurn, let later { try pass.closeBackward(from: later) }
     let (output, result) = try workspace.counters.mark("forward" + part) { try body(tape, pass) }
     let ones = Tensor(output.shape, pool: workspace.pool)
     workspace.compute(.head) { ones.pointer.update(repeating: 1, count: ones.count) }
-    if let later { try pass.closeBackward(from: later) }
+    if !inTurn, let later { try pass.closeBackward(from: later) }
     try workspace.counters.mark("backward" + part) {
       try tape.backward(from: output, gradient: ones)
     }

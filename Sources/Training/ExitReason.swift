@@ -4,6 +4,7 @@ import Corpora
 import Files
 import Inference
 import MessagePassing
+import Models
 import SequenceParallel
 import Tokenizers
 
@@ -36,7 +37,7 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
       case let error as any ErrorWithExitReason: error.exitReason
       case GenerationError.emptyPrompt: .configuration
       case TrainingError.folderTaken: .configuration
-      case is ExportError: .configuration
+      case is ExportError, is LinearisationError: .configuration
       case TrainingError.notFinite, TrainingError.evaluationNotFinite: .numerical
       case CheckpointError.notFinite: .numerical
       case is NotFiniteError: .numerical

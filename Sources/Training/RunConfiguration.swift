@@ -17,6 +17,8 @@ package struct RunConfiguration: Sendable {
   package let model: ModelSection
   /// Adapters of the model.
   package let lora: LoRASection
+  /// What is made of a Transformer.
+  package let linearise: LineariseSection
   /// The data.
   package let data: DataSection
   /// The sequences.
@@ -39,7 +41,7 @@ package struct RunConfiguration: Sendable {
 
   /// All sections, in the order in which they are printed.
   package static let schemas = [
-    [HostSection.schema], ModelSection.schemas, [LoRASection.schema],
+    [HostSection.schema], ModelSection.schemas, [LoRASection.schema, LineariseSection.schema],
     DataSection.schemas, [SequenceSection.schema, ParallelSection.schema],
     OptimizerSection.schemas,
     [
@@ -68,6 +70,9 @@ package struct RunConfiguration: Sendable {
     var document = document
     threads = document.section(HostSection.self).threads
     lora = document.section(LoRASection.self)
+    linearise = document.section(LineariseSection.self)
+    // The method's own keys are those of its mixer.
+    if let mixer = linearise.mixer { document.apply([Override("model.mixer=\(mixer)")]) }
     data = document.section(DataSection.self)
     sequence = document.section(SequenceSection.self)
     var model = document.section(ModelSection.self)
@@ -83,7 +88,8 @@ package struct RunConfiguration: Sendable {
     document.unprinted = model.otherFamilies.union(optimizer.otherRules).union(data.otherTasks)
     if document.problems.isEmpty {
       document.report(
-        Self.problems(schedule, in: training) + Self.problems(model, reading: data, sequence))
+        Self.problems(schedule, in: training) + Self.problems(model, reading: data, sequence)
+          + Self.problems(linearise, of: model, lora))
     }
     try document.check()
     self.document = document
@@ -148,6 +154,28 @@ package struct RunConfiguration: Sendable {
           "sequences of \(sequence.length) tokens are longer than \(limit.tokens), beyond which "
           + "weights are negative; choose at least \(sequence.length), or shorter sequences")
     ]
+  }
+
+  /// A method without a model, and adapters in a stage that does not train them.
+  private static func problems(
+    _ linearise: LineariseSection, of model: ModelSection, _ lora: LoRASection
+  ) -> [KeyProblem] {
+    if linearise.changes["method"] != nil, model.from == nil {
+      return [
+        KeyProblem(
+          "linearise.method", "model.from",
+          message: "there is no Transformer to make linear; give its folder as model.from")
+      ]
+    }
+    if linearise.stage == .transfer, lora.lora != nil {
+      return [
+        KeyProblem(
+          "lora.targets", "linearise.stage",
+          message:
+            "attention transfer trains new weights alone; adapters belong to the stage finetune")
+      ]
+    }
+    return []
   }
 
   private static func problems(

@@ -234,7 +234,8 @@ final class TrainingSession {
     }
     let report = EvaluationReport(
       step: done, sums: sums, seconds: ProcessInfo.processInfo.systemUptime - started,
-      tokensAreBytes: corpus.tokensAreBytes, recallChance: chance)
+      tokensAreBytes: corpus.tokensAreBytes,
+      predictsTokens: configuration.linearise.transfer == nil, recallChance: chance)
     try outputs.log.evaluation(report)
     outputs.console.evaluation(report)
     return true

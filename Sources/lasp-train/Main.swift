@@ -64,7 +64,7 @@ struct LaspTrain: ParsableCommand {
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, BenchmarkCommand.self,
       ExportCommand.self, ScalingCommand.self, ParityCommand.self, ModelsCommand.self,
-      ConfigCommand.self, TokenizeCommand.self,
+      LineariseCommand.self, PrepareCommand.self, TokenizeCommand.self, ConfigCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }

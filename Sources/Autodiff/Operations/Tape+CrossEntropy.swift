@@ -23,6 +23,14 @@ package struct HeadResult: Sendable {
     self.targets = targets.count { $0 >= 0 }
   }
 
+  /// Losses that layers found, in which every position counts.
+  package init(_ losses: PositionLosses) {
+    self.losses = losses.values.map { Float($0) }
+    predictions = [Int32](repeating: 0, count: self.losses.count)
+    (logSums, largestLogits) = ([], [])
+    targets = self.losses.count
+  }
+
   /// The sum of the losses in the order of the positions, in Double.
   package var sum: Double { losses.reduce(0) { $0 + Double($1) } }
 

@@ -54,6 +54,9 @@ package protocol Architecture: Sendable {
   /// positions; 0 for nothing.
   var largestLogitPenalty: Double { get }
 
+  /// The Transformer that something stands in for the attention of; nil where it is none.
+  var transformer: (any Architecture)? { get }
+
   /// Adds weights that several blocks read, each in a region that the builder opens for it.
   func addShared(_ builder: inout ModelBuilder)
   /// Builds the norm before the head, and adds its parameters.
@@ -73,6 +76,8 @@ extension Architecture {
   package static var sharedKeys: Set<String> { [] }
   /// Nothing.
   package var largestLogitPenalty: Double { 0 }
+  /// None.
+  package var transformer: (any Architecture)? { nil }
   /// None.
   package func addShared(_ builder: inout ModelBuilder) {}
   /// None.

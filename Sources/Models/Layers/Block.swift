@@ -47,10 +47,16 @@ package struct Block: Sendable {
 
   /// Maps `[N, D]` to `[N, D]`.
   package func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
+    try run(x, tape: tape, pass: pass) { try mixer($0, adding: $1, tape: tape, pass: pass) }
+  }
+
+  /// Maps `[N, D]` to `[N, D]`, with something else where the token mixer stands.
+  func run(
+    _ x: Variable, tape: Tape, pass: SequencePass,
+    mixing: (Variable, Variable?) throws -> Variable
+  ) throws -> Variable {
     let x = entry?(x, tape: tape) ?? x
-    let y = try mixerNorms.around(x, tape: tape) {
-      try mixer($0, adding: $1, tape: tape, pass: pass)
-    }
+    let y = try mixerNorms.around(x, tape: tape, mixing)
     guard let channels else { return y }
     return try channels.norms.around(y, tape: tape) {
       try channels.mixer($0, adding: $1, tape: tape, pass: pass)

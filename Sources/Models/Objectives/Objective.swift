@@ -17,6 +17,15 @@ package protocol Objective: Sendable {
   ) throws -> (loss: Variable, result: HeadResult)
   /// The terms that it may add beside the loss.
   var lossTerms: [DeclaredTerm] { get }
+  /// What layers learn from the attention that they stand in for; nil where the loss is the head's.
+  ///
+  /// Then the head does not run, and neither does the objective itself.
+  var transfer: AttentionTransfer? { get }
+}
+
+extension Objective {
+  /// Nothing.
+  package var transfer: AttentionTransfer? { nil }
 }
 
 /// Next-token prediction: softmax cross-entropy, with a z-loss where one is wanted.

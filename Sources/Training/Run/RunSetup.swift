@@ -46,10 +46,11 @@ package struct RunSetup {
   /// - Parameter dataVocabulary: What the data's files need; 0 to find out, if that is needed.
   /// - Throws: `ConfigurationError`, `CorpusError` or `CheckpointError`, whatever does not fit.
   package init(_ configuration: RunConfiguration, dataVocabulary: Int = 0) throws {
-    folder = try configuration.reportingAdapters {
+    folder = try configuration.reportingMisfits {
       try configuration.model.from.map {
         try ModelFolder(
-          path: $0, adapter: configuration.model.adapter, adapting: configuration.lora.lora)
+          path: $0, adapter: configuration.model.adapter, adapting: configuration.lora.lora,
+          linearising: configuration.linearise.linearisation(configuration.model))
       }
     }
     origin = try folder?.origin()
@@ -115,15 +116,19 @@ extension RunConfiguration {
   /// A model as the run file describes it, with its adapters.
   fileprivate func newModel(vocabulary: Int) throws -> LanguageModel {
     let architecture = Architectures.make(model, vocabulary: vocabulary)
-    return try reportingAdapters {
+    return try reportingMisfits {
       try lora.lora.map { try LanguageModel(architecture, adapting: $0) }
         ?? LanguageModel(architecture)
     }
   }
 
-  /// Runs what may find that a model cannot have the adapters of the run file, and then names their key.
-  fileprivate func reportingAdapters<Result>(_ body: () throws -> Result) throws -> Result {
-    do { return try body() } catch let error as AdapterError {
+  /// Runs what may find that a model cannot have the adapters of the run file, or not be made linear so, and then names
+  /// the key.
+  fileprivate func reportingMisfits<Result>(_ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch let error as LinearisationError {
+      let key = if case .noLayer = error { "linearise.layers" } else { "linearise.method" }
+      throw self.error([KeyProblem(key, "model.from", message: error.description)])
+    } catch let error as AdapterError {
       let key = if case .nothingToSave = error { "lora.modules_to_save" } else { "lora.targets" }
       throw self.error([KeyProblem(key, message: error.description)])
     }
@@ -136,7 +141,19 @@ extension RunConfiguration {
   @discardableResult
   func freeze(_ model: inout LanguageModel) throws -> ParameterGroups {
     let groups = try groups(of: model)
-    model.freeze(groups.frozen + model.frozenByAdapters)
+    let isTransfer = linearise.stage == .transfer
+    guard !isTransfer || model.students > 0 else {
+      throw error([
+        KeyProblem(
+          "linearise.stage",
+          message:
+            "no layer of the model stands in for attention, and so none can learn from it; give "
+            + "linearise.method, or the stage finetune")
+      ])
+    }
+    model.freeze(
+      groups.frozen + model.frozenByAdapters
+        + (isTransfer || linearise.frozen ? model.weightsOfTransformer : []))
     guard model.table.trainable.count > 0 else {
       throw error([
         KeyProblem("optimizer.groups", message: ParameterGroupError.allFrozen.description)

@@ -40,9 +40,10 @@ extension TrainingRun {
         })
   }
 
-  /// Reads the weights that this rank keeps from a model's folder; those of new adapters begin as the seed says.
+  /// Reads the weights that this rank keeps from a model's folder; those of new adapters, and of what a Transformer does not
+  /// have, begin as the seed says.
   package func readWeights(_ folder: ModelFolder) throws {
-    initializeWeights(ofAdapters: true)
+    initializeWeights(ofAdapters: folder.exchange == nil)
     for part in store.kept { try folder.read(part.range, into: part.values) }
   }
 

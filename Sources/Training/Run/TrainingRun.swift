@@ -73,7 +73,9 @@ package final class TrainingRun {
     self.corpus = corpus
     var model = model
     let groups = try configuration.freeze(&model)
-    let minimised = objective ?? NextToken(zLoss: configuration.training.zLoss)
+    let minimised =
+      objective ?? configuration.linearise.transfer
+      ?? NextToken(zLoss: configuration.training.zLoss)
     self.objective = minimised
     lossTerms = model.lossTerms(minimised)
     let grid = try GridPlace(configuration, world: world)

@@ -29,6 +29,14 @@ struct LinearisedTransformer<Method: LinearisedMethod>: LlamaArchitecture {
   /// The layers that stay softmax attention.
   let attentionLayers: Set<Int>
 
+  init(
+    family: PretrainedBase, base: any LinearisableTransformer, method: Method,
+    attentionLayers: Set<Int>
+  ) {
+    (self.family, self.base, self.method) = (family, base, method)
+    self.attentionLayers = attentionLayers
+  }
+
   init(_ section: ModelSection, vocabulary: Int) {
     let keys = section.subsections[Method.Keys.self]
     family = keys.base

@@ -1,0 +1,61 @@
+import Configuration
+
+/// The run file's `linearise` section: a Transformer made linear, and what of it is trained.
+package struct LineariseSection: ConfigurationSection, Equatable {
+  /// What is trained.
+  package enum Stage: String, KeyChoice {
+    /// New weights alone: layers learn to give what the attention gives that they stand in for.
+    case transfer
+    /// The next token, by all weights or those that `lora` and `optimizer.groups` leave.
+    case finetune
+  }
+
+  package static let name = "linearise"
+  package static let documentation =
+    "A pretrained Transformer made linear, and what of it is trained."
+
+  @Key(
+    "method", of: [none] + Linearisation.methods,
+    "What is made of the Transformer in model.from; xatl takes the mixer of model.mixer.")
+  package var method = none
+
+  @Key("stage", "Whether layers learn from the attention they stand in for, or the model the text.")
+  package var stage = Stage.finetune
+
+  @Key("layers", "Numbers of the layers whose attention is exchanged; empty = all.")
+  package var layers: [Int] = []
+
+  @Key("frozen", "Whether weights that come from the Transformer stay as they are.")
+  package var frozen = false
+
+  @Key("transfer_weight", above: 0, "What the mean squared difference is multiplied by.")
+  package var transferWeight = 1000.0
+
+  package init() {}
+
+  /// Keys that say something of a method where there is none.
+  package var problems: [KeyProblem] {
+    guard method == Self.none, changes["layers"] != nil else { return [] }
+    return [
+      KeyProblem("layers", message: "nothing is exchanged; give linearise.method, or remove it")
+    ]
+  }
+
+  /// What `method` is where nothing is made.
+  static let none = "none"
+
+  /// The mixer that the method implies; nil where it takes that of the model section, or where there is none.
+  package var mixer: String? {
+    [Self.none, MixerExchange.name].contains(method) ? nil : method
+  }
+
+  /// What is made of the Transformer; nil where the model is what it is.
+  package func linearisation(_ model: ModelSection) -> Linearisation? {
+    method == Self.none ? nil : Linearisation(method, layers: layers, model)
+  }
+
+  /// What is minimised in a stage of transfer; nil in another.
+  package var transfer: AttentionTransfer? {
+    stage == .transfer ? AttentionTransfer(weight: transferWeight) : nil
+  }
+}

@@ -1,0 +1,90 @@
+import Autodiff
+import SequenceParallel
+import Tensors
+
+/// Attention transfer: each layer of a linear model learns to give what the softmax attention that it stands in for gives.
+///
+/// Concretely: `L = weight · (1/layers) Σ_layers mean_{n,c} (ȳ − y)²`, with the teacher's output y and the student's ȳ before
+/// the projection out, both of the same queries, keys and values; each layer hands on the teacher's output. So layers do not
+/// influence each other, and each is differentiated and forgotten before the next runs.
+///
+/// - Source: LoLCATs (arXiv 2410.10254), section 3.1; Hedgehog (2402.04347) for the cross-entropy of weights.
+package struct AttentionTransfer: Objective {
+  /// What the mean squared difference is multiplied by.
+  package let weight: Double
+
+  package init(weight: Double = 1000) { self.weight = weight }
+
+  package var transfer: AttentionTransfer? { self }
+  package var lossTerms: [DeclaredTerm] { [] }
+
+  package func callAsFunction(
+    _ hidden: Variable, head: Head, targets: [Int32], tape: Tape,
+    logits: UnsafeMutablePointer<Float>?
+  ) throws -> (loss: Variable, result: HeadResult) {
+    preconditionFailure("attention transfer has no loss at the head")
+  }
+}
+
+/// A mixer that stands in for softmax attention, and can learn from it.
+package protocol AttentionStudent: TokenMixer {
+  /// Runs teacher and student, adds the student's loss and its gradient, and gives the teacher's output, with the residual.
+  ///
+  /// - Parameter slot: For what of the teacher's crosses seams, beside the student's own.
+  func transfer(
+    _ x: Variable, adding residual: Variable?, by transfer: AttentionTransfer, layers: Int,
+    losses: PositionLosses, slot: CarrySlot, tape: Tape, pass: SequencePass
+  ) throws -> Variable
+  /// The size of the teacher's attention, for counting its operations.
+  var teacherAttention: AttentionSize { get }
+}
+
+extension LanguageModel {
+  /// How many layers learn from attention.
+  package var students: Int { blocks.count { $0.mixer is any AttentionStudent } }
+
+  /// Runs a shard through the teacher; each student learns from its layer's input and is differentiated at once.
+  func transfer(
+    _ inputs: [Int32], by transfer: AttentionTransfer, tape: Tape, pass: SequencePass
+  ) throws -> (loss: Variable, result: HeadResult) {
+    let losses = PositionLosses(count: inputs.count)
+    let (layers, depth) = (students, blocks.count)
+    var x = try embedded(inputs, tape: tape)
+    for (index, block) in blocks.enumerated() {
+      x = try tape.region(
+        block.region, borrowing: borrowed(by: block), recompute: false, input: x
+      ) { x in
+        try block.run(x!, tape: tape, pass: pass) { x, residual in
+          guard let student = block.mixer as? any AttentionStudent else {
+            return try block.mixer(x, adding: residual, tape: tape, pass: pass)
+          }
+          // The teacher is a layer of its own for what it sends.
+          return try student.transfer(
+            x, adding: residual, by: transfer, layers: layers, losses: losses,
+            slot: CarrySlot(layer: depth + index, .window), tape: tape, pass: pass)
+        }
+      }
+      if tape.isRecording { try tape.backwardSoFar() }
+      x = Variable(x.value, needsGradient: false)
+    }
+    // What is differentiated already: nothing is left to begin from.
+    let loss = Variable(Tensor([1], pool: tape.pool), needsGradient: false)
+    return (loss, HeadResult(losses))
+  }
+}
+
+extension LinearisedLayer: AttentionStudent {
+  package func transfer(
+    _ x: Variable, adding residual: Variable?, by transfer: AttentionTransfer, layers: Int,
+    losses: PositionLosses, slot: CarrySlot, tape: Tape, pass: SequencePass
+  ) throws -> Variable {
+    // Shapes: x [N, D]; the outputs of both [N, H·d].
+    let inputs = try inputs(x, tape: tape, pass: pass)
+    let right = try teacher(inputs, slot: slot, tape: tape, pass: pass)
+    let learnt = try student(inputs, tape: tape, pass: pass)
+    tape.addSquaredDifference(
+      learnt, from: right,
+      factor: transfer.weight / Double(layers * learnt.shape.columns), to: losses)
+    return try output(right, adding: residual, tape: tape)
+  }
+}
