@@ -172,7 +172,7 @@ let package = Package(
     tests("Checkpoints", ["Models", "Autodiff", "Configuration", "Tensors", "TemporaryFolders"]),
     tests(
       "Preparation",
-      ["Corpora", "Tokenizers", "Configuration", "Files", "Reporting", "TemporaryFolders"]),
+      ["Corpora", "Tokenizers", "Files", "Reporting", "TemporaryFolders"]),
     tests("Reporting", ["Configuration", "Files", "LogFixtures"]),
     tests(
       "Inference",
