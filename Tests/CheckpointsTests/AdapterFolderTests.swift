@@ -122,6 +122,18 @@ struct AdapterFolderTests {
     }
   }
 
+  @Test("Patterns of ranks and α are tried in the order in which PEFT writes them")
+  func order() throws {
+    let keys = Self.adapter.merging([
+      "rank_pattern": ["q_proj": 3, "layers.1.attn.q_proj": 5, "attn.k": 2],
+      "alpha_pattern": ["v": 1, "q": 2.5],
+    ]) { $1 }
+    let lora = try AdapterKeys(.object(keys), path: "").lora()
+    #expect(lora.ranks.map(\.pattern) == ["attn.k", "layers.1.attn.q_proj", "q_proj"])
+    #expect(lora.ranks.map(\.rank) == [2, 5, 3])
+    #expect(lora.alphas.map(\.alpha) == [2.5, 1])
+  }
+
   @Test("Two adapters at once are refused")
   func two() throws {
     try write()

@@ -94,10 +94,8 @@ struct AdapterKeys {
   private func pattern(_ key: String) throws(CheckpointError) -> [(String, JSONValue)] {
     guard let value = json[key], value != .null else { return [] }
     guard let fields = value.object else { throw wrong("\(key) is \(value.text)") }
-    // The most exact first, since the order of the file is not known.
-    return fields.map { ($0.key, $0.value) }.sorted {
-      ($1.0.count, $0.0) < ($0.0.count, $1.0)
-    }
+    // The first that fits counts, and PEFT writes them sorted.
+    return fields.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
   }
 
   private func wrong(_ reason: String) -> CheckpointError {
