@@ -369,6 +369,14 @@ struct FamilyTests {
         "rope_scaling": ["rope_type": "linear", "factor": 2],
       ], key: "rope_scaling"),
     Refusal(
+      [
+        "model_type": "llama",
+        "rope_scaling": [
+          "rope_type": "yarn", "factor": 2, "beta_fast": 1e-300,
+          "original_max_position_embeddings": 1e300,
+        ],
+      ], key: "rope_scaling: its numbers give frequencies that are not finite"),
+    Refusal(
       ["model_type": "qwen3", "num_hidden_layers": 1, "layer_types": ["sliding_attention"]],
       key: "layer_types"),
     Refusal(

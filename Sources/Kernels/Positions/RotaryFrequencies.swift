@@ -19,6 +19,9 @@ package struct RotaryFrequencies: Hashable, Sendable {
     self.init((0..<d / 2).map { pow(base, -2 * Double($0) / Double(d)) })
   }
 
+  /// Whether all numbers are finite.
+  package var isFinite: Bool { magnitude.isFinite && radians.allSatisfy(\.isFinite) }
+
   /// `d`, the numbers of a head.
   package var dimension: Int { 2 * radians.count }
 }

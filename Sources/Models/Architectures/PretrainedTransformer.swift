@@ -104,6 +104,12 @@ struct PretrainedTransformer<Family: PretrainedFamily>: LlamaArchitecture {
       asked: Family.biases == .asked && keys.boolean("attention_bias", default: false), skeleton,
       rotary)
     if let problem { throw .impossible(key: "num_attention_heads", reason: problem) }
+    let frequencies = rotary.positions.frequencies(
+      dimension: attention.split(dimension).keyDimension)
+    guard frequencies.isFinite else {
+      throw .impossible(
+        key: rotary.scalingKey, reason: "its numbers give frequencies that are not finite")
+    }
   }
 
   private static func attention(

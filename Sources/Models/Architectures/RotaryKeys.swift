@@ -9,6 +9,11 @@ struct RotaryKeys {
   /// The keys, as they are written.
   let configuration: [String: JSONValue]
 
+  /// The key of the scaling, for what is wrong with it.
+  var scalingKey: String {
+    (configuration["rope_parameters"] ?? .null) == .null ? "rope_scaling" : "rope_parameters"
+  }
+
   /// What a run file describes: a base alone.
   init(base: Double) {
     positions = RotaryPositions(base: base)
