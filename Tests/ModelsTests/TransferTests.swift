@@ -24,7 +24,8 @@ struct TransferTests {
   private static func result(
     _ run: ModelRun, ranks: Int
   ) throws -> (loss: Double, gradients: [Float]) {
-    let results = try run.run(ranks: ranks, objective: AttentionTransfer(weight: 10))
+    let results = try run.run(
+      ranks: ranks, objective: AttentionTransfer(weight: 10, crossEntropy: 0.5))
     return (results.reduce(0) { $0 + $1.loss }, ModelRun.sum(results))
   }
 

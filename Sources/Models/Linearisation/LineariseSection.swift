@@ -28,13 +28,26 @@ package struct LineariseSection: ConfigurationSection, Equatable {
   @Key("frozen", "Whether weights that come from the Transformer stay as they are.")
   package var frozen = false
 
-  @Key("transfer_weight", above: 0, "What the mean squared difference is multiplied by.")
-  package var transferWeight = 1000.0
+  @Key(
+    "squares", from: 0, "What the mean squared difference of a layer's outputs is multiplied by.")
+  package var squares = 1000.0
+
+  @Key(
+    "cross_entropy", from: 0, "What the mean cross-entropy of attention's weights is multiplied by."
+  )
+  package var crossEntropy = 0.0
 
   package init() {}
 
   /// Keys that say something of a method where there is none.
   package var problems: [KeyProblem] {
+    if stage == .transfer, squares == 0, crossEntropy == 0 {
+      return [
+        KeyProblem(
+          "squares", "cross_entropy",
+          message: "both are 0, and nothing is learnt; give one a weight")
+      ]
+    }
     guard method == Self.none, changes["layers"] != nil else { return [] }
     return [
       KeyProblem("layers", message: "nothing is exchanged; give linearise.method, or remove it")
@@ -56,6 +69,6 @@ package struct LineariseSection: ConfigurationSection, Equatable {
 
   /// What is minimised in a stage of transfer; nil in another.
   package var transfer: AttentionTransfer? {
-    stage == .transfer ? AttentionTransfer(weight: transferWeight) : nil
+    stage == .transfer ? AttentionTransfer(weight: squares, crossEntropy: crossEntropy) : nil
   }
 }

@@ -4,16 +4,21 @@ import Tensors
 
 /// Attention transfer: each layer of a linear model learns to give what the softmax attention that it stands in for gives.
 ///
-/// Concretely: `L = weight · (1/layers) Σ_layers mean_{n,c} (ȳ − y)²`, with the teacher's output y and the student's ȳ before
-/// the projection out, both of the same queries, keys and values; each layer hands on the teacher's output. So layers do not
-/// influence each other, and each is differentiated and forgotten before the next runs.
+/// Concretely: `L = (1/layers) Σ_layers (weight · mean_{n,c} (ȳ − y)² + crossEntropy · mean_{n,h} −Σ_j a_ij ln ā_ij)`, with the
+/// teacher's output y and the student's ȳ before the projection out, both of the same queries, keys and values, and the weights a
+/// of the teacher and ā of the student's features; each layer hands on the teacher's output. So layers do not influence each
+/// other, and each is differentiated and forgotten before the next runs.
 ///
 /// - Source: LoLCATs (arXiv 2410.10254), section 3.1; Hedgehog (2402.04347) for the cross-entropy of weights.
 package struct AttentionTransfer: Objective {
   /// What the mean squared difference is multiplied by.
   package let weight: Double
+  /// What the mean cross-entropy of attention's weights is multiplied by.
+  package let crossEntropy: Double
 
-  package init(weight: Double = 1000) { self.weight = weight }
+  package init(weight: Double = 1000, crossEntropy: Double = 0) {
+    (self.weight, self.crossEntropy) = (weight, crossEntropy)
+  }
 
   package var transfer: AttentionTransfer? { self }
   package var lossTerms: [DeclaredTerm] { [] }
@@ -30,10 +35,11 @@ package struct AttentionTransfer: Objective {
 package protocol AttentionStudent: TokenMixer {
   /// Runs teacher and student, adds the student's loss and its gradient, and gives the teacher's output, with the residual.
   ///
-  /// - Parameter slot: For what of the teacher's crosses seams, beside the student's own.
+  /// - Parameter slots: For what of the teacher's crosses seams, and for its keys where its weights are compared.
   func transfer(
     _ x: Variable, adding residual: Variable?, by transfer: AttentionTransfer, layers: Int,
-    losses: PositionLosses, slot: CarrySlot, tape: Tape, pass: SequencePass
+    losses: PositionLosses, slots: (teacher: CarrySlot, weights: CarrySlot), tape: Tape,
+    pass: SequencePass
   ) throws -> Variable
   /// The size of the teacher's attention, for counting its operations.
   var teacherAttention: AttentionSize { get }
@@ -61,7 +67,10 @@ extension LanguageModel {
           // The teacher is a layer of its own for what it sends.
           return try student.transfer(
             x, adding: residual, by: transfer, layers: layers, losses: losses,
-            slot: CarrySlot(layer: depth + index, .window), tape: tape, pass: pass)
+            slots: (
+              CarrySlot(layer: depth + index, .window),
+              CarrySlot(layer: 2 * depth + index, .window)
+            ), tape: tape, pass: pass)
         }
       }
       if tape.isRecording { try tape.backwardSoFar() }
@@ -76,15 +85,24 @@ extension LanguageModel {
 extension LinearisedLayer: AttentionStudent {
   package func transfer(
     _ x: Variable, adding residual: Variable?, by transfer: AttentionTransfer, layers: Int,
-    losses: PositionLosses, slot: CarrySlot, tape: Tape, pass: SequencePass
+    losses: PositionLosses, slots: (teacher: CarrySlot, weights: CarrySlot), tape: Tape,
+    pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; the outputs of both [N, H·d].
     let inputs = try inputs(x, tape: tape, pass: pass)
-    let right = try teacher(inputs, slot: slot, tape: tape, pass: pass)
-    let learnt = try student(inputs, tape: tape, pass: pass)
-    tape.addSquaredDifference(
-      learnt, from: right,
-      factor: transfer.weight / Double(layers * learnt.shape.columns), to: losses)
+    let right = try teacher(inputs, slot: slots.teacher, tape: tape, pass: pass)
+    if transfer.weight > 0 {
+      let learnt = try student(inputs, tape: tape, pass: pass)
+      tape.addSquaredDifference(
+        learnt, from: right,
+        factor: transfer.weight / Double(layers * learnt.shape.columns), to: losses)
+    }
+    if transfer.crossEntropy > 0,
+      let sums = try crossEntropy(inputs, slot: slots.weights, tape: tape, pass: pass)
+    {
+      let heads = projections.heads.heads
+      tape.addLosses(sums, factor: transfer.crossEntropy / Double(layers * heads), to: losses)
+    }
     return try output(right, adding: residual, tape: tape)
   }
 }

@@ -47,4 +47,24 @@ extension Tape {
     }
     if let dy { y.add(gradient: dy, in: workspace) }
   }
+
+  /// Adds a loss of each row to the losses, times a factor, and its gradient to it.
+  ///
+  /// - Parameters:
+  ///   - rows: Shape `[N, 1]`.
+  ///   - losses: N losses.
+  package func addLosses(_ rows: Variable, factor: Double, to losses: PositionLosses) {
+    precondition(
+      rows.shape.count == losses.values.count,
+      "\(rows.shape) losses beside \(losses.values.count)")
+    let dy = isRecording && rows.needsGradient ? Tensor(rows.shape, pool: pool) : nil
+    let value = rows.value
+    workspace.compute(.normsAndGates) {
+      losses.add { sums in
+        for row in 0..<value.count { sums[row] += factor * Double(value.pointer[row]) }
+      }
+      dy?.pointer.update(repeating: Float(factor), count: value.count)
+    }
+    if let dy { rows.add(gradient: dy, in: workspace) }
+  }
 }
