@@ -108,7 +108,7 @@ extension LinearisedTransformer: LinearisedArchitecture {
     let heads = base.attention(of: 0).split(base.dimension)
     let method = Method(section.subsections[Method.Keys.self], heads: heads)
     if let problem = method.problem(heads) {
-      throw .impossible(key: "num_attention_heads", reason: problem)
+      throw .impossible(key: problem.key, reason: problem.reason)
     }
     self.init(family: family, base: base, method: method, attentionLayers: attentionLayers)
   }
