@@ -177,13 +177,15 @@ let package = Package(
     tests(
       "Inference",
       [
-        "Reporting", "Checkpoints", "Corpora", "Models", "SequenceParallel", "MessagePassing",
+        "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models", "SequenceParallel",
+        "MessagePassing",
         "Autodiff", "Tensors", "Configuration", "ReferenceMath", "TemporaryFolders",
       ]),
     tests(
       "Training",
       [
-        "Checkpoints", "Models", "DataParallel", "SequenceParallel", "Corpora", "Autodiff",
+        "Checkpoints", "Tokenizers", "Models", "DataParallel", "SequenceParallel", "Corpora",
+        "Autodiff",
         "MessagePassing", "Tensors", "Measurement", "Configuration", "Files", "CommunicatorDoubles",
         "TemporaryFolders", "Inference", "Reporting",
       ]),

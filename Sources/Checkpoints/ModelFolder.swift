@@ -106,7 +106,7 @@ package struct ModelFolder {
   }
 
   /// Whether a file of a model's folder belongs to every copy of the model: tokenizer, templates, how to generate.
-  private static func goesAlong(_ name: String) -> Bool {
+  static func goesAlong(_ name: String) -> Bool {
     let names: Set = [
       "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
       "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model",
@@ -221,11 +221,13 @@ package struct ModelFolder {
   ///   - earlier: The folder that the model began from: its `config.json`'s keys are kept where this program has
   ///     none of its own, and its companions go along.
   ///   - shardBytes: A file gets no further tensor that would make its data longer than this.
+  ///   - tokenizer: Files that go along in the place of the companions.
   ///   - weights: Calls the function that it gets with all weights, range by range of the parameters' index
   ///     space, ascending.
   /// - Throws: `CheckpointError` when it cannot be written; what `weights` throws.
   package static func write(
     _ model: LanguageModel, to path: String, keeping earlier: Origin? = nil,
+    tokenizer: TokenizerFiles? = nil,
     shardBytes: Int = SafetensorsFolderWriter.usualShardBytes,
     weights: ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void
   ) throws {
@@ -239,10 +241,12 @@ package struct ModelFolder {
     try checkpointFiles { () throws(FileError) in
       try AtomicFile.write(JSONValue.object(keys).encoded, to: folder.path + "/config.json")
     }
-    for file in earlier?.companions ?? [] {
+    let companions =
+      tokenizer?.files
+      ?? (earlier?.companions ?? []).map { (name: FileSystem.name(of: $0.path), file: $0) }
+    for (name, file) in companions {
       try checkpointFiles { () throws(FileError) in
-        try AtomicFile.write(
-          Data(file.bytes), to: "\(folder.path)/\(FileSystem.name(of: file.path))")
+        try AtomicFile.write(Data(file.bytes), to: "\(folder.path)/\(name)")
       }
     }
     let writer = try SafetensorsFolderWriter(

@@ -46,6 +46,8 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
   case noRoomForPairs(keys: Int, places: Int, length: Int)
   /// Too few tokens for what a task puts into a sequence.
   case noRoomForTask(task: String, length: Int, least: Int, what: String)
+  /// A text that is too long to be made into tokens as a run starts.
+  case textTooLong(path: String, bytes: Int, most: Int)
   /// A text with too few tokens for a sequence of a task.
   case textTooShort(key: String, path: String, tokens: Int, least: Int)
   /// A task with more tokens than a model knows.
@@ -130,6 +132,10 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
       return
         "a sequence.length of \(length) is too short for the \(task) task, which needs at least "
         + "\(least) tokens for \(what), or choose a longer sequence"
+    case .textTooLong(let path, let bytes, let most):
+      return
+        "\(path) has \(bytes) bytes, but a run makes at most \(most) bytes of text into tokens as it starts; "
+        + "make a token file of it before, with lasp-train prepare"
     case .textTooShort(let key, let path, let tokens, let least):
       return
         "\(path) has \(tokens) bytes, but a sequence takes \(least) of it; give a longer text as "

@@ -1,6 +1,27 @@
 import Files
+import Tokenizers
 
 extension DataSection {
+  /// The tokenizer that the section names, or that of a model where it names none and has text; nil for bytes.
+  ///
+  /// - Parameters:
+  ///   - model: Folder of the model that is trained or evaluated, or nil.
+  ///   - others: Files that are read too.
+  /// - Throws: `TokenizerError` when it cannot be read.
+  package func readTokenizer(
+    model: String?, others: [String] = []
+  ) throws(TokenizerError) -> ModelTokenizer? {
+    if let tokenizer {
+      return tokenizer == ByteTokenizer.name ? nil : try ModelTokenizer(path: tokenizer)
+    }
+    guard let model,
+      (path.map(\.path) + others).contains(where: {
+        TokenFile.isText($0, tokenBytes: tokenBytes.count)
+      })
+    else { return nil }
+    return try ModelTokenizer(model: model)
+  }
+
   /// The corpus that the section describes: its files, or the task where it names none.
   ///
   /// - Parameters:
@@ -9,14 +30,15 @@ extension DataSection {
   ///   - seed: The run's seed.
   ///   - vocabulary: Number of different tokens that the model knows; 0 for the section's own, or what
   ///     the files hold.
+  ///   - tokenizer: What makes tokens of text; nil for bytes.
   /// - Throws: `CorpusError` when the data is missing, unreadable or does not fit.
   package func makeCorpus(
-    length: Int, batch: Int, seed: UInt64, vocabulary: Int = 0
+    length: Int, batch: Int, seed: UInt64, vocabulary: Int = 0, tokenizer: (any Tokenizer)? = nil
   ) throws(CorpusError) -> any TrainingCorpus {
     guard !path.isEmpty else {
       return try makeTask(length: length, batch: batch, seed: seed)
     }
-    let files = try openFiles()
+    let files = try openFiles(tokenizer: tokenizer)
     let said = self.vocabulary > 0 ? self.vocabulary : vocabulary
     for (file, _) in files { try file.check(said: said) }
     guard !carry else {
@@ -42,20 +64,29 @@ extension DataSection {
     try Tasks.named(task).corpus(self, length: length, batch: batch, seed: seed)
   }
 
+  /// The vocabulary that a tokenizer needs; 0 where the section says another one.
+  package func vocabularyOfTokenizer(_ tokenizer: (any Tokenizer)?) -> Int {
+    vocabulary > 0 ? 0 : tokenizer?.vocabulary ?? 0
+  }
+
   /// The vocabulary that a part of the files' tokens needs; 0 where nothing must be read to know it.
   ///
   /// - Parameters:
   ///   - part: Which part of each file, from 0.
   ///   - parts: Number of parts; the files need the greatest of their vocabularies.
+  ///   - tokenizer: What makes tokens of text; nil for bytes.
   /// - Throws: `CorpusError` when a file is missing or unreadable.
-  package func vocabularyOfFiles(part: Int, of parts: Int) throws(CorpusError) -> Int {
+  package func vocabularyOfFiles(
+    part: Int, of parts: Int, tokenizer: (any Tokenizer)? = nil
+  ) throws(CorpusError) -> Int {
     guard vocabulary == 0 else { return 0 }
-    var needed = 0
+    var needed = tokenizer?.vocabulary ?? 0
     for (index, path) in path.enumerated() {
       if FileSystem.isFolder(path.path) {
         needed = max(needed, try PreparedFolder(folder: path.path).vocabulary)
         continue
       }
+      if tokenizer != nil, TokenFile.isText(path.path, tokenBytes: tokenBytes.count) { continue }
       var file = try TokenFile(path: path.path, tokenBytes: tokenBytes.count)
       file.labels = try openLabels(index, of: file)
       let here = file.vocabulary(part: part, of: parts)
@@ -72,11 +103,15 @@ extension DataSection {
 
   /// The files with their weights, document starts and loss masks.
   ///
+  /// - Parameter tokenizer: What makes tokens of text; nil for bytes.
   /// - Throws: `CorpusError` when a file or companion file is missing or does not fit.
-  package func openFiles() throws(CorpusError) -> [(file: TokenFile, weight: Double)] {
+  package func openFiles(
+    tokenizer: (any Tokenizer)? = nil
+  ) throws(CorpusError) -> [(file: TokenFile, weight: Double)] {
     var files: [(file: TokenFile, weight: Double)] = []
     for (index, path) in path.enumerated() {
-      var file = try TokenFile(data: path.path, tokenBytes: tokenBytes.count)
+      var file = try TokenFile(
+        data: path.path, tokenBytes: tokenBytes.count, tokenizer: tokenizer)
       if let separator {
         file.documents = .separator(separator)
       } else if let text = documents.dropFirst(index).first {

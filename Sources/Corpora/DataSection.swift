@@ -1,5 +1,4 @@
 import Configuration
-import Tokenizers
 
 /// The run file's `data` section: what the model is trained on.
 package struct DataSection: OuterSection, Equatable {
@@ -28,8 +27,10 @@ package struct DataSection: OuterSection, Equatable {
   )
   package var path: [WeightedPath] = []
 
-  @Key("tokenizer", "How text becomes tokens.")
-  package var tokenizer = TokenizerKind.bytes
+  @Key(
+    "tokenizer",
+    "What makes tokens of text: a folder or file, or bytes; null = that of model.from, else bytes.")
+  package var tokenizer: String?
 
   @Key("token_bytes", "Bytes of a token; auto = what the file says, or 2 for .bin, else 1.")
   package var tokenBytes = TokenBytes.auto
@@ -140,5 +141,3 @@ package struct DataSection: OuterSection, Equatable {
 
   private var ownSection: String? { Tasks.named(task).section?.name }
 }
-
-extension TokenizerKind: KeyChoice {}

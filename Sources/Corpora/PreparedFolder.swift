@@ -1,6 +1,7 @@
 import Configuration
 import Files
 import Foundation
+import Tokenizers
 
 /// A folder of tokens as `lasp-train prepare` writes it: the tokens, where documents begin, perhaps a loss mask, and
 /// `meta.json`, which says what they are.
@@ -119,11 +120,14 @@ package struct PreparedFolder: Equatable, Sendable {
 extension TokenFile {
   /// Opens what is to be read as tokens: a file, or a folder that was prepared, with its documents and loss mask.
   ///
+  /// - Parameter tokenizer: What makes tokens of a file that is text; nil for bytes.
   /// - Throws: `CorpusError` as when a file is opened, or where the folder is not complete.
-  package init(data path: String, tokenBytes: Int = 0) throws(CorpusError) {
+  package init(
+    data path: String, tokenBytes: Int = 0, tokenizer: (any Tokenizer)? = nil
+  ) throws(CorpusError) {
     self =
       FileSystem.isFolder(path)
       ? try PreparedFolder(folder: path).open(path)
-      : try TokenFile(path: path, tokenBytes: tokenBytes)
+      : try TokenFile(path: path, tokenBytes: tokenBytes, tokenizer: tokenizer)
   }
 }

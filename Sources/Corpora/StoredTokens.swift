@@ -1,6 +1,6 @@
 import Files
 
-/// Numbers of one width in a mapped file: bytes, or little-endian `uint16` or `uint32`.
+/// Numbers of one width, in a mapped file or in memory: bytes, or little-endian `uint16` or `uint32`.
 struct StoredTokens: Sendable {
   /// Number of tokens.
   let count: Int
@@ -8,12 +8,18 @@ struct StoredTokens: Sendable {
   let tokenBytes: Int
   /// Where documents begin, where the file or its index says it.
   let documents: DocumentOffsets?
-  private let file: MappedFile
+  /// Where the file lies.
+  let path: String
+  /// The whole content.
+  var bytes: UnsafeRawBufferPointer {
+    switch storage {
+    case .file(let file): file.bytes
+    case .memory(let memory): memory.bytes
+    }
+  }
+  private let storage: Storage
   /// Bytes before the first token.
   private let first: Int
-
-  /// Where the file lies.
-  var path: String { file.path }
 
   /// Maps a file, and looks at how it begins: llm.c's and Megatron's say themselves how wide tokens are.
   ///
@@ -32,9 +38,15 @@ struct StoredTokens: Sendable {
     guard file.bytes.count > 0 else { throw .empty(path: path) }
     let layout = try TokenLayout(file, said: tokenBytes)
     guard layout.count > 0 else { throw .empty(path: path) }
-    self.file = file
+    (self.path, storage) = (file.path, .file(file))
     (self.tokenBytes, count, first) = (layout.tokenBytes, layout.count, layout.start)
     documents = layout.documents
+  }
+
+  /// Holds tokens that were made of a file.
+  init(path: String, holding tokens: [Int32]) {
+    (self.path, storage) = (path, .memory(TokenMemory(tokens)))
+    (tokenBytes, count, first, documents) = (4, tokens.count, 0, nil)
   }
 
   /// Reads consecutive tokens.
@@ -103,7 +115,7 @@ struct StoredTokens: Sendable {
     precondition(
       range.lowerBound >= 0 && range.upperBound <= count,
       "tokens \(range) of \(path), which has \(count)")
-    return range.isEmpty ? nil : file.bytes.baseAddress! + first + range.lowerBound * tokenBytes
+    return range.isEmpty ? nil : bytes.baseAddress! + first + range.lowerBound * tokenBytes
   }
 
   @inline(__always)
@@ -115,4 +127,26 @@ struct StoredTokens: Sendable {
     }
     return result
   }
+}
+
+/// Where tokens are kept.
+private enum Storage: Sendable {
+  case file(MappedFile)
+  case memory(TokenMemory)
+}
+
+/// Memory of tokens.
+///
+/// Unchecked: it is only read, and freed with the last reference.
+private final class TokenMemory: @unchecked Sendable {
+  /// Little-endian numbers of 32 bits.
+  let bytes: UnsafeRawBufferPointer
+
+  init(_ tokens: [Int32]) {
+    let memory = UnsafeMutableBufferPointer<Int32>.allocate(capacity: tokens.count)
+    _ = memory.initialize(from: tokens.lazy.map(\.littleEndian))
+    bytes = UnsafeRawBufferPointer(memory)
+  }
+
+  deinit { bytes.deallocate() }
 }

@@ -10,6 +10,8 @@ package struct TokenFile: Sendable {
   package var lossMask: LossMask?
   /// The target at each token; nil where it is the token after it.
   package var labels: Labels?
+  /// What the text was, where a tokenizer made the tokens; nil for a file of tokens.
+  package let text: Text?
   private let tokens: StoredTokens
 
   /// Number of tokens.
@@ -32,6 +34,24 @@ package struct TokenFile: Sendable {
   package init(path: String, tokenBytes: Int = 0) throws(CorpusError) {
     tokens = try StoredTokens(path: path, tokenBytes: tokenBytes)
     documents = tokens.documents.map(Documents.offsets)
+    text = nil
+  }
+
+  /// Takes tokens that were made of a text.
+  init(_ tokens: StoredTokens, text: Text) { (self.tokens, self.text) = (tokens, text) }
+
+  /// Opens a file: text where there is a tokenizer and nothing says that it holds tokens, else tokens.
+  ///
+  /// - Throws: `CorpusError` as for a file of tokens, or when a text is too long to be made into tokens here.
+  package init(
+    path: String, tokenBytes: Int, tokenizer: (any Tokenizer)?
+  ) throws(CorpusError) {
+    let file = try TokenFile(path: path, tokenBytes: tokenBytes)
+    if let tokenizer, tokenBytes == 0, file.tokenBytes == 1 {
+      self = try TokenFile(text: file.tokens, tokenizer: tokenizer)
+    } else {
+      self = file
+    }
   }
 
   /// Refuses a width in which the tokens of a vocabulary have no room.
@@ -114,6 +134,7 @@ package struct TokenFile: Sendable {
   ///   - parts: Number of its parts.
   package func vocabulary(part: Int, of parts: Int) -> Int {
     precondition((0..<parts).contains(part), "part \(part) of \(parts)")
+    if let text { return text.vocabulary }
     guard tokenBytes > 1 else { return ByteTokenizer().vocabulary }
     let range = count * part / parts..<count * (part + 1) / parts
     return max(Int(tokens.largestToken(in: range)) + 1, labels?.vocabulary(in: range) ?? 0)

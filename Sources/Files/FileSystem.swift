@@ -65,7 +65,7 @@ package enum FileSystem {
   }
 
   /// The folder that a path lies in, `.` when it has no slash.
-  static func folder(of path: String) -> String {
+  package static func folder(of path: String) -> String {
     let trimmed = withoutSlash(path)
     guard let slash = trimmed.lastIndex(of: "/") else { return "." }
     return slash == trimmed.startIndex ? "/" : withoutSlash(String(trimmed[..<slash]))

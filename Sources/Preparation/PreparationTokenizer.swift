@@ -12,13 +12,14 @@ package struct PreparationTokenizer: Sendable {
   /// - Parameter path: As `TokenizerFile.read` takes it, or `bytes`.
   /// - Throws: `TokenizerError`.
   package init(_ path: String) throws {
-    guard path != TokenizerKind.bytes.rawValue else {
-      (tokenizer, hash) = (ByteTokenizer(), TokenizerKind.bytes.rawValue)
+    guard path != ByteTokenizer.name else {
+      (tokenizer, hash) = (ByteTokenizer(), ByteTokenizer.name)
       return
     }
     tokenizer = try TokenizerFile.read(path)
     let file = FileSystem.isFolder(path) ? TokenizerFile.find(in: path) ?? path : path
-    hash = Self.hash(try MappedFile(path: file).bytes)
+    let content = try MappedFile(path: file)
+    hash = withExtendedLifetime(content) { Self.hash(content.bytes) }
   }
 
   /// The token that a name or a number means; nil for nil.

@@ -1,5 +1,8 @@
 /// One token a byte: any file is text, and the vocabulary is 256.
 package struct ByteTokenizer: Tokenizer {
+  /// What stands for it where a tokenizer is named.
+  package static let name = "bytes"
+
   /// Number of different tokens.
   package var vocabulary: Int { 256 }
   /// None.

@@ -13,6 +13,8 @@ package protocol Tokenizer: Sendable {
   ///
   /// Bytes that are no UTF-8 count as `�`, one for each longest part that might have begun a character.
   func encode(_ text: UnsafeBufferPointer<UInt8>) -> [Int32]
+  /// The tokens of a text in which all special tokens are found, such as a dialogue as a model reads it.
+  func encodeMarked(_ text: String) -> [Int32]
   /// The bytes of UTF-8 that a token stands for, none for a special one; they may end within a character.
   func bytes(of token: Int32) -> [UInt8]
   /// The token that is written so, special ones included.
@@ -30,6 +32,9 @@ package enum LeadingSpaces: Equatable, Sendable {
 }
 
 extension Tokenizer {
+  /// As any text, where texts may spell special tokens.
+  package func encodeMarked(_ text: String) -> [Int32] { encode(text) }
+
   /// The tokens of a text.
   package func encode(_ text: String) -> [Int32] {
     var text = text

@@ -10,6 +10,8 @@ package enum TokenizerError: Error, Equatable, CustomStringConvertible {
   case damaged(path: String, reason: String)
   /// A part of a tokenizer that is not known here.
   case unsupported(path: String, part: String, kind: String, known: String)
+  /// A tokenizer with more tokens than a model knows.
+  case misfit(path: String, tokens: Int, vocabulary: Int)
   /// A regular expression that cannot be read.
   case pattern(path: String, pattern: String, reason: String)
 
@@ -28,6 +30,9 @@ package enum TokenizerError: Error, Equatable, CustomStringConvertible {
       "\(path) cannot be read as a tokenizer: \(reason)"
     case .unsupported(let path, let part, let kind, let known):
       "\(path) has the \(part) \(kind), which is not known here; known are \(known)"
+    case .misfit(let path, let tokens, let vocabulary):
+      "the tokenizer \(path) has \(tokens) tokens, but the model knows \(vocabulary); use the tokenizer that "
+        + "the model was trained with"
     case .pattern(let path, let pattern, let reason):
       "\(path) has the regular expression \(pattern), which cannot be read: \(reason)"
     }

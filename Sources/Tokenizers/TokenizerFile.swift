@@ -18,6 +18,18 @@ package enum TokenizerFile {
     return try SentencePieceReader(path: file).read()
   }
 
+  /// The content of a file.
+  ///
+  /// - Throws: `TokenizerError.file` when it is missing or unreadable.
+  static func content(of path: String) throws(TokenizerError) -> [UInt8] {
+    do throws(FileError) {
+      let file = try MappedFile(path: path)
+      return withExtendedLifetime(file) { Array(file.bytes) }
+    } catch {
+      throw .file(error)
+    }
+  }
+
   /// The file of a folder that its tokenizer is read from; nil when it has none.
   package static func find(in folder: String) -> String? {
     (["tokenizer.json"] + sentencePieceNames).map { "\(folder)/\($0)" }

@@ -50,6 +50,7 @@ final class TrainingSession {
   private let chance: Double?
   private let outputs: Outputs?
   private let origin: ModelFolder.Origin?
+  private let tokenizerFiles: TokenizerFiles?
   private let recording: TraceRecording?
   private var done: Int
   private var hasWarnedOfNoTarget = (inStep: false, inEvaluation: false)
@@ -71,6 +72,7 @@ final class TrainingSession {
     try Self.agree(configuration, communicator)
     let setup = try RunSetup(configuration, world: communicator)
     origin = setup.origin
+    tokenizerFiles = setup.tokenizerFiles
     evaluationCorpus = setup.evaluation
     chance = setup.chance
     let rehearsals = Rehearsals(
@@ -265,7 +267,9 @@ final class TrainingSession {
     let base = run.model.lora == nil ? nil : origin?.path
     if base == nil {
       try write { folder, weights in
-        try ModelFolder.write(run.model, to: folder.modelPath, keeping: origin, weights: weights)
+        try ModelFolder.write(
+          run.model, to: folder.modelPath, keeping: origin, tokenizer: tokenizerFiles,
+          weights: weights)
       }
     }
     guard run.model.lora != nil else { return }

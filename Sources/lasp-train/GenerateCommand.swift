@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Inference
 import Training
 
@@ -8,10 +9,19 @@ struct GenerateCommand: ParsableCommand {
     commandName: "generate",
     abstract: "Continue a text, token by token, at constant memory and time a token.",
     usage: """
-      lasp-train generate <model> --prompt <text> [--tokens <n>] [--temperature <t>] [--top-k <k>] \
-      [--top-p <p>] [--seed <n>] [--threads <n>]
+      lasp-train generate <model> (--prompt <text> | --prompt-file <file>) [--chat [--system <text>] | --raw] \
+      [--tokens <n>] [--stop <text> ...] [--temperature <t>] [--top-k <k>] [--top-p <p>] [--seed <n>] \
+      [--adapter <folder>] [--threads <n>]
       """,
-    discussion: "The model must be one of bytes. The same seed gives the same text.")
+    discussion: """
+      The text is read by the tokenizer in the model's folder; a model without one is of bytes. What is generated \
+      ends with the model's end token, with a text given by --stop, or after --tokens tokens. The same seed gives \
+      the same text.
+
+      With --chat the prompt is a question, written as the model's chat template says, if that is of a known form: \
+      ChatML, Llama 2, Llama 3 or Mistral. With --raw nothing is put around the prompt: special tokens that belong \
+      there are written in it.
+      """)
 
   @Argument(
     help: "Folder with config.json and model.safetensors.", completion: .directory)
@@ -20,9 +30,29 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var adapter: AdapterOption
 
   @Option(help: ArgumentHelp("Text to continue.", valueName: "text"))
-  var prompt: String
+  var prompt: String?
 
-  @Option(help: ArgumentHelp("Number of tokens to generate.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("File with the text; - reads standard input.", valueName: "file"),
+    completion: .file())
+  var promptFile: String?
+
+  @Flag(help: "Write the prompt as a question, by the model's chat template.")
+  var chat = false
+
+  @Option(help: ArgumentHelp("What the model is told before, with --chat.", valueName: "text"))
+  var system: String?
+
+  @Flag(help: "Put nothing around the prompt.")
+  var raw = false
+
+  @Option(
+    parsing: .singleValue,
+    help: ArgumentHelp(
+      "Text that ends what is generated; may be given several times.", valueName: "text"))
+  var stop: [String] = []
+
+  @Option(help: ArgumentHelp("Number of tokens to generate at most.", valueName: "n"))
   var tokens = 256
 
   @Option(
@@ -44,6 +74,14 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var overrides: OverrideOptions
 
   func validate() throws {
+    if (prompt == nil) == (promptFile == nil) {
+      throw ValidationError("Give one of --prompt TEXT and --prompt-file FILE.")
+    }
+    if chat, raw {
+      throw ValidationError("--chat writes what --raw leaves away; give one of them.")
+    }
+    if system != nil, !chat { throw ValidationError("--system needs --chat.") }
+    if stop.contains("") { throw ValidationError("--stop needs at least one character.") }
     if tokens < 0 { throw ValidationError("--tokens \(tokens) is not 0 or more.") }
     if !(temperature >= 0 && temperature.isFinite) {
       throw ValidationError("--temperature \(temperature) is not a number of 0 or more.")
@@ -54,10 +92,23 @@ struct GenerateCommand: ParsableCommand {
   }
 
   func run() throws {
-    try Generation(
-      modelFolder: model, adapter: adapter.path, prompt: prompt, tokens: tokens,
+    var generation = Generation(
+      modelFolder: model, adapter: adapter.path, prompt: try text(), tokens: tokens,
       sampler: Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed),
-      threads: overrides.load().threads
-    ).run()
+      threads: try overrides.load().threads)
+    generation.form = chat ? .chat(system: system) : raw ? .raw : .text
+    generation.stops = stop
+    try generation.run()
+  }
+
+  private func text() throws -> String {
+    if let prompt { return prompt }
+    guard let promptFile, promptFile != "-" else {
+      return String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
+    }
+    guard let data = FileManager.default.contents(atPath: promptFile) else {
+      throw ValidationError("--prompt-file \(promptFile) cannot be read.")
+    }
+    return String(decoding: data, as: UTF8.self)
   }
 }

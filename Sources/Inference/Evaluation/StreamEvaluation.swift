@@ -7,6 +7,7 @@ import Models
 import Reporting
 import SequenceParallel
 import Tensors
+import Tokenizers
 
 /// `lasp-train evaluate MODEL_DIR --data.path FILE`: the loss over whole files, each as one stream.
 ///
@@ -18,16 +19,24 @@ package struct StreamEvaluation {
     /// Sums over all files.
     package let sums: LossSums
     let tokensAreBytes: Bool
+    /// Bytes of the texts that are predicted; nil where a file holds tokens.
+    package let bytes: Int?
 
     /// The loss, and bits a byte or the perplexity.
     package var description: String {
       let loss = sums.meanLoss
-      let measure =
-        tokensAreBytes
-        ? String(format: "%.6f bits per byte", loss / log(2))
-        : String(format: "perplexity %.4f", exp(loss))
+      var measures: [String] = []
+      if let bitsPerByte { measures.append(String(format: "%.6f bits per byte", bitsPerByte)) }
+      if !tokensAreBytes { measures.append(String(format: "perplexity %.4f a token", exp(loss))) }
       return String(format: "loss %.6f nats a token, ", loss)
-        + "\(measure), over \(sums.targets) tokens"
+        + measures.joined(separator: ", ") + ", over \(sums.targets) tokens"
+        + (tokensAreBytes ? "" : bytes.map { " of \($0) bytes" } ?? "")
+    }
+
+    /// The sum of all losses over the bytes that are predicted; nil where a file holds tokens of no known text.
+    package var bitsPerByte: Double? {
+      if tokensAreBytes { return sums.meanLoss / log(2) }
+      return bytes.map { sums.loss / log(2) / Double($0) }
     }
   }
 
@@ -36,6 +45,7 @@ package struct StreamEvaluation {
   private let corpora: [SequentialWindows]
   private let length: Int
   private let paths: [String]
+  private let bytes: Int?
 
   /// Opens a model and files over all ranks, which share every window.
   ///
@@ -58,7 +68,18 @@ package struct StreamEvaluation {
       attention: parallel.attention, workspace: workspace)
     self.length = length
     paths = data.path.map(\.path)
-    corpora = try data.openFiles().map { file, _ in
+    let tokenizer = try data.readTokenizer(model: folder.path)
+    try tokenizer?.check(vocabulary: model.vocabulary)
+    let files = try data.openFiles(tokenizer: tokenizer?.tokenizer)
+    let texts = files.compactMap(\.file.text)
+    // Where targets are left out, it is not known how many bytes the others are.
+    let predictsAll = files.allSatisfy {
+      $0.file.documents == nil && $0.file.lossMask == nil && $0.file.labels == nil
+    }
+    bytes =
+      predictsAll && texts.count == files.count
+      ? texts.reduce(0) { $0 + $1.predictedBytes } : nil
+    corpora = try files.map { file, _ in
       try file.check(said: data.vocabulary > 0 ? data.vocabulary : model.vocabulary)
       guard file.count >= 2 else {
         throw CorpusError.tooShort(
@@ -96,6 +117,6 @@ package struct StreamEvaluation {
     }
     return Result(
       sums: total,
-      tokensAreBytes: corpora.allSatisfy(\.tokensAreBytes))
+      tokensAreBytes: corpora.allSatisfy(\.tokensAreBytes), bytes: bytes)
   }
 }

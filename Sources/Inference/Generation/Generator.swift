@@ -5,12 +5,15 @@ import Models
 import Reporting
 import SequenceParallel
 import Tensors
+import Tokenizers
 
 /// Continues a sequence token by token from the recurrent state: constant memory and time a token.
 package final class Generator {
   /// The model.
   package var model: LanguageModel { runner.model }
   private let runner: ModelRunner<WholeParameters>
+  /// Where the model lies.
+  private let path: String
   private var carry = Carry()
   private var position = 0
 
@@ -20,6 +23,14 @@ package final class Generator {
     Notices.print(folder.notices)
     runner = ModelRunner(folder.model, sequence: SoloCommunicator(), workspace: workspace)
     try folder.read(into: runner.store)
+    path = folder.path
+  }
+
+  /// The model's tokenizer; nil for a model of bytes.
+  ///
+  /// - Throws: `TokenizerError` when it cannot be read.
+  package func tokenizer() throws(TokenizerError) -> ModelTokenizer? {
+    try ModelTokenizer(model: path)
   }
 
   /// Reads tokens, in windows of at most 1,024, and gives the logits of what follows the last one.

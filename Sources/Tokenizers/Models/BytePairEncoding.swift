@@ -109,7 +109,10 @@ struct BytePairEncoding: WordModel {
   }
 
   private var mayCut: Bool {
-    !spellsBytes && !ignoresMerges && !mergesBytes && continuingPrefix.isEmpty && endSuffix.isEmpty
+    // What is left out brings its neighbours together.
+    (unknown.token != nil || !unknown.bytes.isEmpty)
+      && !spellsBytes && !ignoresMerges && !mergesBytes
+      && continuingPrefix.isEmpty && endSuffix.isEmpty
   }
 
   private func encodePart(_ word: UnsafeBufferPointer<UInt8>, _ scratch: EncodingScratch) {

@@ -100,9 +100,10 @@ struct AddedTokens: Sendable {
 }
 
 extension Unicode.Scalar {
-  /// Whether words are made of it, as Unicode's regular expressions say.
+  /// Whether words are made of it, as Unicode's regular expressions say, of Unicode 16 as in Hugging Face's library.
   var isWordCharacter: Bool {
-    switch properties.generalCategory {
+    guard isASCII || isAssigned(in: 16) else { return false }
+    return switch properties.generalCategory {
     case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: true
     default: properties.isAlphabetic || value == 0x200C || value == 0x200D
     }

@@ -36,11 +36,7 @@ extension PipelineReader {
       let isolates = flag("individual_digits", of: json, default: false)
       return [CharacterSplit(kind: .digits, behavior: isolates ? .isolated : .contiguous)]
     case "Whitespace":
-      return [
-        Split(
-          pattern: .expression(try compile(#"[\w\x{200c}\x{200d}]+|[^\w\x{200c}\x{200d}\s]+"#)),
-          behavior: .removed, inverts: true)
-      ]
+      return [WordSplit()]
     case "WhitespaceSplit": return [CharacterSplit(kind: .whiteSpace, behavior: .removed)]
     case "Punctuation":
       return [

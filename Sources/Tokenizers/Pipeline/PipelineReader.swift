@@ -1,5 +1,3 @@
-import Files
-
 /// Reads `tokenizer.json`; what is not known is refused by name.
 struct PipelineReader {
   /// Where it lies.
@@ -9,9 +7,7 @@ struct PipelineReader {
   ///
   /// - Throws: `TokenizerError` that names a part that is damaged or not known.
   func read() throws(TokenizerError) -> PipelineTokenizer {
-    let file: MappedFile
-    do throws(FileError) { file = try MappedFile(path: path) } catch { throw .file(error) }
-    guard let json = TokenizerJSON(file.bytes), json.fields != nil else {
+    guard let json = TokenizerJSON(try TokenizerFile.content(of: path)), json.fields != nil else {
       throw damaged("it is not JSON")
     }
     guard let model = json["model"] else { throw damaged("it has no model") }

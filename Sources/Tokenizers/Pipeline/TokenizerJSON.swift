@@ -39,9 +39,13 @@ enum TokenizerJSON {
   }
 
   /// Reads JSON text; nil when it is none.
-  init?(_ text: UnsafeRawBufferPointer) {
-    var reader = TokenizerJSONReader(text: text)
-    guard let value = reader.value(depth: 0), reader.isAtEnd else { return nil }
+  init?(_ text: [UInt8]) {
+    let value: TokenizerJSON? = text.withUnsafeBytes { text in
+      var reader = TokenizerJSONReader(text: text)
+      guard let value = reader.value(depth: 0), reader.isAtEnd else { return nil }
+      return value
+    }
+    guard let value else { return nil }
     self = value
   }
 }

@@ -1,5 +1,3 @@
-import Files
-import Foundation
 import SwiftProtobuf
 
 /// Reads SentencePiece's `.model` files.
@@ -11,11 +9,10 @@ struct SentencePieceReader {
   ///
   /// - Throws: `TokenizerError` when it is damaged, or a model of words or characters.
   func read() throws(TokenizerError) -> SentencePieceTokenizer {
-    let file: MappedFile
-    do throws(FileError) { file = try MappedFile(path: path) } catch { throw .file(error) }
+    let content = try TokenizerFile.content(of: path)
     let model: SentencePieceModel
     do {
-      model = try SentencePieceModel(serializedBytes: Data(file.bytes))
+      model = try SentencePieceModel(serializedBytes: content)
     } catch {
       throw damaged("it is no SentencePiece model")
     }
@@ -41,9 +38,14 @@ struct SentencePieceReader {
         throw .unsupported(
           path: path, part: "model", kind: "\(model.training.algorithm)", known: "bpe, unigram")
       }
+    var control = AddedTokens()
+    for (piece, token) in numbered where pieces[Int(token)].kind == .control {
+      control.insert(
+        AddedTokens.Token(number: token, content: pieces[Int(token)].piece), as: piece)
+    }
     return SentencePieceTokenizer(
       pieces: table, surfaces: surfaces(model, unknown: unknown), normalizer: normalizer,
-      model: words, setsApart: setsApart, unknown: unknown)
+      model: words, setsApart: setsApart, unknown: unknown, control: control)
   }
 
   private func damaged(_ reason: String) -> TokenizerError { .damaged(path: path, reason: reason) }
@@ -97,15 +99,13 @@ struct SentencePieceReader {
   private func unigram(
     _ model: SentencePieceModel, _ table: PieceTable, unknown: Int32, bytes: [Int32]
   ) -> Unigram {
-    let normal = model.pieces.filter { $0.kind == .normal }.map(\.score)
-    let (least, most) = (normal.min() ?? 0, normal.max() ?? 0)
+    let least = model.pieces.filter { $0.kind == .normal }.map(\.score).min() ?? 0
     var found: [Int32] = []
     var scores: [Double] = []
     for (token, piece) in model.pieces.enumerated() {
       if [.normal, .userDefined].contains(piece.kind) { found.append(Int32(token)) }
-      scores.append(
-        piece.kind == .userDefined
-          ? Double(Float(piece.piece.utf8.count) * most) - 0.1 : Double(piece.score))
+      // Whatever score a user-defined piece has, it counts as certain.
+      scores.append(piece.kind == .userDefined ? 0 : Double(piece.score))
     }
     return Unigram(
       pieces: table, found: found, scores: scores, leastScore: Double(least), unknown: unknown,
@@ -120,16 +120,15 @@ struct SentencePieceReader {
     // Characters of pieces that are no pieces themselves are symbols too, though no tokens.
     let firstUntold = Int32(model.pieces.count)
     var symbols = found
-    var characters = PieceTable(found)
+    var seen = Set(found.map(\.bytes))
     for (piece, _) in found where piece.count > 1 {
       for character in Self.characters(of: piece) {
         let text = Array(piece[character])
-        if characters.token(of: text) == nil {
-          symbols.append((text, Int32(max(characters.limit, Int(firstUntold)))))
-          characters = PieceTable(symbols)
-        }
+        guard seen.insert(text).inserted else { continue }
+        symbols.append((text, firstUntold + Int32(symbols.count - found.count)))
       }
     }
+    let characters = PieceTable(symbols)
     let scores = Set(found.map { model.pieces[Int($0.token)].score }).sorted(by: >)
     let ranks = Dictionary(
       uniqueKeysWithValues: scores.enumerated().map { ($1, UInt32($0)) })

@@ -15,6 +15,8 @@ struct SentencePieceTokenizer: Tokenizer {
   let setsApart: Bool
   /// Pieces of all tokens, as they are written.
   let pieces: PieceTable
+  /// Pieces that stand for no text, such as one for the beginning of a text.
+  let control: AddedTokens
   /// What decoded tokens are, where that is not their piece with spaces for marks.
   let surfaces: [Int32: [UInt8]]
 
@@ -22,11 +24,11 @@ struct SentencePieceTokenizer: Tokenizer {
 
   init(
     pieces: PieceTable, surfaces: [Int32: [UInt8]], normalizer: SentencePieceNormalizer,
-    model: any WordModel, setsApart: Bool, unknown: Int32
+    model: any WordModel, setsApart: Bool, unknown: Int32, control: AddedTokens
   ) {
     vocabulary = pieces.limit
     (self.pieces, self.surfaces, self.normalizer) = (pieces, surfaces, normalizer)
-    (self.model, self.setsApart) = (model, setsApart)
+    (self.model, self.setsApart, self.control) = (model, setsApart, control)
     leadingSpaces =
       normalizer.removesExtraSpaces
       ? .removed(upTo: .max, notOf: unknown)
@@ -62,6 +64,17 @@ struct SentencePieceTokenizer: Tokenizer {
       }
     }
     model.encode(text.part(start..<text.count), scratch)
+  }
+
+  /// The tokens of a text in which control pieces are found too, which SentencePiece does not find.
+  func encodeMarked(_ text: String) -> [Int32] {
+    var tokens: [Int32] = []
+    var text = text
+    text.withUTF8 { text in
+      control.split(
+        text, text: { tokens += encode(text.part($0)) }, token: { tokens.append($0) })
+    }
+    return tokens
   }
 
   func bytes(of token: Int32) -> [UInt8] {

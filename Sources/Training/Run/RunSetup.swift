@@ -4,6 +4,7 @@ import Corpora
 import MessagePassing
 import Models
 import Optimizers
+import Tokenizers
 
 /// A run's data and model, made to fit each other before any rank starts work.
 package struct RunSetup {
@@ -17,6 +18,8 @@ package struct RunSetup {
   package let folder: ModelFolder?
   /// What that folder hands on to the model that is written.
   package let origin: ModelFolder.Origin?
+  /// The files of the tokenizer that `data.tokenizer` names, which go along with the model, or nil.
+  package let tokenizerFiles: TokenizerFiles?
   /// Why there is no evaluation although one is wanted.
   package let warning: String?
 
@@ -31,21 +34,39 @@ package struct RunSetup {
   /// - Throws: `ConfigurationError`, `CorpusError` or `CheckpointError`, whatever does not fit: on the first
   ///   rank that finds it, and `MessagePassingError.peerFailed` on the others.
   package init(_ configuration: RunConfiguration, world: any Communicator) throws {
+    let tokenizer = try world.together { try configuration.readTokenizer() }
     var needed = 0
     if configuration.model.from == nil, configuration.model.vocabulary == 0 {
       let mine = try world.together {
-        try configuration.data.vocabularyOfFiles(part: world.rank, of: world.size)
+        try configuration.data.vocabularyOfFiles(
+          part: world.rank, of: world.size, tokenizer: tokenizer?.tokenizer)
       }
       needed = Int(try world.allReduceMaximum(Double(mine)))
     }
-    self = try world.together { try RunSetup(configuration, dataVocabulary: needed) }
+    self = try world.together {
+      try RunSetup(configuration, dataVocabulary: needed, tokenizer: tokenizer)
+    }
   }
 
   /// Opens the data, and makes a model with the vocabulary that it needs.
   ///
-  /// - Parameter dataVocabulary: What the data's files need; 0 to find out, if that is needed.
-  /// - Throws: `ConfigurationError`, `CorpusError` or `CheckpointError`, whatever does not fit.
-  package init(_ configuration: RunConfiguration, dataVocabulary: Int = 0) throws {
+  /// - Throws: `ConfigurationError`, `CorpusError`, `TokenizerError` or `CheckpointError`, whatever does not fit.
+  package init(_ configuration: RunConfiguration) throws {
+    let tokenizer = try configuration.readTokenizer()
+    self = try RunSetup(
+      configuration,
+      dataVocabulary: configuration.data.vocabularyOfTokenizer(tokenizer?.tokenizer),
+      tokenizer: tokenizer)
+  }
+
+  /// Opens the data, and makes a model with the vocabulary that it needs.
+  ///
+  /// - Parameters:
+  ///   - dataVocabulary: What the data's files need; 0 to find out, if that is needed.
+  ///   - tokenizer: What makes tokens of text; nil for bytes.
+  private init(
+    _ configuration: RunConfiguration, dataVocabulary: Int, tokenizer: ModelTokenizer?
+  ) throws {
     folder = try configuration.reportingMisfits {
       try configuration.model.from.map {
         try ModelFolder(
@@ -55,10 +76,15 @@ package struct RunSetup {
     }
     origin = try folder?.origin()
     let asked = folder?.model.vocabulary ?? configuration.model.vocabulary
+    let limit = asked > 0 ? asked : configuration.data.vocabulary
+    if limit > 0 { try tokenizer?.check(vocabulary: limit) }
+    tokenizerFiles =
+      configuration.data.tokenizer == nil
+      ? nil : try tokenizer.map { try TokenizerFiles(path: $0.path) }
     let corpus = try configuration.data.makeCorpus(
       length: configuration.sequence.length, batch: configuration.training.batch,
       seed: UInt64(bitPattern: Int64(configuration.training.seed)),
-      vocabulary: asked > 0 ? asked : dataVocabulary)
+      vocabulary: asked > 0 ? asked : dataVocabulary, tokenizer: tokenizer?.tokenizer)
     self.corpus = corpus
     guard asked == 0 || asked >= corpus.vocabulary else {
       throw configuration.error([
@@ -84,7 +110,9 @@ package struct RunSetup {
               + "that by data.held_out, and remove evaluation.path")
         ])
       }
-      var file = try TokenFile(path: path, tokenBytes: configuration.data.tokenBytes.count)
+      var file = try TokenFile(
+        data: path, tokenBytes: configuration.data.tokenBytes.count, tokenizer: tokenizer?.tokenizer
+      )
       if let separator = configuration.data.separator { file.documents = .separator(separator) }
       try file.check(
         said: configuration.data.vocabulary > 0
@@ -113,6 +141,11 @@ package struct RunSetup {
 }
 
 extension RunConfiguration {
+  /// What makes tokens of the run's texts; nil for bytes.
+  fileprivate func readTokenizer() throws(TokenizerError) -> ModelTokenizer? {
+    try data.readTokenizer(model: model.from, others: evaluation.path.map { [$0] } ?? [])
+  }
+
   /// A model as the run file describes it, with its adapters.
   fileprivate func newModel(vocabulary: Int) throws -> LanguageModel {
     let architecture = Architectures.make(model, vocabulary: vocabulary)
