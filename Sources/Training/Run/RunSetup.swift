@@ -142,8 +142,10 @@ package struct RunSetup {
 
 extension RunConfiguration {
   /// What makes tokens of the run's texts; nil for bytes.
-  fileprivate func readTokenizer() throws(TokenizerError) -> ModelTokenizer? {
-    try data.readTokenizer(model: model.from, others: evaluation.path.map { [$0] } ?? [])
+  fileprivate func readTokenizer() throws -> ModelTokenizer? {
+    try data.readTokenizer(
+      model: model.from.map { try ModelFolder.modelPath($0) },
+      others: evaluation.path.map { [$0] } ?? [])
   }
 
   /// A model as the run file describes it, with its adapters.
