@@ -226,8 +226,9 @@ def bars(title, rows, kinds, line, line_name):
         body.append(f'<path class="grid" d="M{x(tick):.1f} {TOP}V{bottom}"/>'
                     f'<text x="{x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{tick:g}</text>')
         tick += step
-    body.append(f'<path class="chance" d="M{x(line):.1f} {TOP - 6}V{bottom}"/>'
-                f'<text x="{x(line):.1f}" y="{TOP - 8}" text-anchor="middle" font-size="10">{line_name}</text>')
+    place = TOP + 8 + 20 * len(kinds)
+    body.append(f'<path class="chance" d="M{x(line):.1f} {TOP}V{bottom}M{RIGHT + 16} {place}h16"/>'
+                f'<text x="{RIGHT + 38}" y="{place + 4}">{line_name}</text>')
     for index, (name, numbers) in enumerate(rows):
         y = TOP + pitch * (index + 0.5)
         body.append(f'<text x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">{name}</text>'

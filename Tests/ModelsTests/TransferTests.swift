@@ -24,8 +24,11 @@ struct TransferTests {
   private static func result(
     _ run: ModelRun, ranks: Int
   ) throws -> (loss: Double, gradients: [Float]) {
+    // Rectified features may all vanish, and the logarithm of a weight has no slope there.
+    let isRectified = run.sample.configuration["feature_map"]?.string == "relu"
     let results = try run.run(
-      ranks: ranks, objective: AttentionTransfer(weight: 10, crossEntropy: 0.5))
+      ranks: ranks,
+      objective: AttentionTransfer(weight: 10, crossEntropy: isRectified ? 0 : 0.5))
     return (results.reduce(0) { $0 + $1.loss }, ModelRun.sum(results))
   }
 
