@@ -162,12 +162,6 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
     } reference: { x, w in
       x[1] + x[0] * w[0].spread(3).repeated(5)
     },
-    .init("a one after each head's values, used twice", [[5, 6]]) { tape, x, _ in
-      tape.product(tape.withOnes(x[0], heads: 2), tape.withOnes(x[0], heads: 2))
-    } reference: { x, _ in
-      let y = Term.concatenated([x[0].reshaped(10, 3), Term(Matrix(10, 1, repeating: 1))])
-      return (y * y).reshaped(5, 8)
-    },
     .init("heads over their denominators", [[5, 38]]) { tape, x, _ in
       tape.normalized(tape.eluPlusOne(x[0]), heads: 2, epsilon: 0.01)
     } reference: { x, _ in

@@ -3,32 +3,7 @@ import Measurement
 import Tensors
 
 extension Tape {
-  /// Each head's values with a one after them, whose sum in a recurrence is the denominator of `normalized`.
-  ///
-  /// - Parameter v: Shape `[N, heads·V]`.
-  /// - Returns: Shape `[N, heads·(V+1)]`.
-  package func withOnes(_ v: Variable, heads: Int) -> Variable {
-    let (rows, width) = headRows(v, heads: heads)
-    let y = Tensor([v.shape.rows, heads * (width + 1)], pool: pool)
-    let input = v.value
-    let grain = max(1, Tape.grain / width)
-    workspace.compute(.normsAndGates) {
-      workspace.team.parallel(rows, grain: grain) {
-        Normalizer.appendOnes(input.pointer, into: y.pointer, rows: $0, columns: width)
-      }
-    }
-    return record(y, inputs: [v]) { [unowned self] dy in
-      let (dx, accumulate) = v.gradientTarget(in: workspace)
-      workspace.compute(.normsAndGates) {
-        workspace.team.parallel(rows, grain: grain) {
-          Normalizer.appendOnesBackward(
-            dy.pointer, into: dx.pointer, rows: $0, columns: width, accumulate: accumulate)
-        }
-      }
-    }
-  }
-
-  /// Each head's numerator over its denominator, what a recurrence gives for values `withOnes`: `N / (d + ε)`.
+  /// Each head's numerator over its denominator, `N / (d + ε)`.
   ///
   /// - Parameter o: Shape `[N, heads·(V+1)]`.
   /// - Returns: Shape `[N, heads·V]`.

@@ -1,35 +1,8 @@
-/// A column of ones beside a head's values, and the quotient of what a recurrence makes of both.
+/// The quotient of a head's numerator and the denominator that stands after it.
 ///
-/// Where outputs are divided by `q_t · Σ k_j`, that sum is the state's last column if every value ends with a one:
-/// numerator `N` and denominator `d` then come from the same products, and round alike.
+/// A recurrence that ends the quotient's work by itself puts both together (`DiagonalRecurrence`'s normaliser); here they were
+/// summed from several parts before.
 package enum Normalizer {
-  /// `y ← [x, 1]` of rows of `columns` numbers.
-  package static func appendOnes(
-    _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, rows: Range<Int>,
-    columns n: Int
-  ) {
-    for row in rows {
-      let to = y + row * (n + 1)
-      Rows.copy(x + row * n, stride: n, rows: 1, columns: n, into: to, ld: n)
-      to[n] = 1
-    }
-  }
-
-  /// `dx (+)= dy`, without its last column.
-  package static func appendOnesBackward(
-    _ dy: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>, rows: Range<Int>,
-    columns n: Int, accumulate: Bool
-  ) {
-    for row in rows {
-      let (from, to) = (dy + row * (n + 1), dx + row * n)
-      if accumulate {
-        Rows.add(from, stride: n, rows: 1, columns: n, into: to, ld: n)
-      } else {
-        Rows.copy(from, stride: n, rows: 1, columns: n, into: to, ld: n)
-      }
-    }
-  }
-
   /// `y ← N / (d + ε)` of rows `[N, d]`, with `N` of `columns` numbers.
   ///
   /// - Parameter inverse: Receives each row's `1 / (d + ε)`.
