@@ -49,6 +49,15 @@ extension LanguageModel {
   /// How many layers learn from attention.
   package var students: Int { blocks.count { $0.mixer is any AttentionStudent } }
 
+  /// Operations of the attention that they learn from, which runs forward alone, over so many sequences.
+  package func teacherOperations(sequences: Int, length: Int) -> Double {
+    let forwardAndBack = blocks.reduce(0) { sum, block in
+      sum
+        + ((block.mixer as? any AttentionStudent)?.teacherAttention.operations(length: length) ?? 0)
+    }
+    return Double(sequences) * forwardAndBack / 3
+  }
+
   /// Runs a shard through the teacher; each student learns from its layer's input and is differentiated at once.
   func transfer(
     _ inputs: [Int32], by transfer: AttentionTransfer, tape: Tape, pass: SequencePass

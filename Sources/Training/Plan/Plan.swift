@@ -97,7 +97,12 @@ package struct Plan {
       Double(forwards) / Double(parts) + (configuration.training.recompute ? 1 : 0)
     let step = model.operations(
       sequences: configuration.training.batch, length: configuration.sequence.length)
-    let operations = step * 1e-9 * (1 + again / 3)
+    let teacher =
+      configuration.linearise.transfer == nil
+      ? 0
+      : model.teacherOperations(
+        sequences: configuration.training.batch, length: configuration.sequence.length) * 1e-9
+    let operations = step * 1e-9 * (1 + again / 3) + teacher
     let cores = Double(min(Host(ranks: 1, index: 0).cores, ranks))
     let seconds = operations / (sgemm * cores) / Plan.efficiency
     let shortest = shards.min() ?? 0
@@ -123,6 +128,12 @@ package struct Plan {
         "step",
         "\(configuration.training.batch) × \(Format.grouped(configuration.sequence.length)) = "
           + "\(Format.grouped(tokens)) tokens, \(String(format: "%.1f", operations)) GFLOP"),
+      teacher > 0
+        ? row(
+          "teacher",
+          "\(String(format: "%.1f", teacher)) GFLOP of these in the attention that layers learn from"
+        )
+        : nil,
       row(
         "time",
         "about \(Format.seconds(seconds)) a step with \(Int(cores)) of this machine's cores"
