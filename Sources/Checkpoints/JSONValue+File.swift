@@ -9,7 +9,7 @@ extension JSONValue {
   package init(file path: String) throws(CheckpointError) {
     let file = try checkpointFiles { () throws(FileError) in try MappedFile(path: path) }
     do {
-      self = try JSONValue(Data(file.bytes))
+      self = try JSONValue(file.data)
     } catch {
       throw .damaged(path: path, reason: "it is not JSON")
     }

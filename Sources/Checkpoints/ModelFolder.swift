@@ -246,7 +246,7 @@ package struct ModelFolder {
       ?? (earlier?.companions ?? []).map { (name: FileSystem.name(of: $0.path), file: $0) }
     for (name, file) in companions {
       try checkpointFiles { () throws(FileError) in
-        try AtomicFile.write(Data(file.bytes), to: "\(folder.path)/\(name)")
+        try AtomicFile.write(file.data, to: "\(folder.path)/\(name)")
       }
     }
     let writer = try SafetensorsFolderWriter(

@@ -46,13 +46,10 @@ extension ConfigurationDocument {
     for key in schema.keys { object.set(key.name, value(of: key, in: schema).json) }
   }
 
-  /// A number that differs where the values of any key differ: FNV-1a, 64 bits, of the JSON text.
+  /// A number that differs where the values of any key differ, of the JSON text.
   ///
   /// It depends on nothing but the values, so that ranks on different hosts can compare theirs.
-  /// Source: Fowler, Noll and Vo, "The FNV Non-Cryptographic Hash Algorithm".
-  package var digest: UInt64 {
-    json.text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-  }
+  package var digest: UInt64 { json.text.utf8.fnv1a }
 }
 
 extension KeySchema {

@@ -10,7 +10,9 @@ package enum ForeignFormat: String, Sendable, CaseIterable {
   /// - Parameters:
   ///   - name: The file's name, for JSON whose first line is long.
   ///   - isText: Whether it was said to be text, bytes as they are, of which JSON is some.
-  static func of(_ file: UnsafeRawBufferPointer, name: String, isText: Bool) -> ForeignFormat? {
+  package static func of(
+    _ file: UnsafeRawBufferPointer, name: String, isText: Bool
+  ) -> ForeignFormat? {
     if let format = allCases.first(where: { format in
       format.beginnings.contains { file.starts(with: $0) } && format.goesOn(in: file)
     }) {
@@ -86,7 +88,7 @@ package enum ForeignFormat: String, Sendable, CaseIterable {
   }
 
   /// What it is, and the command that makes of it what can be read.
-  func sentence(_ path: String) -> String {
+  package func sentence(_ path: String) -> String {
     let prepare = "lasp-train prepare --tokenizer PATH --output DIR"
     let lines = path + ".jsonl"
     let advice =

@@ -60,7 +60,7 @@ package struct PreparedFolder: Equatable, Sendable {
           + "prepare has completed")
     }
     let file = try MappedFile(data: path)
-    guard let json = try? JSONValue(Data(file.bytes)), json["format"]?.string == Self.format,
+    guard let json = try? JSONValue(file.data), json["format"]?.string == Self.format,
       let vocabulary = json["vocabulary"]?.integer, vocabulary > 0,
       let tokenBytes = json["token_bytes"]?.integer, [1, 2, 4].contains(tokenBytes),
       let tokens = json["tokens"]?.integer, tokens > 0,

@@ -99,14 +99,14 @@ package final class InputFile {
   }
 
   private static func open(_ path: String) throws(InputError) -> Int32 {
-    // Without O_NONBLOCK the opening of a pipe would wait for its writer.
-    let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw .file(FileError("open", path)) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      close(descriptor)
-      throw .notAFile(path: path)
+    // Of a pipe the opening alone would wait for its writer.
+    switch FileSystem.kind(path) {
+    case .file, .missing: break
+    case .folder: throw .file(FileError("read", path, code: EISDIR))
+    case let kind: throw .file(FileError("read", path, kind: kind))
     }
+    let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .file(FileError("open", path)) }
     return descriptor
   }
 }
@@ -115,8 +115,6 @@ package final class InputFile {
 package enum InputError: Error, Equatable, CustomStringConvertible {
   /// The operating system refused an operation.
   case file(FileError)
-  /// A folder, pipe, socket or device.
-  case notAFile(path: String)
   /// Packed by a library that the program was built without.
   case notBuilt(path: String, format: PackedFormat)
   /// Not what its first bytes promise.
@@ -128,7 +126,6 @@ package enum InputError: Error, Equatable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .file(let error): error.description
-    case .notAFile(let path): "\(path) is a folder, pipe or device; give a file"
     case .notBuilt(let path, let format):
       "\(path) is packed by \(format.rawValue), which this build cannot read; install "
         + "\(format == .gzip ? "zlib1g-dev" : "libzstd-dev") and build again, or unpack it"

@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 
 /// A file seen as memory, read only: a page is read from disk when it is first touched.
 ///
@@ -43,6 +43,11 @@ package final class MappedFile: @unchecked Sendable {
       munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
     }
   }
+
+  /// A copy of the whole content.
+  ///
+  /// `bytes` are there only as long as the file is, which ends with the last use of it and not of them.
+  package var data: Data { withExtendedLifetime(self) { Data(bytes) } }
 
   /// Gives the memory of pages that were read back to the system; they are read again if touched.
   ///

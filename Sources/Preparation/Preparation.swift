@@ -73,7 +73,7 @@ package struct Preparation {
     }
     let planPath = "\(folder)/plan.json"
     if let file = try? MappedFile(path: planPath) {
-      guard Data(file.bytes) == plan else {
+      guard file.data == plan else {
         throw .taken(
           output: folder, why: "was prepared, or begun, from other files or with other options")
       }
@@ -159,7 +159,9 @@ package struct Preparation {
         try tokens.append(MappedFile(path: part.tokensPath))
         let starts = try MappedFile(path: part.documentsPath)
         for index in 0..<counts.documents {
-          let start = starts.bytes.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self)
+          let start = withExtendedLifetime(starts) {
+            starts.bytes.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self)
+          }
           try documents.append(UInt64(littleEndian: start) + UInt64(first))
         }
         if let mask { try mask.append(MappedFile(path: part.maskPath)) }

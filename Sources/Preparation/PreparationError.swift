@@ -9,6 +9,8 @@ package enum PreparationError: Error, Equatable, CustomStringConvertible {
   case file(FileError)
   /// Nothing lies where it was looked for.
   case noFiles(pattern: String)
+  /// A file of a format that other programs have text in.
+  case foreignFormat(path: String, ForeignFormat)
   /// A file that is neither text nor lines of JSON.
   case notText(path: String, what: String, cure: String)
   /// A line that is no JSON object.
@@ -38,6 +40,7 @@ package enum PreparationError: Error, Equatable, CustomStringConvertible {
     case .input(let error): return error.description
     case .file(let error): return error.description
     case .noFiles(let pattern): return "there is no file at \(pattern)"
+    case .foreignFormat(let path, let format): return format.sentence(path)
     case .notText(let path, let what, let cure): return "\(path) is \(what); \(cure)"
     case .notJSON(let path, let line):
       return "\(path):\(line): this line is no JSON object; each line of a JSONL file must be one"

@@ -1,3 +1,4 @@
+import Corpora
 import Files
 import Foundation
 
@@ -35,6 +36,13 @@ struct SourceFile: Equatable, Sendable {
       count += more
     }
     first.removeSubrange(count...)
+    if format == .none {
+      let file = try files { () throws(FileError) in try MappedFile(path: path) }
+      let foreign = withExtendedLifetime(file) {
+        ForeignFormat.of(file.bytes, name: path, isText: true)
+      }
+      if let foreign { throw .foreignFormat(path: path, foreign) }
+    }
     if let (what, cure) = Self.otherKind(first) {
       throw .notText(path: path, what: what, cure: cure)
     }
@@ -60,23 +68,15 @@ struct SourceFile: Equatable, Sendable {
     return name
   }
 
-  /// What a file is if it is not text, and what to do about it.
+  /// What a text is if it is none, and what to do about it.
+  ///
+  /// - Parameter first: How it begins, unpacked.
   private static func otherKind(_ first: [UInt8]) -> (what: String, cure: String)? {
-    let unpack = "unpack it, and give the files in it"
-    let kinds: [([UInt8], String, String)] = [
-      (
-        Array("PAR1".utf8), "a parquet file",
-        "write its rows as JSONL, such as by pandas.read_parquet(FILE).to_json(OUT, orient=\"records\", lines=True)"
-      ),
-      ([0x93] + Array("NUMPY".utf8), "an array of NumPy", "give the text it was made from"),
-      ([0x50, 0x4B, 0x03, 0x04], "a zip archive", unpack),
-      ([0xFD] + Array("7zXZ".utf8), "packed by xz", "unpack it, or pack it by gzip or zstd"),
-      (Array("BZh".utf8), "packed by bzip2", "unpack it, or pack it by gzip or zstd"),
-      (Array("%PDF".utf8), "a PDF document", "extract its text, such as by pdftotext"),
-    ]
-    for (start, what, cure) in kinds where first.starts(with: start) { return (what, cure) }
+    if first.starts(with: Array("%PDF".utf8)) {
+      return ("a PDF document", "extract its text, such as by pdftotext")
+    }
     if first.count >= 262, first[257..<262].elementsEqual("ustar".utf8) {
-      return ("a tar archive", unpack)
+      return ("a tar archive", "unpack it, and give the files in it")
     }
     // UTF-8 text has no zero bytes; UTF-16 and arrays of numbers do.
     if first.contains(0) {

@@ -24,7 +24,7 @@ struct TokenPart {
 
   /// The counts; nil where the part is not complete.
   var counts: Counts? {
-    guard let file = try? MappedFile(path: countsPath), let json = try? JSONValue(Data(file.bytes)),
+    guard let file = try? MappedFile(path: countsPath), let json = try? JSONValue(file.data),
       let tokens = json["tokens"]?.integer, let documents = json["documents"]?.integer,
       let masked = json["masked"]?.integer, Self.size(tokensPath) == tokens * tokenBytes,
       Self.size(documentsPath) == 8 * documents, !hasMask || Self.size(maskPath) == tokens

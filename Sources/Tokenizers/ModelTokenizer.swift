@@ -8,6 +8,8 @@ package struct ModelTokenizer: Sendable {
   package let tokenizer: any Tokenizer
   /// Tokens that end a text.
   package let endTokens: Set<Int32>
+  /// The one that stands after a document of several; nil where nothing says it.
+  package let separator: Int32?
   /// How the token is written that begins a text; empty where there is none.
   package let beginName: String
   /// How a dialogue is written, in the language of templates; nil where nothing says it.
@@ -38,9 +40,10 @@ package struct ModelTokenizer: Sendable {
         $0.integer.flatMap(Int32.init(exactly:))
       }
     }
-    ends +=
-      Self.name("eos_token", in: settings, special).flatMap(tokenizer.token(of:)).map { [$0] } ?? []
-    endTokens = Set(ends)
+    // A model may stop at several tokens, such as at a turn's end; the tokenizer's own ends a text.
+    let end = Self.name("eos_token", in: settings, special).flatMap(tokenizer.token(of:))
+    separator = end ?? ends.first
+    endTokens = Set(ends + (end.map { [$0] } ?? []))
     chatTemplate = try Self.readTemplate(settings, folder)
     self.tokenizer = tokenizer
   }

@@ -24,7 +24,7 @@ package enum TokenizerFile {
   static func content(of path: String) throws(TokenizerError) -> [UInt8] {
     do throws(FileError) {
       let file = try MappedFile(path: path)
-      return withExtendedLifetime(file) { Array(file.bytes) }
+      return Array(file.data)
     } catch {
       throw .file(error)
     }

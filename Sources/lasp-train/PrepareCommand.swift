@@ -40,7 +40,7 @@ struct PrepareCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Token that ends every document, as it is written or its number (default: the tokenizer's own).",
+      "Token that ends every document, as it is written or its number (default: what the files beside the tokenizer say).",
       valueName: "token"))
   var end: String?
 

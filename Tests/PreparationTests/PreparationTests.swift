@@ -163,6 +163,26 @@ struct PreparationTests {
     #expect(try folder.read("mine/notes") == Data("keep".utf8))
   }
 
+  @Test(
+    "A document ends with the token that the files beside the tokenizer say, unless another is given"
+  )
+  func ends() throws {
+    let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "TokenizersTests/Fixtures/gpt2.json")
+    try folder.write("model/tokenizer.json", Data(contentsOf: fixture))
+    let plain = try PreparationTokenizer(folder.file("model"))
+    // How a token is written goes before its number.
+    #expect(try plain.end("7") == plain.tokenizer.token(of: "7") && plain.end("599") == 599)
+    #expect(try plain.end(nil) == nil)
+    let end = try #require(plain.tokenizer.token(of: "<|endoftext|>"))
+    try folder.write("model/tokenizer_config.json", #"{"eos_token": "<|endoftext|>"}"#)
+    try folder.write("model/generation_config.json", #"{"eos_token_id": [3, 4]}"#)
+    let said = try PreparationTokenizer(folder.file("model"))
+    #expect(try said.end(nil) == end && said.end("599") == 599 && said.hash == plain.hash)
+    #expect(throws: PreparationError.self) { try said.end("<|no such token|>") }
+    #expect(try PreparationTokenizer("bytes").end(nil) == nil)
+  }
+
   @Test("A text is cut at line breaks, which does not show where tokens are bytes")
   func pieces() throws {
     let line = String(repeating: "é", count: 1000) + "\n"
@@ -194,7 +214,7 @@ struct PreparationTests {
     try folder.write("array.json", "[1]")
     #expect(message(["array.json"]).contains("one JSON array"))
     try folder.write("table.parquet", Data("PAR1....PAR1".utf8))
-    #expect(message(["table.parquet"]).contains("a parquet file"))
+    #expect(message(["table.parquet"]).contains("a Parquet file"))
     try folder.write("zeros.txt", Data([65, 0, 66]))
     #expect(message(["zeros.txt"]).contains("zero bytes"))
     try folder.write("text.txt", "a")
