@@ -66,8 +66,10 @@ package struct ModelSection: OuterSection, Equatable {
   )
   package var normShare = NormPlacement.usualShare
 
-  @Key("init_std", above: 0, "Standard deviation of the initial weights.")
-  package var initStd = 0.1
+  @Key(
+    "init_std", above: 0,
+    "Standard deviation of the initial weights; null = 0.1, xlstm: the root of 2 / (5 dimension).")
+  package var ownInitStd: Double?
 
   @Key("tie_embeddings", "Whether the head uses the embedding's weights.")
   package var tieEmbeddings = false
@@ -82,6 +84,12 @@ package struct ModelSection: OuterSection, Equatable {
   package var sequenceLength = 512
 
   package init() {}
+
+  /// Standard deviation of the initial weights of families that have no rule of their own.
+  package var initStd: Double {
+    get { ownInitStd ?? 0.1 }
+    set { ownInitStd = newValue }
+  }
 
   /// The mixer of every block, bottom up.
   package var mixerOfLayer: [String] {
@@ -102,10 +110,10 @@ package struct ModelSection: OuterSection, Equatable {
       + Set(mixerOfLayer).filter { $0 != mainMixer && !Self.attention.contains($0) }.sorted()
   }
 
-  /// The families of flash-linear-attention's skeleton among them.
+  /// The families among them that can stand beside others.
   var families: [any FlashMixer.Type] {
     ownMixers.compactMap { mixer in
-      Architectures.flashMixers.first { $0.names.contains(mixer) }
+      Architectures.families.first { $0.names.contains(mixer) }
     }
   }
 
@@ -131,10 +139,10 @@ package struct ModelSection: OuterSection, Equatable {
     }
     if ownMixers.count > 1,
       let alone = ownMixers.first(where: { mixer in
-        !Architectures.flashMixers.contains { $0.names.contains(mixer) }
+        !Architectures.families.contains { $0.names.contains(mixer) }
       })
     {
-      let others = Architectures.flashMixers.flatMap { $0.names }.joined(separator: ", ")
+      let others = Architectures.families.flatMap { $0.names }.joined(separator: ", ")
       return [
         KeyProblem(
           "layers",

@@ -534,6 +534,34 @@ CASES = {
     "mamba2_without_norm": case(
         mamba2(head_dim=24, state_size=6, rmsnorm=False, num_hidden_layers=3), tokens=23, seed=2
     ),
+    "mamba2_hybrid": case(
+        mamba2(
+            hidden_size=18,
+            head_dim=12,
+            state_size=5,
+            n_groups=3,
+            num_hidden_layers=3,
+            attn={"layers": [1], "num_heads": 9, "num_kv_heads": 3, "qkv_bias": True, "window_size": 7},
+        ),
+        tokens=33, seed=1,
+    ),
+    "mamba2_of_families": case(
+        mamba2(
+            head_dim=8,
+            state_size=6,
+            num_hidden_layers=6,
+            attn={"layers": [1, 5], "num_heads": 2, "window_size": 4},
+            layer_types=[
+                "mamba2", "full_attention", "forgetting_transformer", "mamba", "gla", "attention"
+            ],
+            mixers={
+                "forgetting_transformer": {"num_heads": 3, "qk_norm": True},
+                "mamba": {"state_size": 4},
+                "gla": {"num_heads": 2},
+            },
+        ),
+        tokens=21, seed=5,
+    ),
     "kda_plain": case(fla("kda", num_heads=3, head_dim=5, expand_v=2.0), tokens=41, seed=53),
     "kda_grouped": case(
         fla(
@@ -712,6 +740,16 @@ CASES = {
         ),
         tokens=23, seed=0,
     ),
+    "mamba_hybrid": case(
+        scan(
+            "mamba",
+            state_size=3,
+            num_hidden_layers=3,
+            tie_word_embeddings=True,
+            attn={"layers": [0, 2], "num_heads": 3, "num_kv_heads": 1, "rope_theta": 500.0},
+        ),
+        tokens=27, seed=0,
+    ),
     "samba_window": case(
         scan(
             "samba",
@@ -848,7 +886,7 @@ CASES = {
         ),
         tokens=27, seed=5,
     ),
-    "xlstm_single": case(xlstm(), tokens=37, seed=6),
+    "xlstm_single": case(xlstm(), tokens=37, seed=11),
     "xlstm_fused_bias": case(
         xlstm(
             hidden_size=18,
@@ -861,10 +899,46 @@ CASES = {
             output_logit_soft_cap=6.0,
             ffn_round_up_to_multiple_of=8,
         ),
-        tokens=29, seed=1,
+        tokens=29, seed=2,
     ),
     "xlstm_one_head": case(
         xlstm(num_heads=1, num_hidden_layers=1, num_blocks=1, use_bias=True), tokens=70, seed=0, batch=1
+    ),
+    "xlstm_hybrid": case(
+        xlstm(
+            num_hidden_layers=3,
+            num_blocks=3,
+            use_bias=True,
+            attn={"layers": [1], "num_heads": 4, "num_kv_heads": 2, "window_size": 6},
+        ),
+        tokens=31, seed=76,
+    ),
+    "xlstm_of_families": case(
+        xlstm(
+            num_hidden_layers=5,
+            num_blocks=5,
+            weight_mode="fused",
+            attn={"layers": [2, 4], "num_heads": 2, "window_size": 5},
+            layer_types=["xlstm", "mamba2", "full_attention", "delta_net", "attention"],
+            mixers={
+                "mamba2": {"head_dim": 8, "state_size": 4, "n_groups": 2},
+                "delta_net": {"num_heads": 2},
+            },
+        ),
+        tokens=23, seed=16,
+    ),
+    "hybrid_with_scans": case(
+        fla(
+            "gla",
+            num_hidden_layers=3,
+            num_heads=2,
+            layer_types=["gla", "mamba", "xlstm"],
+            mixers={
+                "mamba": {"state_size": 4, "use_bias": True},
+                "xlstm": {"num_heads": 2, "gate_soft_cap": 5.0},
+            },
+        ),
+        tokens=25, seed=18,
     ),
     "llama_plain": case(
         pretrained("llama", hidden_size=18, rms_norm_eps=1e-5), tokens=37

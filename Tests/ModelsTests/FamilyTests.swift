@@ -24,6 +24,16 @@ struct FamilyTests {
         "depth": .integer(6), "window": .integer(16),
       ]),
       section(["layers": names("attention"), "bias": .boolean(true)]),
+      section([
+        "layers": names("mamba2", "attention", "full_attention"), "kv_heads": .integer(2),
+        "bias": .boolean(true), "window": .integer(16),
+      ]),
+      section(["layers": names("attention", "mamba", "forgetting_transformer")]),
+      section([
+        "layers": names("xlstm", "attention", "mamba2", "hgrn2"), "depth": .integer(4),
+        "init_std": .number(0.03),
+      ]),
+      section(["layers": names("gla", "mamba", "xlstm")]),
       section(["layers": names("lolcats", "attention", "lolcats"), "kv_heads": .integer(2)]),
       section(["layers": names("full_attention", "liger_gsa", "liger_gsa")]),
       section(["mixer": .string("retnet"), "glu": .integer(96), "expand_v": .number(1.5)]),
@@ -193,6 +203,40 @@ struct FamilyTests {
     #expect(attention(["layers": Self.names("samba")]) == .null)
   }
 
+  @Test(
+    "Attention and other families stand in Mamba's and xLSTM's skeletons under the mixer's name")
+  func otherSkeletons() throws {
+    func model(_ layers: Value, _ more: [String: Value] = [:]) -> any Architecture {
+      let values: [String: Value] = ["layers": layers, "depth": .integer(2)]
+      return Architectures.make(Self.section(values.merging(more) { $1 }), vocabulary: 25)
+    }
+    let scans = model(Self.names("mamba2", "attention"), ["window": .integer(9)])
+    #expect(scans.configuration["attn"]?["layers"] == [1])
+    #expect(scans.configuration["attn"]?["window_size"] == 9)
+    #expect(scans.configuration["layer_types"] == nil)
+    #expect(Self.shapes(scans)["backbone.layers.0.mixer.in_proj.weight"] != nil)
+    #expect(Self.shapes(scans)["backbone.layers.1.mixer.q_proj.weight"] == [64, 64])
+    let gated = model(Self.names("xlstm", "forgetting_transformer"))
+    #expect(gated.configuration["layer_types"] == ["xlstm", "forgetting_transformer"])
+    #expect(gated.configuration["mixers"]?["forgetting_transformer"]?["num_heads"] == 4)
+    #expect(Self.shapes(gated)["backbone.blocks.1.mlstm_layer.f_proj.bias"] == [4])
+    let guest = model(Self.names("gla", "mamba2"))
+    #expect(guest.configuration["model_type"] == "gla")
+    #expect(Self.shapes(guest)["model.layers.1.attn.A_log"] == [4])
+    #expect(Self.shapes(guest)["model.layers.1.mlp.gate_proj.weight"] != nil)
+  }
+
+  @Test("xLSTM's weights begin as its makers have them, or as a run file says")
+  func initialXLSTM() throws {
+    let usual = Architectures.make(Self.section(["mixer": .string("xlstm")]), vocabulary: 25)
+    #expect(usual.initialDeviation == (2 / (5 * 64.0)).squareRoot())
+    #expect(usual.configuration["initializer_range"] == nil)
+    let said = Architectures.make(
+      Self.section(["mixer": .string("xlstm"), "init_std": .number(0.1)]), vocabulary: 25)
+    #expect(said.initialDeviation == 0.1)
+    #expect(try Self.read(.object(said.configuration)).initialDeviation == 0.1)
+  }
+
   @Test("A list of layers repeats; its attention layers are those of config.json's attn")
   func hybrid() throws {
     let model = Architectures.make(Self.hybrid, vocabulary: 25)
@@ -328,6 +372,13 @@ struct FamilyTests {
     Refusal(["model_type": "hgrn", "expand_ratio": 0.0001], key: "expand_ratio"),
     Refusal(["model_type": "mamba", "conv_kernel": 9], key: "conv_kernel"),
     Refusal(["model_type": "mamba", "time_step_rank": 0], key: "time_step_rank"),
+    Refusal(
+      ["model_type": "mamba2", "attn": ["layers": [1], "num_heads": 5]], key: "attn.num_heads"),
+    Refusal(
+      [
+        "model_type": "gla", "num_hidden_layers": 1, "layer_types": ["mamba2"],
+        "mixers": ["mamba2": ["head_dim": 64, "n_groups": 3]],
+      ], key: "mixers.mamba2.n_groups"),
     Refusal(["model_type": "mamba", "hidden_act": "relu"], key: "hidden_act"),
     Refusal(["model_type": "samba", "hidden_size": 2048], key: "attn.num_heads"),
     Refusal(

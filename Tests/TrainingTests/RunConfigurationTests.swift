@@ -181,6 +181,16 @@ struct RunConfigurationTests {
       ])
     #expect(Self.problems("model.layers=[gla, attention, gla]", "model.window=8") == [])
     #expect(
+      Self.problems("model.layers=[mamba2, attention, xlstm]", "model.kv_heads=3", "model.heads=4")
+        == [
+          "--model.heads: 3 heads of keys and values do not divide 4 heads; choose a divisor of 4"
+        ])
+    #expect(
+      Self.problems("model.layers=[gla, xlstm, gla]", "model.xlstm.output_logit_soft_cap=20") == [
+        "--model.xlstm.output_logit_soft_cap: the model is a gla, whose logits are what they are; "
+          + "remove it"
+      ])
+    #expect(
       Self.problems("schedule.kind=wsd", "schedule.decay=290") == [
         "--schedule.decay: 20 steps of warmup and 290 of decay are more than the run's 300; "
           + "shorten them or run more steps"

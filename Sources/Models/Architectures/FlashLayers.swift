@@ -1,9 +1,9 @@
 import Configuration
 
-/// Which mixer each layer of a model in flash-linear-attention's skeleton has.
+/// Which mixer each layer of a hybrid has, whatever skeleton they stand in.
 ///
 /// Concretely: a main family, which gives the model its name, and beside it softmax attention and any other families
-/// of the skeleton. A `config.json` says attention layers in `attn`, as the other project does; what `attn` cannot
+/// whose layers can stand anywhere. A `config.json` says attention layers in `attn`, as the other project does; what `attn` cannot
 /// say, it says in `layer_types`, a name for each layer, and `mixers`, the keys of the families that are not the
 /// model's own.
 struct FlashLayers {
@@ -26,7 +26,7 @@ struct FlashLayers {
     kinds = section.mixerOfLayer.map { kind in
       let kind = kind == Self.fullAttention && section.window == nil ? Self.attention : kind
       if kind == Self.attention { return isAttention ? Transformer.name : kind }
-      return Architectures.flashMixers.first { $0.names.contains(kind) }?.name ?? kind
+      return Architectures.families.first { $0.names.contains(kind) }?.name ?? kind
     }
     self.main = main
     let name = type(of: main).name
@@ -50,7 +50,7 @@ struct FlashLayers {
       return
     }
     let words = [Self.attention, Self.fullAttention]
-    let families = Architectures.flashMixers
+    let families = Architectures.families
     if types.count != depth {
       keys.refuse("layer_types", "it names \(types.count) layers of \(depth); name every layer")
     }

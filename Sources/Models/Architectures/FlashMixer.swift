@@ -1,7 +1,10 @@
 import Configuration
 import Kernels
 
-/// One family of flash-linear-attention: what it has beside the skeleton that all of them share.
+/// One family of mixers: what it has beside the skeleton around it.
+///
+/// That is flash-linear-attention's (`FlashModel`) or another, such as Mamba's (`MambaModel`). In a hybrid its layers
+/// stand in the skeleton of the model's main family.
 ///
 /// A family is one file with a type that conforms to this, and a line in `Architectures`.
 protocol FlashMixer: Sendable {
@@ -35,6 +38,8 @@ protocol FlashMixer: Sendable {
   var configuration: [String: JSONValue] { get }
   /// Why its sizes cannot be, and what to do; nil where they can.
   var problem: String? { get }
+  /// What a run file has wrong that only this family asks for.
+  static func problems(_ section: ModelSection) -> [KeyProblem]
   /// The longest document that it can read; nil for no limit.
   var longestDocument: DocumentLimit? { get }
   /// Adds weights that several layers read, each in a region that the builder opens for it.
@@ -57,6 +62,10 @@ extension FlashMixer {
   static var hiddenRatio: Double { 4 }
   /// 24, as in most families.
   static var depth: Int { 24 }
+  /// Its sizes.
+  static func problems(_ section: ModelSection) -> [KeyProblem] {
+    Self(section).problem.map { [KeyProblem("heads", "dimension", message: $0)] } ?? []
+  }
   /// None.
   func addShared(layers: Int, _ builder: inout ModelBuilder) {}
   /// No limit.

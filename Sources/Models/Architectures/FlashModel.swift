@@ -56,15 +56,7 @@ struct FlashModel<Mixer: FlashMixer>: FlashArchitecture {
     }
   }
 
-  static func problems(_ section: ModelSection) -> [KeyProblem] {
-    let layers = FlashLayers(section, main: Mixer(section))
-    let families = section.families.reduce(into: sharedKeys) { $0.formUnion($1.keys) }
-    let read = families.union(
-      layers.settings == nil ? [] : ["kv_heads", "window"])
-    let problem = layers.problem(dimension: section.dimension)
-    return (problem.map { [KeyProblem("heads", "dimension", message: $0.reason)] } ?? [])
-      + section.unread(by: Mixer.name, reading: read)
-  }
+  static func problems(_ section: ModelSection) -> [KeyProblem] { layerProblems(section) }
 
   var configuration: [String: JSONValue] {
     var common: [String: JSONValue] = [
@@ -109,7 +101,8 @@ struct FlashModel<Mixer: FlashMixer>: FlashArchitecture {
     let mixerNorms = around("attn_norm", &builder)
     let tokenMixer = layers.mixer(
       at: MixerPlace(
-        layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "attn."),
+        layer: layer, depth: depth, dimension: dimension, epsilon: normEpsilon,
+        name: prefix + "attn."),
       &builder)
     let channelNorms = around("mlp_norm", &builder)
     let channels = SwiGLU(
@@ -122,13 +115,10 @@ struct FlashModel<Mixer: FlashMixer>: FlashArchitecture {
 }
 
 /// An architecture in flash-linear-attention's skeleton, whatever its family.
-protocol FlashArchitecture: Architecture {
-  /// The family that gives it its name.
-  static var family: any FlashMixer.Type { get }
-}
+protocol FlashArchitecture: HybridArchitecture {}
 
 extension Architectures {
-  /// The families whose layers can stand in one model.
+  /// The families of flash-linear-attention's skeleton.
   static var flashMixers: [any FlashMixer.Type] {
     all.compactMap { ($0 as? any FlashArchitecture.Type)?.family }
   }

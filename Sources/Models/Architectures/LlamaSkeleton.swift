@@ -88,7 +88,8 @@ struct LlamaSkeleton: Sendable {
     let mixerNorms = around("input_layernorm", &builder)
     let tokenMixer = mixer(
       MixerPlace(
-        layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "self_attn."),
+        layer: layer, depth: depth, dimension: dimension, epsilon: normEpsilon,
+        name: prefix + "self_attn."),
       &builder)
     let channelNorms = around("post_attention_layernorm", &builder)
     let (name, bias) = (prefix + "mlp.", hasChannelBias)

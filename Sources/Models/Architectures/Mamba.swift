@@ -1,14 +1,17 @@
 import Configuration
 
-/// Mamba: blocks of one selective scan each, without channel mixers, so that `model.glu` has nothing to say.
+/// Mamba: selective scans, of several states a channel.
 ///
 /// - Source: arXiv 2312.00752; flash-linear-attention's layout.
-struct Mamba: Architecture {
-  static let mixers = ["mamba"]
-  static let modelType = "mamba"
+struct Mamba: FlashMixer {
+  typealias Layer = MambaMixer
+
+  static let name = "mamba"
+  static let className = "Mamba"
   static let card = ModelCard(
     "Mamba", recurrence: "elementwise, selective scan", papers: ["2312.00752"])
-  static let sharedKeys: Set<String> = ["bias", "tie_embeddings"]
+  static let depth = 48
+  static let keys: Set<String> = ["bias"]
   static let ignoredKeys = MambaSettings.ignoredKeys
   static var section: (any ConfigurationSection.Type)? { Keys.self }
 
@@ -32,71 +35,21 @@ struct Mamba: Architecture {
     init() {}
   }
 
-  let dimension, depth, vocabulary: Int
-  let initialDeviation: Double
-  let normEpsilon: Float
-  let tiesEmbedding: Bool
   let settings: MambaSettings
-  let norms: NormPlacement
 
-  /// Attention layers beside it, keys that it does not have.
-  static func problems(_ section: ModelSection) -> [KeyProblem] {
-    let attention = KeyProblem(
-      "layers", message: "the mixer mamba has no attention layers beside it; choose samba")
-    return (section.hasAttentionLayers ? [attention] : [])
-      + section.unread(by: "mamba", reading: sharedKeys)
-  }
-
-  init(_ section: ModelSection, vocabulary: Int) {
+  init(_ section: ModelSection) {
     let keys = section.subsections[Keys.self]
-    (dimension, depth) = (section.dimension, section.depth)
-    self.vocabulary = vocabulary
-    initialDeviation = section.initStd
-    normEpsilon = 1e-5
-    tiesEmbedding = section.tieEmbeddings
     settings = MambaSettings(
-      dimension: dimension, expand: keys.expand, states: keys.states, taps: keys.taps,
+      dimension: section.dimension, expand: keys.expand, states: keys.states, taps: keys.taps,
       rank: keys.rank, hasBias: section.bias)
-    norms = NormPlacement(section)
   }
 
-  init(_ keys: ModelKeys) throws(ModelError) {
-    dimension = keys.positive("hidden_size", default: 2048)
-    depth = keys.depth("num_hidden_layers", default: 48)
-    vocabulary = keys.positive("vocab_size", default: 32000)
-    initialDeviation = keys.deviation("initializer_range", default: 0.02)
-    normEpsilon = keys.epsilon("norm_eps", default: 1e-5)
-    tiesEmbedding = keys.boolean("tie_word_embeddings", default: false)
+  init(_ keys: ModelKeys, dimension: Int) {
     settings = MambaSettings(keys, dimension: dimension)
-    norms = NormPlacement(keys)
   }
 
-  var configuration: [String: JSONValue] {
-    let own: [String: JSONValue] = [
-      "architectures": ["MambaForCausalLM"], "model_type": "mamba",
-      "vocab_size": .integer(vocabulary), "hidden_size": .integer(dimension),
-      "num_hidden_layers": .integer(depth),
-      "norm_eps": .shortest(normEpsilon),
-      "initializer_range": .number(initialDeviation),
-      "tie_word_embeddings": .bool(tiesEmbedding),
-    ]
-    return own.merging(settings.configuration) { $1 }.merging(norms.configuration) { $1 }
-  }
+  var configuration: [String: JSONValue] { settings.configuration }
 
-  /// 1.
-  var embeddingScale: Float { 1 }
-
-  var outerNames: (embedding: String, norm: String?, head: String) {
-    ("backbone.embeddings.weight", "backbone.norm_f.weight", "lm_head.weight")
-  }
-
-  func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
-    let prefix = "backbone.layers.\(layer)."
-    let norm = builder.norm(prefix + "norm.weight", width: dimension, epsilon: normEpsilon)
-    let place = MixerPlace(
-      layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "mixer.")
-    return Block(
-      region: region, mixer: MambaMixer(settings, at: place, &builder),
-      norms: norms.around(norm, block: layer, depth: depth))
-  }
+  /// None.
+  var problem: String? { nil }
 }

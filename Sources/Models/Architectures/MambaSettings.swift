@@ -36,7 +36,8 @@ struct MambaSettings {
     rank = keys.positive("time_step_rank", or: "auto") ?? Self.rank(of: dimension)
     hasBias = keys.boolean("use_bias", default: false)
     hasConvolutionBias = keys.boolean("use_conv_bias", default: true)
-    keys.choice("hidden_act", default: "silu", of: [("silu", ()), ("swish", ())])
+    // It follows from other keys.
+    keys.skip("intermediate_size")
   }
 
   private static func rank(of dimension: Int) -> Int { (dimension + 15) / 16 }
@@ -47,13 +48,13 @@ struct MambaSettings {
       "expand": .whole(expand), "intermediate_size": .integer(inner),
       "state_size": .integer(states), "conv_kernel": .integer(taps),
       "time_step_rank": .integer(rank), "use_bias": .bool(hasBias),
-      "use_conv_bias": .bool(hasConvolutionBias), "hidden_act": "silu",
+      "use_conv_bias": .bool(hasConvolutionBias),
     ]
   }
 
-  /// What its weights begin with, what follows from other keys, and what other programs cast.
+  /// What its weights begin with, and what other programs cast.
   static let ignoredKeys: Set<String> = [
-    "intermediate_size", "time_step_scale", "time_step_min", "time_step_max",
+    "time_step_scale", "time_step_min", "time_step_max",
     "time_step_init_scheme", "time_step_floor", "rescale_prenorm_residual", "residual_in_fp32",
     "use_mambapy", "use_associative_scan",
   ]

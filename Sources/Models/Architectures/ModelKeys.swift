@@ -49,6 +49,9 @@ package struct ModelKeys {
     return value == .null ? nil : value
   }
 
+  /// Says that a key is known and that its value changes nothing.
+  func skip(_ key: String) { record.names.insert(prefix + key) }
+
   /// Whether a key is there and says null, where that is not the same as its absence.
   func isNull(_ key: String) -> Bool {
     record.names.insert(prefix + key)

@@ -126,7 +126,8 @@ struct RWKVSkeleton {
     let entry = layer == 0 && isNormFirst ? norm(prefix + "pre_norm", &builder) : nil
     let mixerNorms = around("attn_norm", &builder)
     let place = MixerPlace(
-      layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "attn.")
+      layer: layer, depth: depth, dimension: dimension, epsilon: normEpsilon, name: prefix + "attn."
+    )
     let tokenMixer: any TokenMixer =
       if let attention, attention.layers.contains(layer) {
         AttentionMixer(attention.settings, at: place, &builder)

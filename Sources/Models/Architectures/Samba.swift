@@ -106,6 +106,7 @@ struct Samba: Architecture {
     tiesEmbedding = keys.boolean("tie_word_embeddings", default: false)
     hiddenRatio = keys.ratio("hidden_ratio", default: 4)
     settings = MambaSettings(keys, dimension: dimension)
+    keys.choice("hidden_act", default: "silu", of: [("silu", ()), ("swish", ())])
     norms = NormPlacement(keys)
     attention = Self.attention(keys, depth: depth)
     if let problem = attention?.settings.split(dimension).problem {
@@ -132,6 +133,7 @@ struct Samba: Architecture {
       "architectures": ["SambaForCausalLM"], "model_type": "samba",
       "vocab_size": .integer(vocabulary), "hidden_size": .integer(dimension),
       "num_hidden_layers": .integer(depth), "hidden_ratio": .whole(hiddenRatio),
+      "hidden_act": "silu",
       "norm_eps": .shortest(normEpsilon),
       "initializer_range": .number(initialDeviation),
       "tie_word_embeddings": .bool(tiesEmbedding), "attn": .null,
@@ -161,7 +163,8 @@ struct Samba: Architecture {
     }
     let mixerNorms = around("mixer_norm", &builder)
     let place = MixerPlace(
-      layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "mixer.")
+      layer: layer, depth: depth, dimension: dimension, epsilon: normEpsilon,
+      name: prefix + "mixer.")
     let mixer: any TokenMixer
     if let attention, attention.layers.contains(layer) {
       mixer = AttentionMixer(attention.settings, at: place, &builder)

@@ -165,7 +165,8 @@ package struct TransNormerLLM: Architecture {
     let prefix = "model.layers.\(layer)."
     let norm = Norm(weight: nil, epsilon: normEpsilon)
     let place = MixerPlace(
-      layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "token_mixer.")
+      layer: layer, depth: depth, dimension: dimension, epsilon: normEpsilon,
+      name: prefix + "token_mixer.")
     let mixer = TNLMixer(self, at: place, &builder)
     let name = prefix + "channel_mixer."
     let channels = SGLU(

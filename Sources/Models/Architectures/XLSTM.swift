@@ -1,171 +1,107 @@
 import Configuration
-import Foundation
-import Kernels
 
-/// xLSTM with mLSTM blocks: exponential input gates, a matrix memory and its normaliser, held below a running maximum.
+/// xLSTM with mLSTM blocks and a channel mixer each; in a hybrid some layers are softmax attention or of another family.
 ///
 /// - Source: arXiv 2405.04517, and xLSTM 7B (2503.13427), in whose layout its folders are.
-struct XLSTM: Architecture {
-  static let mixers = ["xlstm"]
-  static let modelType = "xlstm"
-  static let card = ModelCard(
-    "xLSTM (mLSTM)", recurrence: "scalar decay, exponential input gates",
-    papers: ["2405.04517", "2503.13427"])
-  static let sharedKeys: Set<String> = ["bias", "expand_k", "expand_v"]
-  /// Which kernels compute it and in what numbers; what the makers' program does not look at.
-  static let ignoredKeys: Set<String> = [
-    "mode", "chunkwise_kernel", "sequence_kernel", "step_kernel", "chunk_size",
-    "return_last_states", "autocast_kernel_dtype", "inference_state_dtype",
-    "max_inference_chunksize",
-    "add_out_norm", "tie_word_embeddings",
-  ]
-  static var section: (any ConfigurationSection.Type)? { Keys.self }
-
-  /// The run file's `model.xlstm` section.
-  struct Keys: ConfigurationSection {
-    static let name = "model.xlstm"
-    static let documentation = "What only xLSTM has."
-
-    @Key(
-      "gate_soft_cap", above: 0, "What input and forget gates are kept within before anything else."
-    )
-    var gateCap = 15.0
-
-    @Key("output_logit_soft_cap", above: 0, "What logits are kept within.")
-    var logitCap = 30.0
-
-    init() {}
-  }
-
-  /// How a folder names the projections of a layer.
-  enum WeightMode: String {
-    /// Each is a tensor of its own.
-    case single
-    /// Those of one input are one tensor.
-    case fused
-  }
+struct XLSTM: HybridArchitecture {
+  static var family: any FlashMixer.Type { MLSTM.self }
+  static let mixers = MLSTM.names
+  static let modelType = MLSTM.name
+  static let card = MLSTM.card
+  static let sharedKeys = MLSTM.keys
+  static let ignoredKeys = MLSTM.ignoredKeys
+  static var section: (any ConfigurationSection.Type)? { MLSTM.section }
 
   let dimension, depth, vocabulary: Int
-  let heads: HeadSplit
-  let keyFactor, valueFactor: Double
+  let normEpsilon: Float
+  /// Whether norms and the channel mixer have biases, as the main family's projections do.
   let hasBias: Bool
-  let normEpsilon, epsilon: Float
-  let gateCap, logitCap: Double
+  /// Standard deviation of the initial weights, where it is said.
+  let ownDeviation: Double?
+  let logitCap: Double
   let channelFactor: Double
   let channelMultiple: Int
   /// Width of the channel mixer where a run file says it; else it follows from the factor.
   let ownChannelWidth: Int?
-  let mode: WeightMode
+  let mode: MLSTM.WeightMode
+  /// What each layer's mixer is.
+  let layers: FlashLayers
 
   static func problems(_ section: ModelSection) -> [KeyProblem] {
-    var found: [KeyProblem] = []
-    if let problem = XLSTM(section, vocabulary: 2).problem {
-      found.append(KeyProblem("heads", "dimension", message: problem))
-    }
-    if section.hasAttentionLayers {
-      found.append(
-        KeyProblem(
-          "layers",
-          message: "the mixer xlstm has no attention layers beside it; choose another mixer"))
-    }
-    if section.norm != .pre {
-      found.append(
-        KeyProblem("norm", message: "the mixer xlstm has norms before its layers; use pre"))
-    }
-    return found + section.unread(by: "xlstm", reading: sharedKeys)
+    let norm = KeyProblem(
+      "norm", message: "the mixer xlstm has norms before its layers; use pre")
+    return (section.norm == .pre ? [] : [norm]) + layerProblems(section)
   }
 
   init(_ section: ModelSection, vocabulary: Int) {
-    let keys = section.subsections[Keys.self]
     (dimension, depth) = (section.dimension, section.depth)
     self.vocabulary = vocabulary
-    (keyFactor, valueFactor) = (section.expandKey ?? 0.5, section.expandValue ?? 1)
-    heads = Self.split(dimension, section.heads, keyFactor, valueFactor)
+    normEpsilon = 1e-6
     hasBias = section.bias
-    (normEpsilon, epsilon) = (1e-6, 1e-6)
-    (gateCap, logitCap) = (keys.gateCap, keys.logitCap)
+    ownDeviation = section.ownInitStd
+    logitCap = section.subsections[MLSTM.Keys.self].logitCap
     (channelFactor, channelMultiple) = (2.667, 64)
     ownChannelWidth = section.glu > 0 ? section.glu : nil
     mode = .single
+    layers = FlashLayers(section, main: MLSTM(section))
   }
 
   init(_ keys: ModelKeys) throws(ModelError) {
     dimension =
       keys.optionalPositive("hidden_size") ?? keys.optionalPositive("embedding_dim") ?? 4096
-    depth = keys.depth("num_hidden_layers", default: keys.depth("num_blocks", default: 32))
+    depth = keys.depth(
+      "num_hidden_layers", default: keys.depth("num_blocks", default: MLSTM.depth))
     vocabulary = keys.positive("vocab_size", default: 50304)
-    keyFactor = keys.ratio("qk_dim_factor", default: 0.5)
-    valueFactor = keys.ratio("v_dim_factor", default: 1)
-    heads = Self.split(
-      dimension, keys.positive("num_heads", default: 8), keyFactor, valueFactor)
-    hasBias = keys.boolean("use_bias", default: false)
     normEpsilon = keys.epsilon("norm_eps", default: 1e-6)
-    epsilon = keys.epsilon("eps", default: 1e-6)
-    gateCap = keys.positiveNumber("gate_soft_cap", default: 15)
+    ownDeviation =
+      keys.optionalNumber("initializer_range") == nil
+      ? nil : keys.deviation("initializer_range", default: 0.02)
     logitCap = keys.positiveNumber("output_logit_soft_cap", default: 30)
     channelFactor = keys.ratio("ffn_proj_factor", default: 2.667)
     channelMultiple = keys.positive("ffn_round_up_to_multiple_of", default: 64)
     ownChannelWidth = nil
-    mode = keys.choice(
-      "weight_mode", default: "single", of: [("single", .single), ("fused", .fused)])
     if let embedding = keys.optionalPositive("embedding_dim"), embedding != dimension {
       keys.refuse("embedding_dim", "\(embedding) is not hidden_size, \(dimension)")
     }
     if let blocks = keys.optionalPositive("num_blocks"), blocks != depth {
       keys.refuse("num_blocks", "\(blocks) is not num_hidden_layers, \(depth)")
     }
-    if let problem { throw .impossible(key: "num_heads", reason: problem) }
-  }
-
-  private static func split(
-    _ dimension: Int, _ heads: Int, _ keyFactor: Double, _ valueFactor: Double
-  ) -> HeadSplit {
-    HeadSplit(
-      heads: heads, keyWidth: Int(Double(dimension) * keyFactor),
-      valueWidth: Int(Double(dimension) * valueFactor))
-  }
-
-  /// Why its sizes cannot be, and what to do; nil where they can.
-  private var problem: String? {
-    for (name, width) in [("keys", heads.keyWidth), ("values", heads.valueWidth)] {
-      if width < heads.heads || width % heads.heads != 0 {
-        return "\(heads.heads) heads do not divide the \(name)' width of \(width); "
-          + "choose a divisor of \(width), or another width"
-      }
-      if width / heads.heads > MLSTMRecurrence.greatest {
-        return "\(heads.heads) heads cut the \(name) into \(width / heads.heads) numbers each, and "
-          + "\(MLSTMRecurrence.greatest) is the most; use more heads"
-      }
+    let main = MLSTM(keys, dimension: dimension)
+    (hasBias, mode) = (main.hasBias, main.mode)
+    layers = FlashLayers(keys, main: main, depth: depth, dimension: dimension)
+    if let problem = layers.problem(dimension: dimension) {
+      throw .impossible(key: problem.key, reason: problem.reason)
     }
-    return nil
   }
 
   var configuration: [String: JSONValue] {
     // A width of its own is written as the factor that gives it exactly.
     let factor = ownChannelWidth.map { (Double($0) / Double(dimension), 1) }
-    return [
-      "architectures": ["xLSTMForCausalLM"], "model_type": "xlstm",
+    var common: [String: JSONValue] = [
+      "architectures": [.string(MLSTM.className + "ForCausalLM")],
+      "model_type": .string(MLSTM.name),
       "vocab_size": .integer(vocabulary), "hidden_size": .integer(dimension),
       "embedding_dim": .integer(dimension), "num_hidden_layers": .integer(depth),
-      "num_blocks": .integer(depth), "num_heads": .integer(heads.heads),
-      "qk_dim_factor": .number(keyFactor), "v_dim_factor": .number(valueFactor),
-      "use_bias": .bool(hasBias), "norm_eps": .number(Double("\(normEpsilon)") ?? 1e-6),
-      "eps": .number(Double("\(epsilon)") ?? 1e-6), "gate_soft_cap": .number(gateCap),
+      "num_blocks": .integer(depth), "norm_eps": .shortest(normEpsilon),
       "output_logit_soft_cap": .number(logitCap),
       "ffn_proj_factor": .number(factor?.0 ?? channelFactor),
       "ffn_round_up_to_multiple_of": .integer(factor?.1 ?? channelMultiple),
-      "weight_mode": .string(mode.rawValue), "tie_word_embeddings": false,
+      "tie_word_embeddings": false,
     ]
+    if let ownDeviation { common["initializer_range"] = .number(ownDeviation) }
+    return common.merging(layers.configuration) { $1 }.merging(layers.main.configuration) { $1 }
   }
 
   /// 1.
   var embeddingScale: Float { 1 }
   let tiesEmbedding = false
   var logitSoftCap: Float? { Float(logitCap) }
-  /// `√(2 / 5d)`, whatever a run file says: small enough for deep models.
+  /// `√(2 / 5d)` where nothing else is said, small enough for deep models.
+  ///
+  /// What adds to the residual stream has its own.
   ///
   /// - Source: Nguyen and Salazar (arXiv 1910.05895), section 2.2.
-  var initialDeviation: Double { (2 / (5 * Double(dimension))).squareRoot() }
+  var initialDeviation: Double { ownDeviation ?? (2 / (5 * Double(dimension))).squareRoot() }
 
   var outerNames: (embedding: String, norm: String?, head: String) {
     ("backbone.embeddings.weight", "backbone.out_norm.weight", "lm_head.weight")
@@ -176,6 +112,8 @@ struct XLSTM: Architecture {
     let wanted = channelFactor * Double(dimension) + Double(channelMultiple - 1)
     return ownChannelWidth ?? Int(wanted / Double(channelMultiple)) * channelMultiple
   }
+
+  func addShared(_ builder: inout ModelBuilder) { layers.addShared(&builder) }
 
   func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
     let prefix = "backbone.blocks.\(layer)."
@@ -190,13 +128,14 @@ struct XLSTM: Architecture {
     }
     let mixerNorm = norm("norm_mlstm", &builder)
     let place = MixerPlace(
-      layer: layer, dimension: dimension, epsilon: normEpsilon, name: prefix + "mlstm_layer.")
-    let mixer = MLSTMMixer(self, at: place, &builder)
+      layer: layer, depth: depth, dimension: dimension, epsilon: normEpsilon,
+      name: prefix + "mlstm_layer.")
+    let mixer = layers.mixer(at: place, &builder)
     let channelNorm = norm("norm_ffn", &builder)
     let (name, width) = (prefix + "ffn.", channelWidth)
-    let up = projections(
-      mode == .single ? nil : name + "proj_up_gate_z",
-      [(name + "proj_up_gate", width), (name + "proj_up", width)], &builder)
+    let up = builder.projections(
+      [(name + "proj_up_gate", width), (name + "proj_up", width)],
+      fused: mode == .single ? nil : name + "proj_up_gate_z", input: dimension, bias: hasBias)
     let channels = SwiGLU(
       gate: up[0], up: up[1],
       down: builder.linear(
@@ -204,18 +143,6 @@ struct XLSTM: Architecture {
         initialization: .normal(deviation: Self.outputDeviation(width, depth))))
     return Block(
       region: region, mixer: mixer, norms: .pre(mixerNorm), channels: (channels, .pre(channelNorm)))
-  }
-
-  /// Projections of the residual stream: tensors of their own, or one of the name `fused`.
-  func projections(
-    _ fused: String?, _ parts: [(name: String, output: Int)], _ builder: inout ModelBuilder
-  ) -> [Linear] {
-    if let fused {
-      return builder.fused(
-        fused, parts: parts.map { (String($0.name.split(separator: ".").last!), $0.output) },
-        input: dimension, bias: hasBias)
-    }
-    return parts.map { builder.linear($0.name, $0.output, dimension, bias: hasBias) }
   }
 
   /// `2 / (L √width)`, of what adds to the residual stream.

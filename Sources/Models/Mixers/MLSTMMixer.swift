@@ -10,7 +10,7 @@ import Tensors
 /// `y = W_o(ln(h) ⊙ w ⊙ σ(x W_g))` with ln over each head.
 ///
 /// - Source: arXiv 2405.04517, section 2.3; 2503.13427, section 3.
-struct MLSTMMixer: TokenMixer {
+struct MLSTMMixer: FlashLayer {
   let layer: Int
   let heads: Int
   let query, key, value, gate: Linear
@@ -20,17 +20,16 @@ struct MLSTMMixer: TokenMixer {
   let norm: LayerNorm
   let output: Linear
 
-  init(_ family: XLSTM, at place: MixerPlace, _ builder: inout ModelBuilder) {
+  init(_ family: MLSTM, at place: MixerPlace, _ builder: inout ModelBuilder) {
     let (name, split) = (place.name, family.heads)
     layer = place.layer
     heads = split.heads
     let isFused = family.mode == .fused
-    let projections = family.projections(
-      isFused ? name + "qkv_opreact" : nil,
+    let projections = builder.projections(
       [
         (name + "q", split.keyWidth), (name + "k", split.keyWidth), (name + "v", split.valueWidth),
         (name + "ogate_preact", split.valueWidth),
-      ], &builder)
+      ], fused: isFused ? name + "qkv_opreact" : nil, input: place.dimension, bias: family.hasBias)
     (query, key, value, gate) = (projections[0], projections[1], projections[2], projections[3])
     (inputGate, forgetGate) = Self.gates(
       fused: isFused ? name + "ifgate_preact" : nil, name, heads: split.heads,
@@ -45,7 +44,7 @@ struct MLSTMMixer: TokenMixer {
     output = builder.linear(
       name + "out_proj", place.dimension, split.valueWidth, bias: family.hasBias,
       initialization: .normal(
-        deviation: XLSTM.outputDeviation(place.dimension, family.depth)))
+        deviation: XLSTM.outputDeviation(place.dimension, place.depth)))
   }
 
   /// The gates' projections, always with biases: at first no input, and forget gates that differ by head.

@@ -11,7 +11,7 @@ import Tensors
 /// a group share `B` and `C`, and each group has a norm of its own.
 ///
 /// - Source: arXiv 2405.21060.
-struct Mamba2Mixer: TokenMixer {
+struct Mamba2Mixer: FlashLayer {
   /// Where the gate stands.
   enum Gating: Equatable {
     /// `rms(y ⊙ silu(z)) ⊙ w`.
@@ -67,7 +67,7 @@ struct Mamba2Mixer: TokenMixer {
       : builder.parameter(
         name + "norm.weight", [size.inner], role: .norm, initialization: .constant(1))
     // Kaiming's bound for a fan-in of I, over the root of the number of layers.
-    let bound = 1 / (Double(size.inner) * Double(family.depth)).squareRoot()
+    let bound = 1 / (Double(size.inner) * Double(place.depth)).squareRoot()
     output = builder.linear(
       name + "out_proj", place.dimension, size.inner, bias: family.hasBias,
       initialization: .drawn { bound * (2 * $1 - 1) })

@@ -10,7 +10,9 @@ import Tensors
 /// `h_t = e^{−e^{A_log} dt_t} h_{t−1} + dt_t u_t B_t`, `y = C h + D u`, then `W_out(y ⊙ silu(z))`.
 ///
 /// - Source: arXiv 2312.00752.
-struct MambaMixer: TokenMixer {
+struct MambaMixer: FlashLayer {
+  typealias Family = Mamba
+
   let layer: Int
   let settings: MambaSettings
   let input, gate: Linear
@@ -21,6 +23,11 @@ struct MambaMixer: TokenMixer {
   let stepBias, skip, logRates: Parameter
   let output: Linear
 
+  init(_ family: Mamba, at place: MixerPlace, _ builder: inout ModelBuilder) {
+    self.init(family.settings, at: place, &builder)
+  }
+
+  /// Builds a layer of Mamba or of Samba.
   init(_ settings: MambaSettings, at place: MixerPlace, _ builder: inout ModelBuilder) {
     let (name, inner, states) = (place.name, settings.inner, settings.states)
     self.settings = settings

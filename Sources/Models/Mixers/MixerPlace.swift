@@ -1,7 +1,7 @@
 /// Where a mixer stands in a model, and what it shares with the model.
 struct MixerPlace {
-  /// The layer, from 0.
-  let layer: Int
+  /// The layer, from 0; how many there are.
+  let layer, depth: Int
   /// Width of the residual stream, D.
   let dimension: Int
   /// Epsilon of the model's norms.

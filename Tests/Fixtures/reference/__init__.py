@@ -2,8 +2,8 @@
 
 from . import (
     comba, cosformer, delta_net, forgetting_transformer, gated_deltanet, gated_deltaproduct, gateloop,
-    gla, gsa, hgrn, hgrn2, kda, lightnet, linear_attn, linearised, mamba, mamba2, pretrained, rebased,
-    regla, retnet, rwkv, rwkv6, rwkv7, samba, tnl, transformer, xlstm,
+    gla, gsa, hgrn, hgrn2, kda, lightnet, linear_attn, linearised, mamba, mamba2, mlstm, pretrained,
+    rebased, regla, retnet, rwkv, rwkv6, rwkv7, samba, scans, tnl, transformer, xlstm,
 )
 from .skeleton import LanguageModel
 
@@ -29,7 +29,14 @@ MIXERS = {
     "lightnet": lightnet,
 }
 
-MODELS = {"transnormer": tnl, "mamba2": mamba2, "mamba": mamba, "samba": samba, "xlstm": xlstm} | {
+# All mixers that can stand beside others in one model.
+FAMILIES = MIXERS | {"mamba2": mamba2, "mamba": mamba, "xlstm": mlstm}
+
+MODELS = {"transnormer": tnl, "samba": samba} | {
+    "mamba2": scans.LanguageModel(mamba2, transformer, FAMILIES),
+    "mamba": scans.LanguageModel(mamba, transformer, FAMILIES),
+    "xlstm": xlstm.LanguageModel(mlstm, transformer, FAMILIES),
+} | {
     "rwkv6": rwkv.LanguageModel(rwkv6, transformer),
     "rwkv7": rwkv.LanguageModel(rwkv7, transformer),
 } | {
@@ -37,5 +44,5 @@ MODELS = {"transnormer": tnl, "mamba2": mamba2, "mamba": mamba, "samba": samba, 
 } | {
     name: linearised.LanguageModel(*of) for name, of in linearised.model_types().items()
 } | {
-    name: LanguageModel(mixer, transformer, MIXERS) for name, mixer in MIXERS.items()
+    name: LanguageModel(mixer, transformer, FAMILIES) for name, mixer in MIXERS.items()
 }

@@ -1,4 +1,4 @@
-"""Mamba (arXiv 2312.00752): a selective scan, N states a channel; blocks without channel mixers."""
+"""Mamba (arXiv 2312.00752): a selective scan, N states a channel."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,6 @@ from .mamba2 import convolution
 
 DEFAULTS = {
     "norm_eps": 1e-5,
-    "tie_word_embeddings": False,
     "state_size": 16,
     "expand": 2,
     "conv_kernel": 4,
@@ -25,28 +24,28 @@ def sizes(config):
     return int(config["hidden_size"] * config["expand"]), rank, config["state_size"]
 
 
-def mixer_shapes(config, mixer):
+def parameter_shapes(config):
     d = config["hidden_size"]
     inner, rank, states = sizes(config)
     shapes = {
-        mixer + "in_proj.weight": (2 * inner, d),
-        mixer + "conv1d.weight": (inner, 1, config["conv_kernel"]),
-        mixer + "x_proj.weight": (rank + 2 * states, inner),
-        mixer + "dt_proj.weight": (inner, rank),
-        mixer + "dt_proj.bias": (inner,),
-        mixer + "A_log": (inner, states),
-        mixer + "D": (inner,),
-        mixer + "out_proj.weight": (d, inner),
+        "in_proj.weight": (2 * inner, d),
+        "conv1d.weight": (inner, 1, config["conv_kernel"]),
+        "x_proj.weight": (rank + 2 * states, inner),
+        "dt_proj.weight": (inner, rank),
+        "dt_proj.bias": (inner,),
+        "A_log": (inner, states),
+        "D": (inner,),
+        "out_proj.weight": (d, inner),
     }
     if config["use_conv_bias"]:
-        shapes[mixer + "conv1d.bias"] = (inner,)
+        shapes["conv1d.bias"] = (inner,)
     if config["use_bias"]:
-        shapes[mixer + "in_proj.bias"] = (2 * inner,)
-        shapes[mixer + "out_proj.bias"] = (d,)
+        shapes["in_proj.bias"] = (2 * inner,)
+        shapes["out_proj.bias"] = (d,)
     return shapes
 
 
-def mix(config, weights, mixer, x):
+def forward(config, weights, mixer, x):
     inner, rank, states = sizes(config)
     u, z = linear(x, weights, mixer + "in_proj").split([inner, inner], dim=-1)
     u = convolution(config, weights, mixer, u)
@@ -61,32 +60,3 @@ def mix(config, weights, mixer, x):
         outputs.append((state * c[:, t].unsqueeze(-2)).sum(-1))
     y = torch.stack(outputs, dim=1) + weights[mixer + "D"] * u
     return linear(y * silu(z), weights, mixer + "out_proj")
-
-
-def parameter_shapes(config):
-    config = DEFAULTS | config
-    d, vocabulary = config["hidden_size"], config["vocab_size"]
-    shapes = {"backbone.embeddings.weight": (vocabulary, d)}
-    for i in range(config["num_hidden_layers"]):
-        prefix = f"backbone.layers.{i}."
-        shapes[prefix + "norm.weight"] = (d,)
-        shapes |= mixer_shapes(config, prefix + "mixer.")
-    shapes["backbone.norm_f.weight"] = (d,)
-    if not config["tie_word_embeddings"]:
-        shapes["lm_head.weight"] = (vocabulary, d)
-    return shapes
-
-
-def forward(config, weights, tokens):
-    """Logits [B, T, vocabulary]."""
-    config = DEFAULTS | config
-
-    def norm(x, name):
-        return rms(x, config["norm_eps"]) * weights[name + ".weight"]
-
-    x = weights["backbone.embeddings.weight"][tokens]
-    for i in range(config["num_hidden_layers"]):
-        prefix = f"backbone.layers.{i}."
-        x = x + mix(config, weights, prefix + "mixer.", norm(x, prefix + "norm"))
-    head = "backbone.embeddings" if config["tie_word_embeddings"] else "lm_head"
-    return linear(norm(x, "backbone.norm_f"), weights, head)

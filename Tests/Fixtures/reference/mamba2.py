@@ -1,4 +1,4 @@
-"""Mamba-2 (arXiv 2405.21060): a scalar decay from data, blocks without channel mixers."""
+"""Mamba-2 (arXiv 2405.21060): a scalar decay from data."""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,6 @@ from .common import heads, linear, repeat_heads, rms, silu
 
 DEFAULTS = {
     "norm_eps": 1e-5,
-    "tie_word_embeddings": False,
     "head_dim": 64,
     "state_size": 128,
     "expand": 2,
@@ -29,30 +28,20 @@ def sizes(config):
 
 
 def parameter_shapes(config):
-    config = DEFAULTS | config
-    d, vocabulary = config["hidden_size"], config["vocab_size"]
     inner, count, keys = sizes(config)
-    shapes = {"backbone.embeddings.weight": (vocabulary, d)}
-    for i in range(config["num_hidden_layers"]):
-        prefix = f"backbone.layers.{i}."
-        mixer = prefix + "mixer."
-        shapes[prefix + "norm.weight"] = (d,)
-        shapes[mixer + "in_proj.weight"] = (2 * inner + 2 * keys + count, d)
-        shapes[mixer + "conv1d.weight"] = (inner + 2 * keys, 1, config["conv_kernel"])
-        for name in ("A_log", "dt_bias"):
-            shapes[mixer + name] = (count,)
-        shapes[mixer + "D"] = (inner if config["D_has_hdim"] else count,)
-        if config["rmsnorm"]:
-            shapes[mixer + "norm.weight"] = (inner,)
-        shapes[mixer + "out_proj.weight"] = (d, inner)
-        if config["use_conv_bias"]:
-            shapes[mixer + "conv1d.bias"] = (inner + 2 * keys,)
-        if config["use_bias"]:
-            shapes[mixer + "in_proj.bias"] = (2 * inner + 2 * keys + count,)
-            shapes[mixer + "out_proj.bias"] = (d,)
-    shapes["backbone.norm_f.weight"] = (d,)
-    if not config["tie_word_embeddings"]:
-        shapes["lm_head.weight"] = (vocabulary, d)
+    d, projected, mixed = config["hidden_size"], 2 * inner + 2 * keys + count, inner + 2 * keys
+    shapes = {"in_proj.weight": (projected, d), "conv1d.weight": (mixed, 1, config["conv_kernel"])}
+    for name in ("A_log", "dt_bias"):
+        shapes[name] = (count,)
+    shapes["D"] = (inner if config["D_has_hdim"] else count,)
+    if config["rmsnorm"]:
+        shapes["norm.weight"] = (inner,)
+    shapes["out_proj.weight"] = (d, inner)
+    if config["use_conv_bias"]:
+        shapes["conv1d.bias"] = (mixed,)
+    if config["use_bias"]:
+        shapes["in_proj.bias"] = (projected,)
+        shapes["out_proj.bias"] = (d,)
     return shapes
 
 
@@ -72,7 +61,7 @@ def grouped_norm(config, weights, mixer, y):
     return y * weights[mixer + "norm.weight"]
 
 
-def mix(config, weights, mixer, u):
+def forward(config, weights, mixer, u):
     inner, count, keys = sizes(config)
     z, x, dt = linear(u, weights, mixer + "in_proj").split(
         [inner, inner + 2 * keys, count], dim=-1
@@ -100,16 +89,3 @@ def mix(config, weights, mixer, u):
     else:
         y = grouped_norm(config, weights, mixer, y * silu(z))
     return linear(y, weights, mixer + "out_proj")
-
-
-def forward(config, weights, tokens):
-    """Logits [B, T, vocabulary]."""
-    config = DEFAULTS | config
-    x = weights["backbone.embeddings.weight"][tokens]
-    for i in range(config["num_hidden_layers"]):
-        prefix = f"backbone.layers.{i}."
-        y = rms(x, config["norm_eps"]) * weights[prefix + "norm.weight"]
-        x = x + mix(config, weights, prefix + "mixer.", y)
-    x = rms(x, config["norm_eps"]) * weights["backbone.norm_f.weight"]
-    head = "backbone.embeddings" if config["tie_word_embeddings"] else "lm_head"
-    return linear(x, weights, head)

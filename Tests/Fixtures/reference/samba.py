@@ -4,6 +4,7 @@ from . import mamba, transformer
 from .common import linear, rms, silu
 
 DEFAULTS = mamba.DEFAULTS | {
+    "tie_word_embeddings": False,
     "hidden_ratio": 4,
     "attn": {
         "layers": list(range(1, 18, 2)),
@@ -32,10 +33,10 @@ def parameter_shapes(config):
             shapes[f"{prefix}{norm}.weight"] = (d,)
         options = attention(config, i)
         if options is None:
-            shapes |= mamba.mixer_shapes(config, prefix + "mixer.")
+            own = mamba.parameter_shapes(config)
         else:
             own = transformer.parameter_shapes(options)
-            shapes |= {prefix + "mixer." + name: shape for name, shape in own.items()}
+        shapes |= {prefix + "mixer." + name: shape for name, shape in own.items()}
         for name in ("gate_proj", "up_proj"):
             shapes[f"{prefix}mlp.{name}.weight"] = (inner, d)
         shapes[prefix + "mlp.down_proj.weight"] = (d, inner)
@@ -57,7 +58,7 @@ def forward(config, weights, tokens):
         prefix = f"backbone.layers.{i}."
         y, options = norm(x, prefix + "mixer_norm"), attention(config, i)
         if options is None:
-            x = x + mamba.mix(config, weights, prefix + "mixer.", y)
+            x = x + mamba.forward(config, weights, prefix + "mixer.", y)
         else:
             x = x + transformer.forward(options, weights, prefix + "mixer.", y)
         y = norm(x, prefix + "mlp_norm")

@@ -1,33 +1,20 @@
 """What flash-linear-attention's models share: embedding, blocks, gated MLP, norms, head, hybrids.
 
-A mixer module has `DEFAULTS`, `parameter_shapes(config)` (names below `attn.`), `forward(config, weights, prefix, x)`
-and, where it has tensors outside the blocks, `model_shapes(config)`. Attention layers of a hybrid are the transformer's. Where `layer_types` names
-other families, their keys stand in `mixers`, and `full_attention` is attention without its window.
+Mixers' names stand below `attn.`; which layer has which, `hybrid.py` says.
 """
 
+from . import hybrid
 from .common import linear, rms, silu
 
-DEFAULTS = {
+DEFAULTS = hybrid.DEFAULTS | {
     "hidden_ratio": 4,
     "intermediate_size": None,
     "norm_eps": 1e-6,
     "tie_word_embeddings": False,
-    "attn": None,
-    "layer_types": None,
-    "mixers": {},
     "fuse_norm": True,
     "norm_placement": "pre",
     "norm_share": 0.25,
 }
-
-ATTENTION_DEFAULTS = {
-    "num_kv_heads": None,
-    "qkv_bias": False,
-    "qk_norm": False,
-    "window_size": None,
-    "rope_theta": 10000.0,
-}
-
 
 def intermediate_size(config):
     """`256 · ceil(int(d · ratio · 2/3) / 256)` unless it is given."""
@@ -43,28 +30,12 @@ def is_post(config, index):
     return index < int(share * config["num_hidden_layers"])
 
 
-class LanguageModel:
-    """A model of the family: the skeleton around one mixer, and others of its kind by their names."""
-
-    def __init__(self, mixer, attention, others=None):
-        self.mixer, self.attention, self.others = mixer, attention, others or {}
+class LanguageModel(hybrid.Hybrid):
+    """A model of the family: the skeleton around one mixer, and others by their names."""
 
     def complete(self, config):
         """The configuration with every missing key at its default."""
         return DEFAULTS | self.mixer.DEFAULTS | config
-
-    def layer(self, config, index):
-        """The mixer of one layer and the configuration it reads."""
-        attn = config["attn"]
-        kind = config["layer_types"][index] if config["layer_types"] else None
-        common = {key: config[key] for key in ("hidden_size", "norm_eps", "fuse_norm")}
-        if kind in self.others and kind != config["model_type"]:
-            other = self.others[kind]
-            return other, common | other.DEFAULTS | config["mixers"].get(kind, {})
-        if attn is None or index not in attn["layers"]:
-            return self.mixer, config
-        options = common | ATTENTION_DEFAULTS | attn
-        return self.attention, options | ({"window_size": None} if kind == "full_attention" else {})
 
     def parameter_shapes(self, config):
         config = self.complete(config)

@@ -31,6 +31,8 @@ struct SegmentTests {
     ["model.mixer=transformer", "model.window=9"],
     ["model.layers=[gla, attention]"],
     ["model.layers=[gated_deltanet, attention]", "model.window=25"],
+    ["model.layers=[mamba2, attention]", "model.mamba2.state_size=6", "model.window=25"],
+    ["model.layers=[xlstm, attention]"],
   ]
 
   private static let ways = [

@@ -1,0 +1,44 @@
+"""Mamba's skeleton in flash-linear-attention's layout: blocks of one mixer each, without channel mixers."""
+
+from . import hybrid
+from .common import linear, rms
+
+DEFAULTS = hybrid.DEFAULTS | {"norm_eps": 1e-5, "tie_word_embeddings": False}
+
+
+class LanguageModel(hybrid.Hybrid):
+    """The skeleton around one mixer, and others by their names, all below `mixer.`."""
+
+    def complete(self, config):
+        """The configuration with every missing key at its default."""
+        return DEFAULTS | self.mixer.DEFAULTS | config
+
+    def parameter_shapes(self, config):
+        config = self.complete(config)
+        d, vocabulary = config["hidden_size"], config["vocab_size"]
+        shapes = {"backbone.embeddings.weight": (vocabulary, d)}
+        for i in range(config["num_hidden_layers"]):
+            prefix = f"backbone.layers.{i}."
+            shapes[prefix + "norm.weight"] = (d,)
+            mixer, options = self.layer(config, i)
+            own = mixer.parameter_shapes(options)
+            shapes |= {prefix + "mixer." + name: shape for name, shape in own.items()}
+        shapes["backbone.norm_f.weight"] = (d,)
+        if not config["tie_word_embeddings"]:
+            shapes["lm_head.weight"] = (vocabulary, d)
+        return shapes
+
+    def forward(self, config, weights, tokens):
+        """Logits [B, T, vocabulary]."""
+        config = self.complete(config)
+
+        def norm(x, name):
+            return rms(x, config["norm_eps"]) * weights[name + ".weight"]
+
+        x = weights["backbone.embeddings.weight"][tokens]
+        for i in range(config["num_hidden_layers"]):
+            prefix = f"backbone.layers.{i}."
+            mixer, options = self.layer(config, i)
+            x = x + mixer.forward(options, weights, prefix + "mixer.", norm(x, prefix + "norm"))
+        head = "backbone.embeddings" if config["tie_word_embeddings"] else "lm_head"
+        return linear(norm(x, "backbone.norm_f"), weights, head)
