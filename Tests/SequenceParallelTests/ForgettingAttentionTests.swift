@@ -146,6 +146,73 @@ struct ForgettingAttentionTests {
     }
   }
 
+  /// What each rank sends of `length` tokens a rank: keys and values, with a log gate for each head, and states.
+  private static func bytes(
+    length: Int, ranks: Int, gates: Int, exchange: AttentionExchange, states: ExchangeKind
+  ) throws -> SequenceCase.Result {
+    let (heads, keys, d) = (4, 2, 6)
+    var test = SequenceCase(seed: 1)
+    (test.ranks, test.rows) = (ranks, 2)
+    test.segments = [[Int](repeating: length, count: ranks)]
+    test.starts = [[], []]
+    let columns = (heads + 2 * keys) * d + heads
+    // No gate is above 1.
+    let x = test.numbers(columns).map { -abs($0) }
+    return try test.run(
+      x: x, columns: columns, dy: test.numbers(heads * d), outputs: heads * d, exchange: states,
+      recomputes: false
+    ) { tape, x, pass in
+      try tape.attention(
+        q: tape.columns(x, 0..<heads * d), k: tape.columns(x, heads * d..<(heads + keys) * d),
+        v: tape.columns(x, (heads + keys) * d..<(heads + 2 * keys) * d),
+        logGates: gates == 0 ? nil : tape.columns(x, columns - gates..<columns), dimension: d,
+        exchange: exchange, slot: CarrySlot(layer: 2, .window), pass: pass)
+    }
+  }
+
+  @Test(
+    "Gates take a number a head beside each token's keys and values, and h numbers whatever the length",
+    arguments: AttentionExchange.allCases, ExchangeKind.allCases)
+  func bytesOnTheWire(exchange: AttentionExchange, states: ExchangeKind) throws {
+    let (rows, heads, columns) = (2, 4, 12)
+    for ranks in [1, 2, 3, 5] {
+      for length in [1, 7, 90] {
+        func sent(gates: Int) throws -> SequenceCase.Result {
+          try Self.bytes(
+            length: length, ranks: ranks, gates: gates, exchange: exchange, states: states)
+        }
+        let (plain, forgetting) = (try sent(gates: 0), try sent(gates: heads))
+        for rank in 0..<ranks {
+          let header = 16 + rows
+          // Blocks of a rank's keys and values that it sends or passes on, and those of gradients.
+          let (blocks, gradients) =
+            exchange == .ring
+            ? (rank < ranks - 1 ? rank + 1 : 0, rank) : (ranks - 1, ranks - 1)
+          func expected(_ token: Int, tails: Int) -> Int {
+            let block = rows * length * token
+            let head = exchange == .ring ? 16 : 0
+            return 4 * (2 * blocks * (header + tails + block) + gradients * (head + block))
+          }
+          #expect(plain.bytes[rank] == expected(2 * columns, tails: 0))
+          #expect(plain.stateBytes[rank] == 0)
+          // The suffix of the gates' gradients, in messages with headers.
+          let suffixes =
+            switch states {
+            case .chain: rank > 0 ? 1 : 0
+            case .gather: ranks - 1
+            case .scan: [1, 2, 4].count { rank - $0 >= 0 }
+            }
+          #expect(forgetting.stateBytes[rank] == 4 * rows * heads * suffixes)
+          // A tile of a gather says the sums of the gates behind it.
+          let tails = exchange == .gather ? rows * heads : 0
+          #expect(
+            forgetting.bytes[rank]
+              == expected(2 * columns + heads, tails: tails) + 4 * 16 * suffixes)
+        }
+      }
+    }
+  }
+
   @Test(
     "After thousands of tokens, neighbours still have the digits between them",
     arguments: AttentionExchange.allCases)

@@ -2,6 +2,10 @@ import Configuration
 import Kernels
 
 /// A function of each number of queries and keys, as run files name it.
+///
+/// Not one table with `HeadFeatures`: those are maps of whole heads, with weights and channel counts of their own and without
+/// the activations, and what a family takes is what its refusals and the reference of keys list. Nor with the maps of
+/// linearised Transformers (`FeatureMapName`), which are learned for each head and named as their authors' programs do.
 enum FeatureMap: String, KeyChoice {
   case identity, relu, silu, sigmoid
 

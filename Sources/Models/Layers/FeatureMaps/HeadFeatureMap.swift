@@ -4,6 +4,8 @@ import Kernels
 
 /// A map of a head's queries or keys to features, whose products are the weights of linear attention; as run files and
 /// `config.json` name it.
+///
+/// Families whose features are a function of each number have a `FeatureMap` instead.
 enum HeadFeatures: String, KeyChoice {
   /// `(L₁x) ⊙ (L₂x)`.
   case elementwise_product
