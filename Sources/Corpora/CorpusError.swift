@@ -40,6 +40,8 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
   case maskValue(path: String, position: Int, value: UInt8)
   /// A file that does not hold what tokens to evaluate are read from.
   case unreadable(path: String, reason: String)
+  /// A prepared folder of another tokenizer than the run's.
+  case foreignTokens(path: String, tokenizer: String, other: String)
   /// Files in which no token is to be predicted.
   case noTarget(paths: [String])
   /// Too few tokens for the recall task's pairs.
@@ -116,6 +118,10 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
     case .offsetBeyond(let path, let index, let offset, let file, let tokens):
       return "\(path) lists offset \(offset) at place \(index), but \(file) has only \(tokens) "
         + "tokens; data.documents needs offsets counted in tokens of that file"
+    case .foreignTokens(let path, let tokenizer, let other):
+      return
+        "\(path) holds tokens of the tokenizer \(tokenizer), which is another than that of \(other); prepare it "
+        + "anew with lasp-train prepare --tokenizer \(other), or give its own as data.tokenizer"
     case .noTarget(let paths):
       return
         "there is no token to predict in \(paths.joined(separator: ", ")), and so no loss; look at "

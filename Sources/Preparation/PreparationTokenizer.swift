@@ -1,4 +1,4 @@
-import Configuration
+import Corpora
 import Files
 import Tokenizers
 
@@ -22,8 +22,7 @@ package struct PreparationTokenizer: Sendable {
     let model = try ModelTokenizer(path: path)
     (tokenizer, separator) = (model.tokenizer, model.separator)
     let file = FileSystem.isFolder(path) ? TokenizerFile.find(in: path) ?? path : path
-    let digits = String(try MappedFile(path: file).data.fnv1a, radix: 16)
-    hash = "fnv1a:" + String(repeating: "0", count: 16 - digits.count) + digits
+    hash = try TokenizerFile.hash(file)
   }
 
   /// The token that a name or a number means; for nil the one that the tokenizer's files say.

@@ -31,8 +31,11 @@ package enum TokenizerFile {
   }
 
   /// The file of a folder that its tokenizer is read from; nil when it has none.
-  package static func find(in folder: String) -> String? {
+  package static func find(in folder: String) -> String? { all(in: folder).first }
+
+  /// All files of a folder that hold its tokenizer, the one that is read first.
+  package static func all(in folder: String) -> [String] {
     (["tokenizer.json"] + sentencePieceNames).map { "\(folder)/\($0)" }
-      .first(where: FileSystem.exists)
+      .filter(FileSystem.exists)
   }
 }

@@ -68,6 +68,7 @@ package struct StreamEvaluation {
       attention: parallel.attention, workspace: workspace)
     self.length = length
     paths = data.path.map(\.path)
+    try data.checkTokenizer(model: folder.path)
     let tokenizer = try data.readTokenizer(model: folder.path)
     try tokenizer?.check(vocabulary: model.vocabulary)
     let files = try data.openFiles(tokenizer: tokenizer?.tokenizer)

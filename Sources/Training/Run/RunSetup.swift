@@ -143,9 +143,10 @@ package struct RunSetup {
 extension RunConfiguration {
   /// What makes tokens of the run's texts; nil for bytes.
   fileprivate func readTokenizer() throws -> ModelTokenizer? {
-    try data.readTokenizer(
-      model: model.from.map { try ModelFolder.modelPath($0) },
-      others: evaluation.path.map { [$0] } ?? [])
+    let folder = try model.from.map { try ModelFolder.modelPath($0) }
+    let others = evaluation.path.map { [$0] } ?? []
+    try data.checkTokenizer(model: folder, others: others)
+    return try data.readTokenizer(model: folder, others: others)
   }
 
   /// A model as the run file describes it, with its adapters.

@@ -1,5 +1,6 @@
 import Checkpoints
 import Configuration
+import Corpora
 import Foundation
 import MessagePassing
 import TemporaryFolders
@@ -52,6 +53,42 @@ struct TextTrainingTests {
     try train("second", ["model.from=\(model)"])
     let again = folder.file("second/model/tokenizer.json")
     #expect(try Data(contentsOf: URL(fileURLWithPath: again)) == written)
+  }
+
+  @Test("A folder of tokens is refused where the model, or data.tokenizer, has another tokenizer")
+  func prepared() throws {
+    func write(_ name: String, _ tokenizer: String) throws -> String {
+      let made = PreparedFolder(
+        vocabulary: 64, tokenBytes: 1, tokens: 2000, documents: 1, masked: nil,
+        tokenizer: tokenizer, tokenizerHash: try TokenizerFile.hash(tokenizer), sources: [])
+      try folder.write("\(name)/meta.json", made.encoded)
+      try folder.write("\(name)/tokens.bin", Data((0..<2000).map { UInt8($0 % 61) }))
+      try folder.write("\(name)/documents.bin", Data(count: 8))
+      return folder.file(name)
+    }
+    let (own, other) = (Self.fixtures + "/qwen2.json", Self.fixtures + "/gpt2.json")
+    try train("first", ["data.tokenizer=\(own)"])
+    let model = "model.from=\(folder.file("first/model"))"
+    func setUp(_ path: String, _ more: String...) throws {
+      _ = try RunSetup(
+        RunConfiguration.load(
+          overrides: (keys(["data.path=\(path)"]) + more).map { Override($0) }))
+    }
+    let (right, wrong) = (try write("right", own), try write("wrong", other))
+    try setUp(right, model)
+    try setUp(wrong)
+    // Whoever names the tokenizer that a folder was made with has it.
+    try setUp(wrong, model, "data.tokenizer=\(other)")
+    for (path, keys) in [(wrong, [model]), (right, [model, "data.tokenizer=\(other)"])] {
+      let error = #expect(throws: CorpusError.self) {
+        if keys.count == 1 { try setUp(path, keys[0]) } else { try setUp(path, keys[0], keys[1]) }
+      }
+      let words = try #require(error).description
+      #expect(words.contains("holds tokens of the tokenizer") && words.contains(path))
+    }
+    let bytes = try write("bytes", "bytes")
+    #expect(throws: CorpusError.self) { try setUp(bytes, model) }
+    try setUp(bytes, "data.tokenizer=bytes")
   }
 
   @Test("The tokens that are trained on are the text's")
