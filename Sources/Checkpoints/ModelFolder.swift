@@ -241,14 +241,7 @@ package struct ModelFolder {
     try checkpointFiles { () throws(FileError) in
       try AtomicFile.write(JSONValue.object(keys).encoded, to: folder.path + "/config.json")
     }
-    let companions =
-      tokenizer?.files
-      ?? (earlier?.companions ?? []).map { (name: FileSystem.name(of: $0.path), file: $0) }
-    for (name, file) in companions {
-      try checkpointFiles { () throws(FileError) in
-        try AtomicFile.write(file.data, to: "\(folder.path)/\(name)")
-      }
-    }
+    try writeCompanions(of: earlier, or: tokenizer, to: folder.path)
     let writer = try SafetensorsFolderWriter(
       path: folder.path,
       tensors: model.tensors.map {
@@ -267,6 +260,23 @@ package struct ModelFolder {
     }
     try writer.finish()
     try checkpointFiles { () throws(FileError) in try folder.commit() }
+  }
+}
+
+extension ModelFolder {
+  /// Writes what goes along with a model: the files of a tokenizer where one is given, else those of the folder that it
+  /// began from.
+  static func writeCompanions(
+    of earlier: Origin?, or tokenizer: TokenizerFiles?, to folder: String
+  ) throws(CheckpointError) {
+    let companions =
+      tokenizer?.files
+      ?? (earlier?.companions ?? []).map { (name: FileSystem.name(of: $0.path), file: $0) }
+    for (name, file) in companions {
+      try checkpointFiles { () throws(FileError) in
+        try AtomicFile.write(file.data, to: "\(folder)/\(name)")
+      }
+    }
   }
 }
 

@@ -275,7 +275,8 @@ final class TrainingSession {
     guard run.model.lora != nil else { return }
     try write { folder, weights in
       try AdapterFolder.write(
-        run.model, to: folder.adapterPath, base: base ?? folder.modelPath, weights: weights)
+        run.model, to: folder.adapterPath, base: base ?? folder.modelPath, keeping: origin,
+        tokenizer: tokenizerFiles, weights: weights)
     }
   }
 

@@ -9,10 +9,13 @@ extension AdapterFolder {
   ///
   /// - Parameters:
   ///   - base: The folder of the model without them.
+  ///   - earlier: The folder that the model began from, whose tokenizer and other companions go along.
+  ///   - tokenizer: Files that go along in their place.
   ///   - weights: Calls the function that it gets with all weights, range by range of the parameters' index space.
   /// - Throws: `CheckpointError` when it cannot be written; what `weights` throws.
   package static func write(
     _ model: LanguageModel, to path: String, base: String,
+    keeping earlier: ModelFolder.Origin? = nil, tokenizer: TokenizerFiles? = nil,
     weights: ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void
   ) throws {
     guard let lora = model.lora else { preconditionFailure("a model without adapters") }
@@ -24,6 +27,7 @@ extension AdapterFolder {
         configuration(lora, of: model, base: base).encoded,
         to: "\(folder.path)/\(configurationName)")
     }
+    try ModelFolder.writeCompanions(of: earlier, or: tokenizer, to: folder.path)
     let tensors = model.adapterTensors + model.savedTensors
     let writer = try SafetensorsWriter(
       path: "\(folder.path)/\(weightsName)",

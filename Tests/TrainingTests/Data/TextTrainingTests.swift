@@ -91,6 +91,22 @@ struct TextTrainingTests {
     try setUp(bytes, "data.tokenizer=bytes")
   }
 
+  @Test("An adapter's folder gets the files of the tokenizer as a model's does")
+  func adapters() throws {
+    let tokenizer = Self.fixtures + "/qwen2.json"
+    let content = try Data(contentsOf: URL(fileURLWithPath: tokenizer))
+    func written(_ path: String) throws -> Data {
+      try Data(contentsOf: URL(fileURLWithPath: folder.file(path)))
+    }
+    let lora = ["model.mixer=gla", "lora.targets=[q_proj]"]
+    try train("new", lora + ["data.tokenizer=\(tokenizer)"])
+    #expect(try written("new/model/tokenizer.json") == content)
+    #expect(try written("new/adapter/tokenizer.json") == content)
+    try train("on", ["lora.targets=[q_proj]", "model.from=\(folder.file("new/model"))"])
+    #expect(try written("on/adapter/tokenizer.json") == content)
+    #expect(try ModelFolder(path: folder.file("on/adapter")).path == folder.file("new/model"))
+  }
+
   @Test("The tokens that are trained on are the text's")
   func tokens() throws {
     let tokenizer = Self.fixtures + "/llama3.json"
