@@ -53,7 +53,7 @@ package enum CrossEntropy {
   }
 
   /// `Σ a_i` with sixteen sums at once.
-  private static func total(_ a: UnsafePointer<Float>, _ count: Int) -> Float {
+  static func total(_ a: UnsafePointer<Float>, _ count: Int) -> Float {
     var sums = SIMD16<Float>()
     var i = 0
     while i + 16 <= count {

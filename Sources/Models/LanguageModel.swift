@@ -83,6 +83,9 @@ package struct LanguageModel: Sendable {
     for parameter in parameters { table.freeze(parameter) }
   }
 
+  /// Leaves all parameters as they are from now on.
+  package mutating func freezeAll() { freeze(table.parameters) }
+
   /// Parameters outside the token embedding: what the operations of a token are counted by.
   package var bodyCount: Int { table.count - table[embedding].range.count }
 
@@ -205,6 +208,27 @@ package struct LanguageModel: Sendable {
           sum: result!.largestLogits.reduce(0) { $0 + Double($1) }, positions: targets.count))
     }
     return (loss, result!)
+  }
+
+  /// Runs a body that reads this model's last hidden states, normalised, and its head, whose weights are there meanwhile.
+  ///
+  /// - Parameter hidden: What `hidden` gave, `[N, D]`.
+  func withHead<Result>(
+    of hidden: Tensor, tape: Tape, _ body: (_ normalised: Tensor, Head) throws -> Result
+  ) throws -> Result {
+    let tied = head.weight == embedding ? [regions.embedding] : []
+    var result: Result?
+    try withoutActuallyEscaping(body) { body in
+      _ = try tape.region(
+        regions.head, borrowing: tied, recompute: false,
+        input: Variable(hidden, needsGradient: false)
+      ) { x in
+        let normalised = norm(x!, tape: tape)
+        result = try body(normalised.value, head)
+        return normalised
+      }
+    }
+    return result!
   }
 
   /// Runs a shard through the model for what follows its last token: one row of logits for each sequence.

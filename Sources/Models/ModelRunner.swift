@@ -84,6 +84,24 @@ package struct ModelRunner<Store: ParameterStore> {
     return outcome
   }
 
+  /// Runs the next window of a sequence for its last hidden states, before the last norm, remembering nothing else.
+  ///
+  /// - Parameters as those of the forward pass of a window.
+  /// - Returns: Shape `[rows × length, D]`.
+  package func hidden(
+    _ inputs: [Int32], window layout: SequenceLayout, from seam: inout Carry, isLast: Bool = false,
+    step: Int = 0, segment: Int = 0, part: String = ""
+  ) throws -> Tensor {
+    let pass = SequencePass(
+      context: context, layout: layout, left: seam, step: step, segment: segment,
+      keepsRight: !isLast)
+    let hidden = try passes.forward(pass, part: part) { tape, pass in
+      try model.hidden(inputs, tape: tape, pass: pass).value
+    }
+    if !isLast { seam = try pass.close() }
+    return hidden
+  }
+
   /// Runs the next window of a sequence for what follows its last token.
   ///
   /// - Returns: The logits of each row's next token, `[rows, vocabulary]`.

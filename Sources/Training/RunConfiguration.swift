@@ -19,6 +19,8 @@ package struct RunConfiguration: Sendable {
   package let lora: LoRASection
   /// What is made of a Transformer.
   package let linearise: LineariseSection
+  /// The teacher.
+  package let distillation: DistillationSection
   /// The data.
   package let data: DataSection
   /// The sequences.
@@ -42,6 +44,7 @@ package struct RunConfiguration: Sendable {
   /// All sections, in the order in which they are printed.
   package static let schemas = [
     [HostSection.schema], ModelSection.schemas, [LoRASection.schema, LineariseSection.schema],
+    [DistillationSection.schema],
     DataSection.schemas, [SequenceSection.schema, ParallelSection.schema],
     OptimizerSection.schemas,
     [
@@ -71,6 +74,7 @@ package struct RunConfiguration: Sendable {
     threads = document.section(HostSection.self).threads
     lora = document.section(LoRASection.self)
     linearise = document.section(LineariseSection.self)
+    distillation = document.section(DistillationSection.self)
     // The method's own keys are those of its mixer.
     if let mixer = linearise.mixer { document.apply([Override("model.mixer=\(mixer)")]) }
     data = document.section(DataSection.self)
@@ -89,7 +93,8 @@ package struct RunConfiguration: Sendable {
     if document.problems.isEmpty {
       document.report(
         Self.problems(schedule, in: training) + Self.problems(model, reading: data, sequence)
-          + Self.problems(linearise, of: model, lora, sequence, data))
+          + Self.problems(linearise, of: model, lora, sequence, data)
+          + Self.problems(distillation, linearise))
     }
     try document.check()
     self.document = document
@@ -187,6 +192,35 @@ package struct RunConfiguration: Sendable {
       ]
     }
     return []
+  }
+
+  /// Where the teacher lies; nil where there is none.
+  ///
+  /// A Transformer that is made linear in this run is its own student's teacher, where a key of the section is given.
+  package var teacherPath: String? {
+    if let from = distillation.from { return from }
+    return linearise.changes["method"] != nil && !distillation.changes.isEmpty ? model.from : nil
+  }
+
+  /// A teacher in a stage without a head, and keys that say something of a teacher where there is none.
+  private static func problems(
+    _ distillation: DistillationSection, _ linearise: LineariseSection
+  ) -> [KeyProblem] {
+    guard let key = distillation.changes.keys.sorted().first else { return [] }
+    if linearise.stage == .transfer {
+      return [
+        KeyProblem(
+          "distillation.\(key)", "linearise.stage",
+          message: "layers learn from attention in this stage, and no distribution is formed; "
+            + "a teacher belongs to the stage finetune")
+      ]
+    }
+    guard distillation.from == nil, linearise.changes["method"] == nil else { return [] }
+    return [
+      KeyProblem(
+        "distillation.\(key)", "distillation.from",
+        message: "there is no teacher; give its folder as distillation.from, or remove it")
+    ]
   }
 
   private static func problems(

@@ -76,7 +76,8 @@ final class TrainingSession {
     evaluationCorpus = setup.evaluation
     chance = setup.chance
     let rehearsals = Rehearsals(
-      configuration, corpus: setup.corpus, model: setup.model, ranks: communicator.size)
+      configuration, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel,
+      ranks: communicator.size)
     let choice = try ExchangeChoice(measuring: rehearsals, world: communicator)
     // Only rank 0 prints it: what the process is now, and what the run adds.
     let expectedMemory =
@@ -84,9 +85,10 @@ final class TrainingSession {
       ? ProcessMemory.residentBytes
         + (try Self.runMemory(rehearsals, choice, processes: world.processes)) : nil
     let run = try TrainingRun(
-      configuration, corpus: setup.corpus, model: setup.model, world: communicator,
-      workspace: workspace, exchange: choice.kind, rehearsals: rehearsals)
+      configuration, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel,
+      world: communicator, workspace: workspace, exchange: choice.kind, rehearsals: rehearsals)
     self.run = run
+    if let folder = setup.teacher { try run.teacher?.readWeights(folder) }
     let folder =
       communicator.rank == 0
       ? try RunFolder.prepare(configuration: configuration, overwrite: overwrite) : nil
@@ -126,7 +128,9 @@ final class TrainingSession {
     }
     if let reason = choice.reason { try warn(reason) }
     if let warning = setup.warning { try warn(warning) }
-    for notice in setup.folder?.notices ?? [] { try warn(notice) }
+    for notice in (setup.folder?.notices ?? []) + (setup.teacher?.notices ?? []) {
+      try warn(notice)
+    }
     if configuration.parallel.reproducible > 0, configuration.threads > 1 {
       try warn(
         "threads=\(configuration.threads) is not used: each virtual rank of parallel.reproducible has one"
@@ -204,7 +208,7 @@ final class TrainingSession {
     let tokens = configuration.training.batch * configuration.sequence.length
     let report = StepReport(
       outcome: outcome, tokens: tokens, seconds: seconds,
-      operations: run.model.operationsPerToken * Double(tokens)
+      operations: run.operationsPerToken * Double(tokens)
         + ranks.reduce(0) { $0 + $1.attentionOperations },
       ranks: ranks)
     try outputs.log.step(report, chance: chance)

@@ -141,4 +141,29 @@ extension Term {
       }
     }
   }
+
+  /// The sum of `KL(softmax(teacher/τ) ‖ softmax(row/τ))` over the rows whose target is not negative.
+  package func divergence(from teacher: Matrix, _ targets: [Int32], temperature: Double) -> Term {
+    precondition(targets.count == rows && teacher.rows == rows, "\(targets.count) of \(rows) rows")
+    func logs(_ matrix: Matrix, _ row: Int) -> [Double] {
+      let scaled = (0..<columns).map { matrix[row, $0] / temperature }
+      let most = scaled.max()!
+      let total = scaled.reduce(0) { $0 + Foundation.exp($1 - most) }
+      return scaled.map { $0 - most - Foundation.log(total) }
+    }
+    var sum = 0.0
+    var slopes = Matrix(rows, columns)
+    for (i, target) in targets.enumerated() where target >= 0 {
+      let (p, q) = (logs(teacher, i), logs(matrix, i))
+      for j in 0..<columns {
+        sum += Foundation.exp(p[j]) * (p[j] - q[j])
+        slopes[i, j] = (Foundation.exp(q[j]) - Foundation.exp(p[j])) / temperature
+      }
+    }
+    return Term(Matrix(1, 1, repeating: sum), of: [self]) { [self] result in
+      for i in 0..<rows {
+        for j in 0..<columns { gradient[i, j] += result.gradient[0, 0] * slopes[i, j] }
+      }
+    }
+  }
 }

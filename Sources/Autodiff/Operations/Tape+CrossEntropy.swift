@@ -14,10 +14,13 @@ package struct HeadResult: Sendable {
   package var targets: Int
   /// Each position's largest logit, where the tape has a penalty on it; else empty.
   package var largestLogits: [Float]
+  /// Each position's divergence from a teacher, `τ² KL`, where there is one; else empty.
+  package var divergences: [Float]
 
   /// Nothing seen yet of positions with these targets.
-  init(targets: [Int32], wantsLargest: Bool) {
+  init(targets: [Int32], wantsLargest: Bool, wantsDivergences: Bool) {
     largestLogits = [Float](repeating: 0, count: wantsLargest ? targets.count : 0)
+    divergences = [Float](repeating: 0, count: wantsDivergences ? targets.count : 0)
     losses = [Float](repeating: 0, count: targets.count)
     (predictions, logSums) = ([Int32](repeating: 0, count: targets.count), losses)
     self.targets = targets.count { $0 >= 0 }
@@ -27,7 +30,7 @@ package struct HeadResult: Sendable {
   package init(_ losses: PositionLosses) {
     self.losses = losses.values.map { Float($0) }
     predictions = [Int32](repeating: 0, count: self.losses.count)
-    (logSums, largestLogits) = ([], [])
+    (logSums, largestLogits, divergences) = ([], [], [])
     targets = self.losses.count
   }
 
@@ -36,6 +39,9 @@ package struct HeadResult: Sendable {
 
   /// The sum of the squares of `logSums` in the order of the positions, in Double.
   package var squaredLogSums: Double { logSums.reduce(0) { $0 + Double($1) * Double($1) } }
+
+  /// The sum of `divergences` in the order of the positions, in Double.
+  package var divergence: Double { divergences.reduce(0) { $0 + Double($1) } }
 }
 
 extension Tape {
@@ -58,11 +64,13 @@ extension Tape {
   ///   - softCap: What logits are kept within, `c tanh(z / c)`; nil for what the products are.
   ///   - zWeight: ζ, the weight of `Σ (log Σ exp(logits))²` over positions with a target, which is added to the
   ///     gradient. Source: Chowdhery et al., "PaLM" (arXiv 2204.02311), section 5.
+  ///   - soft: A teacher's distributions, whose divergence is added to the gradient; the figures have it by itself.
   ///   - logits: Receives the logits, `[N, vocabulary]`, where somebody wants them.
   /// - Returns: The sum of the losses, the seed of the backward pass, and the figures.
   package func crossEntropy(
     _ x: Variable, _ weight: Parameter, bias: Parameter? = nil, targets: [Int32],
-    softCap: Float? = nil, zWeight: Double = 0, logits wanted: UnsafeMutablePointer<Float>? = nil
+    softCap: Float? = nil, zWeight: Double = 0, soft: SoftTargets? = nil,
+    logits wanted: UnsafeMutablePointer<Float>? = nil
   ) throws -> (loss: Variable, result: HeadResult) {
     precondition(
       targets.count == x.shape.rows, "\(targets.count) targets for \(x.shape.rows) positions")
@@ -72,12 +80,15 @@ extension Tape {
     let tiles = HeadTiles(
       x: x.value, weight: weight, bias: bias, softCap: softCap, targets: targets,
       zWeight: Float(zWeight), penalty: Float(penalty))
-    var result = HeadResult(targets: targets, wantsLargest: penalty != 0)
+    var result = HeadResult(
+      targets: targets, wantsLargest: penalty != 0, wantsDivergences: soft != nil)
     let adapter = parameters.table.adapters[weight]
     let trains = trains(weight, bias, adapter?.down, adapter?.up)
     let dx = isRecording && x.needsGradient ? Tensor(x.shape, pool: pool) : nil
     try tiles.run(
-      self, into: &result, logits: wanted, dx: dx, addsToWeights: isRecording && trains, scale: 1)
+      self, into: &result, soft: soft, logits: wanted, dx: dx,
+      addsToWeights: isRecording && trains, scale: 1)
+    let learns = soft != nil
     // A rehearsal's tensors cannot be written; its loss is a seed without a value.
     let sum = Tensor([1], pool: pool)
     workspace.compute(.head) { sum.pointer[0] = Float(result.sum) }
@@ -85,9 +96,11 @@ extension Tape {
       var factor: Float = 1
       workspace.compute(.head) { factor = gradient.pointer[0] }
       if factor != 1, trains {
+        precondition(!learns, "a gradient of \(factor) for a loss with a teacher, who is gone")
         var again = result
         try tiles.run(
-          self, into: &again, logits: nil, dx: nil, addsToWeights: true, scale: factor - 1)
+          self, into: &again, soft: nil, logits: nil, dx: nil, addsToWeights: true,
+          scale: factor - 1)
       }
       guard let dx else { return }
       if factor != 1 {
@@ -113,13 +126,14 @@ private struct HeadTiles {
   /// Goes through all tiles.
   ///
   /// - Parameters:
-  ///   - result: Receives losses, predictions and log sums.
+  ///   - result: Receives losses, predictions, log sums and divergences.
+  ///   - soft: A teacher's distributions.
   ///   - dx: Receives the gradient of `x`, where it is wanted.
   ///   - addsToWeights: Whether gradients of the weights are added to theirs.
   ///   - scale: What gradients are multiplied by.
   func run(
-    _ tape: Tape, into result: inout HeadResult, logits wanted: UnsafeMutablePointer<Float>?,
-    dx: Tensor?, addsToWeights: Bool, scale: Float
+    _ tape: Tape, into result: inout HeadResult, soft: SoftTargets?,
+    logits wanted: UnsafeMutablePointer<Float>?, dx: Tensor?, addsToWeights: Bool, scale: Float
   ) throws {
     let (parameters, workspace) = (tape.parameters, tape.workspace)
     let shape = parameters.table[weight].shape
@@ -128,6 +142,7 @@ private struct HeadTiles {
     let tile = Tensor([min(rows, max(n, 1)), vocabulary], pool: tape.pool, kind: .buffers)
     // What the capped logits were, for the way back through the cap.
     let capped = softCap.map { _ in Tensor(tile.shape, pool: tape.pool, kind: .buffers) }
+    let taught = soft.map { SoftTiles($0, rows: tile.shape[0], vocabulary: vocabulary) }
     let (products, matrix) = (workspace.products, tape.weight(weight))
     let low = AdaptedRows(of: weight, tape)
     let hidden = low.map { Tensor([tile.shape[0], $0.rank], pool: tape.pool, kind: .buffers) }
@@ -154,10 +169,10 @@ private struct HeadTiles {
           }
         }
         wanted.map { ($0 + start * vocabulary).update(from: z, count: m * vocabulary) }
+        taught?.form(start..<start + m, workspace)
         losses(
-          start..<start + m, z, vocabulary, into: &result, gradient: addsToWeights || dx != nil,
-          scale: scale,
-          workspace.team)
+          start..<start + m, z, vocabulary, into: &result, soft: taught,
+          gradient: addsToWeights || dx != nil, scale: scale, workspace.team)
         if let softCap, let capped, addsToWeights || dx != nil {
           eachPart(of: m * vocabulary, workspace.team) {
             SoftCap.backward(
@@ -208,8 +223,22 @@ private struct HeadTiles {
   /// The losses of some positions, whose logits are replaced by their gradients where these are wanted.
   private func losses(
     _ positions: Range<Int>, _ z: UnsafeMutablePointer<Float>, _ vocabulary: Int,
-    into result: inout HeadResult, gradient: Bool, scale: Float, _ team: ThreadTeam
+    into result: inout HeadResult, soft: SoftTiles?, gradient: Bool, scale: Float,
+    _ team: ThreadTeam
   ) {
+    if let soft {
+      result.divergences.withUnsafeMutableBufferPointer { divergences in
+        // Each thread writes rows of its own.
+        nonisolated(unsafe) let (z, divergences) = (z, divergences)
+        let start = positions.lowerBound
+        team.parallel(positions.count, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
+          for row in range where targets[start + row] >= 0 {
+            divergences[start + row] = soft.divergence(
+              row: row, from: z + row * vocabulary, gradient: gradient, scale: scale)
+          }
+        }
+      }
+    }
     result.losses.withUnsafeMutableBufferPointer { losses in
       result.predictions.withUnsafeMutableBufferPointer { predictions in
         result.logSums.withUnsafeMutableBufferPointer { logSums in
@@ -228,6 +257,9 @@ private struct HeadTiles {
                   if gradient {
                     z[row * vocabulary + Int(one.best)] += scale * penalty * one.largest
                   }
+                }
+                if let soft, gradient, targets[start + row] >= 0 {
+                  soft.addGradient(row: row, to: z + row * vocabulary)
                 }
                 losses[start + row] = one.loss
                 predictions[start + row] = one.best

@@ -45,8 +45,16 @@ package struct NextToken: Objective {
     _ hidden: Variable, head: Head, targets: [Int32], tape: Tape,
     logits: UnsafeMutablePointer<Float>?
   ) throws -> (loss: Variable, result: HeadResult) {
+    try self(hidden, head: head, targets: targets, soft: nil, tape: tape, logits: logits)
+  }
+
+  /// The same beside a teacher's distributions.
+  func callAsFunction(
+    _ hidden: Variable, head: Head, targets: [Int32], soft: SoftTargets?, tape: Tape,
+    logits: UnsafeMutablePointer<Float>?
+  ) throws -> (loss: Variable, result: HeadResult) {
     let (loss, result) = try tape.crossEntropy(
-      hidden, head.weight, targets: targets, softCap: head.softCap, zWeight: zLoss,
+      hidden, head.weight, targets: targets, softCap: head.softCap, zWeight: zLoss, soft: soft,
       logits: logits)
     if zLoss > 0 {
       tape.note(LossTerm("z_loss", weight: zLoss, sum: result.squaredLogSums))

@@ -12,6 +12,7 @@ struct Banner: Sendable {
     let named: [(String, String)?] =
       hosts.enumerated().map { ($0 == 0 ? "hosts" : "", $1) } + [
         ("ranks", ranks), ("model", event.model), trained.map { ("train", $0) },
+        event.teacher.map { ("teacher", $0) },
         ("step", step), ("data", event.data), event.tokens.map { ("tokens", $0) },
         event.expectedMemoryBytes.map {
           ("memory", "about \(Format.bytes($0)) a \(event.areRanksVirtual ? "process" : "rank")")
@@ -19,7 +20,9 @@ struct Banner: Sendable {
         ("sgemm", speed), start.map { ("start", $0) }, ("log", "\(event.folder)/log.jsonl"),
       ]
     return ["lasp-train \(Release.version)"]
-      + named.compactMap { $0 }.map { "  \(Format.left($0.0, 7))\(Format.shortened($0.1, 90))" }
+      + named.compactMap { $0 }.map {
+        "  \(Format.left($0.0, event.teacher == nil ? 7 : 8))\(Format.shortened($0.1, 90))"
+      }
   }
 
   /// One host with its number of ranks; or a line for each of several, with their ranks and the

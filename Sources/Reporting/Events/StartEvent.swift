@@ -41,6 +41,8 @@ package struct StartEvent: Sendable {
   package var stepsDone: Int
   /// Share of right answers by guessing in a generated task; nil for other data.
   package var recallChance: Double?
+  /// The model whose distributions are learnt, in a few words; nil for none.
+  package var teacher: String?
   /// The generated task's name, if there is one.
   package var task: String
   /// Memory that the largest rank is expected to need, in bytes; nil where it is not known.
@@ -64,6 +66,7 @@ package struct StartEvent: Sendable {
     threads: Int, parallelThreads: Int? = nil, sequenceRanks: Int, dataGroups: Int,
     shardLengths: [Int],
     parameters: Int, frozenParameters: Int = 0, stepsDone: Int = 0, recallChance: Double? = nil,
+    teacher: String? = nil,
     task: String = "recall", expectedMemoryBytes: Int? = nil, blasCore: String,
     sgemmPeak: Double? = nil
   ) {
@@ -83,6 +86,7 @@ package struct StartEvent: Sendable {
     (self.parameters, self.frozenParameters) = (parameters, frozenParameters)
     self.stepsDone = stepsDone
     self.recallChance = recallChance
+    self.teacher = teacher
     self.task = task
     self.expectedMemoryBytes = expectedMemoryBytes
     self.blasCore = blasCore

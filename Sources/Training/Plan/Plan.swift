@@ -25,6 +25,9 @@ package struct Plan {
   let rehearsals: [Rehearsal]
   /// Memory of a process before it holds anything of the run, in bytes.
   let processBytes: Int
+  /// The same ranks without a teacher; empty where there is none.
+  private let untaught: [Rehearsal]
+  private let teacher: LanguageModel?
   private let configuration: RunConfiguration
   private let exchange: ExchangeChoice
 
@@ -50,21 +53,29 @@ package struct Plan {
     self.grid = grid
     shards = SequenceLayout.evenShards(
       tokens: configuration.sequence.length, ranks: grid.sequence)
-    let rehearsed = Rehearsals(configuration, corpus: setup.corpus, model: model, ranks: ranks)
+    let teacher = setup.teacherModel
+    self.teacher = teacher
+    func rehearsals(_ teacher: LanguageModel?) -> Rehearsals {
+      Rehearsals(
+        configuration, corpus: setup.corpus, model: model, teacher: teacher, ranks: ranks)
+    }
+    let rehearsed = rehearsals(teacher)
     let exchange = try ExchangeChoice(planning: rehearsed)
     self.exchange = exchange
     let each = ranks / processes
-    func rehearse(_ rank: Int) throws -> Rehearsal {
-      try rehearsed.step(rank: rank, hosting: each, exchange: exchange.kind)
-    }
-    if configuration.parallel.reproducible > 0 {
-      rehearsals = try Self.chosen(of: processes).map { process in
-        Rehearsal(
-          process: process, of: try (process * each..<(process + 1) * each).map(rehearse))
+    func rehearse(_ rehearsed: Rehearsals) throws -> [Rehearsal] {
+      func step(_ rank: Int) throws -> Rehearsal {
+        try rehearsed.step(rank: rank, hosting: each, exchange: exchange.kind)
       }
-    } else {
-      rehearsals = try Self.chosen(of: grid.sequence).map(rehearse)
+      guard configuration.parallel.reproducible > 0 else {
+        return try Self.chosen(of: grid.sequence).map(step)
+      }
+      return try Self.chosen(of: processes).map { process in
+        Rehearsal(process: process, of: try (process * each..<(process + 1) * each).map(step))
+      }
     }
+    self.rehearsals = try rehearse(rehearsed)
+    untaught = teacher == nil ? [] : try rehearse(rehearsals(nil))
   }
 
   private static func chosen(of count: Int) -> [Int] { Set([0, count / 2, count - 1]).sorted() }
@@ -102,7 +113,15 @@ package struct Plan {
       ? 0
       : model.teacherOperations(
         sequences: configuration.training.batch, length: configuration.sequence.length) * 1e-9
-    let operations = step * 1e-9 * (1 + again / 3) + teacher
+    // A frozen model runs forward alone, whose attention is counted as if it went back, too.
+    let lessons =
+      self.teacher.map { model in
+        let (batch, length) = (configuration.training.batch, configuration.sequence.length)
+        let products = model.operationsPerToken * Double(batch * length)
+        return 1e-9
+          * (products + (model.operations(sequences: batch, length: length) - products) / 3)
+      } ?? 0
+    let operations = step * 1e-9 * (1 + again / 3) + teacher + lessons
     let cores = Double(min(Host(ranks: 1, index: 0).cores, ranks))
     let seconds = operations / (sgemm * cores) / Plan.efficiency
     let shortest = shards.min() ?? 0
@@ -134,6 +153,12 @@ package struct Plan {
           "\(String(format: "%.1f", teacher)) GFLOP of these in the attention that layers learn from"
         )
         : nil,
+      self.teacher.map {
+        row(
+          "teacher",
+          "\(Format.grouped($0.table.count)) parameters, frozen; \(String(format: "%.1f", lessons)) GFLOP of these"
+        )
+      },
       row(
         "time",
         "about \(Format.seconds(seconds)) a step with \(Int(cores)) of this machine's cores"
@@ -159,12 +184,27 @@ package struct Plan {
     if configuration.parallel.sharding != .none {
       lines.append(heading("weights", rehearsals.map { Format.grouped($0.weightBytes) }))
     }
+    if self.teacher != nil {
+      lines += lesson
+    }
     if isVirtual {
       lines.append(
         heading(
           "to other processes", rehearsals.map { Format.grouped($0.bytesToOtherProcesses) }))
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// What of memory and messages the teacher costs.
+  private var lesson: [String] {
+    func cost(_ name: String, _ words: (Rehearsal, Rehearsal) -> String) -> String {
+      heading(name, zip(rehearsals, untaught).map(words))
+    }
+    return [
+      "", heading("for the teacher", []),
+      cost("memory") { Format.bytes(max(0, $0.bytes - $1.bytes)) },
+      cost("bytes sent a step") { Format.grouped($0.bytesSent - $1.bytesSent) },
+    ]
   }
 
   /// How virtual ranks are dealt out.

@@ -29,6 +29,8 @@ struct Rehearsal {
   let gradientBytes: Int
   /// Bytes of sharded weights that it sends a step.
   let weightBytes: Int
+  /// Bytes of all kinds that it sends a step.
+  var bytesSent: Int { stateBytes + haloBytes + gradientBytes + weightBytes }
   /// Bytes of all kinds that it sends a step to ranks of other processes.
   let bytesToOtherProcesses: Int
 

@@ -26,19 +26,23 @@ package final class Rehearsals {
 
   private let corpus: any TrainingCorpus
   private let model: LanguageModel
+  private let teacher: LanguageModel?
   private let objective: (any Objective)?
   private var steps: [Work: Rehearsal] = [:]
   private var segments: [Work: SegmentRehearsal] = [:]
 
   /// Nothing is rehearsed yet.
   ///
-  /// - Parameter objective: What is minimised; nil for what the run file says.
+  /// - Parameters:
+  ///   - teacher: The model whose distributions are learnt; nil for none.
+  ///   - objective: What is minimised; nil for what the run file says.
   package init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
-    objective: (any Objective)? = nil, ranks: Int
+    teacher: LanguageModel? = nil, objective: (any Objective)? = nil, ranks: Int
   ) {
     (self.configuration, self.corpus, self.model, self.objective, self.ranks) =
       (configuration, corpus, model, objective, ranks)
+    self.teacher = teacher
   }
 
   /// A step of a rank.
@@ -89,7 +93,8 @@ package final class Rehearsals {
     let world = try GridPlace(configuration, rank: rank, ranks: ranks)
       .rehearsal(of: rank, hosting: each)
     let run = try TrainingRun(
-      configuration, corpus: corpus, model: model, objective: objective, world: world,
+      configuration, corpus: corpus, model: model, teacher: teacher, objective: objective,
+      world: world,
       workspace: Workspace(executor: .rehearsing), exchange: exchange, survey: survey,
       rehearsals: self)
     return (run, world)

@@ -16,12 +16,23 @@ package struct RunSetup {
   package let model: LanguageModel
   /// The folder that the weights come from, or nil.
   package let folder: ModelFolder?
+  /// The folder of the model whose distributions are learnt, or nil.
+  package let teacher: ModelFolder?
   /// What that folder hands on to the model that is written.
   package let origin: ModelFolder.Origin?
   /// The files of the tokenizer that `data.tokenizer` names, which go along with the model, or nil.
   package let tokenizerFiles: TokenizerFiles?
   /// Why there is no evaluation although one is wanted.
   package let warning: String?
+
+  /// The model whose distributions are learnt, all of it frozen; nil for none.
+  package var teacherModel: LanguageModel? {
+    teacher.map {
+      var model = $0.model
+      model.freezeAll()
+      return model
+    }
+  }
 
   /// Share of right answers by guessing in a generated task; nil for other data.
   package var chance: Double? { (corpus as? any TaskCorpus)?.chance }
@@ -36,7 +47,9 @@ package struct RunSetup {
   package init(_ configuration: RunConfiguration, world: any Communicator) throws {
     let tokenizer = try world.together { try configuration.readTokenizer() }
     var needed = 0
-    if configuration.model.from == nil, configuration.model.vocabulary == 0 {
+    if configuration.model.from == nil, configuration.model.vocabulary == 0,
+      configuration.teacherPath == nil
+    {
       let mine = try world.together {
         try configuration.data.vocabularyOfFiles(
           part: world.rank, of: world.size, tokenizer: tokenizer?.tokenizer)
@@ -75,11 +88,23 @@ package struct RunSetup {
       }
     }
     origin = try folder?.origin()
-    let asked = folder?.model.vocabulary ?? configuration.model.vocabulary
+    let teacher = try configuration.teacherPath.map { try ModelFolder(path: $0) }
+    self.teacher = teacher
+    let said = folder?.model.vocabulary ?? configuration.model.vocabulary
+    let asked = said > 0 ? said : teacher?.model.vocabulary ?? 0
+    if let teacher, teacher.model.vocabulary != asked {
+      throw configuration.error([
+        KeyProblem(
+          "distillation.from", folder == nil ? "model.vocabulary" : "model.from",
+          message:
+            "the teacher in \(teacher.path) knows \(teacher.model.vocabulary) tokens but the model "
+            + "\(asked); take a teacher with the model's vocabulary and tokenizer")
+      ])
+    }
     let limit = asked > 0 ? asked : configuration.data.vocabulary
     if limit > 0 { try tokenizer?.check(vocabulary: limit) }
     tokenizerFiles =
-      configuration.data.tokenizer == nil
+      configuration.data.tokenizer == nil && folder != nil
       ? nil : try tokenizer.map { try TokenizerFiles(path: $0.path) }
     let corpus = try configuration.data.makeCorpus(
       length: configuration.sequence.length, batch: configuration.training.batch,
@@ -89,7 +114,8 @@ package struct RunSetup {
     guard asked == 0 || asked >= corpus.vocabulary else {
       throw configuration.error([
         KeyProblem(
-          folder == nil ? "model.vocabulary" : "model.from",
+          folder != nil
+            ? "model.from" : said > 0 ? "model.vocabulary" : "distillation.from",
           message:
             "the data has \(corpus.vocabulary) different tokens but the model knows \(asked); "
             + "use a model of at least \(corpus.vocabulary)")
@@ -141,9 +167,15 @@ package struct RunSetup {
 }
 
 extension RunConfiguration {
+  /// What is minimised at the head.
+  func objective(hasTeacher: Bool) -> any Objective {
+    let nextToken = NextToken(zLoss: training.zLoss)
+    return hasTeacher ? distillation.objective(nextToken) : nextToken
+  }
+
   /// What makes tokens of the run's texts; nil for bytes.
   fileprivate func readTokenizer() throws -> ModelTokenizer? {
-    let folder = try model.from.map { try ModelFolder.modelPath($0) }
+    let folder = try (model.from ?? teacherPath).map { try ModelFolder.modelPath($0) }
     let others = evaluation.path.map { [$0] } ?? []
     try data.checkTokenizer(model: folder, others: others)
     return try data.readTokenizer(model: folder, others: others)

@@ -30,6 +30,9 @@ extension StartEvent {
         tokens: configuration.sequence.length, ranks: grid.sequence),
       parameters: parameters, frozenParameters: frozen, stepsDone: stepsDone,
       recallChance: setup.chance,
+      teacher: setup.teacher.map {
+        "\(Format.grouped($0.model.table.count)) parameters, from \($0.path)"
+      },
       task: configuration.data.task,
       expectedMemoryBytes: expectedMemoryBytes, blasCore: BLAS.coreName,
       sgemmPeak: SgemmPeak.measure(seconds: 0.15))

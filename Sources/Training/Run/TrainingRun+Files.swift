@@ -57,13 +57,13 @@ extension TrainingRun {
     let workspace = context.workspace
     guard world.rank == 0 else {
       guard grid.sequenceIndex == 0 else { return }
-      for carry in carries {
-        let message = carry.values.packed(in: workspace)
+      for values in carriedValues {
+        let message = values.packed(in: workspace)
         try send([message.count], message)
       }
       return
     }
-    var streams = zip(carries, microBatches).flatMap { $0.values.rows($1.count) }
+    var streams = zip(carriedValues, microBatches).flatMap { $0.rows($1.count) }
     for group in 1..<grid.data {
       for rows in microBatches {
         streams += try receive(from: group * grid.sequence).rows(rows.count)
@@ -103,6 +103,23 @@ extension TrainingRun {
               }))
         }, pool: context.workspace.pool)
       return carry
+    }
+    guard let teacher else { return }
+    for (own, carry) in zip(teacher.carries, carries) {
+      for (slot, value) in carry.values where slot.layer >= model.blocks.count {
+        own.values[CarrySlot(layer: slot.layer - model.blocks.count, slot.content)] = value
+        carry.values[slot] = nil
+      }
+    }
+  }
+
+  /// What each micro-batch's rows carry into the next step; a teacher's layers are counted after the model's own.
+  private var carriedValues: [[CarrySlot: Tensor]] {
+    guard let teacher else { return carries.map(\.values) }
+    return zip(carries, teacher.carries).map { carry, own in
+      own.values.reduce(into: carry.values) { all, part in
+        all[CarrySlot(layer: part.key.layer + model.blocks.count, part.key.content)] = part.value
+      }
     }
   }
 

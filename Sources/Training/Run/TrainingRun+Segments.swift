@@ -3,6 +3,7 @@ import Corpora
 import Inference
 import Measurement
 import MessagePassing
+import Models
 import Reporting
 import SequenceParallel
 import Tensors
@@ -33,6 +34,7 @@ extension TrainingRun {
     let goesOn = corpus.continues(step: step + 1)
     let groups = try groups()
     var sums = LossSums()
+    try listen(microBatch: microBatch, step: step, goesOn: goesOn)
     // The seams at which groups begin.
     var seams = [carries[microBatch]]
     for group in groups.dropLast() {
@@ -71,6 +73,7 @@ extension TrainingRun {
           segment, later: later, completes: completes && segment.pass.segment == 0)
         if isLast { sums += seen }
         later = segment.pass
+        if teacher != nil { lessons[segment.pass.segment] = nil }
       }
     }
     // After the backward pass, which ends on the first rank: nobody waits for the carry longer than for that.
@@ -81,17 +84,49 @@ extension TrainingRun {
   /// The loss of some rows, without learning.
   func evaluate(_ corpus: any Corpus, rows: Range<Int>, step: Int) throws -> LossSums {
     var sums = LossSums()
-    var left = Carry()
+    var (left, leftOfTeacher) = (Carry(), Carry())
     for index in 0..<cut.segments {
       let batch = try batch(index, of: corpus, rows: rows, step: step)
+      let layout = cut.layout(index, carried: 0, documentStarts: batch.documentStarts)
+      let isLast = index == cut.segments - 1
+      let lesson = try teacher?.lesson(
+        batch, layout, from: &leftOfTeacher, isLast: isLast, step: step, segment: index,
+        part: name(index))
       let outcome = try runner.forward(
-        batch.inputs, targets: batch.targets, objective: objective,
-        window: cut.layout(index, carried: 0, documentStarts: batch.documentStarts), from: &left,
-        isLast: index == cut.segments - 1, step: step, segment: index, part: name(index))
+        batch.inputs, targets: batch.targets, objective: minimised(lesson), window: layout,
+        from: &left, isLast: isLast, step: step, segment: index, part: name(index))
       sums += LossSums(
         outcome.result, terms: outcome.terms, declared: lossTerms, batch: batch)
     }
     return sums
+  }
+
+  /// Lets the teacher go through a micro-batch; what it has to say of each segment is kept until its loss is differentiated.
+  ///
+  /// - Parameter goesOn: Whether the rows go on in the next step.
+  private func listen(microBatch: Int, step: Int, goesOn: Bool) throws {
+    guard let teacher else { return }
+    var left = teacher.carries[microBatch]
+    lessons = try (0..<cut.segments).map { index in
+      let batch = try batch(index, of: corpus, rows: microBatches[microBatch], step: step)
+      return try teacher.lesson(
+        batch, cut.layout(index, carried: carried, documentStarts: batch.documentStarts),
+        from: &left, isLast: index == cut.segments - 1 && !goesOn, step: step, segment: index,
+        part: name(index))
+    }
+    if goesOn { teacher.carries[microBatch] = left }
+  }
+
+  /// What is minimised where a teacher has something to say.
+  private func minimised(_ lesson: Distillation.Lesson?) -> any Objective {
+    guard var distillation = objective as? Distillation else { return objective }
+    distillation.lesson = lesson
+    return distillation
+  }
+
+  /// What is minimised in a segment of the micro-batch at hand.
+  private func minimised(in segment: SegmentPass) -> any Objective {
+    teacher == nil ? objective : minimised(lessons[segment.pass.segment])
   }
 
   /// A segment of what is trained on.
@@ -121,7 +156,7 @@ extension TrainingRun {
   /// Runs a segment forward, for its loss and for what enters the next one.
   private func forward(_ segment: SegmentPass) throws -> LossSums {
     let (result, terms) = try runner.forward(
-      segment.batch.inputs, targets: segment.batch.targets, objective: objective,
+      segment.batch.inputs, targets: segment.batch.targets, objective: minimised(in: segment),
       pass: segment.pass, part: name(segment.pass.segment))
     return LossSums(result, terms: terms, declared: lossTerms, batch: segment.batch)
   }
@@ -133,7 +168,7 @@ extension TrainingRun {
     _ segment: SegmentPass, later: SequencePass?, completes: Bool
   ) throws -> LossSums {
     let (result, terms) = try runner.forwardAndBackward(
-      segment.batch.inputs, targets: segment.batch.targets, objective: objective,
+      segment.batch.inputs, targets: segment.batch.targets, objective: minimised(in: segment),
       pass: segment.pass, before: later, recompute: configuration.training.recompute,
       targetsPerPosition: targetsPerPosition, part: name(segment.pass.segment)
     ) { [store] in try store.complete(region: $0, isLast: completes) }
@@ -159,6 +194,7 @@ extension TrainingRun {
   /// there is no other.
   func heldBytes() throws -> Int {
     var (left, bytes) = (Carry(), 0)
+    try listen(microBatch: 0, step: 0, goesOn: false)
     for index in 0..<min(2, cut.segments) {
       let segment = try segmentPass(
         index, rows: microBatches[0], step: 0, left: left, keepsRight: true)

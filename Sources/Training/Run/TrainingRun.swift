@@ -28,6 +28,10 @@ package final class TrainingRun {
 
   /// What is minimised.
   let objective: any Objective
+  /// Whose distributions are learnt beside the next token; nil for nobody's.
+  let teacher: Teacher?
+  /// What the teacher has to say of each segment of the micro-batch at hand, as long as it is needed.
+  var lessons: [Distillation.Lesson?] = []
   /// What layers and objective may add to the loss, in the order in which sums of it travel.
   let lossTerms: [DeclaredTerm]
   /// Of each term that is a mean over positions, the step's targets over its positions.
@@ -49,6 +53,10 @@ package final class TrainingRun {
   package var context: RankContext { runner.context }
   /// The model.
   package var model: LanguageModel { runner.model }
+  /// Operations of a step a token, a teacher's among them, without those of softmax attention.
+  var operationsPerToken: Double {
+    model.operationsPerToken + (teacher?.runner.model.operationsPerToken ?? 0)
+  }
   /// Weights and gradient sums.
   package var store: ShardedParameters { runner.store }
 
@@ -57,6 +65,7 @@ package final class TrainingRun {
   /// - Parameters:
   ///   - world: All ranks.
   ///   - workspace: The rank's memory and threads.
+  ///   - teacher: The model whose distributions are learnt; nil for none.
   ///   - objective: What is minimised; nil for what the run file says.
   ///   - exchange: What carries states across ranks.
   ///   - survey: What takes note of it meanwhile.
@@ -65,7 +74,8 @@ package final class TrainingRun {
   ///   `MessagePassingError`.
   package init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
-    objective: (any Objective)? = nil, world: any Communicator, workspace: Workspace,
+    teacher: LanguageModel? = nil, objective: (any Objective)? = nil, world: any Communicator,
+    workspace: Workspace,
     exchange: ExchangeKind, survey: ExchangeSurvey? = nil, rehearsals: Rehearsals? = nil
   ) throws {
     self.configuration = configuration
@@ -75,7 +85,7 @@ package final class TrainingRun {
     let groups = try configuration.freeze(&model)
     let minimised =
       objective ?? configuration.linearise.transfer
-      ?? NextToken(zLoss: configuration.training.zLoss)
+      ?? configuration.objective(hasTeacher: teacher != nil)
     self.objective = minimised
     lossTerms = model.lossTerms(minimised)
     let grid = try GridPlace(configuration, world: world)
@@ -84,7 +94,8 @@ package final class TrainingRun {
     self.rehearsals =
       rehearsals
       ?? Rehearsals(
-        configuration, corpus: corpus, model: model, objective: objective, ranks: world.size)
+        configuration, corpus: corpus, model: model, teacher: teacher, objective: objective,
+        ranks: world.size)
     let context = RankContext(
       workspace: workspace,
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
@@ -102,7 +113,13 @@ package final class TrainingRun {
       configuration.sequence, ranks: grid.sequence, rank: grid.sequenceIndex)
     microBatches = grid.rows(
       ofBatch: configuration.training.batch, microBatches: configuration.training.accumulation)
-    carries = microBatches.map { _ in Carry() }
+    let parts = microBatches.count
+    carries = (0..<parts).map { _ in Carry() }
+    self.teacher = try teacher.map {
+      try Teacher(
+        $0, configuration, world: world, sequence: context.sequence, exchange: exchange,
+        microBatches: parts, workspace: workspace)
+    }
   }
 
   /// How many segments' passes are held at once.
@@ -177,6 +194,7 @@ package final class TrainingRun {
     if !corpus.continues(step: step) {
       carried = 0
       carries = microBatches.map { _ in Carry() }
+      teacher?.carries = microBatches.map { _ in Carry() }
     }
     targetsPerPosition = try countTargetsPerPosition(step: step)
     for microBatch in microBatches.indices {
@@ -185,6 +203,7 @@ package final class TrainingRun {
     }
     if corpus.continues(step: step + 1) { carried += configuration.sequence.length }
     try context.drain()
+    try teacher?.settle()
     try store.finishSums(polling: workspace.poll)
     // One small sum: the losses, every rank's part of the gradient's norm, and whether one wants to stop.
     var squares = 0.0
@@ -228,11 +247,13 @@ package final class TrainingRun {
       let asking = try world.allReduceSum(isAskedToStop() ? 1 : 0)
       if asking > 0, step + 1 < steps {
         try context.drain()
+        try teacher?.settle()
         try store.settle(polling: context.workspace.poll)
         return nil
       }
     }
     try context.drain()
+    try teacher?.settle()
     try store.settle(polling: context.workspace.poll)
     return sums.with(try world.allReduce(sums.numbers, .sum))
   }

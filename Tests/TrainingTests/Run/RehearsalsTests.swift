@@ -8,7 +8,7 @@ import Testing
 extension RunSetup {
   /// Rehearsals of the run.
   func rehearsals(_ configuration: RunConfiguration, ranks: Int) -> Rehearsals {
-    Rehearsals(configuration, corpus: corpus, model: model, ranks: ranks)
+    Rehearsals(configuration, corpus: corpus, model: model, teacher: teacherModel, ranks: ranks)
   }
 }
 

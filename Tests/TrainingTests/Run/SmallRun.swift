@@ -26,6 +26,8 @@ struct SmallRun: Sendable {
   struct Result: Sendable, Equatable {
     var losses: [Double] = []
     var norms: [Double] = []
+    /// Means of the terms of the loss, step by step.
+    var terms: [Double] = []
     var weights: [Float] = []
     /// Bytes sent in the last step.
     var gradientBytes = 0
@@ -40,8 +42,10 @@ struct SmallRun: Sendable {
   func make(on world: any Communicator, objective: (any Objective)? = nil) throws -> TrainingRun {
     let setup = try RunSetup(configuration)
     let run = try TrainingRun(
-      configuration, corpus: setup.corpus, model: setup.model, objective: objective, world: world,
-      workspace: Workspace(), exchange: configuration.parallel.exchange.kind ?? .chain)
+      configuration, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel,
+      objective: objective, world: world, workspace: Workspace(),
+      exchange: configuration.parallel.exchange.kind ?? .chain)
+    if let folder = setup.teacher { try run.teacher?.readWeights(folder) }
     run.initializeWeights()
     return run
   }
@@ -55,6 +59,7 @@ struct SmallRun: Sendable {
       let outcome = try run.step(step)
       result.losses.append(outcome.loss)
       result.norms.append(outcome.gradientNorm)
+      result.terms += outcome.sums.terms.map(outcome.sums.mean)
     }
     result.gradientBytes = run.context.counters.gradientBytesSent
     result.stateBytes = run.context.counters.stateBytesSent
