@@ -19,32 +19,57 @@ extension TrainingState {
     }
   }
 
-  /// Reads parts of a checkpoint of the same model.
-  ///
-  /// - Parameters:
-  ///   - rule: The update rule that goes on with it.
-  ///   - quantities: What the rule keeps, and the weights.
-  /// - Throws: `CheckpointError` where it is another rule's, or that lists every missing tensor and wrong shape.
-  package static func read(
-    _ path: String, table: ParameterTable, rule: String = formerRule,
-    quantities: [Quantity] = Quantity.ofAdamW, into destinations: [Destination]
-  ) throws(CheckpointError) -> TrainingState {
+  /// What a checkpoint says beside its numbers.
+  package init(of path: String) throws(CheckpointError) {
     let json = try JSONValue(file: path + "/state.json")
     guard let step = json["step"]?.integer, let seed = json["seed"]?.integer else {
       throw .damaged(path: path + "/state.json", reason: "it has no step or seed")
     }
-    let written = json["optimizer"]?.string ?? formerRule
-    guard written == rule else {
+    self.init(
+      step: step, seed: seed, version: json["version"]?.string ?? "",
+      rule: json["optimizer"]?.string ?? Self.formerRule,
+      stateStart: json["state_start"]?.integer ?? 0)
+    guard let stage = json["stage"] else { return }
+    guard let number = stage["number"]?.integer, number > 0, let start = stage["start"]?.integer,
+      let losses = stage["losses"]?.array
+    else { throw .damaged(path: path + "/state.json", reason: "its stage has no number or start") }
+    self.stage = Stage(index: number - 1, start: start, losses: losses.compactMap(\.number))
+  }
+
+  /// Reads parts of a checkpoint of the same model.
+  ///
+  /// Where parameters are trained now that were not before, nothing is read but weights: what a rule keeps begins anew for
+  /// all, so that they are alike.
+  ///
+  /// - Parameters:
+  ///   - rule: The update rule that goes on with it.
+  ///   - quantities: What the rule keeps, and the weights.
+  /// - Returns: What it says beside its numbers, and how many parameters are new to training: tensors without a state.
+  /// - Throws: `CheckpointError` where it is another rule's, or that lists every missing tensor and wrong shape.
+  package static func read(
+    _ path: String, table: ParameterTable, rule: String = formerRule,
+    quantities: [Quantity] = Quantity.ofAdamW, into destinations: [Destination]
+  ) throws(CheckpointError) -> (state: TrainingState, newlyTrained: Int) {
+    var state = try TrainingState(of: path)
+    guard state.rule == rule else {
       throw .unsupported(
         path: path,
-        reason: "it holds the state of the update rule \(written), but this run's is \(rule); set "
-          + "optimizer.name=\(written), or start a run from its model folder with model.from")
+        reason:
+          "it holds the state of the update rule \(state.rule), but this run's is \(rule); set "
+          + "optimizer.name=\(state.rule), or start a run from its model folder with model.from")
     }
     let file = try SafetensorsFile(path: path + "/state.safetensors")
+    var newlyTrained: Set<String> = []
     let wrong = quantities.flatMap { quantity in
       quantity.entries(of: table).compactMap { entry -> String? in
         let name = quantity.name(of: entry.name, in: file)
-        guard let found = file.tensor(name) else { return "\(name) is missing" }
+        guard let found = file.tensor(name) else {
+          guard quantity == .weight else {
+            newlyTrained.insert(entry.name)
+            return nil
+          }
+          return "\(name) is missing"
+        }
         return found.shape == entry.shape.dimensions
           ? nil : "\(name) is \(found.shape) but the model's is \(entry.shape)"
       }
@@ -53,7 +78,9 @@ extension TrainingState {
       throw .damaged(
         path: path, reason: "it does not fit this model: " + wrong.joined(separator: ", "))
     }
-    for destination in destinations {
+    if !newlyTrained.isEmpty { state.stateStart = state.step }
+    for destination in destinations
+    where newlyTrained.isEmpty || destination.quantity == .weight {
       for (entry, part) in table.pieces(of: destination.range) {
         let first = part.lowerBound - entry.range.lowerBound
         try file.readFloats(
@@ -61,8 +88,7 @@ extension TrainingState {
           into: destination.numbers + part.lowerBound - destination.range.lowerBound)
       }
     }
-    return TrainingState(
-      step: step, seed: seed, version: json["version"]?.string ?? "", rule: written)
+    return (state, newlyTrained.count)
   }
 
   /// Reads what some streams of tokens carry.

@@ -23,13 +23,20 @@ extension TrainingState {
       self.folder = try checkpointFiles { () throws(FileError) in
         try AtomicFolder(destination: folder + "/" + TrainingState.name(state.step))
       }
-      let keys: JSONValue = [
+      var keys: [String: JSONValue] = [
         "step": .integer(state.step), "seed": .integer(state.seed),
         "version": .string(state.version), "optimizer": .string(state.rule),
       ]
+      if state.stateStart > 0 { keys["state_start"] = .integer(state.stateStart) }
+      if let stage = state.stage {
+        keys["stage"] = [
+          "number": .integer(stage.index + 1), "start": .integer(stage.start),
+          "losses": .array(stage.losses.map(JSONValue.number)),
+        ]
+      }
       let place = self.folder.path
       try checkpointFiles { () throws(FileError) in
-        try AtomicFile.write(keys.encoded, to: place + "/state.json")
+        try AtomicFile.write(JSONValue.object(keys).encoded, to: place + "/state.json")
       }
       writer = try SafetensorsWriter(
         path: place + "/state.safetensors",

@@ -15,9 +15,31 @@ package struct TrainingState: Sendable, Equatable {
   package var version: String
   /// The update rule whose state it holds.
   package var rule: String
+  /// Steps that were done when the rule's state began, as zeros.
+  package var stateStart = 0
+  /// Where the run stands among its stages; nil where it has none.
+  package var stage: Stage?
 
-  package init(step: Int, seed: Int, version: String, rule: String = formerRule) {
+  package init(
+    step: Int, seed: Int, version: String, rule: String = formerRule, stateStart: Int = 0,
+    stage: Stage? = nil
+  ) {
     (self.step, self.seed, self.version, self.rule) = (step, seed, version, rule)
+    (self.stateStart, self.stage) = (stateStart, stage)
+  }
+
+  /// Where a run stands among its stages.
+  package struct Stage: Sendable, Equatable {
+    /// The stage's number, from 0.
+    package var index: Int
+    /// Steps that were done when it began.
+    package var start: Int
+    /// Losses of its last steps, as many as may decide whether it ends.
+    package var losses: [Double]
+
+    package init(index: Int = 0, start: Int = 0, losses: [Double] = []) {
+      (self.index, self.start, self.losses) = (index, start, losses)
+    }
   }
 
   /// The rule of checkpoints that name none.

@@ -18,6 +18,9 @@ package struct ParameterGroup: ConfigurationSection, Equatable {
   @Key("frozen", "Whether they stay as they are.")
   package var frozen = false
 
+  @Key("stages", from: 1, "Numbers of the linearise.stages in which the group is one; empty = all.")
+  package var stages: [Int] = []
+
   package init() {}
 
   /// Whether a name fits a pattern, in which `*` stands for any text and `?` for any one letter.

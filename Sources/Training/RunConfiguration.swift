@@ -18,9 +18,9 @@ package struct RunConfiguration: Sendable {
   /// Adapters of the model.
   package let lora: LoRASection
   /// What is made of a Transformer.
-  package let linearise: LineariseSection
+  package internal(set) var linearise: LineariseSection
   /// The teacher.
-  package let distillation: DistillationSection
+  package internal(set) var distillation: DistillationSection
   /// The data.
   package let data: DataSection
   /// The sequences.
@@ -28,18 +28,18 @@ package struct RunConfiguration: Sendable {
   /// The grid of ranks.
   package let parallel: ParallelSection
   /// The optimizer.
-  package let optimizer: OptimizerSection
+  package internal(set) var optimizer: OptimizerSection
   /// The learning rate's schedule.
-  package let schedule: ScheduleSection
+  package internal(set) var schedule: ScheduleSection
   /// Steps and batches.
-  package let training: TrainingSection
+  package internal(set) var training: TrainingSection
   /// Evaluation during a run.
   package let evaluation: EvaluationSection
   /// Console and log.
   package let log: LogSection
   package let checkpoint: CheckpointSection
   /// The values as they were written, and where each stands.
-  package let document: ConfigurationDocument
+  package private(set) var document: ConfigurationDocument
 
   /// All sections, in the order in which they are printed.
   package static let schemas = [
@@ -86,13 +86,15 @@ package struct RunConfiguration: Sendable {
     optimizer = document.section(OptimizerSection.self)
     schedule = document.section(ScheduleSection.self)
     training = document.section(TrainingSection.self)
+    let lengthProblem = document.sumSteps(of: linearise.stages, in: &training)
     evaluation = document.section(EvaluationSection.self)
     log = document.section(LogSection.self)
     checkpoint = document.section(CheckpointSection.self)
     document.unprinted = model.otherFamilies.union(optimizer.otherRules).union(data.otherTasks)
+    self.document = document
     if document.problems.isEmpty {
       document.report(
-        Self.problems(schedule, in: training) + Self.problems(model, reading: data, sequence)
+        lengthProblem + problemsOfStages + Self.problems(model, reading: data, sequence)
           + Self.problems(linearise, of: model, lora, sequence, data)
           + Self.problems(distillation, linearise))
     }
@@ -167,7 +169,7 @@ package struct RunConfiguration: Sendable {
     _ sequence: SequenceSection, _ data: DataSection
   ) -> [KeyProblem] {
     let whole = data.carry ? "data.carry" : sequence.segments > 1 ? "sequence.segments" : nil
-    if linearise.stage == .transfer, linearise.crossEntropy > 0, let whole {
+    if linearise.kinds.contains(.transfer), linearise.crossEntropy > 0, let whole {
       return [
         KeyProblem(
           "linearise.cross_entropy", whole,
@@ -183,10 +185,10 @@ package struct RunConfiguration: Sendable {
           message: "there is no Transformer to make linear; give its folder as model.from")
       ]
     }
-    if linearise.stage == .transfer, lora.lora != nil {
+    if Set(linearise.kinds) == [.transfer], lora.lora != nil {
       return [
         KeyProblem(
-          "lora.targets", "linearise.stage",
+          "lora.targets", "linearise.stage", "linearise.stages",
           message:
             "attention transfer trains new weights alone; adapters belong to the stage finetune")
       ]
@@ -199,18 +201,21 @@ package struct RunConfiguration: Sendable {
   /// A Transformer that is made linear in this run is its own student's teacher, where a key of the section is given.
   package var teacherPath: String? {
     if let from = distillation.from { return from }
-    return linearise.changes["method"] != nil && !distillation.changes.isEmpty ? model.from : nil
+    let isAsked =
+      !distillation.changes.isEmpty || linearise.stages.contains { $0.distillation != nil }
+    return linearise.changes["method"] != nil && isAsked ? model.from : nil
   }
 
   /// A teacher in a stage without a head, and keys that say something of a teacher where there is none.
   private static func problems(
     _ distillation: DistillationSection, _ linearise: LineariseSection
   ) -> [KeyProblem] {
-    guard let key = distillation.changes.keys.sorted().first else { return [] }
-    if linearise.stage == .transfer {
+    let ofStage = linearise.stages.contains { $0.distillation != nil } ? "weight" : nil
+    guard let key = distillation.changes.keys.sorted().first ?? ofStage else { return [] }
+    if Set(linearise.kinds) == [.transfer] {
       return [
         KeyProblem(
-          "distillation.\(key)", "linearise.stage",
+          "distillation.\(key)", "linearise.stage", "linearise.stages",
           message: "layers learn from attention in this stage, and no distribution is formed; "
             + "a teacher belongs to the stage finetune")
       ]
@@ -220,19 +225,6 @@ package struct RunConfiguration: Sendable {
       KeyProblem(
         "distillation.\(key)", "distillation.from",
         message: "there is no teacher; give its folder as distillation.from, or remove it")
-    ]
-  }
-
-  private static func problems(
-    _ schedule: ScheduleSection, in training: TrainingSection
-  ) -> [KeyProblem] {
-    let decay = schedule.course == .wsd ? schedule.decaySteps(of: training.steps) : 0
-    guard schedule.decay > 0, schedule.warmup + decay > training.steps else { return [] }
-    return [
-      KeyProblem(
-        "schedule.decay", "schedule.warmup", "training.steps",
-        message: "\(schedule.warmup) steps of warmup and \(decay) of decay are more than the run's "
-          + "\(training.steps); shorten them or run more steps")
     ]
   }
 }

@@ -45,7 +45,14 @@ package enum TrainingEnd: Sendable {
 final class TrainingSession {
   private let configuration: RunConfiguration
   private let world: any Communicator
-  private let run: TrainingRun
+  private let workspace: Workspace
+  private let setup: RunSetup
+  private let exchange: ExchangeKind
+  /// The rehearsals of each stage.
+  private let rehearsals: [Rehearsals]
+  /// The stage that is trained; nothing only while one makes room for the next.
+  private var run: TrainingRun!
+  private var progress: StageProgress
   private let evaluationCorpus: (any Corpus)?
   private let chance: Double?
   private let outputs: Outputs?
@@ -75,48 +82,67 @@ final class TrainingSession {
     tokenizerFiles = setup.tokenizerFiles
     evaluationCorpus = setup.evaluation
     chance = setup.chance
-    let rehearsals = Rehearsals(
-      configuration, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel,
-      ranks: communicator.size)
-    let choice = try ExchangeChoice(measuring: rehearsals, world: communicator)
+    self.setup = setup
+    self.workspace = workspace
+    let rehearsals = (0..<configuration.stageCount).map { index in
+      let stage = configuration.stage(index)
+      return Rehearsals(
+        stage, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel(in: stage),
+        ranks: communicator.size)
+    }
+    self.rehearsals = rehearsals
+    let choice = try ExchangeChoice(measuring: rehearsals[0], world: communicator)
+    exchange = choice.kind
     // Only rank 0 prints it: what the process is now, and what the run adds.
     let expectedMemory =
       communicator.rank == 0
       ? ProcessMemory.residentBytes
-        + (try Self.runMemory(rehearsals, choice, processes: world.processes)) : nil
-    let run = try TrainingRun(
-      configuration, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel,
-      world: communicator, workspace: workspace, exchange: choice.kind, rehearsals: rehearsals)
-    self.run = run
-    if let folder = setup.teacher { try run.teacher?.readWeights(folder) }
+        + (try rehearsals.map {
+          try Self.runMemory($0, choice, processes: world.processes)
+        }.max() ?? 0) : nil
     let folder =
       communicator.rank == 0
       ? try RunFolder.prepare(configuration: configuration, overwrite: overwrite) : nil
-    var done = 0
-    if let path = try Self.resumePath(configuration, folder: folder, world: communicator) {
-      done = try Self.resume(path, run)
+    let path = try Self.resumePath(configuration, folder: folder, world: communicator)
+    let state = try path.map { try Self.state(of: $0, for: configuration) }
+    var progress = StageProgress(configuration)
+    if let path, let state {
+      progress = try StageProgress(configuration, from: state, in: path)
+    }
+    self.progress = progress
+    done = state?.step ?? 0
+    let run = try Self.run(
+      progress, setup, world: communicator, workspace: workspace, exchange: choice.kind, rehearsals)
+    self.run = run
+    var newlyTrained = 0
+    if let path {
+      if progress.reason != nil {
+        try run.readWeights(ofCheckpoint: path)
+      } else {
+        newlyTrained = try run.read(path).newlyTrained
+        try run.readStreams(path, step: done)
+      }
     } else if let model = setup.folder {
       try run.readWeights(model)
     } else {
       run.initializeWeights()
     }
-    self.done = done
-    let stepsLeft = configuration.training.steps - done
+    let stepsLeft = progress.steps - done
     recording = try trace.map {
       try TraceRecording(
         path: $0, stepsLeft: stepsLeft, world: communicator, counters: run.context.counters)
     }
-    let stepsDone = done
+    let (stepsDone, steps) = (done, progress.steps)
     let hosts = try communicator.allGather(world.host.name)
     let launchRanks = try communicator.allGather([world.launchRank]).map { $0[0] }
     let share = min(
       Double(workspace.team.size), Double(world.host.cores) / Double(world.host.ranks))
     let parallelThreads = try communicator.allReduceSum(share)
     outputs = try folder.map { folder in
-      let console = Console(
-        steps: configuration.training.steps, every: configuration.log.every)
+      let console = Console(steps: steps, every: configuration.log.every)
       let start = StartEvent(
-        configuration, setup, folder: folder.path, hosts: hosts, processes: world.processes,
+        configuration, setup, steps: steps, frozen: run.model.table.frozenCount,
+        folder: folder.path, hosts: hosts, processes: world.processes,
         launchRanks: launchRanks, threads: workspace.team.size,
         parallelThreads: max(1, Int(parallelThreads + 1e-6)), grid: run.grid,
         stepsDone: stepsDone, expectedMemoryBytes: expectedMemory)
@@ -125,6 +151,12 @@ final class TrainingSession {
       try log.start(start)
       console.banner(start)
       return Outputs(folder: folder, log: log, console: console)
+    }
+    try announceStage()
+    if newlyTrained > 0, let path {
+      try warn(
+        "\(Format.number(newlyTrained, of: "tensor")) more are trained than when \(path) was written: the "
+          + "moments of all begin anew, from zero")
     }
     if let reason = choice.reason { try warn(reason) }
     if let warning = setup.warning { try warn(warning) }
@@ -155,13 +187,16 @@ final class TrainingSession {
     let started = ProcessInfo.processInfo.systemUptime
     func seconds() -> Double { ProcessInfo.processInfo.systemUptime - started }
     do {
-      while done < configuration.training.steps {
+      var isFinished = progress.isLast && progress.end(after: done) != nil
+      while !isFinished {
         let isAsked = try step(stop: isAskedToStop())
-        let last = done == configuration.training.steps
+        let end = try stageEnd()
+        isFinished = end != nil && progress.isLast
         // After the last step only an evaluation is long, and that hears the request itself.
-        var stops = isAsked && !last
+        var stops = isAsked && !isFinished
         if !stops,
-          isDue(configuration.evaluation.every) || (last && configuration.evaluation.every > 0)
+          isDue(configuration.evaluation.every)
+            || (end != nil && configuration.evaluation.every > 0)
         {
           stops = try !evaluate(until: isAskedToStop)
         }
@@ -173,7 +208,11 @@ final class TrainingSession {
             reason: "stopped by a signal", steps: done, seconds: seconds(), modelPath: nil)
           return .stopped
         }
-        if isDue(configuration.checkpoint.every) { try checkpoint() }
+        if let end, !isFinished {
+          try beginStage(after: end)
+        } else if isDue(configuration.checkpoint.every) {
+          try checkpoint()
+        }
       }
       try recording?.finish()
       try writeModel()
@@ -204,6 +243,7 @@ final class TrainingSession {
     let ranks = try RankFigures.gather(
       RankFigures(counters, seconds: seconds), world: world)
     done += 1
+    progress.add(loss: outcome.loss)
     guard let outputs else { return outcome.stops }
     let tokens = configuration.training.batch * configuration.sequence.length
     let report = StepReport(
@@ -220,6 +260,49 @@ final class TrainingSession {
       )
     }
     return outcome.stops
+  }
+
+  /// Why the stage ends after the step that is done, the same on all ranks; nil where it goes on.
+  private func stageEnd() throws -> StageEnd? {
+    let mine = progress.end(after: done)
+    guard progress.hasRule else { return mine }
+    // Rank 0, whose checkpoint holds the losses, decides for all.
+    let ends = try world.allReduceSum(world.rank == 0 && mine != nil ? 1 : 0) > 0
+    return ends ? mine ?? .steps(done - progress.place.start) : nil
+  }
+
+  /// Ends a stage with a checkpoint, from which the next begins: as a run would that goes on from there.
+  private func beginStage(after end: StageEnd) throws {
+    let path = try world.broadcast(try checkpoint() ?? "")
+    progress.begin(after: end, at: done)
+    // What the stage had gives room before the next needs some.
+    run = nil
+    workspace.pool.trim()
+    run = try Self.run(
+      progress, setup, world: world, workspace: workspace, exchange: exchange, rehearsals)
+    try run.readWeights(ofCheckpoint: path)
+    try announceStage()
+  }
+
+  /// The stage at hand, whose weights are still to be read; those of its teacher are.
+  private static func run(
+    _ progress: StageProgress, _ setup: RunSetup, world: any Communicator, workspace: Workspace,
+    exchange: ExchangeKind, _ rehearsals: [Rehearsals]
+  ) throws -> TrainingRun {
+    let run = try TrainingRun(
+      progress.stage, corpus: setup.corpus, model: setup.model,
+      teacher: setup.teacherModel(in: progress.stage), world: world, workspace: workspace,
+      exchange: exchange, rehearsals: rehearsals[progress.place.index],
+      start: progress.place.start)
+    if let folder = setup.teacher { try run.teacher?.readWeights(folder) }
+    return run
+  }
+
+  private func announceStage() throws {
+    guard progress.hasStages, let outputs else { return }
+    let event = progress.event(run, done: done)
+    try outputs.log.stage(event)
+    outputs.console.stage(event, steps: progress.steps)
   }
 
   /// Evaluates; gives whether it came to its end before any rank was asked to stop.
@@ -241,17 +324,20 @@ final class TrainingSession {
     let report = EvaluationReport(
       step: done, sums: sums, seconds: ProcessInfo.processInfo.systemUptime - started,
       tokensAreBytes: corpus.tokensAreBytes,
-      predictsTokens: configuration.linearise.transfer == nil, recallChance: chance)
+      predictsTokens: run.configuration.linearise.transfer == nil, recallChance: chance)
     try outputs.log.evaluation(report)
     outputs.console.evaluation(report)
     return true
   }
 
-  private func checkpoint() throws {
+  /// Writes a checkpoint; gives its folder, on rank 0.
+  @discardableResult
+  private func checkpoint() throws -> String? {
     let started = ProcessInfo.processInfo.systemUptime
     let state = TrainingState(
       step: done, seed: configuration.training.seed, version: Release.version,
-      rule: configuration.optimizer.rule.rawValue)
+      rule: configuration.optimizer.rule.rawValue, stateStart: run.optimizer.stateStart,
+      stage: progress.hasStages ? progress.place : nil)
     let writer = try outputs.map {
       try TrainingState.Writer(
         state, table: run.model.table, below: $0.folder.checkpointsPath,
@@ -259,16 +345,18 @@ final class TrainingSession {
     }
     try run.write(to: writer)
     try run.writeStreams(to: writer, step: done)
-    guard let outputs, let writer else { return }
+    guard let outputs, let writer else { return nil }
     let path = try writer.finish(keep: configuration.checkpoint.keep)
     let seconds = ProcessInfo.processInfo.systemUptime - started
     try outputs.log.checkpoint(step: done, path: path, seconds: seconds)
     outputs.console.checkpoint(step: done, path: path, seconds: seconds)
+    return path
   }
 
   /// Writes the model; of one with adapters these, and where it came from no folder the model beside them.
   private func writeModel() throws {
-    let base = run.model.lora == nil ? nil : origin?.path
+    // Adapters alone go on from the folder that the run began with: where more was trained, it is another model.
+    let base = run.model.lora == nil || hasOwnModel ? nil : origin?.path
     if base == nil {
       try write { folder, weights in
         try ModelFolder.write(
@@ -282,6 +370,11 @@ final class TrainingSession {
         run.model, to: folder.adapterPath, base: base ?? folder.modelPath, keeping: origin,
         tokenizer: tokenizerFiles, weights: weights)
     }
+  }
+
+  /// Whether the model without its adapters is another than that of the folder that it came from.
+  private var hasOwnModel: Bool {
+    setup.folder?.exchange != nil || configuration.linearise.kinds.contains(.transfer)
   }
 
   /// Brings the weights of all ranks to rank 0, which writes them.
@@ -325,16 +418,18 @@ final class TrainingSession {
     return path.isEmpty ? nil : path
   }
 
-  private static func resume(_ path: String, _ run: TrainingRun) throws -> Int {
-    let state = try run.read(path)
-    let seed = run.configuration.training.seed
+  /// What the checkpoint to go on from says, of a run with the same seed.
+  private static func state(
+    of path: String, for configuration: RunConfiguration
+  ) throws -> TrainingState {
+    let state = try TrainingState(of: path)
+    let seed = configuration.training.seed
     guard state.seed == seed else {
       throw CheckpointError.unsupported(
         path: path,
         reason:
           "its run has the seed \(state.seed), this one \(seed); set training.seed=\(state.seed)")
     }
-    try run.readStreams(path, step: state.step)
-    return state.step
+    return state
   }
 }

@@ -24,12 +24,13 @@ import Testing
   private func read(_ path: String, _ range: Range<Int>) throws -> (TrainingState, [[Float]]) {
     let numbers = UnsafeMutablePointer<Float>.allocate(capacity: 3 * range.count)
     defer { numbers.deallocate() }
-    let state = try TrainingState.read(
+    let (state, newlyTrained) = try TrainingState.read(
       path, table: table,
       into: [
         .init(.weight, range, numbers), .init(.firstMoment, range, numbers + range.count),
         .init(.secondMoment, range, numbers + 2 * range.count),
       ])
+    #expect(newlyTrained == 0)
     return (
       state,
       (0..<3).map {
@@ -62,6 +63,43 @@ import Testing
         "weight.a", "weight.b", "first_moment.a", "first_moment.b", "second_moment.a",
         "second_moment.b",
       ])
+  }
+
+  @Test func whereItStandsAmongItsStagesIsReadBack() throws {
+    let folder = try TemporaryFolder()
+    let state = TrainingState(
+      step: 9, seed: 3, version: "x", stateStart: 4,
+      stage: .init(index: 1, start: 4, losses: [0.1, 1 / 3, 2e-30]))
+    let writer = try TrainingState.Writer(state, table: table, below: folder.path, quantities: [])
+    #expect(try TrainingState(of: writer.finish(keep: 0)) == state)
+  }
+
+  @Test func whereMoreIsTrainedThanBeforeTheStateOfAllBeginsAnew() throws {
+    let folder = try TemporaryFolder()
+    let some = TrainingState.Quantity(name: "momentum", parameters: IndexRanges([0..<4]))
+    let writer = try TrainingState.Writer(
+      TrainingState(step: 9, seed: 1, version: "", rule: "lion"), table: table,
+      below: folder.path, quantities: [.weight, some])
+    try weights.withUnsafeBufferPointer {
+      try writer.write(.weight, 0..<6, $0.baseAddress!)
+      try writer.write(some, 0..<4, $0.baseAddress!)
+    }
+    let path = try writer.finish(keep: 0)
+    let all = TrainingState.Quantity(name: "momentum")
+    let numbers = UnsafeMutablePointer<Float>.allocate(capacity: 12)
+    defer { numbers.deallocate() }
+    numbers.update(repeating: -7, count: 12)
+    let (state, newlyTrained) = try TrainingState.read(
+      path, table: table, rule: "lion", quantities: [.weight, all],
+      into: [.init(.weight, 0..<6, numbers), .init(all, 0..<6, numbers + 6)])
+    #expect(newlyTrained == 1 && state.stateStart == 9)
+    #expect(Array(UnsafeBufferPointer(start: numbers, count: 6)) == weights)
+    #expect((6..<12).allSatisfy { numbers[$0] == -7 })
+    // Where less is trained, what it needs is there.
+    let fewer = TrainingState.Quantity(name: "momentum", parameters: IndexRanges([0..<2]))
+    let less = try TrainingState.read(
+      path, table: table, rule: "lion", quantities: [.weight, fewer], into: [])
+    #expect(less.newlyTrained == 0 && less.state.stateStart == 0)
   }
 
   @Test func momentsOfOlderCheckpointsAreRead() throws {

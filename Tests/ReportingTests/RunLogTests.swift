@@ -161,6 +161,10 @@ struct RunLogTests {
           step: 1, sums: LogFixture.sums(), seconds: 1, tokensAreBytes: bytes, recallChance: 0.25))
     }
     try log.checkpoint(step: 1, path: "runs/a/checkpoints/step-1", seconds: 1)
+    try log.stage(
+      StageEvent(
+        number: 2, stages: 2, kind: "finetune", step: 1, start: 1, steps: 9, learningRate: 1e-3,
+        parameters: 8, frozenParameters: 3, reason: nil))
     try log.warning("w")
     try log.end(reason: "finished", steps: 1, seconds: 1)
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -172,7 +176,7 @@ struct RunLogTests {
     }
     let examples = try page.split(separator: "\n").filter { $0.hasPrefix("{") }
       .map { try JSONValue(Data($0.utf8)) }
-    #expect(examples.count == 6)
+    #expect(examples.count == 7)
     for example in examples {
       let fields = Set(example.object?.keys.map { $0 } ?? [])
       #expect(

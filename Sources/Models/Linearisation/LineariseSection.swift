@@ -22,6 +22,12 @@ package struct LineariseSection: ConfigurationSection, Equatable {
   @Key("stage", "Whether layers learn from the attention they stand in for, or the model the text.")
   package var stage = Stage.finetune
 
+  @Key(
+    "stages",
+    "Stages that follow one another, instead of stage and frozen; training.steps is the sum of theirs."
+  )
+  package var stages: [LineariseStage] = []
+
   @Key("layers", "Numbers of the layers whose attention is exchanged; empty = all.")
   package var layers: [Int] = []
 
@@ -39,9 +45,17 @@ package struct LineariseSection: ConfigurationSection, Equatable {
 
   package init() {}
 
-  /// Keys that say something of a method where there is none.
+  /// Keys that say something of a method where there is none, or of stages that say it themselves.
   package var problems: [KeyProblem] {
-    if stage == .transfer, squares == 0, crossEntropy == 0 {
+    for (index, stage) in stages.enumerated() {
+      if let problem = stage.problem {
+        return [KeyProblem("stages", message: "item \(index + 1) \(problem)")]
+      }
+    }
+    if !stages.isEmpty, let key = ["stage", "frozen"].first(where: { changes[$0] != nil }) {
+      return [KeyProblem(key, message: "each of linearise.stages says it itself; remove it")]
+    }
+    if kinds.contains(.transfer), squares == 0, crossEntropy == 0 {
       return [
         KeyProblem(
           "squares", "cross_entropy",
@@ -53,6 +67,9 @@ package struct LineariseSection: ConfigurationSection, Equatable {
       KeyProblem("layers", message: "nothing is exchanged; give linearise.method, or remove it")
     ]
   }
+
+  /// What is trained, stage by stage.
+  package var kinds: [Stage] { stages.isEmpty ? [stage] : stages.map(\.stage) }
 
   /// What `method` is where nothing is made.
   static let none = "none"

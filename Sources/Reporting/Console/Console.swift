@@ -6,7 +6,7 @@ import Foundation
 /// warning and checkpoint, and a summary. Where the standard error is a terminal a progress bar
 /// stands at its foot.
 package final class Console {
-  private let steps: Int
+  private var steps: Int
   private let every: Int
   private let output: TerminalOutput
   private var event: StartEvent?
@@ -31,6 +31,19 @@ package final class Console {
     self.event = event
     for line in Banner(event).lines { print(line) }
     print("")
+  }
+
+  /// Prints that a stage begins, and what ended the one before; the columns of its steps may be others.
+  ///
+  /// - Parameter steps: Steps of all stages, as far as is known.
+  package func stage(_ event: StageEvent, steps: Int) {
+    self.steps = steps
+    linesSinceHeading = nil
+    let name = "stage \(event.number) of \(event.stages): \(event.kind)"
+    let trained = Format.trained(event.trainableParameters, frozen: event.frozenParameters)
+    print(
+      "\(name) from step \(event.start + 1) to \(event.start + event.steps) at most, \(trained)"
+        + (event.reason.map { "; \($0)" } ?? ""))
   }
 
   /// Takes note of a step, and prints its line when it is its turn: the first, the last, and every

@@ -106,6 +106,21 @@ package final class RunLog {
     try write(line)
   }
 
+  /// Writes a `stage` event.
+  package func stage(_ event: StageEvent) throws(FileError) {
+    var line = line("stage")
+    line.set("stage", event.number)
+    line.set("stages", event.stages)
+    line.set("kind", event.kind)
+    line.set("step", event.step)
+    line.set("start", event.start)
+    line.set("steps", event.steps)
+    line.set("learning_rate", event.learningRate)
+    line.set("trainable_parameters", event.trainableParameters)
+    line.set("reason", event.reason.map(JSONValue.string) ?? .null)
+    try write(line)
+  }
+
   /// Writes a `checkpoint` event: a complete checkpoint lies on the disk.
   package func checkpoint(step: Int, path: String, seconds: Double) throws(FileError) {
     var line = line("checkpoint")

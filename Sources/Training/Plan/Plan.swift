@@ -28,20 +28,25 @@ package struct Plan {
   /// The same ranks without a teacher; empty where there is none.
   private let untaught: [Rehearsal]
   private let teacher: LanguageModel?
-  private let configuration: RunConfiguration
-  private let exchange: ExchangeChoice
+  let configuration: RunConfiguration
+  let exchange: ExchangeChoice
 
   /// Prints the plan of a run.
   ///
   /// - Parameter ranks: Processes to plan for.
   package static func run(_ configuration: RunConfiguration, ranks: Int) throws {
     BLAS.setThreads(1)
-    let plan = try Plan(configuration, processes: ranks)
-    print(plan.description(sgemm: SgemmPeak.measure(seconds: 1)), terminator: "")
+    let plans = try stages(of: configuration, processes: ranks)
+    print(description(of: plans, sgemm: SgemmPeak.measure(seconds: 1)), terminator: "")
   }
 
-  /// Checks everything and rehearses a step.
-  package init(_ configuration: RunConfiguration, processes: Int) throws {
+  /// Checks everything and rehearses a step; of several stages the first.
+  ///
+  /// - Parameter given: What carries states; nil to choose.
+  package init(
+    _ configuration: RunConfiguration, processes: Int, exchange given: ExchangeChoice? = nil
+  ) throws {
+    let configuration = configuration.stage(0)
     let ranks = try configuration.virtualRanks(processes: processes)
     let setup = try RunSetup(configuration)
     let model = setup.model
@@ -60,7 +65,7 @@ package struct Plan {
         configuration, corpus: setup.corpus, model: model, teacher: teacher, ranks: ranks)
     }
     let rehearsed = rehearsals(teacher)
-    let exchange = try ExchangeChoice(planning: rehearsed)
+    let exchange = try given ?? ExchangeChoice(planning: rehearsed)
     self.exchange = exchange
     let each = ranks / processes
     func rehearse(_ rehearsed: Rehearsals) throws -> [Rehearsal] {
@@ -239,7 +244,7 @@ package struct Plan {
   /// The share of the sgemm speed that a step reaches, for the estimate of its time.
   private static let efficiency = 0.75
 
-  private func row(_ name: String, _ text: String) -> String {
+  func row(_ name: String, _ text: String) -> String {
     Format.left(name, 10) + text
   }
 

@@ -41,7 +41,7 @@ package final class Rehearsals {
     teacher: LanguageModel? = nil, objective: (any Objective)? = nil, ranks: Int
   ) {
     (self.configuration, self.corpus, self.model, self.objective, self.ranks) =
-      (configuration, corpus, model, objective, ranks)
+      (configuration.stage(0), corpus, model, objective, ranks)
     self.teacher = teacher
   }
 

@@ -16,8 +16,12 @@ package final class FlatOptimizer {
     fileprivate let offsets: [Int]
   }
 
-  /// The learning rate of each step.
-  package let schedule: LearningRateSchedule
+  /// Steps that were done when the states began, as zeros.
+  package var stateStart: Int
+  /// The learning rate of each step of the stage.
+  private let schedule: LearningRateSchedule
+  /// Steps that were done when the stage began.
+  private let start: Int
   /// What the rules keep, in the order in which checkpoints hold it.
   package let states: [State]
   private let rules: UpdateRules
@@ -28,11 +32,14 @@ package final class FlatOptimizer {
 
   /// Makes an optimizer with a state of zero.
   ///
-  /// - Parameter store: The parameters, cut so that the rules' matrices are whole.
+  /// - Parameters:
+  ///   - store: The parameters, cut so that the rules' matrices are whole.
+  ///   - start: Steps of the run that are done when its first step comes.
   package init(
     _ configuration: RunConfiguration, rules: UpdateRules, groups: ParameterGroups,
-    store: ShardedParameters, workspace: Workspace
+    store: ShardedParameters, workspace: Workspace, start: Int = 0
   ) {
+    (self.start, stateStart) = (start, start)
     let section = configuration.optimizer
     schedule = LearningRateSchedule(
       configuration.schedule, peak: section.learningRate, steps: configuration.training.steps)
@@ -57,6 +64,9 @@ package final class FlatOptimizer {
     }
   }
 
+  /// The learning rate of a step of the run, counted from 0.
+  package func learningRate(at step: Int) -> Double { schedule.rate(at: step - start) }
+
   /// Updates the weights that this rank updates; scaling and clipping are part of it.
   ///
   /// - Parameters:
@@ -72,7 +82,8 @@ package final class FlatOptimizer {
         let rule = rules.rules[piece.rule]
         let offset = piece.range.lowerBound - part.range.lowerBound
         let now = UpdateStep(
-          number: step + 1, learningRate: schedule.rate(at: step) * piece.learningRateFactor,
+          number: step - stateStart + 1,
+          learningRate: learningRate(at: step) * piece.learningRateFactor,
           decay: decay, gradientScale: gradientScale)
         let scratch = piece.matrix.map {
           Buffer(

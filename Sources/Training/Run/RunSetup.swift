@@ -12,7 +12,7 @@ package struct RunSetup {
   package let corpus: any TrainingCorpus
   /// What is evaluated, or nil where there is nothing.
   package let evaluation: (any Corpus)?
-  /// The model.
+  /// The model, frozen as its only stage asks; of several stages each freezes its own copy.
   package let model: LanguageModel
   /// The folder that the weights come from, or nil.
   package let folder: ModelFolder?
@@ -32,6 +32,11 @@ package struct RunSetup {
       model.freezeAll()
       return model
     }
+  }
+
+  /// That model in a stage of the run; nil where the stage learns nothing of it.
+  func teacherModel(in stage: RunConfiguration) -> LanguageModel? {
+    stage.teacherPath == nil ? nil : teacherModel
   }
 
   /// Share of right answers by guessing in a generated task; nil for other data.
@@ -124,7 +129,11 @@ package struct RunSetup {
     var model =
       try folder?.model
       ?? configuration.newModel(vocabulary: asked > 0 ? asked : corpus.vocabulary)
-    try configuration.freeze(&model)
+    for index in 0..<configuration.stageCount {
+      var stage = model
+      try configuration.stage(index).freeze(&stage)
+      if configuration.stageCount == 1 { model = stage }
+    }
     self.model = model
     if let path = configuration.evaluation.path {
       guard configuration.data.labels.isEmpty else {
@@ -213,15 +222,18 @@ extension RunConfiguration {
     guard !isTransfer || model.students > 0 else {
       throw error([
         KeyProblem(
-          "linearise.stage",
+          "linearise.stage", "linearise.stages",
           message:
             "no layer of the model stands in for attention, and so none can learn from it; give "
             + "linearise.method, or the stage finetune")
       ])
     }
-    model.freeze(
-      groups.frozen + model.frozenByAdapters
-        + (isTransfer || linearise.frozen ? model.weightsOfTransformer : []))
+    let ofTransformer = isTransfer || linearise.frozen ? model.weightsOfTransformer : []
+    // Adapters wait until the model learns the text.
+    let byAdapters =
+      isTransfer
+      ? model.table.parameters.filter { model.table[$0].isAdapter } : model.frozenByAdapters
+    model.freeze(groups.frozen + byAdapters + ofTransformer)
     guard model.table.trainable.count > 0 else {
       throw error([
         KeyProblem("optimizer.groups", message: ParameterGroupError.allFrozen.description)

@@ -6,21 +6,24 @@ import Tensors
 
 extension StartEvent {
   /// What a run says of itself.
+  ///
+  /// - Parameter steps: Steps of all of its stages, as far as is known.
   init(
-    _ configuration: RunConfiguration, _ setup: RunSetup, folder: String, hosts: [String],
+    _ configuration: RunConfiguration, _ setup: RunSetup, steps: Int, frozen: Int, folder: String,
+    hosts: [String],
     processes: Int, launchRanks: [Int], threads: Int, parallelThreads: Int, grid: GridPlace,
     stepsDone: Int, expectedMemoryBytes: Int?
   ) {
-    let (parameters, frozen) = (setup.model.table.count, setup.model.table.frozenCount)
+    let parameters = setup.model.table.count
     self.init(
-      configuration: configuration.json, steps: configuration.training.steps,
+      configuration: configuration.json, steps: steps,
       batch: configuration.training.batch, length: configuration.sequence.length,
       model: configuration.model.summary(parameters: parameters),
       data: configuration.data.summary(
         chance: setup.chance, tokensAreBytes: setup.corpus.tokensAreBytes),
       tokens: setup.corpus.extent.map {
         $0.summary(
-          reading: configuration.training.steps * configuration.training.batch
+          reading: steps * configuration.training.batch
             * configuration.sequence.length)
       },
       areRanksVirtual: configuration.parallel.reproducible > 0, folder: folder, hosts: hosts,

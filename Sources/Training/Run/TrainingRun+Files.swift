@@ -28,8 +28,11 @@ extension TrainingRun {
   }
 
   /// Reads the part of a checkpoint that this rank keeps, whatever ranks and sharding wrote it.
-  package func read(_ path: String) throws -> TrainingState {
-    try TrainingState.read(
+  ///
+  /// - Returns: What it says beside, and how many parameters had no state of the update rule, so that all begin anew.
+  @discardableResult
+  package func read(_ path: String) throws -> (state: TrainingState, newlyTrained: Int) {
+    let read = try TrainingState.read(
       path, table: model.table, rule: configuration.optimizer.rule.rawValue,
       quantities: quantities,
       into: store.kept.map { .init(.weight, $0.range, $0.values) }
@@ -38,6 +41,15 @@ extension TrainingRun {
             .init(quantity(state), $0.range, $0.numbers)
           }
         })
+    optimizer.stateStart = read.state.stateStart
+    return read
+  }
+
+  /// Reads the weights that this rank keeps from the checkpoint in which the stage before ended.
+  func readWeights(ofCheckpoint path: String) throws {
+    _ = try TrainingState.read(
+      path, table: model.table, rule: configuration.optimizer.rule.rawValue, quantities: [.weight],
+      into: store.kept.map { .init(.weight, $0.range, $0.values) })
   }
 
   /// Reads the weights that this rank keeps from a model's folder; those of new adapters, and of what a Transformer does not
@@ -75,13 +87,13 @@ extension TrainingRun {
       }, position: carried)
   }
 
-  /// Reads what the streams of this rank carry into a step, whatever ranks and grid wrote it.
+  /// Reads what the streams of this rank carry into a step, whatever ranks and grid wrote it; they begin anew with a stage.
   ///
   /// The first rank of each sequence group holds it.
   func readStreams(_ path: String, step: Int) throws {
     carried = 0
     var earlier = step
-    while corpus.continues(step: earlier) {
+    while earlier > start, corpus.continues(step: earlier) {
       carried += configuration.sequence.length
       earlier -= 1
     }

@@ -44,6 +44,8 @@ package final class TrainingRun {
   var carries: [Carry]
   /// Tokens that the states of `carries` have seen.
   var carried = 0
+  /// Steps that were done when its stage began.
+  let start: Int
   private let exchange: ExchangeKind
   private let rehearsals: Rehearsals
   /// All ranks.
@@ -70,15 +72,20 @@ package final class TrainingRun {
   ///   - exchange: What carries states across ranks.
   ///   - survey: What takes note of it meanwhile.
   ///   - rehearsals: What has been rehearsed of this run already.
+  ///   - start: Steps that are done when its first one comes, where stages went before.
   /// - Throws: `ConfigurationError` for a grid, batch or vocabulary that does not fit; `CorpusError`;
   ///   `MessagePassingError`.
   package init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
     teacher: LanguageModel? = nil, objective: (any Objective)? = nil, world: any Communicator,
     workspace: Workspace,
-    exchange: ExchangeKind, survey: ExchangeSurvey? = nil, rehearsals: Rehearsals? = nil
+    exchange: ExchangeKind, survey: ExchangeSurvey? = nil, rehearsals: Rehearsals? = nil,
+    start: Int = 0
   ) throws {
+    // Of several stages it is the first, where nobody says which.
+    let configuration = configuration.stage(0)
     self.configuration = configuration
+    self.start = start
     self.world = world
     self.corpus = corpus
     var model = model
@@ -108,7 +115,8 @@ package final class TrainingRun {
       wholes: rules.wholeMatrices)
     runner = ModelRunner(model, PassRunner(context: context, store: store))
     optimizer = FlatOptimizer(
-      configuration, rules: rules, groups: groups, store: store, workspace: workspace)
+      configuration, rules: rules, groups: groups, store: store, workspace: workspace,
+      start: start)
     cut = SequenceCut(
       configuration.sequence, ranks: grid.sequence, rank: grid.sequenceIndex)
     microBatches = grid.rows(
@@ -227,7 +235,7 @@ package final class TrainingRun {
     }
     optimizer.update(store, step: step, scale: 1 / count, norm: norm, workspace: workspace)
     try store.shareWeights()
-    let rate = optimizer.schedule.rate(at: step)
+    let rate = optimizer.learningRate(at: step)
     return StepOutcome(
       step: step, sums: total, gradientNorm: norm.value, learningRate: rate, stops: stops > 0)
   }

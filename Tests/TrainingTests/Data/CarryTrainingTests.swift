@@ -83,7 +83,7 @@ struct CarryTrainingTests {
         let run = try small.make(on: world)
         if start > 0 {
           let path = try #require(TrainingState.latest(below: folder))
-          #expect(try run.read(path).step == start)
+          #expect(try run.read(path).state.step == start)
           try run.readStreams(path, step: start)
         }
         return try (start..<9).map { step in

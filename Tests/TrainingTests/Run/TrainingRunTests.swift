@@ -104,7 +104,8 @@ struct TrainingRunTests {
       try world.synchronize(for: "the checkpoint")
       let second = try small.make(on: world)
       let path = try #require(TrainingState.latest(below: folder))
-      let state = try second.read(path)
+      let (state, newlyTrained) = try second.read(path)
+      #expect(newlyTrained == 0)
       #expect(state == TrainingState(step: 3, seed: 1, version: "test", rule: rule))
       let losses = try (3..<6).map { try second.step($0).loss }
       return (losses, second.weights)
