@@ -174,6 +174,22 @@ package struct ModelSection: OuterSection, Equatable {
     return Set(Self.subsectionTypes.map { $0.name }).subtracting(own)
   }
 
+  /// A problem for each key of a family that is about the model around its layers, where that is another family's.
+  ///
+  /// - Parameters:
+  ///   - keys: Their names in the family's section.
+  ///   - changes: What of the section was given.
+  func outside(
+    _ keys: [String], of family: String, _ changes: [String: Value]
+  ) -> [KeyProblem] {
+    guard mainMixer != family else { return [] }
+    return keys.filter { changes[$0] != nil }.map {
+      KeyProblem(
+        "model.\(family).\($0)",
+        message: "it is about what stands around the layers, which is \(mainMixer)'s; remove it")
+    }
+  }
+
   /// Keys that several families have, and others have not.
   package static let shared: Set = [
     "kv_heads", "expand_k", "expand_v", "window", "bias", "tie_embeddings",

@@ -886,6 +886,40 @@ CASES = {
         ),
         tokens=27, seed=5,
     ),
+    "rwkv7_of_families": case(
+        rwkv(
+            7,
+            num_hidden_layers=4,
+            head_dim=6,
+            num_heads=2,
+            attn={"layers": [3], "num_heads": 2, "window_size": 6},
+            layer_types=["rwkv7", "rwkv6", "rwkv7", "attention"],
+            mixers={"rwkv6": {"num_heads": 2, "proj_low_rank_dim": 3, "gate_low_rank_dim": 4}},
+        ),
+        tokens=23, seed=44,
+    ),
+    "hybrid_with_rwkv": case(
+        fla(
+            "hgrn2",
+            hidden_size=12,
+            num_hidden_layers=4,
+            expand_ratio=4,
+            layer_types=["hgrn2", "rwkv7", "rwkv6", "hgrn2"],
+            mixers={
+                "rwkv7": {
+                    "head_dim": 4,
+                    "num_heads": 3,
+                    "decay_low_rank_dim": 5,
+                    "a_low_rank_dim": 3,
+                    "gate_low_rank_dim": 4,
+                    "v_low_rank_dim": 2,
+                    "fuse_norm": False,
+                },
+                "rwkv6": {"num_heads": 3, "expand_k": 1.0, "proj_low_rank_dim": 3, "gate_low_rank_dim": 4},
+            },
+        ),
+        tokens=27, seed=41,
+    ),
     "xlstm_single": case(xlstm(), tokens=37, seed=11),
     "xlstm_fused_bias": case(
         xlstm(

@@ -34,6 +34,11 @@ struct FamilyTests {
         "init_std": .number(0.03),
       ]),
       section(["layers": names("gla", "mamba", "xlstm")]),
+      section([
+        "layers": names("rwkv6", "attention", "rwkv7", "full_attention"), "depth": .integer(4),
+        "window": .integer(16),
+      ]),
+      section(["layers": names("rwkv7", "gla", "rwkv6")]),
       section(["layers": names("lolcats", "attention", "lolcats"), "kv_heads": .integer(2)]),
       section(["layers": names("full_attention", "liger_gsa", "liger_gsa")]),
       section(["mixer": .string("retnet"), "glu": .integer(96), "expand_v": .number(1.5)]),
@@ -220,6 +225,11 @@ struct FamilyTests {
     #expect(gated.configuration["layer_types"] == ["xlstm", "forgetting_transformer"])
     #expect(gated.configuration["mixers"]?["forgetting_transformer"]?["num_heads"] == 4)
     #expect(Self.shapes(gated)["backbone.blocks.1.mlstm_layer.f_proj.bias"] == [4])
+    let mixed = model(Self.names("rwkv7", "rwkv6"))
+    #expect(mixed.configuration["mixers"]?["rwkv6"]?["proj_low_rank_dim"] == 32)
+    #expect(Self.shapes(mixed)["model.layers.1.attn.bonus"] == [4, 8])
+    #expect(Self.shapes(mixed)["model.layers.1.ffn.x_k"] == [64])
+    #expect(Self.shapes(mixed)["model.layers.1.attn.v_lora.lora.0.weight"] == nil)
     let guest = model(Self.names("gla", "mamba2"))
     #expect(guest.configuration["model_type"] == "gla")
     #expect(Self.shapes(guest)["model.layers.1.attn.A_log"] == [4])

@@ -186,9 +186,14 @@ struct RunConfigurationTests {
           "--model.heads: 3 heads of keys and values do not divide 4 heads; choose a divisor of 4"
         ])
     #expect(
-      Self.problems("model.layers=[gla, xlstm, gla]", "model.xlstm.output_logit_soft_cap=20") == [
-        "--model.xlstm.output_logit_soft_cap: the model is a gla, whose logits are what they are; "
+      Self.problems("model.layers=[gla, rwkv6, gla]", "model.rwkv6.norm_bias=false") == [
+        "--model.rwkv6.norm_bias: it is about what stands around the layers, which is gla's; "
           + "remove it"
+      ])
+    #expect(
+      Self.problems("model.layers=[gla, xlstm, gla]", "model.xlstm.output_logit_soft_cap=20") == [
+        "--model.xlstm.output_logit_soft_cap: it is about what stands around the layers, "
+          + "which is gla's; remove it"
       ])
     #expect(
       Self.problems("schedule.kind=wsd", "schedule.decay=290") == [

@@ -56,20 +56,10 @@ struct MLSTM: FlashMixer {
 
   /// Sizes, and what the skeleton of another family has not.
   static func problems(_ section: ModelSection) -> [KeyProblem] {
-    var found: [KeyProblem] = []
-    if let problem = Self(section).problem {
-      found.append(KeyProblem("heads", "dimension", message: problem))
-    }
-    if section.mainMixer != name,
-      section.subsections[Keys.self].changes["output_logit_soft_cap"] != nil
-    {
-      found.append(
-        KeyProblem(
-          "model.xlstm.output_logit_soft_cap",
-          message: "the model is a \(section.mainMixer), whose logits are what they are; remove it")
-      )
-    }
-    return found
+    let sizes = Self(section).problem.map { [KeyProblem("heads", "dimension", message: $0)] }
+    return (sizes ?? [])
+      + section.outside(
+        ["output_logit_soft_cap"], of: name, section.subsections[Keys.self].changes)
   }
 
   init(_ section: ModelSection) {

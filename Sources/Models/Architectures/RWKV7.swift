@@ -1,16 +1,17 @@
 import Configuration
-import Kernels
 import Tensors
 
 /// RWKV-7 (Goose): a generalised delta rule whose transition is a diagonal plus a product of two vectors from data.
 ///
 /// - Source: arXiv 2503.14456; flash-linear-attention's layout.
-struct RWKV7: RWKVArchitecture {
-  static let mixers = ["rwkv7"]
-  static let modelType = "rwkv7"
+struct RWKV7: RWKVFamily {
+  typealias Layer = RWKV7Mixer
+
+  static let name = "rwkv7"
+  static let className = "RWKV7"
   static let card = ModelCard(
     "RWKV-7", recurrence: "diagonal plus low rank", papers: ["2503.14456"])
-  static let sharedKeys: Set<String> = ["tie_embeddings"]
+  static let keys: Set<String> = []
   static var section: (any ConfigurationSection.Type)? { Keys.self }
 
   /// The run file's `model.rwkv7` section.
@@ -49,19 +50,15 @@ struct RWKV7: RWKVArchitecture {
     let decay, rate, gate, value: Int
   }
 
-  let skeleton: RWKVSkeleton
-  let headWidth: Int
+  let dimension, headWidth: Int
   let ranks: Ranks
   /// Whether lengths have an epsilon in the root, as the fused kernel has it, or a least value.
   let fusesNorm: Bool
-  private let hasPenalty: Bool
-
-  private static let hiddenRatio = 4.0
 
   /// Heads of the state.
   var heads: Int { dimension / headWidth }
 
-  private static func problem(dimension: Int, headWidth: Int) -> String? {
+  var problem: String? {
     if headWidth > 256 { return "heads of \(headWidth) numbers; 256 is the most" }
     return dimension % headWidth == 0 && dimension >= headWidth
       ? nil
@@ -74,28 +71,27 @@ struct RWKV7: RWKVArchitecture {
     let problem =
       d % heads != 0 || d < heads
       ? "\(heads) heads do not divide a width of \(d); choose a divisor of \(d), or another width"
-      : problem(dimension: d, headWidth: d / heads)
-    return RWKVSkeleton.problems(
-      section, family: "rwkv7", reading: sharedKeys, problem: problem)
+      : Self(section).problem
+    return (problem.map { [KeyProblem("heads", "dimension", message: $0)] } ?? [])
+      + section.outside(
+        ["norm_first", "norm_bias", "logit_penalty"], of: name,
+        section.subsections[Keys.self].changes)
   }
 
-  init(_ section: ModelSection, vocabulary: Int) {
+  init(_ section: ModelSection) {
     let keys = section.subsections[Keys.self]
-    skeleton = RWKVSkeleton(
-      section, vocabulary: vocabulary, hiddenRatio: Self.hiddenRatio,
-      isNormFirst: keys.isNormFirst, hasNormBias: keys.hasNormBias)
+    dimension = section.dimension
     headWidth = max(section.dimension / section.heads, 1)
     ranks = Ranks(
       decay: keys.decayRank, rate: keys.rateRank, gate: keys.gateRank, value: keys.valueRank)
-    (fusesNorm, hasPenalty) = (true, keys.hasPenalty)
+    fusesNorm = true
   }
 
-  init(_ keys: ModelKeys) throws(ModelError) {
-    skeleton = RWKVSkeleton(keys, hiddenRatio: Self.hiddenRatio)
-    let d = skeleton.dimension
+  init(_ keys: ModelKeys, dimension: Int) {
+    self.dimension = dimension
     let count = keys.optionalPositive("num_heads")
     let width =
-      keys.optionalPositive("head_dim") ?? count.map { max(d / $0, 1) } ?? 64
+      keys.optionalPositive("head_dim") ?? count.map { max(dimension / $0, 1) } ?? 64
     headWidth = width
     ranks = Ranks(
       decay: keys.optionalPositive("decay_low_rank_dim") ?? 64,
@@ -103,55 +99,55 @@ struct RWKV7: RWKVArchitecture {
       gate: keys.optionalPositive("gate_low_rank_dim") ?? 128,
       value: keys.optionalPositive("v_low_rank_dim") ?? 16)
     fusesNorm = keys.boolean("fuse_norm", default: true)
-    hasPenalty = keys.boolean("use_l2warp", default: true)
-    if let values = keys.integers("value_dim"),
-      values.count != skeleton.depth || values.contains(where: { $0 != d })
-    {
+    if let values = keys.integers("value_dim"), values.contains(where: { $0 != dimension }) {
       keys.refuse(
         "value_dim",
-        "values of other widths than the model's are not computed here, only \(d) "
-          + "in each of \(skeleton.depth) layers")
+        "values of other widths than the model's are not computed here, only \(dimension) "
+          + "in each layer")
     }
-    if let problem = Self.problem(dimension: d, headWidth: width) {
-      throw .impossible(key: "head_dim", reason: problem)
+    if let problem {
+      keys.refuse("head_dim", problem)
+    } else if let count, count * width != dimension {
+      keys.refuse(
+        "num_heads", "\(count) heads of \(width) numbers are not a width of \(dimension)")
     }
-    if let count, count * width != d {
-      throw .impossible(
-        key: "num_heads",
-        reason: "\(count) heads of \(width) numbers are not a width of \(d)")
-    }
-    if let problem = skeleton.attentionProblem {
-      throw .impossible(key: "attn.num_heads", reason: problem)
-    }
+  }
+
+  static func outer(_ section: ModelSection) -> RWKVOuterKeys {
+    let keys = section.subsections[Keys.self]
+    return RWKVOuterKeys(
+      isNormFirst: keys.isNormFirst, hasNormBias: keys.hasNormBias, hasPenalty: keys.hasPenalty)
+  }
+
+  static func outer(_ keys: ModelKeys) -> RWKVOuterKeys {
+    RWKVOuterKeys(
+      isNormFirst: keys.boolean("norm_first", default: true),
+      hasNormBias: keys.boolean("norm_bias", default: true),
+      hasPenalty: keys.boolean("use_l2warp", default: true))
   }
 
   var configuration: [String: JSONValue] {
-    skeleton.configuration.merging([
-      "architectures": ["RWKV7ForCausalLM"], "model_type": "rwkv7",
+    [
       "head_dim": .integer(headWidth), "num_heads": .integer(heads), "value_dim": .null,
       "decay_low_rank_dim": .integer(ranks.decay), "a_low_rank_dim": .integer(ranks.rate),
       "gate_low_rank_dim": .integer(ranks.gate), "v_low_rank_dim": .integer(ranks.value),
-      "fuse_norm": .bool(fusesNorm), "use_l2warp": .bool(hasPenalty),
-    ]) { $1 }
+      "fuse_norm": .bool(fusesNorm),
+    ]
   }
 
-  var largestLogitPenalty: Double { hasPenalty ? 1e-4 : 0 }
-
-  func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
-    let (d, inner) = (dimension, skeleton.channelWidth)
-    let start = RWKV7Initialization(self, layer: layer)
-    return skeleton.block(layer, region: region, &builder) {
-      RWKV7Mixer(self, at: $0, &$1)
-    } channels: { name, shift, builder in
-      let share = builder.parameter(
-        name + "x_k", [d], role: .norm, initialization: start.channelShare)
-      let key = builder.linear(name + "key", inner, d)
-      let value = Linear(
-        weight: builder.parameter(
-          name + "value.weight", [d, inner], role: .matrix, initialization: .constant(0)),
-        bias: nil)
-      return ShiftedChannels(
-        shift: shift, keyShare: share, key: key, value: value, receptance: nil)
-    }
+  func channels(
+    at place: MixerPlace, width: Int, shift: TokenShift, _ builder: inout ModelBuilder
+  ) -> ShiftedChannels {
+    let (name, d) = (place.name, place.dimension)
+    let start = RWKV7Initialization(self, at: place)
+    let share = builder.parameter(
+      name + "x_k", [d], role: .norm, initialization: start.channelShare)
+    let key = builder.linear(name + "key", width, d)
+    let value = Linear(
+      weight: builder.parameter(
+        name + "value.weight", [d, width], role: .matrix, initialization: .constant(0)),
+      bias: nil)
+    return ShiftedChannels(
+      shift: shift, keyShare: share, key: key, value: value, receptance: nil)
   }
 }

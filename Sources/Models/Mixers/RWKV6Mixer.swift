@@ -11,7 +11,7 @@ import Tensors
 /// `y = W_o(ln(o) ⊙ silu(x_g W_g))`, `ln` over heads.
 ///
 /// - Source: arXiv 2404.05892.
-struct RWKV6Mixer: TokenMixer {
+struct RWKV6Mixer: FlashLayer {
   let layer: Int
   let heads: HeadSplit
   let kernel: DiagonalRecurrence
@@ -65,7 +65,7 @@ struct RWKV6Mixer: TokenMixer {
     norm = builder.layerNorm(
       name + "g_norm", columns: heads.valueWidth, width: heads.valueDimension,
       epsilon: place.epsilon)
-    let bound = 1 / Double(dimension).squareRoot() / Double(2 * family.depth).squareRoot()
+    let bound = 1 / Double(dimension).squareRoot() / Double(2 * place.depth).squareRoot()
     output = Linear(
       weight: builder.parameter(
         name + "o_proj.weight", [dimension, heads.valueWidth], role: .matrix,

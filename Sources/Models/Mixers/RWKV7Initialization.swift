@@ -10,9 +10,9 @@ import Tensors
 struct RWKV7Initialization {
   let layer, depth, dimension, headWidth: Int
 
-  init(_ family: RWKV7, layer: Int) {
-    (self.layer, depth) = (layer, family.depth)
-    (dimension, headWidth) = (family.dimension, family.headWidth)
+  init(_ family: RWKV7, at place: MixerPlace) {
+    (layer, depth) = (place.layer, place.depth)
+    (dimension, headWidth) = (place.dimension, family.headWidth)
   }
 
   private var rho: Double { depth > 1 ? Double(layer) / Double(depth - 1) : 0 }

@@ -12,7 +12,7 @@ import Tensors
 /// `y = W_o((ln(o) + (Σ r ⊙ k ⊙ r_k) v) ⊙ lora_g)`, `ln` over heads.
 ///
 /// - Source: arXiv 2503.14456.
-struct RWKV7Mixer: TokenMixer {
+struct RWKV7Mixer: FlashLayer {
   /// What the values of layer 0 are called among the values that regions share.
   private static let firstValues = "rwkv7.values"
   /// `−e^{−½}`, the least log decay.
@@ -35,7 +35,7 @@ struct RWKV7Mixer: TokenMixer {
 
   init(_ family: RWKV7, at place: MixerPlace, _ builder: inout ModelBuilder) {
     let (name, d) = (place.name, place.dimension)
-    let start = RWKV7Initialization(family, layer: place.layer)
+    let start = RWKV7Initialization(family, at: place)
     layer = place.layer
     heads = family.heads
     let K = family.headWidth
@@ -132,7 +132,7 @@ struct RWKV7Mixer: TokenMixer {
       tape.share(v, as: Self.firstValues)
       return v
     }
-    // Where layer 0 is attention, there are none, which counts as zero.
+    // Where layer 0 is of another kind, there are none, which counts as zero.
     let first = tape.sharedValue(Self.firstValues) ?? tape.constant(v.shape, 0)
     return tape.interpolation(v, first, by: tape.sigmoid(try residualValue(x, tape: tape)))
   }

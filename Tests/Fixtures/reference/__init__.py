@@ -30,15 +30,17 @@ MIXERS = {
 }
 
 # All mixers that can stand beside others in one model.
-FAMILIES = MIXERS | {"mamba2": mamba2, "mamba": mamba, "xlstm": mlstm}
+FAMILIES = MIXERS | {
+    "mamba2": mamba2, "mamba": mamba, "xlstm": mlstm, "rwkv6": rwkv6, "rwkv7": rwkv7,
+}
 
 MODELS = {"transnormer": tnl, "samba": samba} | {
     "mamba2": scans.LanguageModel(mamba2, transformer, FAMILIES),
     "mamba": scans.LanguageModel(mamba, transformer, FAMILIES),
     "xlstm": xlstm.LanguageModel(mlstm, transformer, FAMILIES),
 } | {
-    "rwkv6": rwkv.LanguageModel(rwkv6, transformer),
-    "rwkv7": rwkv.LanguageModel(rwkv7, transformer),
+    "rwkv6": rwkv.LanguageModel(rwkv6, transformer, FAMILIES),
+    "rwkv7": rwkv.LanguageModel(rwkv7, transformer, FAMILIES),
 } | {
     family: pretrained.LanguageModel(family) for family in pretrained.FAMILIES
 } | {

@@ -1,28 +1,20 @@
 """What RWKV-6 and RWKV-7 share: layer norms, the token shift, blocks whose channel mixer sees the token before.
 
-A module of a version has `DEFAULTS`, `parameter_shapes(config, layer)` (names below `attn.`), `channel_shapes(config)`
-(below `ffn.`), `mix(config, weights, prefix, x, layer, shared)` and `channels(weights, prefix, x)`.
+A version's module has beside what every mixer's has `channel_shapes(config)` (names below `ffn.`) and `channels(weights,
+prefix, x)`. Mixers' names stand below `attn.`; which layer has which, `hybrid.py` says.
 """
 
 import torch
 
+from . import hybrid
 from .common import linear
 
-DEFAULTS = {
+DEFAULTS = hybrid.DEFAULTS | {
     "intermediate_size": None,
     "norm_first": True,
     "norm_bias": True,
     "norm_eps": 1e-5,
     "tie_word_embeddings": False,
-    "attn": None,
-}
-
-ATTENTION_DEFAULTS = {
-    "num_kv_heads": None,
-    "qkv_bias": False,
-    "qk_norm": False,
-    "window_size": None,
-    "rope_theta": 10000.0,
 }
 
 
@@ -37,23 +29,15 @@ def shift(x):
     return torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], dim=1) - x
 
 
-class LanguageModel:
-    def __init__(self, version, attention):
-        self.version, self.attention = version, attention
+class LanguageModel(hybrid.Hybrid):
+    DEFAULTS = DEFAULTS
 
     def complete(self, config):
-        config = DEFAULTS | self.version.DEFAULTS | config
+        config = super().complete(config)
         if config["intermediate_size"] is None:
             size = int(config["hidden_size"] * config["hidden_ratio"])
             config = config | {"intermediate_size": 32 * ((size + 31) // 32)}
         return config
-
-    def is_attention(self, config, layer):
-        return config["attn"] is not None and layer in config["attn"]["layers"]
-
-    def attention_options(self, config):
-        options = {key: config[key] for key in ("hidden_size", "norm_eps")}
-        return options | ATTENTION_DEFAULTS | config["attn"]
 
     def parameter_shapes(self, config):
         config = self.complete(config)
@@ -70,13 +54,11 @@ class LanguageModel:
             if i == 0 and config["norm_first"]:
                 norm(prefix + "pre_norm")
             norm(prefix + "attn_norm")
-            if self.is_attention(config, i):
-                mixer = self.attention.parameter_shapes(self.attention_options(config))
-            else:
-                mixer = self.version.parameter_shapes(config, i)
-            shapes |= {prefix + "attn." + name: shape for name, shape in mixer.items()}
+            mixer, options = self.layer(config, i)
+            own = mixer.parameter_shapes(options)
+            shapes |= {prefix + "attn." + name: shape for name, shape in own.items()}
             norm(prefix + "ffn_norm")
-            channels = self.version.channel_shapes(config)
+            channels = self.mixer.channel_shapes(config)
             shapes |= {prefix + "ffn." + name: shape for name, shape in channels.items()}
         norm("model.norm")
         if not config["tie_word_embeddings"]:
@@ -92,18 +74,14 @@ class LanguageModel:
             return y + weights.get(name + ".bias", 0)
 
         x = weights["model.embeddings.weight"][tokens]
-        shared = {}
         for i in range(config["num_hidden_layers"]):
             prefix = f"model.layers.{i}."
             if i == 0 and config["norm_first"]:
                 x = norm(x, prefix + "pre_norm")
             y = norm(x, prefix + "attn_norm")
-            if self.is_attention(config, i):
-                options = self.attention_options(config)
-                x = x + self.attention.forward(options, weights, prefix + "attn.", y)
-            else:
-                x = x + self.version.mix(config, weights, prefix + "attn.", y, i, shared)
-            x = x + self.version.channels(weights, prefix + "ffn.", norm(x, prefix + "ffn_norm"))
+            mixer, options = self.layer(config, i)
+            x = x + mixer.forward(options, weights, prefix + "attn.", y)
+            x = x + self.mixer.channels(weights, prefix + "ffn.", norm(x, prefix + "ffn_norm"))
         head = "model.embeddings" if config["tie_word_embeddings"] else "lm_head"
         return linear(norm(x, "model.norm"), weights, head)
 

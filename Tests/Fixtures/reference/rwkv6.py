@@ -21,7 +21,7 @@ def sizes(config):
     return int(d * config["expand_k"]), int(d * config["expand_v"]), config["num_heads"]
 
 
-def parameter_shapes(config, layer):
+def parameter_shapes(config):
     d, rank, gate = (
         config[key] for key in ("hidden_size", "proj_low_rank_dim", "gate_low_rank_dim")
     )
@@ -56,7 +56,7 @@ def channel_shapes(config):
     }
 
 
-def mix(config, weights, prefix, x, layer, shared):
+def forward(config, weights, prefix, x):
     count, rank = config["num_heads"], config["proj_low_rank_dim"]
     delta = shift(x)
     y = torch.tanh(linear(x + delta * weights[prefix + "x_proj.0.mu"], weights, prefix + "x_proj.0.linear"))

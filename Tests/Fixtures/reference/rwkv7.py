@@ -19,13 +19,13 @@ DEFAULTS = {
 RANKS = {"w": "decay", "v": "v", "a": "a", "g": "gate"}
 
 
-def parameter_shapes(config, layer):
+def parameter_shapes(config):
     d, width = config["hidden_size"], config["head_dim"]
     shapes = {f"x_{letter}": (1, 1, d) for letter in "rwkvag"}
     shapes |= {"k_k": (d,), "k_a": (d,), "r_k": (d // width, width)}
     shapes |= {f"{letter}_proj.weight": (d, d) for letter in "rkvo"}
     for letter, name in RANKS.items():
-        if letter == "v" and layer == 0:
+        if letter == "v" and config["layer"] == 0:
             continue
         rank = config[name + "_low_rank_dim"]
         shapes[f"{letter}_lora.lora.0.weight"] = (rank, d)
@@ -46,7 +46,7 @@ def low_rank(weights, prefix, letter, x, middle=lambda y: y):
     return linear(y, weights, f"{prefix}{letter}_lora.lora.2")
 
 
-def mix(config, weights, prefix, x, layer, shared):
+def forward(config, weights, prefix, x):
     width = config["head_dim"]
     count = config["hidden_size"] // width
     delta = shift(x)
@@ -54,7 +54,8 @@ def mix(config, weights, prefix, x, layer, shared):
     r, k, v = (linear(inputs[a], weights, f"{prefix}{a}_proj") for a in "rkv")
     w = low_rank(weights, prefix, "w", inputs["w"], torch.tanh)
     w = torch.exp(-0.6065306597126334 * torch.sigmoid(w))
-    if layer == 0:
+    shared = config["shared"]
+    if config["layer"] == 0:
         shared["v"] = v
     else:
         share = torch.sigmoid(low_rank(weights, prefix, "v", inputs["v"]))

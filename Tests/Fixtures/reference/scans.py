@@ -9,9 +9,7 @@ DEFAULTS = hybrid.DEFAULTS | {"norm_eps": 1e-5, "tie_word_embeddings": False}
 class LanguageModel(hybrid.Hybrid):
     """The skeleton around one mixer, and others by their names, all below `mixer.`."""
 
-    def complete(self, config):
-        """The configuration with every missing key at its default."""
-        return DEFAULTS | self.mixer.DEFAULTS | config
+    DEFAULTS = DEFAULTS
 
     def parameter_shapes(self, config):
         config = self.complete(config)

@@ -33,9 +33,7 @@ def is_post(config, index):
 class LanguageModel(hybrid.Hybrid):
     """A model of the family: the skeleton around one mixer, and others by their names."""
 
-    def complete(self, config):
-        """The configuration with every missing key at its default."""
-        return DEFAULTS | self.mixer.DEFAULTS | config
+    DEFAULTS = DEFAULTS
 
     def parameter_shapes(self, config):
         config = self.complete(config)

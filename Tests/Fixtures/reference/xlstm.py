@@ -21,9 +21,7 @@ def channel_width(config):
 
 
 class LanguageModel(hybrid.Hybrid):
-    def complete(self, config):
-        """The configuration with every missing key at its default."""
-        return DEFAULTS | self.mixer.DEFAULTS | config
+    DEFAULTS = DEFAULTS
 
     def parameter_shapes(self, config):
         config = self.complete(config)
