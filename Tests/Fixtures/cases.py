@@ -902,9 +902,11 @@ CASES = {
         fla(
             "hgrn2",
             hidden_size=12,
-            num_hidden_layers=4,
+            num_hidden_layers=3,
             expand_ratio=4,
-            layer_types=["hgrn2", "rwkv7", "rwkv6", "hgrn2"],
+            use_lower_bound=False,
+            norm_eps=1e-3,
+            layer_types=["hgrn2", "rwkv7", "rwkv6"],
             mixers={
                 "rwkv7": {
                     "head_dim": 4,
@@ -918,7 +920,7 @@ CASES = {
                 "rwkv6": {"num_heads": 3, "expand_k": 1.0, "proj_low_rank_dim": 3, "gate_low_rank_dim": 4},
             },
         ),
-        tokens=27, seed=41,
+        tokens=27, seed=249,
     ),
     "xlstm_single": case(xlstm(), tokens=37, seed=11),
     "xlstm_fused_bias": case(
