@@ -95,7 +95,7 @@ package struct RunConfiguration: Sendable {
     if document.problems.isEmpty {
       document.report(
         lengthProblem + problemsOfStages + Self.problems(model, reading: data, sequence)
-          + Self.problems(linearise, of: model, lora, sequence, data)
+          + Self.problems(linearise, of: model, lora)
           + Self.problems(distillation, linearise))
     }
     try document.check()
@@ -165,19 +165,8 @@ package struct RunConfiguration: Sendable {
 
   /// A method without a model, and adapters in a stage that does not train them.
   private static func problems(
-    _ linearise: LineariseSection, of model: ModelSection, _ lora: LoRASection,
-    _ sequence: SequenceSection, _ data: DataSection
+    _ linearise: LineariseSection, of model: ModelSection, _ lora: LoRASection
   ) -> [KeyProblem] {
-    let whole = data.carry ? "data.carry" : sequence.segments > 1 ? "sequence.segments" : nil
-    if linearise.kinds.contains(.transfer), linearise.crossEntropy > 0, let whole {
-      return [
-        KeyProblem(
-          "linearise.cross_entropy", whole,
-          message:
-            "weights are compared over a whole sequence at once; remove \(whole), or learn from "
-            + "outputs alone")
-      ]
-    }
     if linearise.changes["method"] != nil, model.from == nil {
       return [
         KeyProblem(

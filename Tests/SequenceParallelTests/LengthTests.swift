@@ -50,7 +50,8 @@ struct LengthTests {
   func keys() {
     let pass = Self.pass(SoloCommunicator(), lengths: [Self.length, 3])
     let pool = pass.context.workspace.pool
-    let held = HeldKeys(slot: Self.slot, columns: 0, gates: 0, sendsTails: false, pass: pass)
+    let held = HeldKeys(
+      slot: Self.slot, widths: KeyWidths(k: 0, v: 0), sendsTails: false, pass: pass)
     let x = Tensor([4, 8], pool: pool)
     let heads = AttentionHeads(
       SoftmaxAttention(dimension: 8, scale: 1), q: x, k: x, v: x, window: nil, pass: pass,
@@ -119,8 +120,9 @@ struct LengthTests {
     let heads = AttentionHeads(
       SoftmaxAttention(dimension: 8, scale: 1), q: x, k: x, v: x, window: nil, pass: pass,
       output: nil)
-    let attention = GatherAttention(slot: Self.slot, columns: 8, gates: 0, pass: pass)
-    try attention.forward(heads)
+    let attention = GatherAttention(
+      slot: Self.slot, widths: KeyWidths(k: 8, v: 8), pass: pass)
+    try attention.forward(heads, isAgain: false)
     // To every other rank a header, a row's length, keys and values.
     let message = 4 * (MessageHeader.floats + 1 + 2 * 8 * tokens)
     #expect(workspace.counters.haloBytesSent == (ranks - 1) * message)

@@ -5,7 +5,7 @@ import Tensors
 ///
 /// Concretely, with `a_ij = softmax_j(scale · q_i k_j)`, `p_ij = φ(q_i)·φ(k_j)` and `D_i = Σ_j p_ij` over the keys that the
 /// student sees: `L_i = −Σ_j a_ij log max(p_ij / D_i, 1e-12)`. A first pass over the keys finds the log of the teacher's
-/// sum and `D_i`, a second one the losses. Back, of weights that are not clamped, `∂L_i/∂p_ij = −a_ij / p_ij + A_i / D_i`,
+/// sum and `D_i`, a second one the losses; in each, keys may come in blocks, in any order. Back, of weights that are not clamped, `∂L_i/∂p_ij = −a_ij / p_ij + A_i / D_i`,
 /// where `A_i` is the sum of their a, and `A_i / D_i` of those that are. Only φ has gradients.
 ///
 /// - Source: Hedgehog (arXiv 2402.04347), section 4.2.
@@ -120,19 +120,27 @@ package struct AttentionCrossEntropy: Sendable {
       columns: features, into: x.fT, ld: Self.tile)
   }
 
-  /// Finds the sums of some tiles of queries.
-  package func forward(
+  /// Starts the sums of all queries.
+  package func begin(_ sums: Sums, tokens: Range<Int>) {
+    for token in tokens {
+      (sums.logSum[token], sums.total[token]) = (-1e30, 0)
+      (sums.covered[token], sums.loss[token]) = (0, 0)
+    }
+  }
+
+  /// Adds a block of keys to the sums of some tiles of queries: to the teacher's, relative to the largest score so far, and to
+  /// `D`.
+  package func absorb(
     _ inputs: Inputs, into sums: Sums, tiles: Range<Int>, scratch: UnsafeMutablePointer<Float>
   ) {
     let (x, ld) = (Scratch(scratch, self), Self.tile)
-    for tile in tiles {
+    for tile in tiles where sees(inputs, tile) {
       pack(inputs, tile, x)
       let start = tile * Self.tile
-      let (most, total) = (sums.logSum + start, sums.total + start)
-      let (exponentials, loss) = (sums.covered + start, sums.loss + start)
-      for j in 0..<min(Self.tile, inputs.student.tokens - start) {
-        (most[j], total[j], exponentials[j], loss[j]) = (-1e30, 0, 0, 0)
-      }
+      // Until the sums are finished the teacher's stand in the place of A.
+      let (most, total, exponentials) = (
+        sums.logSum + start, sums.total + start, sums.covered + start
+      )
       forEachTile(inputs, tile, x) { _, keys, view in
         for j in 0..<view.count {
           var high = most[j]
@@ -148,24 +156,46 @@ package struct AttentionCrossEntropy: Sendable {
           }
         }
       }
-      for j in 0..<min(Self.tile, inputs.student.tokens - start) {
-        most[j] += VectorMath.log(exponentials[j])
-        exponentials[j] = 0
-      }
+    }
+  }
+
+  /// Turns the teacher's sums into their logs, when every block has been absorbed.
+  package func finish(_ sums: Sums, tokens: Range<Int>) {
+    for token in tokens {
+      sums.logSum[token] += VectorMath.log(sums.covered[token])
+      sums.covered[token] = 0
+    }
+  }
+
+  /// Adds what a block of keys gives to the losses and to A of some tiles of queries, whose sums are finished.
+  package func compare(
+    _ inputs: Inputs, into sums: Sums, tiles: Range<Int>, scratch: UnsafeMutablePointer<Float>
+  ) {
+    let (x, ld) = (Scratch(scratch, self), Self.tile)
+    for tile in tiles where sees(inputs, tile) {
+      pack(inputs, tile, x)
+      let start = tile * Self.tile
+      let (logSum, total) = (sums.logSum + start, sums.total + start)
+      let (covered, loss) = (sums.covered + start, sums.loss + start)
       forEachTile(inputs, tile, x) { _, keys, view in
         for i in 0..<keys {
           let (s, p) = (x.s + i * ld, x.p + i * ld)
           for j in 0..<view.count {
-            let (a, weight) = (VectorMath.exp(s[j] - most[j]), p[j] / total[j])
+            let (a, weight) = (VectorMath.exp(s[j] - logSum[j]), p[j] / total[j])
             loss[j] -= a * VectorMath.log(max(weight, Self.least))
-            exponentials[j] += weight > Self.least ? a : 0
+            covered[j] += weight > Self.least ? a : 0
           }
         }
       }
     }
   }
 
-  /// Adds the gradients of features.
+  /// Whether a tile of queries sees any key of the block.
+  private func sees(_ inputs: Inputs, _ tile: Int) -> Bool {
+    !TileView(inputs.student, inputs.keys, tile: tile).keys.isEmpty
+  }
+
+  /// Adds the gradients of features that a block of keys gets and gives.
   ///
   /// - Parameters:
   ///   - dLoss: Of each query's loss.
@@ -175,7 +205,7 @@ package struct AttentionCrossEntropy: Sendable {
     dk: MutableTokenRows, tiles: Range<Int>, scratch: UnsafeMutablePointer<Float>
   ) {
     let (x, ld, F) = (Scratch(scratch, self), Self.tile, features)
-    for tile in tiles {
+    for tile in tiles where sees(inputs, tile) {
       pack(inputs, tile, x)
       let start = tile * Self.tile
       let (logSum, total, covered) = (

@@ -5,7 +5,7 @@ import Tensors
 ///
 /// Unchecked: it is constant; a team's threads write the sums of their own units, and the pass is the rank's own
 /// thread's alone.
-final class AttentionHeads: @unchecked Sendable {
+final class AttentionHeads: KeyReader, @unchecked Sendable {
   let kernel: SoftmaxAttention
   let pass: SequencePass
   let q, k, v: Tensor
@@ -76,6 +76,8 @@ final class AttentionHeads: @unchecked Sendable {
   /// Numbers of a token's keys.
   var width: Int { k.shape.columns }
 
+  var parts: [Tensor] { [k, v] + (logGates.map { [$0] } ?? []) }
+
   /// The shard's own keys and values.
   var own: KeyBlock {
     KeyBlock(k: k, v: v, gates: logGates, first: layout.shard.lowerBound, tokens: length)
@@ -92,19 +94,8 @@ final class AttentionHeads: @unchecked Sendable {
     }
   }
 
-  /// Calls `body` with each token of the shard and the lowest position that its query sees.
   private func forEachLowest(_ row: Int, _ body: (_ token: Int, _ lowest: Int) -> Void) {
-    let first = layout.shard.lowerBound
-    var start = known[row] == .max ? Int(Int32.min) : first - known[row]
-    var starts = layout.documentStarts[row][...]
-    for token in 0..<length {
-      let position = first + token
-      while let next = starts.first, next <= position {
-        start = max(start, next)
-        starts.removeFirst()
-      }
-      body(token, window.map { max(start, position - $0 + 1) } ?? start)
-    }
+    layout.forEachLowest(row: row, known: known[row], window: window, body)
   }
 
   /// Pairs of a query and a key of a block that it sees, over all rows and one head.
@@ -137,7 +128,7 @@ final class AttentionHeads: @unchecked Sendable {
   ///
   /// - Parameter after: The sums of the log gates between the block and the shard, for each row and head; the shard's
   ///   own block needs none.
-  func absorb(_ block: KeyBlock, after: [Double] = []) throws {
+  func absorb(_ block: KeyBlock, after: [Double]) throws {
     let sums = sums(block, after: after)
     try inBatches(block) { tiles in
       each(layout.rows * heads * tiles.count) { item, scratch in
@@ -185,7 +176,7 @@ final class AttentionHeads: @unchecked Sendable {
   ///   - after: As for `absorb`.
   ///   - target: The block's gradients, added to; in place of those of log gates, those of their sums.
   func backward(
-    _ block: KeyBlock, after: [Double] = [], into target: KeyBlock, dO: Tensor, dq: Tensor
+    _ block: KeyBlock, after: [Double], into target: KeyBlock, dO: Tensor, dq: Tensor
   ) throws {
     let shared = heads / keyHeads
     let sums = sums(block, after: after)

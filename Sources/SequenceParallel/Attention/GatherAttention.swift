@@ -20,9 +20,9 @@ struct GatherAttention: AttentionCrossing {
   /// Floats of a tile of all ranks: small beside activations, large beside a message's latency.
   private static let tileCount = 1 << 21
 
-  init(slot: CarrySlot, columns: Int, gates: Int, pass: SequencePass) {
+  init(slot: CarrySlot, widths: KeyWidths, pass: SequencePass) {
     held = HeldKeys(
-      slot: slot, columns: columns, gates: gates, sendsTails: gates > 0, pass: pass)
+      slot: slot, widths: widths, sendsTails: widths.gates > 0, pass: pass)
     let ranks = pass.layout.shardLengths.count
     let most = (0..<ranks).map { [held] in held.positions(of: $0).count }.max() ?? 0
     width = max(64, Self.tileCount / max(1, ranks * held.count(1)) / 64 * 64)
@@ -37,8 +37,8 @@ struct GatherAttention: AttentionCrossing {
   private var group: any Communicator { pass.context.sequence }
   private var workspace: Workspace { pass.context.workspace }
 
-  func forward(_ heads: AttentionHeads) throws {
-    let kept = KeptKeys(held)
+  func forward(_ heads: any KeyReader, isAgain: Bool) throws {
+    let kept = isAgain ? nil : KeptKeys(held)
     var coming = try begin(0, heads, .forward)
     kept?.keep(heads.own)
     try held.absorbLeft(heads)
@@ -64,7 +64,7 @@ struct GatherAttention: AttentionCrossing {
   }
 
   func backward(
-    _ heads: AttentionHeads, dO: Tensor, dq: Tensor, into gradients: KeyGradients
+    _ heads: any KeyReader, dO: Tensor, dq: Tensor, into gradients: KeyGradients
   ) throws {
     var coming = try begin(0, heads, .backward)
     let own = gradients.block(layout)
@@ -84,7 +84,7 @@ struct GatherAttention: AttentionCrossing {
         let positions = tile.positions[rank]
         let gradients = KeyBlock(
           packed: sums, offset: offset, first: positions.lowerBound, tokens: positions.count,
-          width: held.columns, gates: held.gates)
+          widths: held.widths)
         offset += tile.counts[rank]
         held.addRight(to: gradients)
         try heads.backward(
@@ -133,12 +133,11 @@ struct GatherAttention: AttentionCrossing {
     let positions = tile.positions[rank]
     return KeyBlock(
       packed: message, offset: tile.offsets[rank] + held.headCount, first: positions.lowerBound,
-      tokens: positions.count, width: held.columns, gates: held.gates)
+      tokens: positions.count, widths: held.widths)
   }
 
   /// What is forgotten between each rank before this one and this shard, from what the first tile of all tells.
-  private func gatesBetween(_ heads: AttentionHeads, _ message: Tensor, _ tile: Tile) -> [[Double]]
-  {
+  private func gatesBetween(_ heads: any KeyReader, _ message: Tensor, _ tile: Tile) -> [[Double]] {
     var between = [[Double]](repeating: [], count: layout.rank)
     var sums = heads.noGates
     for rank in (0..<layout.rank).reversed() {
@@ -160,7 +159,7 @@ struct GatherAttention: AttentionCrossing {
 
   /// Starts to gather a tile, if there is one; this rank's part is written where it will stand.
   private func begin(
-    _ index: Int, _ heads: AttentionHeads, _ direction: ExchangeDirection
+    _ index: Int, _ heads: any KeyReader, _ direction: ExchangeDirection
   ) throws -> (tile: Tile, incoming: IncomingMessage)? {
     guard index < tiles else { return nil }
     let (tile, rank) = (tile(index), layout.rank)

@@ -4,8 +4,8 @@ import Tensors
 struct HaloAttention: AttentionCrossing {
   let slot: CarrySlot
   let window: Int?
-  /// Numbers of a token's keys, and of its log gates.
-  let columns, gates: Int
+  /// Numbers of a token's keys, values and log gates.
+  let widths: KeyWidths
   let pass: SequencePass
 
   var keepsOutput: Bool { false }
@@ -19,7 +19,7 @@ struct HaloAttention: AttentionCrossing {
     let before = isAlone ? pass.left.values[slot]?.shape[1] ?? 0 : pass.layout.start
     let width = window.map { $0 - 1 } ?? before
     return HaloExchange(
-      width: width, columns: [columns, columns] + (gates > 0 ? [gates] : []),
+      width: width, columns: [widths.k, widths.v] + (widths.gates > 0 ? [widths.gates] : []),
       carried: min(width, before),
       keeps: window.map { $0 - 1 } ?? .max, slot: slot, pass: pass, category: .attention)
   }
@@ -27,18 +27,18 @@ struct HaloAttention: AttentionCrossing {
   private func block(_ tensor: Tensor) -> KeyBlock {
     let tokens = tensor.shape[1]
     return KeyBlock(
-      packed: tensor, first: pass.layout.shard.lowerBound - tokens, tokens: tokens, width: columns,
-      gates: gates)
+      packed: tensor, first: pass.layout.shard.lowerBound - tokens, tokens: tokens,
+      widths: widths)
   }
 
-  func forward(_ heads: AttentionHeads) throws {
+  func forward(_ heads: any KeyReader, isAgain: Bool) throws {
     if let halo: Halo = pass.memory[slot] {
       try heads.absorb(heads.own)
       heads.see(before: halo.known)
       return try heads.absorb(block(halo.values), after: heads.noGates)
     }
     let exchange = makeExchange()
-    try exchange.begin([heads.k, heads.v] + (heads.logGates.map { [$0] } ?? []))
+    try exchange.begin(heads.parts)
     try heads.absorb(heads.own)
     let halo = try exchange.finish()
     pass.memory[slot] = halo
@@ -47,7 +47,7 @@ struct HaloAttention: AttentionCrossing {
   }
 
   func backward(
-    _ heads: AttentionHeads, dO: Tensor, dq: Tensor, into gradients: KeyGradients
+    _ heads: any KeyReader, dO: Tensor, dq: Tensor, into gradients: KeyGradients
   ) throws {
     guard let halo: Halo = pass.memory[slot] else {
       preconditionFailure("the halo of layer \(slot.layer) was not kept")

@@ -8,14 +8,15 @@ import Tensors
 /// there are any: not the gates' sums, so that what is carried stays true whatever comes after it.
 struct HeldKeys {
   let slot: CarrySlot
-  /// Numbers of a token's keys, and of its log gates.
-  let columns, gates: Int
+  /// Numbers of a token's keys, values and log gates.
+  let widths: KeyWidths
   /// Whether messages hold parts of what a rank holds, and so the sum of the log gates behind them.
   let sendsTails: Bool
   let pass: SequencePass
 
   private var layout: SequenceLayout { pass.layout }
   private var workspace: Workspace { pass.context.workspace }
+  var gates: Int { widths.gates }
 
   /// The positions that a rank holds.
   func positions(of rank: Int) -> Range<Int> {
@@ -24,7 +25,7 @@ struct HeldKeys {
   }
 
   /// Floats of all that a token has.
-  var tokenCount: Int { 2 * columns + gates }
+  var tokenCount: Int { widths.token }
 
   /// Floats of keys and values at so many positions.
   func count(_ positions: Int) -> Int { layout.rows * positions * tokenCount }
@@ -39,7 +40,7 @@ struct HeldKeys {
 
   /// Writes a message of some positions that this rank holds.
   func write(
-    _ positions: Range<Int>, of heads: AttentionHeads, _ header: MessageHeader,
+    _ positions: Range<Int>, of heads: any KeyReader, _ header: MessageHeader,
     into message: UnsafeMutablePointer<Float>
   ) {
     header.write(to: message)
@@ -73,9 +74,9 @@ struct HeldKeys {
 
   /// Puts what a token has side by side.
   func copy(_ token: KeyToken, into target: UnsafeMutablePointer<Float>) {
-    target.update(from: token.k, count: columns)
-    (target + columns).update(from: token.v, count: columns)
-    if let log = token.gates { (target + 2 * columns).update(from: log, count: gates) }
+    target.update(from: token.k, count: widths.k)
+    (target + widths.k).update(from: token.v, count: widths.v)
+    if let log = token.gates { (target + widths.k + widths.v).update(from: log, count: gates) }
   }
 
   /// Writes the sums of the log gates from a position to the shard's end.
@@ -114,11 +115,11 @@ struct HeldKeys {
   private var leftBlock: KeyBlock? {
     guard layout.rank == 0, let left = pass.left.values[slot] else { return nil }
     let tokens = left.shape[1]
-    return KeyBlock(packed: left, first: -tokens, tokens: tokens, width: columns, gates: gates)
+    return KeyBlock(packed: left, first: -tokens, tokens: tokens, widths: widths)
   }
 
   /// Absorbs what came before the sequence, on the first rank.
-  func absorbLeft(_ heads: AttentionHeads) throws {
+  func absorbLeft(_ heads: any KeyReader) throws {
     guard let block = leftBlock else { return }
     heads.see(before: leftLengths)
     try heads.absorb(block, after: heads.noGates)
@@ -128,7 +129,7 @@ struct HeldKeys {
   ///
   /// - Returns: Room for the sum of all ranks' gradients of that, `[rows, start, tokenCount]`, on the first rank,
   ///   and where somebody wants them.
-  func backwardLeft(_ heads: AttentionHeads, dO: Tensor, dq: Tensor) throws -> Tensor? {
+  func backwardLeft(_ heads: any KeyReader, dO: Tensor, dq: Tensor) throws -> Tensor? {
     var left: Tensor?
     if pass.holdsLeftGradients && layout.start > 0 {
       let sums = Tensor([layout.rows, layout.start, tokenCount], pool: workspace.pool)
@@ -139,7 +140,7 @@ struct HeldKeys {
     let gradients = Tensor([layout.rows, block.tokens, tokenCount], pool: workspace.pool)
     workspace.compute(.attention) { gradients.clear() }
     let target = KeyBlock(
-      packed: gradients, first: block.first, tokens: block.tokens, width: columns, gates: gates)
+      packed: gradients, first: block.first, tokens: block.tokens, widths: widths)
     try heads.backward(block, after: heads.noGates, into: target, dO: dO, dq: dq)
     workspace.compute(.attention) {
       deliver(gradients.pointer, positions: block.positions, to: target, left: left)
@@ -162,7 +163,8 @@ struct HeldKeys {
           add(
             source,
             to: KeyToken(
-              k: token, v: token + columns, gates: gates > 0 ? token + 2 * columns : nil))
+              k: token, v: token + widths.k,
+              gates: gates > 0 ? token + widths.k + widths.v : nil))
         }
       }
     }
@@ -186,12 +188,10 @@ struct HeldKeys {
   }
 
   private func add(_ source: UnsafePointer<Float>, to sum: KeyToken) {
-    for column in 0..<columns {
-      sum.k[column] += source[column]
-      sum.v[column] += source[columns + column]
-    }
+    for column in 0..<widths.k { sum.k[column] += source[column] }
+    for column in 0..<widths.v { sum.v[column] += source[widths.k + column] }
     guard let log = sum.gates else { return }
-    for head in 0..<gates { log[head] += source[2 * columns + head] }
+    for head in 0..<gates { log[head] += source[widths.k + widths.v + head] }
   }
 }
 

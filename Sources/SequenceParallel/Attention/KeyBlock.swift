@@ -1,6 +1,17 @@
 import Kernels
 import Tensors
 
+/// How many numbers a token has of what attention reads of it.
+struct KeyWidths: Sendable {
+  /// Of all its keys, and of its values or what stands beside keys in their place.
+  let k, v: Int
+  /// Of its log gates, where it has any.
+  var gates = 0
+
+  /// Of all.
+  var token: Int { k + v + gates }
+}
+
 /// Keys and values, or their gradients, of all rows at consecutive positions; with the log gates of forgetting attention.
 ///
 /// Unchecked: threads read it, or write the columns of their own heads; it holds the memory that it points into.
@@ -11,7 +22,7 @@ struct KeyBlock: @unchecked Sendable {
   let tokens: Int
   private let k, v: UnsafeMutablePointer<Float>
   /// Floats from one token to the next.
-  private let stride: Int
+  private let stride, valueStride: Int
   private let gates: UnsafeMutablePointer<Float>?
   private let gateStride: Int
   /// What the pointers lie in.
@@ -20,31 +31,33 @@ struct KeyBlock: @unchecked Sendable {
   /// A shard's own keys and values, each `[rows × tokens, width]`, and log gates, `[rows × tokens, heads]`.
   init(k: Tensor, v: Tensor, gates: Tensor?, first: Int, tokens: Int) {
     (self.first, self.tokens, memory) = (first, tokens, [k, v] + [gates].compactMap { $0 })
-    (self.k, self.v, stride) = (k.pointer, v.pointer, k.shape.columns)
+    (self.k, self.v) = (k.pointer, v.pointer)
+    (stride, valueStride) = (k.shape.columns, v.shape.columns)
     (self.gates, gateStride) = (gates?.pointer, gates?.shape.columns ?? 0)
   }
 
-  /// Keys, values and log gates side by side, `[rows, tokens, 2 · width + gates]`, from `offset` on in a tensor.
-  init(
-    packed tensor: Tensor, offset: Int = 0, first: Int, tokens: Int, width: Int, gates: Int
-  ) {
+  /// Keys, values and log gates side by side, `[rows, tokens, widths.token]`, from `offset` on in a tensor.
+  init(packed tensor: Tensor, offset: Int = 0, first: Int, tokens: Int, widths: KeyWidths) {
     (self.first, self.tokens, memory) = (first, tokens, [tensor])
     let base = tensor.pointer + offset
-    (k, v, stride) = (base, base + width, 2 * width + gates)
-    (self.gates, gateStride) = (gates > 0 ? base + 2 * width : nil, stride)
+    (k, v, stride, valueStride) = (base, base + widths.k, widths.token, widths.token)
+    (gates, gateStride) = (widths.gates > 0 ? base + widths.k + widths.v : nil, stride)
   }
 
   /// The positions of its tokens.
   var positions: Range<Int> { first..<first + tokens }
 
   /// What one head of one row reads.
+  ///
+  /// - Parameter valueColumn: Where its values begin among a token's; nil for where its keys do.
   func keys(
-    row: Int, column: Int, logSums: UnsafePointer<Double>?
+    row: Int, column: Int, valueColumn: Int? = nil, logSums: UnsafePointer<Double>? = nil
   ) -> SoftmaxAttention.Keys {
-    let place = row * tokens * stride + column
-    return SoftmaxAttention.Keys(
-      TokenRows(k + place, stride: stride), TokenRows(v + place, stride: stride), tokens: tokens,
-      first: first, logSums: logSums)
+    SoftmaxAttention.Keys(
+      TokenRows(k + row * tokens * stride + column, stride: stride),
+      TokenRows(
+        v + row * tokens * valueStride + (valueColumn ?? column), stride: valueStride),
+      tokens: tokens, first: first, logSums: logSums)
   }
 
   /// The log gates of one head of one row, or their gradients; nil where there are none.
@@ -53,10 +66,13 @@ struct KeyBlock: @unchecked Sendable {
   }
 
   /// Where the gradients of one head of one row go.
-  func gradients(row: Int, column: Int) -> (k: MutableTokenRows, v: MutableTokenRows) {
-    let place = row * tokens * stride + column
-    return (
-      MutableTokenRows(k + place, stride: stride), MutableTokenRows(v + place, stride: stride)
+  func gradients(
+    row: Int, column: Int, valueColumn: Int? = nil
+  ) -> (k: MutableTokenRows, v: MutableTokenRows) {
+    (
+      MutableTokenRows(k + row * tokens * stride + column, stride: stride),
+      MutableTokenRows(
+        v + row * tokens * valueStride + (valueColumn ?? column), stride: valueStride)
     )
   }
 
@@ -64,7 +80,8 @@ struct KeyBlock: @unchecked Sendable {
   func token(row: Int, position: Int) -> KeyToken {
     let token = row * tokens + position - first
     return KeyToken(
-      k: k + token * stride, v: v + token * stride, gates: gates.map { $0 + token * gateStride })
+      k: k + token * stride, v: v + token * valueStride,
+      gates: gates.map { $0 + token * gateStride })
   }
 }
 

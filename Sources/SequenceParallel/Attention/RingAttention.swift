@@ -17,8 +17,8 @@ import Tensors
 struct RingAttention: AttentionCrossing {
   private let held: HeldKeys
 
-  init(slot: CarrySlot, columns: Int, gates: Int, pass: SequencePass) {
-    held = HeldKeys(slot: slot, columns: columns, gates: gates, sendsTails: false, pass: pass)
+  init(slot: CarrySlot, widths: KeyWidths, pass: SequencePass) {
+    held = HeldKeys(slot: slot, widths: widths, sendsTails: false, pass: pass)
   }
 
   var keepsOutput: Bool { true }
@@ -42,8 +42,8 @@ struct RingAttention: AttentionCrossing {
     (0..<rank).reversed().filter { !held.positions(of: $0).isEmpty }
   }
 
-  func forward(_ heads: AttentionHeads) throws {
-    let kept = KeptKeys(held)
+  func forward(_ heads: any KeyReader, isAgain: Bool) throws {
+    let kept = isAgain ? nil : KeptKeys(held)
     var known = [Int](repeating: 0, count: layout.rows)
     // What was forgotten between a block and this shard: blocks come from the nearest to the first.
     var after = heads.noGates
@@ -65,7 +65,7 @@ struct RingAttention: AttentionCrossing {
   }
 
   func backward(
-    _ heads: AttentionHeads, dO: Tensor, dq: Tensor, into gradients: KeyGradients
+    _ heads: any KeyReader, dO: Tensor, dq: Tensor, into gradients: KeyGradients
   ) throws {
     let own = gradients.block(layout)
     var left: Tensor?
@@ -113,7 +113,7 @@ struct RingAttention: AttentionCrossing {
 
   /// Sends this rank's block on its way, works on it, and then on each that comes by and is passed on.
   private func travel(
-    _ heads: AttentionHeads, _ direction: ExchangeDirection, own: () throws -> Void,
+    _ heads: any KeyReader, _ direction: ExchangeDirection, own: () throws -> Void,
     each: (_ source: Int, _ message: Tensor) throws -> Void
   ) throws {
     let tag = direction == .forward ? Tag.keys : .keysAgain
@@ -156,7 +156,7 @@ struct RingAttention: AttentionCrossing {
     let positions = held.positions(of: source)
     return KeyBlock(
       packed: message, offset: offset, first: positions.lowerBound, tokens: positions.count,
-      width: held.columns, gates: held.gates)
+      widths: held.widths)
   }
 
   private func receiveGradients(of source: Int, from sender: Int) throws -> IncomingMessage {

@@ -46,18 +46,12 @@ extension Tape {
     precondition(window == nil || logGates == nil, "gates that forget in a window")
     let kernel = SoftmaxAttention(
       dimension: dimension, scale: scale ?? 1 / Float(dimension).squareRoot())
-    let (columns, gates) = (k.shape.columns, logGates?.shape.columns ?? 0)
-    let crossing: any AttentionCrossing
-    if window != nil || pass.layout.shardLengths.count == 1 {
-      crossing = HaloAttention(
-        slot: slot, window: window, columns: columns, gates: gates, pass: pass)
-    } else {
-      crossing =
-        switch exchange ?? pass.context.attention {
-        case .gather: GatherAttention(slot: slot, columns: columns, gates: gates, pass: pass)
-        case .ring: RingAttention(slot: slot, columns: columns, gates: gates, pass: pass)
-        }
-    }
+    let gates = logGates?.shape.columns ?? 0
+    let widths = KeyWidths(k: k.shape.columns, v: v.shape.columns, gates: gates)
+    let crossing: any AttentionCrossing =
+      window != nil
+      ? HaloAttention(slot: slot, window: window, widths: widths, pass: pass)
+      : pass.crossing(of: widths, exchange: exchange, slot: slot)
     let kept: AttentionHeads.Output? = pass.memory[slot]
     let run = AttentionHeads(
       kernel, q: q.value, k: k.value, v: v.value, logGates: logGates?.value, window: window,
@@ -66,7 +60,7 @@ extension Tape {
     if kept == nil {
       try workspace.counters.measure(.attention) {
         run.begin()
-        try crossing.forward(run)
+        try crossing.forward(run, isAgain: false)
         run.finish()
       }
     }
@@ -100,16 +94,4 @@ extension Tape {
       }
     }
   }
-}
-
-/// How the keys that a shard does not hold come to its queries, and their gradients back.
-protocol AttentionCrossing {
-  /// Whether what was received is not kept, so that the output has to be.
-  var keepsOutput: Bool { get }
-  /// Absorbs every block of keys that the shard's queries see.
-  func forward(_ heads: AttentionHeads) throws
-  /// Adds to the gradients of this rank's queries, keys and values.
-  func backward(
-    _ heads: AttentionHeads, dO: Tensor, dq: Tensor, into gradients: KeyGradients
-  ) throws
 }
