@@ -29,7 +29,7 @@ METHODS = {
     },
     "hedgehog": FEATURES | {"feature_map": "softmax_dim"},
     "t2r": FEATURES | {"feature_map": "relu", "feature_map_bias": True},
-    "supra": {"feature_dim": None, "decay": "slopes"},
+    "supra": {"feature_dim": None, "decay": "slopes", "qk_norm": False},
     "lizard": FEATURES | {"feature_map": "exp_dim", "attention_window": 128, "meta_tokens": 4},
 }
 
@@ -139,6 +139,9 @@ class LanguageModel(pretrained.LanguageModel):
                 if kv_count != count:
                     shapes[prefix + "_totrain_embed_kv.weight"] = (kv_count * f, kv_count * d)
                     shapes[prefix + "_totrain_embed_kv.bias"] = (kv_count * f,)
+                if config["qk_norm"]:
+                    shapes[prefix + "_totrain_q_norm.weight"] = (count * f,)
+                    shapes[prefix + "_totrain_k_norm.weight"] = (count * f,)
             if self.method == "lizard":
                 shapes[prefix + "gate_proj.weight"] = (count, config["hidden_size"])
                 if config["meta_tokens"]:
@@ -227,7 +230,12 @@ class LanguageModel(pretrained.LanguageModel):
         grouped = "_kv" if group > 1 else ""
         q = torch.relu(linear(q.flatten(-2), weights, prefix + "_totrain_embed"))
         k = torch.relu(linear(k.flatten(-2), weights, prefix + "_totrain_embed" + grouped))
-        q, k = self.rotated(config, heads(q, count)), self.rotated(config, heads(k, kv_count))
+        k = repeat_heads(heads(k, kv_count), group).flatten(-2)
+        if config["qk_norm"]:
+            # All heads together, keys after they were repeated; open_lm's epsilon.
+            q = rms(q, 1e-5) * weights[prefix + "_totrain_q_norm.weight"]
+            k = rms(k, 1e-5) * weights[prefix + "_totrain_k_norm.weight"]
+        q, k = self.rotated(config, heads(q, count)), self.rotated(config, heads(k, count))
         head = torch.arange(count, dtype=torch.float64)
         match config["decay"]:
             case "slopes":
@@ -237,7 +245,7 @@ class LanguageModel(pretrained.LanguageModel):
             case "none":
                 g = torch.zeros(count, dtype=torch.float64)
         scale = config["feature_dim"] ** -0.5
-        o = decay_recurrence(q, repeat_heads(k, group), v, g[None, None, :, None], scale)
+        o = decay_recurrence(q, k, v, g[None, None, :, None], scale)
         mean = o.mean(-1, keepdim=True)
         return (o - mean) * torch.rsqrt(o.var(-1, keepdim=True, correction=0) + 1e-5)
 

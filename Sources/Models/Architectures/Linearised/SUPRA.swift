@@ -35,15 +35,21 @@ struct SUPRA: LinearisedMethod {
     @Key("decay", "Decays of heads: TransNormerLLM's slopes, RetNet's, or none.")
     var decay = DecayName.slopes
 
+    @Key("qk_norm", "Whether features of queries and keys are normalised, all heads together.")
+    var hasNorms = false
+
     init() {}
   }
 
   /// Features of a head.
   let features: Int
   let decay: DecayName
+  /// Whether they are normalised.
+  let hasNorms: Bool
 
   init(_ keys: Keys, heads: HeadSplit) {
     (features, decay) = (keys.featureDimension ?? heads.keyDimension, keys.decay)
+    hasNorms = keys.hasNorms
   }
 
   init(_ keys: ModelKeys, heads: HeadSplit) {
@@ -51,10 +57,14 @@ struct SUPRA: LinearisedMethod {
     decay = keys.choice(
       "decay", default: DecayName.slopes.rawValue,
       of: DecayName.allCases.map { ($0.rawValue, $0) })
+    hasNorms = keys.boolean("qk_norm", default: false)
   }
 
   var configuration: [String: JSONValue] {
-    ["feature_dim": .integer(features), "decay": .string(decay.rawValue)]
+    [
+      "feature_dim": .integer(features), "decay": .string(decay.rawValue),
+      "qk_norm": .bool(hasNorms),
+    ]
   }
 
   func problem(_ heads: HeadSplit) -> (key: String, reason: String)? {
@@ -75,7 +85,7 @@ struct SUPRA: LinearisedMethod {
     _ builder: inout ModelBuilder
   ) -> any AttentionSubstitute {
     JointFeatureAttention(
-      features: features, decay: decay.decay, settings: settings, heads: heads, at: place,
-      &builder)
+      features: features, decay: decay.decay, hasNorms: hasNorms, settings: settings, heads: heads,
+      at: place, &builder)
   }
 }

@@ -2,11 +2,14 @@ import Autodiff
 import Foundation
 import Kernels
 import SequenceParallel
+import Tensors
 
 /// SUPRA's layer: linear attention with fixed decays over rectified features of all heads together.
 ///
 /// Concretely: `q = R relu(E q + e)`, `k = R relu(E k + e)` with positions R after the map, `S_t = γ_h S_{t−1} + k_tᵀ v_t`,
-/// `o_t = dφ^−½ q_t S_t`, each head less its mean and over its standard deviation.
+/// `o_t = dφ^−½ q_t S_t`, each head less its mean and over its standard deviation. With norms of queries and keys,
+/// `relu(E q + e)` is first divided by its root mean square over all heads together, keys as if each head stood as often as it
+/// serves heads of queries, and each channel of each of these is multiplied by a number.
 ///
 /// - Source: SUPRA (arXiv 2405.06640), section 3, and its code.
 struct JointFeatureAttention: AttentionSubstitute {
@@ -25,18 +28,21 @@ struct JointFeatureAttention: AttentionSubstitute {
   let queryMap: Linear
   /// Nil where the queries' serves.
   let keyMap: Linear?
+  /// What the channels of normalised queries and keys are multiplied by, `[H·dφ]`; nil without norms.
+  let queryNorm, keyNorm: Parameter?
+  private let features: Int
   private let positions: RotaryFrequencies
   private let kernel: DiagonalRecurrence
   private let logDecay: [Float]
 
-  /// The output norm's epsilon, whatever the model's is.
+  /// The epsilon of all norms here, whatever the model's is.
   private static let normEpsilon: Float = 1e-5
 
   init(
-    features: Int, decay: Decay, settings: AttentionSettings, heads: HeadSplit,
+    features: Int, decay: Decay, hasNorms: Bool, settings: AttentionSettings, heads: HeadSplit,
     at place: MixerPlace, _ builder: inout ModelBuilder
   ) {
-    (layer, self.heads) = (place.layer, heads)
+    (layer, self.heads, self.features) = (place.layer, heads, features)
     let (H, G) = (heads.heads, heads.keyHeads)
     queryMap = builder.linear(
       place.name + "_totrain_embed", H * features, heads.keyWidth, bias: true)
@@ -45,6 +51,13 @@ struct JointFeatureAttention: AttentionSubstitute {
       ? nil
       : builder.linear(
         place.name + "_totrain_embed_kv", G * features, heads.ownKeyWidth, bias: true)
+    func norm(_ name: String) -> Parameter? {
+      hasNorms
+        ? builder.norm(place.name + name, width: H * features, epsilon: Self.normEpsilon).weight
+        : nil
+    }
+    queryNorm = norm("_totrain_q_norm.weight")
+    keyNorm = norm("_totrain_k_norm.weight")
     positions = settings.positions.frequencies(dimension: features)
     kernel = DiagonalRecurrence(
       decay == .none ? .none : .fixed, keyDimension: features,
@@ -62,15 +75,28 @@ struct JointFeatureAttention: AttentionSubstitute {
     _ inputs: AttentionInputs, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: q [N, H·dφ]; k [N, keyHeads·dφ]; v [N, keyHeads·d]; o [N, H·d].
-    func features(_ x: Variable, _ map: Linear) throws -> Variable {
-      tape.rotaryEmbedding(tape.relu(try map(x, tape: tape)), positions, pass: pass)
+    func features(_ x: Variable, _ map: Linear, _ norm: Parameter?) throws -> Variable {
+      let y = tape.relu(try map(x, tape: tape))
+      return tape.rotaryEmbedding(normalised(y, norm, tape: tape), positions, pass: pass)
     }
     let o = try tape.recurrence(
       kernel,
       RecurrenceInputs(
-        q: features(inputs.q, queryMap), k: features(inputs.k, keyMap ?? queryMap), v: inputs.v,
+        q: features(inputs.q, queryMap, queryNorm),
+        k: features(inputs.k, keyMap ?? queryMap, keyNorm), v: inputs.v,
         logDecay: logDecay), slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     return tape.layerNorm(o, width: heads.valueDimension, epsilon: Self.normEpsilon)
+  }
+
+  /// Features over their root mean square, `[N, H·dφ]`, where there is a norm; the root of heads that are repeated is that of the
+  /// heads.
+  private func normalised(_ x: Variable, _ norm: Parameter?, tape: Tape) -> Variable {
+    guard let norm else { return x }
+    guard x.shape.columns < tape.parameters.table[norm].shape.count else {
+      return tape.rmsNorm(x, weight: norm, epsilon: Self.normEpsilon)
+    }
+    return tape.channelScale(
+      tape.rmsNorm(x, epsilon: Self.normEpsilon), repeated: norm, width: features)
   }
 
   var recurrences: [RecurrenceSize] { [RecurrenceSize(kernel, heads: heads.heads)] }
