@@ -1150,8 +1150,8 @@ CASES = {
         linearised("supra_qwen2", decay="none", num_key_value_heads=1), tokens=35
     ),
     "supra_normed": case(
-        linearised("supra_llama", qk_norm=True, num_key_value_heads=4, feature_dim=6),
-        tokens=37, seed=2,
+        linearised("supra_llama", qk_norm=True, num_key_value_heads=4, feature_dim=6, head_dim=8),
+        tokens=37, seed=20,
     ),
     "supra_normed_grouped": case(
         linearised("supra_mistral", qk_norm=True, feature_dim=8, head_dim=8), tokens=35
