@@ -1151,7 +1151,7 @@ CASES = {
     ),
     "supra_normed": case(
         linearised("supra_llama", qk_norm=True, num_key_value_heads=4, feature_dim=6, head_dim=8),
-        tokens=37, seed=20,
+        tokens=37,
     ),
     "supra_normed_grouped": case(
         linearised("supra_mistral", qk_norm=True, feature_dim=8, head_dim=8), tokens=35
