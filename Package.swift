@@ -31,15 +31,21 @@ let numeric: [SwiftSetting] =
   ] + (wide ? [.define("LASP_AVX512"), .unsafeFlags(wideLoops)] : [])
   + (["x86-64", "x86-64-v2"].contains(architecture) ? [] : [.define("LASP_AVX2")])
 
+/// Whether a C header is where the compiler looks for it.
+func has(header: String) -> Bool {
+  ["/usr/include", "/usr/local/include"].contains {
+    FileManager.default.fileExists(atPath: "\($0)/\(header)")
+  }
+}
+
 /// The libraries that text files may be packed by, where their headers are: without one, such files are refused.
 let packers = [
   (name: "CZlib", header: "zlib.h", flag: "LASP_ZLIB"),
   (name: "CZstandard", header: "zstd.h", flag: "LASP_ZSTANDARD"),
-].filter { packer in
-  ["/usr/include", "/usr/local/include"].contains {
-    FileManager.default.fileExists(atPath: "\($0)/\(packer.header)")
-  }
-}
+].filter { has(header: $0.header) }
+
+/// The library of bf16 products, where its header is: without it there is no mixed precision.
+let oneDNN: [String] = has(header: "dnnl.h") ? ["COneDNN"] : []
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
@@ -73,6 +79,7 @@ let package = Package(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(
       name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(name: "COpenMPI", pkgConfig: "mpi", providers: [.apt(["libopenmpi-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstandard", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
@@ -83,7 +90,10 @@ let package = Package(
       swiftSettings: numeric + packers.map { .define($0.flag) }),
     module("Configuration", [yams]),
     module("Measurement"),
-    module("Tensors", ["COpenBLAS", "Measurement"], numeric: true),
+    .target(
+      name: "Tensors",
+      dependencies: ["COpenBLAS", "Measurement"] + oneDNN.map { .byName(name: $0) },
+      swiftSettings: numeric + oneDNN.map { _ in .define("LASP_ONEDNN") }),
     module("Kernels", ["Tensors"], numeric: true),
     module("MessagePassing", ["COpenMPI", "Configuration", "Measurement"], numeric: true),
     module("Autodiff", ["Kernels", "Tensors", "Measurement"], numeric: true),

@@ -47,11 +47,16 @@ package final class Tape {
 
   /// Makes an empty tape.
   ///
-  /// - Parameter recording: False for evaluation and generation: nothing is remembered.
-  package init(workspace: Workspace, parameters: any ParameterStore, recording: Bool) {
+  /// - Parameters:
+  ///   - recording: False for evaluation and generation: nothing is remembered.
+  ///   - forms: Forms of the same weights that outlive the tape; nil for its own.
+  package init(
+    workspace: Workspace, parameters: any ParameterStore, recording: Bool,
+    forms: WeightForms? = nil
+  ) {
     self.workspace = workspace
     self.parameters = parameters
-    forms = WeightForms(parameters, workspace: workspace)
+    self.forms = forms ?? WeightForms(parameters, workspace: workspace)
     isRecording = recording
     uses = [Int](repeating: 0, count: parameters.table.regions.count)
     var trained = uses.map { _ in false }
@@ -59,8 +64,10 @@ package final class Tape {
     isTrained = trained
   }
 
-  /// A projection's weight as the workspace's products read it.
-  func weight(_ parameter: Parameter) -> WeightMatrix { forms.matrix(parameter) }
+  /// A projection's weight as the workspace's products of a direction read it; it may take memory for that.
+  func weight(_ parameter: Parameter, for direction: ProductDirection) -> WeightMatrix {
+    forms.matrix(parameter, for: direction)
+  }
 
   /// Where tensors come from.
   package var pool: BufferPool { workspace.pool }

@@ -6,6 +6,8 @@ package final class Variable {
   package let value: Tensor
   /// The gradient so far: what an op remembers that reads no value on its way back.
   let sum: GradientSum
+  /// The value as products read it, once one has.
+  private var rounded: Operand?
 
   package init(_ value: Tensor, needsGradient: Bool) {
     self.value = value
@@ -14,6 +16,14 @@ package final class Variable {
 
   /// Extents of the value.
   package var shape: Shape { value.shape }
+
+  /// The value as products read it; what is made for them is made once, and may take memory.
+  func operand(in workspace: Workspace) -> Operand {
+    if let rounded { return rounded }
+    let operand = workspace.operand(of: value)
+    if operand.kind != .float { rounded = operand }
+    return operand
+  }
 
   /// Whether a gradient is wanted.
   package var needsGradient: Bool { sum.isNeeded }

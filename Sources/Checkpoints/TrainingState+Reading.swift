@@ -28,7 +28,7 @@ extension TrainingState {
     self.init(
       step: step, seed: seed, version: json["version"]?.string ?? "",
       rule: json["optimizer"]?.string ?? Self.formerRule,
-      stateStart: json["state_start"]?.integer ?? 0)
+      stateStart: json["state_start"]?.integer ?? 0, products: json["products"]?.string)
     guard let stage = json["stage"] else { return }
     guard let number = stage["number"]?.integer, number > 0, let start = stage["start"]?.integer,
       let losses = stage["losses"]?.array

@@ -26,6 +26,7 @@ extension TrainingState {
       var keys: [String: JSONValue] = [
         "step": .integer(state.step), "seed": .integer(state.seed),
         "version": .string(state.version), "optimizer": .string(state.rule),
+        "products": state.products.map { .string($0) } ?? .null,
       ]
       if state.stateStart > 0 { keys["state_start"] = .integer(state.stateStart) }
       if let stage = state.stage {

@@ -19,13 +19,15 @@ package struct TrainingState: Sendable, Equatable {
   package var stateStart = 0
   /// Where the run stands among its stages; nil where it has none.
   package var stage: Stage?
+  /// The library that computed products; nil where it is not known.
+  package var products: String?
 
   package init(
     step: Int, seed: Int, version: String, rule: String = formerRule, stateStart: Int = 0,
-    stage: Stage? = nil
+    stage: Stage? = nil, products: String? = nil
   ) {
     (self.step, self.seed, self.version, self.rule) = (step, seed, version, rule)
-    (self.stateStart, self.stage) = (stateStart, stage)
+    (self.stateStart, self.stage, self.products) = (stateStart, stage, products)
   }
 
   /// Where a run stands among its stages.

@@ -12,9 +12,11 @@ package struct PassRunner<Store: ParameterStore> {
   package let context: RankContext
   /// Weights, and gradient sums where there are any.
   package let store: Store
+  /// Forms of weights that never change, which all passes share.
+  private let forms: WeightForms?
 
   package init(context: RankContext, store: Store) {
-    (self.context, self.store) = (context, store)
+    (self.context, self.store, forms) = (context, store, nil)
   }
 
   /// Runs layers over a pass, remembering nothing.
@@ -23,7 +25,8 @@ package struct PassRunner<Store: ParameterStore> {
   package func forward<Result>(
     _ pass: SequencePass, part: String = "", _ body: (Tape, SequencePass) throws -> Result
   ) throws -> Result {
-    let tape = Tape(workspace: context.workspace, parameters: store, recording: false)
+    let tape = Tape(
+      workspace: context.workspace, parameters: store, recording: false, forms: forms)
     return try context.counters.mark("forward" + part) { try body(tape, pass) }
   }
 
@@ -58,6 +61,8 @@ package struct PassRunner<Store: ParameterStore> {
 extension PassRunner where Store == WholeParameters {
   /// Takes room for all weights, which are not set, and for gradients, which are zero, where they are wanted.
   ///
+  /// Without gradients, weights do not change any more after the first pass.
+  ///
   /// - Parameter sequence: The ranks that share each sequence.
   package init(
     table: ParameterTable, gradients: Bool = false, sequence: any Communicator,
@@ -66,6 +71,7 @@ extension PassRunner where Store == WholeParameters {
     context = RankContext(
       workspace: workspace, sequence: sequence, exchange: exchange.make(), attention: attention)
     store = WholeParameters(table: table, gradients: gradients, pool: workspace.pool)
+    forms = gradients ? nil : WeightForms(store, workspace: workspace, keeping: true)
     workspace.run { store.clearGradients() }
   }
 }

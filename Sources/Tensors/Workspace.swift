@@ -16,20 +16,37 @@ package final class Workspace {
   /// Operations of a thread after which a long operation polls: a few milliseconds.
   package var operationsBetweenPolls = 400_000_000
   /// Which library computes matrix products, and in which precision.
-  package let products: any MatrixProducts
+  package private(set) var products: any MatrixProducts
+  /// What it was chosen as; nil where it is none of the program's own.
+  package private(set) var productSettings: ProductSettings?
   private let executor: Executor
 
   /// Makes a workspace with threads of its own.
+  package convenience init(
+    threads: Int = 1, executor: Executor = .computing, products: ProductSettings = .plain
+  ) {
+    self.init(threads: threads, executor: executor) { products.products(team: $0, pool: $1) }
+    productSettings = products
+  }
+
+  /// Makes a workspace with threads of its own, and with products that are made for its threads and memory.
   package init(
     threads: Int = 1, executor: Executor = .computing,
-    products: any MatrixProducts = OpenBLASProducts()
+    makingProducts: (ThreadTeam, BufferPool) -> any MatrixProducts
   ) {
     self.executor = executor
-    self.products = products
     let isRehearsal = executor == .rehearsing
     progress = Progress(rehearsal: isRehearsal)
     pool = BufferPool(reserving: isRehearsal)
     team = ThreadTeam(size: isRehearsal ? 1 : threads)
+    products = makingProducts(team, pool)
+  }
+
+  /// Computes products otherwise from now on; no form of a weight may be in use.
+  package func use(_ settings: ProductSettings) {
+    guard settings != productSettings else { return }
+    products = settings.products(team: team, pool: pool)
+    productSettings = settings
   }
 
   /// Called now and then by long operations, so that messages under way move on.

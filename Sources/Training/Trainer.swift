@@ -84,11 +84,14 @@ final class TrainingSession {
     chance = setup.chance
     self.setup = setup
     self.workspace = workspace
+    let path = try Self.checkpoint(configuration, world: communicator)
+    let state = try path.map { try Self.state(of: $0, for: configuration) }
+    try Self.keepProducts(of: state, configuration, workspace)
     let rehearsals = (0..<configuration.stageCount).map { index in
       let stage = configuration.stage(index)
       return Rehearsals(
         stage, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel(in: stage),
-        ranks: communicator.size)
+        ranks: communicator.size, products: workspace.productSettings)
     }
     self.rehearsals = rehearsals
     let choice = try ExchangeChoice(measuring: rehearsals[0], world: communicator)
@@ -103,8 +106,6 @@ final class TrainingSession {
     let folder =
       communicator.rank == 0
       ? try RunFolder.prepare(configuration: configuration, overwrite: overwrite) : nil
-    let path = try Self.resumePath(configuration, folder: folder, world: communicator)
-    let state = try path.map { try Self.state(of: $0, for: configuration) }
     var progress = StageProgress(configuration)
     if let path, let state {
       progress = try StageProgress(configuration, from: state, in: path)
@@ -145,7 +146,8 @@ final class TrainingSession {
         folder: folder.path, hosts: hosts, processes: world.processes,
         launchRanks: launchRanks, threads: workspace.team.size,
         parallelThreads: max(1, Int(parallelThreads + 1e-6)), grid: run.grid,
-        stepsDone: stepsDone, expectedMemoryBytes: expectedMemory)
+        stepsDone: stepsDone, expectedMemoryBytes: expectedMemory,
+        products: workspace.productSettings ?? .plain)
       if !folder.continues { try folder.removeEarlierRun() }
       let log = try RunLog(path: folder.logPath)
       try log.start(start)
@@ -159,6 +161,7 @@ final class TrainingSession {
           + "moments of all begin anew, from zero")
     }
     if let reason = choice.reason { try warn(reason) }
+    if let slow = workspace.productSettings?.warning { try warn(slow) }
     if let warning = setup.warning { try warn(warning) }
     for notice in (setup.folder?.notices ?? []) + (setup.teacher?.notices ?? []) {
       try warn(notice)
@@ -337,7 +340,8 @@ final class TrainingSession {
     let state = TrainingState(
       step: done, seed: configuration.training.seed, version: Release.version,
       rule: configuration.optimizer.rule.rawValue, stateStart: run.optimizer.stateStart,
-      stage: progress.hasStages ? progress.place : nil)
+      stage: progress.hasStages ? progress.place : nil,
+      products: workspace.productSettings?.library.rawValue)
     let writer = try outputs.map {
       try TrainingState.Writer(
         state, table: run.model.table, below: $0.folder.checkpointsPath,
@@ -405,17 +409,20 @@ final class TrainingSession {
   }
 
   /// The checkpoint to go on from: rank 0 decides, so that all ranks take the same.
-  private static func resumePath(
-    _ configuration: RunConfiguration, folder: RunFolder?, world: any Communicator
+  private static func checkpoint(
+    _ configuration: RunConfiguration, world: any Communicator
   ) throws -> String? {
-    let mine: String =
-      switch configuration.training.resume {
-      case .none: ""
-      case .path(let path): path
-      case .auto: folder.flatMap { TrainingState.latest(below: $0.checkpointsPath) } ?? ""
-      }
-    let path = try world.broadcast(mine)
+    let path = try world.broadcast(
+      world.rank == 0 ? RunFolder.checkpoint(for: configuration) ?? "" : "")
     return path.isEmpty ? nil : path
+  }
+
+  /// Takes the library that a run has had so far, unless the run file names one.
+  private static func keepProducts(
+    of state: TrainingState?, _ configuration: RunConfiguration, _ workspace: Workspace
+  ) throws {
+    guard let known = state?.products.flatMap(ProductLibrary.init) else { return }
+    workspace.use(try configuration.products(choosing: known))
   }
 
   /// What the checkpoint to go on from says, of a run with the same seed.

@@ -44,6 +44,8 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup var adapter: AdapterOption
 
+  @OptionGroup var precision: PrecisionOption
+
   @Option(
     help: ArgumentHelp("Safetensors file with input_ids, I32 or I64, [B, T].", valueName: "file"),
     completion: .file())
@@ -105,7 +107,7 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     if let task { return try evaluate(task: task) }
-    let configuration = try overrides.load()
+    let configuration = try overrides.load(defaults: precision.overrides)
     let (model, gradients, parallel) = (model, gradients, configuration.parallel)
     let adapter = adapter.path
     let given = tokens.flatMap { tokens in output.map { (tokens: tokens, output: $0) } }
@@ -140,7 +142,8 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   private func evaluate(task: String) throws {
-    let configuration = try overrides.load(defaults: [Override("data.task=\(task)")])
+    let configuration = try overrides.load(
+      defaults: precision.overrides + [Override("data.task=\(task)")])
     let lengths = try listedLengths ?? [configuration.sequence.length]
     let (model, sequences, depths, output) = (model, sequences ?? 64, depths ?? 5, output)
     let adapter = adapter.path

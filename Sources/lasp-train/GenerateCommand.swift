@@ -11,7 +11,7 @@ struct GenerateCommand: ParsableCommand {
     usage: """
       lasp-train generate <model> (--prompt <text> | --prompt-file <file>) [--chat [--system <text>] | --raw] \
       [--tokens <n>] [--stop <text> ...] [--temperature <t>] [--top-k <k>] [--top-p <p>] [--seed <n>] \
-      [--adapter <folder>] [--threads <n>]
+      [--adapter <folder>] [--precision <p>] [--threads <n>]
       """,
     discussion: """
       The text is read by the tokenizer in the model's folder; a model without one is of bytes. What is generated \
@@ -28,6 +28,8 @@ struct GenerateCommand: ParsableCommand {
   var model: String
 
   @OptionGroup var adapter: AdapterOption
+
+  @OptionGroup var precision: PrecisionOption
 
   @Option(help: ArgumentHelp("Text to continue.", valueName: "text"))
   var prompt: String?
@@ -92,10 +94,11 @@ struct GenerateCommand: ParsableCommand {
   }
 
   func run() throws {
+    let configuration = try overrides.load(defaults: precision.overrides)
     var generation = Generation(
       modelFolder: model, adapter: adapter.path, prompt: try text(), tokens: tokens,
       sampler: Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed),
-      threads: try overrides.load().threads)
+      threads: configuration.threads, products: try configuration.products())
     generation.form = chat ? .chat(system: system) : raw ? .raw : .text
     generation.stops = stop
     try generation.run()

@@ -60,7 +60,7 @@ struct LaspTrain: ParsableCommand {
       or checkpoint; 5 if ranks lost each other, 6 if a number is not finite, 7 if disk or memory \
       is full; 75 if a signal stopped a run that can go on; else 1.
       """,
-    version: Release.version,
+    version: "\(Release.version) (\(OneDNN.version.map { "oneDNN \($0)" } ?? "without oneDNN"))",
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, BenchmarkCommand.self,
       ExportCommand.self, ScalingCommand.self, ParityCommand.self, ModelsCommand.self,

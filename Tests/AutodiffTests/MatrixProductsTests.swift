@@ -13,11 +13,13 @@ private func rounded(_ number: Float) -> Float {
 /// Products with weights that are rounded to bf16.
 private final class RoundedProducts: MatrixProducts {
   private let plain = OpenBLASProducts()
+  var operands: Operand.Kind { .float }
   /// Bytes of weights that were in use when each form was made.
   let inUse = Mutex<[Int]>([])
 
   func form(
-    of values: UnsafePointer<Float>, rows: Int, columns: Int, in workspace: Workspace
+    of values: UnsafePointer<Float>, rows: Int, columns: Int, for direction: ProductDirection,
+    in workspace: Workspace
   ) -> Buffer? {
     let bytes = workspace.pool.statistics.byKind[BufferKind.weights.rawValue]
     inUse.withLock { $0.append(bytes) }
@@ -27,22 +29,23 @@ private final class RoundedProducts: MatrixProducts {
   }
 
   private func formed(_ weight: WeightMatrix) -> WeightMatrix {
-    WeightMatrix(weight.form!.pointer, rows: weight.rows, columns: weight.columns)
+    WeightMatrix(
+      weight.form!.pointer, for: weight.direction, rows: weight.rows, columns: weight.columns)
   }
 
   func output(
-    _ x: UnsafePointer<Float>, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>,
-    count: Int, beta: Float
+    _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>, count: Int,
+    beta: Float
   ) { plain.output(x, formed(weight), into: y, count: count, beta: beta) }
 
   func inputGradient(
-    _ dy: UnsafePointer<Float>, _ weight: WeightMatrix, into dx: UnsafeMutablePointer<Float>,
-    count: Int, beta: Float
+    _ dy: Operand, _ weight: WeightMatrix, into dx: UnsafeMutablePointer<Float>, count: Int,
+    beta: Float
   ) { plain.inputGradient(dy, formed(weight), into: dx, count: count, beta: beta) }
 
   func addWeightGradient(
-    _ dy: UnsafePointer<Float>, _ x: UnsafePointer<Float>, to dW: UnsafeMutablePointer<Float>,
-    rows: Int, columns: Int, count: Int
+    _ dy: Operand, _ x: Operand, to dW: UnsafeMutablePointer<Float>, rows: Int, columns: Int,
+    count: Int
   ) { plain.addWeightGradient(dy, x, to: dW, rows: rows, columns: columns, count: count) }
 }
 
@@ -96,7 +99,7 @@ struct MatrixProductsTests {
   @Test("give what products in fp32 give with such weights", arguments: [false, true])
   func rounding(recompute: Bool) throws {
     let inForm = try run(
-      Workspace(products: RoundedProducts()), recompute: recompute, weight: { $0 })
+      Workspace { _, _ in RoundedProducts() }, recompute: recompute, weight: { $0 })
     let plain = try run(Workspace(), recompute: recompute, weight: rounded)
     #expect(inForm == plain)
     #expect(try run(Workspace(), recompute: recompute, weight: { $0 }) != plain)
@@ -105,16 +108,16 @@ struct MatrixProductsTests {
   @Test("hold a region's forms no longer than the region is acquired", arguments: [false, true])
   func lifetime(recompute: Bool) throws {
     let products = RoundedProducts()
-    let workspace = Workspace(products: products)
+    let workspace = Workspace { _, _ in products }
     _ = try run(workspace, recompute: recompute, weight: { $0 })
     #expect(workspace.pool.statistics.byKind[BufferKind.weights.rawValue] == 0)
     let (form, weights) = (
       BufferPool.sizeClass(bytes: 4 * 25), BufferPool.sizeClass(bytes: 4 * 75)
     )
-    // Forward a region holds its own form, the head two; and backward again.
+    // Forward a region holds its own form, the head three, one of them for the way back; and backward again.
     let forms = products.inUse.withLock { $0 }.map { ($0 - weights) / form }
-    #expect(forms.max() == 1)
+    #expect(forms.max() == 3)
     // Where nothing is recomputed the head stays acquired until it has been differentiated.
-    #expect(forms.count == (recompute ? 2 + 2 + 2 + 2 : 2 + 2 + 2))
+    #expect(forms.count == (recompute ? 2 + 2 + 4 + 2 * 2 : 2 + 4 + 2))
   }
 }

@@ -78,7 +78,7 @@ extension Tape {
       largestLogitPenalty == 0
       ? 0 : largestLogitPenalty * (targetsPerPosition[Tape.largestLogit] ?? 1)
     let tiles = HeadTiles(
-      x: x.value, weight: weight, bias: bias, softCap: softCap, targets: targets,
+      x: x.operand(in: workspace), weight: weight, bias: bias, softCap: softCap, targets: targets,
       zWeight: Float(zWeight), penalty: Float(penalty))
     var result = HeadResult(
       targets: targets, wantsLargest: penalty != 0, wantsDivergences: soft != nil)
@@ -114,7 +114,7 @@ extension Tape {
 
 /// The head's products and losses, tile by tile.
 private struct HeadTiles {
-  let x: Tensor
+  let x: Operand
   let weight: Parameter
   let bias: Parameter?
   let softCap: Float?
@@ -143,10 +143,17 @@ private struct HeadTiles {
     // What the capped logits were, for the way back through the cap.
     let capped = softCap.map { _ in Tensor(tile.shape, pool: tape.pool, kind: .buffers) }
     let taught = soft.map { SoftTiles($0, rows: tile.shape[0], vocabulary: vocabulary) }
-    let (products, matrix) = (workspace.products, tape.weight(weight))
-    let low = AdaptedRows(of: weight, tape)
-    let hidden = low.map { Tensor([tile.shape[0], $0.rank], pool: tape.pool, kind: .buffers) }
-    let dHidden = low.map { Tensor([tile.shape[0], $0.rank], pool: tape.pool, kind: .buffers) }
+    let (products, matrix) = (workspace.products, tape.weight(weight, for: .output))
+    let hasGradients = addsToWeights || dx != nil
+    let backward = dx == nil ? nil : tape.weight(weight, for: .inputGradient)
+    // The logits' gradients as products read them.
+    let dLogits = hasGradients ? workspace.operandRoom(of: tile) : Operand(tile)
+    let low = AdaptedRows(
+      of: weight, tape, for: hasGradients ? ProductDirection.allCases : [.output])
+    let (hidden, dHidden) = (
+      low.map { HiddenRows(tile.shape[0], rank: $0.rank, kind: .buffers, in: workspace) },
+      low.map { HiddenRows(tile.shape[0], rank: $0.rank, kind: .buffers, in: workspace) }
+    )
     for start in stride(from: 0, to: n, by: rows) {
       let m = min(rows, n - start)
       workspace.compute(.head) {
@@ -156,11 +163,11 @@ private struct HeadTiles {
           let b = parameters.value(bias)
           for row in 0..<m { (z + row * vocabulary).update(from: b, count: vocabulary) }
         }
-        products.output(
-          x.pointer + start * width, matrix, into: z, count: m, beta: bias == nil ? 0 : 1)
+        let x = x.from(start * width)
+        products.output(x, matrix, into: z, count: m, beta: bias == nil ? 0 : 1)
         if let low, let hidden {
-          low.hidden(x.pointer + start * width, into: hidden.pointer, count: m)
-          low.add(hidden.pointer, to: z, count: m)
+          low.hidden(x, into: hidden, count: m)
+          low.add(hidden, to: z, count: m)
         }
         if let softCap, let capped {
           eachPart(of: m * vocabulary, workspace.team) {
@@ -172,30 +179,31 @@ private struct HeadTiles {
         taught?.form(start..<start + m, workspace)
         losses(
           start..<start + m, z, vocabulary, into: &result, soft: taught,
-          gradient: addsToWeights || dx != nil, scale: scale, workspace.team)
-        if let softCap, let capped, addsToWeights || dx != nil {
+          gradient: hasGradients, scale: scale, workspace.team)
+        if let softCap, let capped, hasGradients {
           eachPart(of: m * vocabulary, workspace.team) {
             SoftCap.backward(
               capped.pointer + $0, cap: softCap, z + $0, into: z + $0, count: $1,
               accumulate: false)
           }
         }
-        if let dx {
+        if hasGradients { workspace.round(z, into: dLogits, count: m * vocabulary) }
+        if let dx, let backward {
           products.inputGradient(
-            z, matrix, into: dx.pointer + start * width, count: m, beta: 0)
+            dLogits, backward, into: dx.pointer + start * width, count: m, beta: 0)
         }
-        if addsToWeights || dx != nil, let low, let hidden, let dHidden,
+        if hasGradients, let low, let hidden, let dHidden,
           let adapter = parameters.table.adapters[weight]
         {
           low.addGradients(
-            z, x: addsToWeights && tape.trains(adapter.down) ? x.pointer + start * width : nil,
-            h: addsToWeights && tape.trains(adapter.up) ? hidden.pointer : nil,
-            dh: dHidden.pointer, dx: dx.map { $0.pointer + start * width }, count: m)
+            dLogits, x: addsToWeights && tape.trains(adapter.down) ? x : nil,
+            h: addsToWeights && tape.trains(adapter.up) ? hidden.rows : nil,
+            dh: dHidden, dx: dx.map { $0.pointer + start * width }, count: m)
         }
         guard addsToWeights else { return }
         if let dw = tape.gradientSums(weight) {
           products.addWeightGradient(
-            z, x.pointer + start * width, to: dw, rows: vocabulary, columns: width, count: m)
+            dLogits, x, to: dw, rows: vocabulary, columns: width, count: m)
         }
         if let bias, tape.trains(bias) {
           // A tile has few rows and many columns, so threads share the columns; each is summed in one order, by

@@ -20,10 +20,11 @@ extension Tape {
     precondition(x.shape.columns == input, "x \(x.shape) does not fit a weight [\(out), \(input)]")
     let y = Tensor(Shape(x.shape.dimensions.dropLast() + [out]), pool: pool)
     let products = workspace.products
-    let matrix = self.weight(weight)
+    let matrix = self.weight(weight, for: .output)
     let adapter = parameters.table.adapters[weight]
-    let low = AdaptedRows(of: weight, self)
-    let hidden = low.map { Tensor([n, $0.rank], pool: pool) }
+    let low = AdaptedRows(of: weight, self, for: [.output])
+    let rows = x.operand(in: workspace)
+    let hidden = low.map { HiddenRows(n, rank: $0.rank, in: workspace) }
     try workspace.compute(.projections) {
       var beta: Float = 0
       if let residual {
@@ -42,38 +43,39 @@ extension Tape {
         }
         beta = 1
       }
-      try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
-        products.output(
-          x.value.pointer + rows.lowerBound * input, matrix,
-          into: y.pointer + rows.lowerBound * out, count: rows.count, beta: beta)
+      try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { part in
+        let (first, count) = (part.lowerBound, part.count)
+        let (x, y) = (rows.from(first * input), y.pointer + first * out)
+        products.output(x, matrix, into: y, count: count, beta: beta)
         if let low, let hidden {
-          let h = hidden.pointer + rows.lowerBound * low.rank
-          low.hidden(x.value.pointer + rows.lowerBound * input, into: h, count: rows.count)
-          low.add(h, to: y.pointer + rows.lowerBound * out, count: rows.count)
+          low.hidden(x, into: hidden, from: first, count: count)
+          low.add(hidden, from: first, to: y, count: count)
         }
       }
     }
     let inputs = [x] + (residual.map { [$0] } ?? [])
     // Where weights are frozen, nobody reads what went into them again: it is not kept.
-    let kept = trains(weight, adapter?.down) ? x.value : nil
-    let keptHidden = trains(adapter?.up) ? hidden : nil
+    let kept = trains(weight, adapter?.down) ? rows : nil
+    let keptHidden = trains(adapter?.up) ? hidden?.rows : nil
     let (sumOfX, sumOfResidual) = (x.sum, residual?.sum)
     let trained = trains(weight, bias, adapter?.down, adapter?.up)
     return record(y, inputs: inputs, always: trained) { [unowned self] dy in
       // Outside `compute`, which a rehearsal leaves out.
       let target = sumOfX.isNeeded ? sumOfX.target(in: workspace) : nil
       // The region has been acquired anew since the forward pass.
-      let matrix = sumOfX.isNeeded ? self.weight(weight) : nil
+      let matrix = sumOfX.isNeeded ? self.weight(weight, for: .inputGradient) : nil
       let sums = trains(bias) ? RowSums(rows: n, width: out, workspace: workspace) : nil
-      let low = AdaptedRows(of: weight, self)
+      let low = AdaptedRows(of: weight, self, for: [.inputGradient])
       let keptForDown = trains(adapter?.down) ? kept : nil
       let dHidden =
-        target != nil || keptForDown != nil ? low.map { Tensor([n, $0.rank], pool: pool) } : nil
+        target != nil || keptForDown != nil
+        ? low.map { HiddenRows(n, rank: $0.rank, in: workspace) } : nil
+      let dRows = workspace.operand(of: dy)
       try workspace.compute(.projections) {
         if let (dx, accumulate) = target, let matrix {
           try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
             products.inputGradient(
-              dy.pointer + rows.lowerBound * out, matrix,
+              dRows.from(rows.lowerBound * out), matrix,
               into: dx.pointer + rows.lowerBound * input, count: rows.count,
               beta: accumulate ? 1 : 0)
           }
@@ -82,16 +84,15 @@ extension Tape {
           try workspace.inBatches(n, operations: 4 * low.rank * (out + input), atLeast: 64) {
             let (first, count) = ($0.lowerBound, $0.count)
             low.addGradients(
-              dy.pointer + first * out, x: keptForDown.map { $0.pointer + first * input },
-              h: keptHidden.map { $0.pointer + first * low.rank },
-              dh: dHidden.map { $0.pointer + first * low.rank },
+              dRows.from(first * out), x: keptForDown.map { $0.from(first * input) },
+              h: keptHidden.map { $0.from(first * low.rank) }, dh: dHidden, from: first,
               dx: target.map { $0.tensor.pointer + first * input }, count: count)
           }
         }
         if let kept, trains(weight) {
           try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
             products.addWeightGradient(
-              dy.pointer + rows.lowerBound * out, kept.pointer + rows.lowerBound * input,
+              dRows.from(rows.lowerBound * out), kept.from(rows.lowerBound * input),
               to: parameters.gradient(weight), rows: out, columns: input, count: rows.count)
           }
         }

@@ -30,14 +30,16 @@ package struct Generation {
   package var sampler: Sampler
   /// Threads; 0 for one.
   package var threads: Int
+  /// What computes products.
+  package var products: ProductSettings
 
   package init(
     modelFolder: String, adapter: String? = nil, prompt: String, tokens: Int, sampler: Sampler,
-    threads: Int
+    threads: Int, products: ProductSettings = .plain
   ) {
     (self.modelFolder, self.adapter) = (modelFolder, adapter)
     (self.prompt, self.tokens) = (prompt, tokens)
-    (self.sampler, self.threads) = (sampler, threads)
+    (self.sampler, self.threads, self.products) = (sampler, threads, products)
   }
 
   /// Prints the prompt, unless it is a question, and what follows it.
@@ -47,7 +49,7 @@ package struct Generation {
 
   /// Gives the prompt, unless it is a question, and what follows it, to a function.
   func run(_ emit: (String) -> Void) throws {
-    let workspace = Workspace(threads: max(1, threads))
+    let workspace = Workspace(threads: max(1, threads), products: products)
     BLAS.setThreads(workspace.team.size)
     let generator = try Generator(modelFolder: modelFolder, adapter: adapter, workspace: workspace)
     let prompt = try Prompt(

@@ -17,7 +17,8 @@ struct Banner: Sendable {
         event.expectedMemoryBytes.map {
           ("memory", "about \(Format.bytes($0)) a \(event.areRanksVirtual ? "process" : "rank")")
         },
-        ("sgemm", speed), start.map { ("start", $0) }, ("log", "\(event.folder)/log.jsonl"),
+        ("sgemm", speed), ("oneDNN", products), start.map { ("start", $0) },
+        ("log", "\(event.folder)/log.jsonl"),
       ]
     return ["lasp-train \(Release.version)"]
       + named.compactMap { $0 }.map {
@@ -88,6 +89,17 @@ struct Banner: Sendable {
   private var speed: String {
     let speed = event.sgemmPeak.map { ", \(Format.digits($0)) GFLOP/s a thread" } ?? ""
     return "OpenBLAS for \(event.blasCore)\(speed)"
+  }
+
+  /// What oneDNN does here.
+  private var products: String {
+    let (version, products) = (event.products.oneDNN, event.products)
+    guard let version else {
+      return "not built in" + (products.precision == "fp32" ? "" : ": bf16 products by OpenBLAS")
+    }
+    return products.library == "onednn"
+      ? "\(version): products in \(products.precision)"
+      : "\(version), not used: products in \(products.precision) by OpenBLAS"
   }
 
   private var start: String? {

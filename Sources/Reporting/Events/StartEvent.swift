@@ -52,6 +52,23 @@ package struct StartEvent: Sendable {
   /// Speed of matrix products on one thread, in GFLOP/s; nil where it was not measured.
   package var sgemmPeak: Double?
 
+  /// What computes products.
+  package var products: Products
+
+  /// A library of matrix products, and the precision of their operands.
+  package struct Products: Sendable {
+    /// `fp32` or `bf16`.
+    package var precision: String
+    /// `openblas` or `onednn`.
+    package var library: String
+    /// The version of oneDNN; nil where the program was built without it.
+    package var oneDNN: String?
+
+    package init(precision: String = "fp32", library: String = "openblas", oneDNN: String? = nil) {
+      (self.precision, self.library, self.oneDNN) = (precision, library, oneDNN)
+    }
+  }
+
   /// Describes a start.
   ///
   /// - Parameters:
@@ -68,7 +85,7 @@ package struct StartEvent: Sendable {
     parameters: Int, frozenParameters: Int = 0, stepsDone: Int = 0, recallChance: Double? = nil,
     teacher: String? = nil,
     task: String = "recall", expectedMemoryBytes: Int? = nil, blasCore: String,
-    sgemmPeak: Double? = nil
+    sgemmPeak: Double? = nil, products: Products = Products()
   ) {
     self.configuration = configuration
     (self.steps, self.batch, self.length) = (steps, batch, length)
@@ -91,6 +108,7 @@ package struct StartEvent: Sendable {
     self.expectedMemoryBytes = expectedMemoryBytes
     self.blasCore = blasCore
     self.sgemmPeak = sgemmPeak
+    self.products = products
   }
 
   /// Tokens of a step over the whole world.

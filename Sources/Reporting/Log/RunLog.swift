@@ -57,6 +57,9 @@ package final class RunLog {
     line.set("steps_done", event.stepsDone)
     line.set("blas_core", event.blasCore)
     line.set("sgemm_peak_gigaflops", event.sgemmPeak)
+    line.set("precision", event.products.precision)
+    line.set("products", event.products.library)
+    if let version = event.products.oneDNN { line.set("onednn", version) }
     line.set("configuration", event.configuration)
     try write(line)
   }

@@ -28,6 +28,7 @@ package final class Rehearsals {
   private let model: LanguageModel
   private let teacher: LanguageModel?
   private let objective: (any Objective)?
+  private let products: ProductSettings?
   private var steps: [Work: Rehearsal] = [:]
   private var segments: [Work: SegmentRehearsal] = [:]
 
@@ -36,13 +37,15 @@ package final class Rehearsals {
   /// - Parameters:
   ///   - teacher: The model whose distributions are learnt; nil for none.
   ///   - objective: What is minimised; nil for what the run file says.
+  ///   - products: What computes products; nil for what the run file says.
   package init(
     _ configuration: RunConfiguration, corpus: any TrainingCorpus, model: LanguageModel,
-    teacher: LanguageModel? = nil, objective: (any Objective)? = nil, ranks: Int
+    teacher: LanguageModel? = nil, objective: (any Objective)? = nil, ranks: Int,
+    products: ProductSettings? = nil
   ) {
     (self.configuration, self.corpus, self.model, self.objective, self.ranks) =
       (configuration.stage(0), corpus, model, objective, ranks)
-    self.teacher = teacher
+    (self.teacher, self.products) = (teacher, products)
   }
 
   /// A step of a rank.
@@ -95,7 +98,9 @@ package final class Rehearsals {
     let run = try TrainingRun(
       configuration, corpus: corpus, model: model, teacher: teacher, objective: objective,
       world: world,
-      workspace: Workspace(executor: .rehearsing), exchange: exchange, survey: survey,
+      workspace: Workspace(
+        executor: .rehearsing, products: try products ?? configuration.products()),
+      exchange: exchange, survey: survey,
       rehearsals: self)
     return (run, world)
   }

@@ -18,12 +18,20 @@ package enum RankProgram {
       let threads =
         configuration.threads > 0 ? configuration.threads : world.host.defaultThreads
       BLAS.setThreads(threads)
-      return try ending(world) { try body(world, Workspace(threads: threads)) }
+      return try ending(world) {
+        try body(
+          world,
+          Workspace(
+            threads: threads, products: configuration.chooseProducts(world: world.communicator)))
+      }
     }
     let ranks = try ending(world) { try configuration.virtualRanks(processes: world.processes) }
     BLAS.setThreads(1)
     return try world.run(virtualRanks: ranks) { world in
-      try ending(world) { try body(world, Workspace(threads: 1)) }
+      try ending(world) {
+        try body(
+          world, Workspace(products: configuration.chooseProducts(world: world.communicator)))
+      }
     }[0]
   }
 

@@ -1,3 +1,4 @@
+import Checkpoints
 import Files
 import Foundation
 
@@ -97,6 +98,18 @@ package struct RunFolder: Sendable, Equatable {
 
   private static func resolved(_ path: String) -> String {
     URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+  }
+
+  /// The checkpoint that a run goes on with, or nil: the one it names, or the latest in its own folder.
+  static func checkpoint(for configuration: RunConfiguration) -> String? {
+    switch configuration.training.resume {
+    case .none: nil
+    case .path(let path): path
+    case .auto:
+      givenPath(configuration).flatMap {
+        TrainingState.latest(below: RunFolder(path: $0).checkpointsPath)
+      }
+    }
   }
 
   private static func dataName(_ configuration: RunConfiguration) -> String {

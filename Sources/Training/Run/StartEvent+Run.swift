@@ -12,7 +12,7 @@ extension StartEvent {
     _ configuration: RunConfiguration, _ setup: RunSetup, steps: Int, frozen: Int, folder: String,
     hosts: [String],
     processes: Int, launchRanks: [Int], threads: Int, parallelThreads: Int, grid: GridPlace,
-    stepsDone: Int, expectedMemoryBytes: Int?
+    stepsDone: Int, expectedMemoryBytes: Int?, products: ProductSettings
   ) {
     let parameters = setup.model.table.count
     self.init(
@@ -38,7 +38,10 @@ extension StartEvent {
       },
       task: configuration.data.task,
       expectedMemoryBytes: expectedMemoryBytes, blasCore: BLAS.coreName,
-      sgemmPeak: SgemmPeak.measure(seconds: 0.15))
+      sgemmPeak: SgemmPeak.measure(seconds: 0.15),
+      products: Products(
+        precision: products.precision.rawValue, library: products.library.rawValue,
+        oneDNN: OneDNN.version))
   }
 }
 

@@ -102,7 +102,7 @@ package final class TrainingRun {
       rehearsals
       ?? Rehearsals(
         configuration, corpus: corpus, model: model, teacher: teacher, objective: objective,
-        ranks: world.size)
+        ranks: world.size, products: workspace.productSettings)
     let context = RankContext(
       workspace: workspace,
       sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),

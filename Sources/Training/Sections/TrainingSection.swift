@@ -1,4 +1,5 @@
 import Configuration
+import Tensors
 
 /// The run file's `training` section: how much is trained, in what micro-batches.
 package struct TrainingSection: ConfigurationSection, Equatable {
@@ -46,6 +47,17 @@ package struct TrainingSection: ConfigurationSection, Equatable {
 
   @Key("recompute", "Keep no activations inside blocks; compute them again.")
   package var recompute = false
+
+  @Key(
+    "precision",
+    "fp32, or bf16: operands of products are rounded; weights, sums and states stay fp32.")
+  package var precision = Precision.fp32
+
+  @Key(
+    "products",
+    "Library of products: known = what was faster on this kind of CPU; auto measures at the start."
+  )
+  package var products = ProductsSetting.known
 
   @Key("z_loss", from: 0, "Weight of (log Σ exp(logits))², the z-loss, beside the loss; 0 = none.")
   package var zLoss = 0.0

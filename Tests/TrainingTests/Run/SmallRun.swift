@@ -48,7 +48,8 @@ struct SmallRun: Sendable {
     let setup = try RunSetup(configuration)
     let run = try TrainingRun(
       configuration, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel,
-      objective: objective, world: world, workspace: Workspace(),
+      objective: objective, world: world,
+      workspace: Workspace(products: configuration.products()),
       exchange: configuration.parallel.exchange.kind ?? .chain)
     if let folder = setup.teacher { try run.teacher?.readWeights(folder) }
     run.initializeWeights()

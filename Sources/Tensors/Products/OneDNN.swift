@@ -1,0 +1,29 @@
+#if LASP_ONEDNN
+  import COneDNN
+#endif
+
+/// The library oneDNN, where the program has been built with it.
+package enum OneDNN {
+  #if LASP_ONEDNN
+    /// Its version, such as `2.6.3`; nil where the program has been built without it.
+    package static var version: String? {
+      let version = Int(lasp_dnnl_version())
+      return "\(version / 10000).\(version / 100 % 100).\(version % 100)"
+    }
+
+    /// Whether it has products of bf16 on this CPU.
+    package static var hasBFloat16: Bool { lasp_dnnl_has_bfloat16() != 0 }
+
+    /// Whether what it computes can be kept on the thread that calls it.
+    package static var staysOnThread: Bool { lasp_dnnl_stays_on_thread() != 0 }
+  #else
+    /// Its version, such as `2.6.3`; nil where the program has been built without it.
+    package static var version: String? { nil }
+
+    /// Whether it has products of bf16 on this CPU.
+    package static var hasBFloat16: Bool { false }
+
+    /// Whether what it computes can be kept on the thread that calls it.
+    package static var staysOnThread: Bool { true }
+  #endif
+}

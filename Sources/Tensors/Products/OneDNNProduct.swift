@@ -1,0 +1,97 @@
+#if LASP_ONEDNN
+  import COneDNN
+
+  /// A product of one shape by oneDNN, for one thread at a time.
+  final class OneDNNProduct {
+    /// What is multiplied: `C ← A B (+ C)`, A `[m, k]`, B `[k, n]`.
+    struct Shape: Hashable {
+      var m, n, k: Int
+      /// Numbers from one row of A to the next; of Aᵀ where A is read transposed.
+      var stride: Int
+      /// Whether A is read from memory that holds its transpose.
+      var transposed = false
+      /// Whether the product is added to what C holds.
+      var adds = false
+    }
+
+    /// What B is.
+    enum Right {
+      /// Packed as the product likes it, from fp32 numbers `[k, n]` or, transposed, `[n, k]`.
+      case packed(transposed: Bool)
+      /// Packed for another product with the same weight.
+      case packedLike(OneDNNProduct)
+      /// Rows of operands.
+      case plain
+    }
+
+    private let raw: UnsafeMutablePointer<lasp_dnnl_product>
+
+    /// Makes the product; its operands are of one kind.
+    init(_ engine: OneDNNEngine, _ shape: Shape, _ right: Right, operands: Operand.Kind) {
+      let type = Int32(
+        operands == .float ? lasp_dnnl_float : lasp_dnnl_bfloat16)
+      let (m, n, k) = (Int64(shape.m), Int64(shape.n), Int64(shape.k))
+      let a = lasp_dnnl_matrix(
+        type: type, row: shape.transposed ? 1 : Int64(shape.stride),
+        column: shape.transposed ? Int64(shape.stride) : 1)
+      let made: UnsafeMutablePointer<lasp_dnnl_product>?
+      let adds: Int32 = shape.adds ? 1 : 0
+      switch right {
+      case .packed(let transposed):
+        let b = lasp_dnnl_matrix(
+          type: Int32(lasp_dnnl_float), row: transposed ? 1 : n,
+          column: transposed ? k : 1)
+        made = lasp_dnnl_create(engine.raw, m, n, k, a, b, n, adds, type, nil)
+      case .packedLike(let pattern):
+        let b = lasp_dnnl_matrix(type: type, row: n, column: 1)
+        made = lasp_dnnl_create(engine.raw, m, n, k, a, b, n, adds, type, pattern.raw)
+      case .plain:
+        let b = lasp_dnnl_matrix(type: type, row: n, column: 1)
+        made = lasp_dnnl_create(engine.raw, m, n, k, a, b, n, adds, -1, nil)
+      }
+      guard let made else {
+        preconditionFailure(
+          "oneDNN has no product [\(m), \(k)] × [\(k), \(n)]; training.products=openblas computes it"
+        )
+      }
+      raw = made
+    }
+
+    deinit { lasp_dnnl_destroy(raw) }
+
+    /// Bytes of B when packed.
+    var packedBytes: Int { Int(raw.pointee.packed_bytes) }
+
+    /// Bytes that it works in.
+    var scratchBytes: Int { Int(raw.pointee.scratch_bytes) }
+
+    /// Packs B.
+    func pack(_ b: UnsafePointer<Float>, into packed: UnsafeMutableRawPointer) {
+      let status = lasp_dnnl_pack(raw, b, packed)
+      precondition(status == 0, "oneDNN could not pack a weight: status \(status)")
+    }
+
+    /// Computes it on the calling thread.
+    func run(
+      _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, into c: UnsafeMutablePointer<Float>,
+      scratch: UnsafeMutableRawPointer
+    ) {
+      let status = lasp_dnnl_execute(raw, a, b, c, scratch)
+      precondition(status == 0, "oneDNN could not compute a product: status \(status)")
+    }
+  }
+
+  /// Where oneDNN computes: this CPU.
+  final class OneDNNEngine {
+    let raw: dnnl_engine_t
+
+    init() {
+      var engine: dnnl_engine_t?
+      let status = dnnl_engine_create(&engine, dnnl_cpu, 0)
+      guard let engine else { preconditionFailure("oneDNN did not start: \(status)") }
+      raw = engine
+    }
+
+    deinit { dnnl_engine_destroy(raw) }
+  }
+#endif

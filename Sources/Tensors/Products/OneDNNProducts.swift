@@ -1,0 +1,200 @@
+#if LASP_ONEDNN
+  import Synchronization
+
+  /// Products by oneDNN, of weights that it has packed: in fp32, or of bf16 operands with sums in fp32.
+  ///
+  /// Each call stays on its thread: where a rank has several, rows are cut over them here.
+  package final class OneDNNProducts: MatrixProducts {
+    package let operands: Operand.Kind
+    private let team: ThreadTeam
+    private let pool: BufferPool
+    private let made: Mutex<Made>
+
+    /// A product and its thread.
+    private struct Key: Hashable {
+      let shape: OneDNNProduct.Shape
+      let direction: ProductDirection?
+      let thread: Int
+    }
+
+    /// A weight's shape and direction.
+    private struct PackingKey: Hashable {
+      let rows, columns: Int
+      let direction: ProductDirection
+    }
+
+    /// Unchecked: only under the lock is it looked at, and a thread computes with products of its own.
+    private struct Made: @unchecked Sendable {
+      let engine = OneDNNEngine()
+      var packings: [PackingKey: OneDNNProduct] = [:]
+      var products: [Key: OneDNNProduct] = [:]
+      var scratch: Buffer?
+    }
+
+    /// What each thread works in, in bytes, unless a product needs more.
+    private static let scratchBytes = 2 << 20
+    /// Products that are kept; more than any run has shapes, unless lengths are all different.
+    private static let limit = 1024
+    /// Rows that parts of a product are multiples of.
+    private static let rowsOfPart = 64
+
+    /// Makes the products of a workspace, which has these threads and this memory.
+    package init(operands: Operand.Kind, team: ThreadTeam, pool: BufferPool) {
+      (self.operands, self.team, self.pool) = (operands, team, pool)
+      made = Mutex(Made())
+    }
+
+    package func form(
+      of values: UnsafePointer<Float>, rows: Int, columns: Int, for direction: ProductDirection,
+      in workspace: Workspace
+    ) -> Buffer? {
+      let packer = made.withLock { made in
+        reserve(Self.scratchBytes, &made)
+        return Borrowed(packing(rows, columns, direction, &made))
+      }.product
+      let form = Buffer(count: (packer.packedBytes + 3) / 4, pool: pool, kind: .weights)
+      workspace.run { packer.pack(values, into: form.pointer) }
+      return form
+    }
+
+    package func output(
+      _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>, count: Int,
+      beta: Float
+    ) { multiply(x, weight, into: y, count: count, beta: beta) }
+
+    package func inputGradient(
+      _ dy: Operand, _ weight: WeightMatrix, into dx: UnsafeMutablePointer<Float>, count: Int,
+      beta: Float
+    ) { multiply(dy, weight, into: dx, count: count, beta: beta) }
+
+    package func addWeightGradient(
+      _ dy: Operand, _ x: Operand, to dW: UnsafeMutablePointer<Float>, rows: Int, columns: Int,
+      count: Int
+    ) {
+      guard count > 0 else { return }
+      let bytes = operands == .float ? 4 : 2
+      let (left, right) = (dy.first, x.first)
+      run(
+        rows, direction: nil,
+        shape: {
+          OneDNNProduct.Shape(
+            m: $0, n: columns, k: count, stride: rows, transposed: true, adds: true)
+        },
+        { _ in .plain }
+      ) { product, part, scratch in
+        product.run(
+          left + part.lowerBound * bytes, right, into: dW + part.lowerBound * columns,
+          scratch: scratch)
+      }
+    }
+
+    private func multiply(
+      _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>, count: Int,
+      beta: Float
+    ) {
+      precondition(beta == 0 || beta == 1, "a product added to \(beta) of what was there")
+      guard let form = weight.form else {
+        preconditionFailure("a weight [\(weight.rows), \(weight.columns)] that is not packed")
+      }
+      let isOutput = weight.direction == .output
+      let n = isOutput ? weight.rows : weight.columns
+      let k = isOutput ? weight.columns : weight.rows
+      let bytes = operands == .float ? 4 : 2
+      let (left, right) = (x.first, UnsafeRawPointer(form.pointer))
+      run(
+        count, direction: weight.direction,
+        shape: { OneDNNProduct.Shape(m: $0, n: n, k: k, stride: k, adds: beta == 1) },
+        { .packedLike(packing(weight.rows, weight.columns, weight.direction, &$0)) }
+      ) { product, part, scratch in
+        product.run(
+          left + part.lowerBound * k * bytes, right, into: y + part.lowerBound * n,
+          scratch: scratch)
+      }
+    }
+
+    /// Cuts rows over the threads, each of which computes a product of its own.
+    private func run(
+      _ count: Int, direction: ProductDirection?, shape: (Int) -> OneDNNProduct.Shape,
+      _ right: (inout Made) -> OneDNNProduct.Right,
+      _ body: (OneDNNProduct, Range<Int>, UnsafeMutableRawPointer) -> Void
+    ) {
+      guard count > 0 else { return }
+      let units = (count + Self.rowsOfPart - 1) / Self.rowsOfPart
+      let parts = min(team.size, units)
+      let work = made.withLock { made in
+        let parts = (0..<parts).map { part in
+          let start = units * part / parts * Self.rowsOfPart
+          let end = min(count, units * (part + 1) / parts * Self.rowsOfPart)
+          let key = Key(shape: shape(end - start), direction: direction, thread: part)
+          return Part(product: product(key, right, &made), rows: start..<end)
+        }
+        reserve(parts.map(\.product.scratchBytes).max() ?? 0, &made)
+        return Work(parts: parts, scratch: made.scratch!)
+      }
+      let each = work.scratch.count / team.size
+      if parts == 1 {
+        return body(work.parts[0].product, work.parts[0].rows, work.scratch.pointer)
+      }
+      withoutActuallyEscaping(body) { body in
+        // Each thread has a product, rows and scratch of its own.
+        nonisolated(unsafe) let body = body
+        team.workers { thread in
+          guard thread < parts else { return }
+          let part = work.parts[thread]
+          body(part.product, part.rows, work.scratch.pointer + thread * each)
+        }
+      }
+    }
+
+    /// What one thread computes.
+    private struct Part {
+      let product: OneDNNProduct
+      let rows: Range<Int>
+    }
+
+    /// Unchecked: it stays with the rank whose products these are.
+    private struct Work: @unchecked Sendable {
+      let parts: [Part]
+      let scratch: Buffer
+    }
+
+    /// Unchecked: it stays with the rank whose products these are.
+    private struct Borrowed: @unchecked Sendable {
+      let product: OneDNNProduct
+      init(_ product: OneDNNProduct) { self.product = product }
+    }
+
+    private func product(
+      _ key: Key, _ right: (inout Made) -> OneDNNProduct.Right, _ made: inout Made
+    ) -> OneDNNProduct {
+      if let known = made.products[key] { return known }
+      if made.products.count >= Self.limit { made.products = [:] }
+      let right = right(&made)
+      let product = OneDNNProduct(made.engine, key.shape, right, operands: operands)
+      made.products[key] = product
+      return product
+    }
+
+    /// What packs weights of a shape; products of any number of rows read the same packed weight.
+    private func packing(
+      _ rows: Int, _ columns: Int, _ direction: ProductDirection, _ made: inout Made
+    ) -> OneDNNProduct {
+      let key = PackingKey(rows: rows, columns: columns, direction: direction)
+      if let known = made.packings[key] { return known }
+      let isOutput = direction == .output
+      let (n, k) = isOutput ? (rows, columns) : (columns, rows)
+      let packing = OneDNNProduct(
+        made.engine, OneDNNProduct.Shape(m: 256, n: n, k: k, stride: k),
+        .packed(transposed: isOutput), operands: operands)
+      made.packings[key] = packing
+      return packing
+    }
+
+    /// Sees to it that each thread has so much to work in.
+    private func reserve(_ bytes: Int, _ made: inout Made) {
+      let each = (max(bytes, Self.scratchBytes) + 4095) / 4096 * 1024
+      if let scratch = made.scratch, scratch.count >= each * team.size { return }
+      made.scratch = Buffer(count: each * team.size, pool: pool, kind: .buffers)
+    }
+  }
+#endif

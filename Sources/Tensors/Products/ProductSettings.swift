@@ -1,0 +1,118 @@
+import COpenBLAS
+
+/// In which precision matrix products read their operands; their sums are fp32.
+package enum Precision: String, CaseIterable, Sendable {
+  /// fp32.
+  case fp32
+  /// bf16, mixed precision: weights, their gradients and everything else stay fp32.
+  case bf16
+}
+
+/// A library of matrix products.
+package enum ProductLibrary: String, CaseIterable, Sendable {
+  case openblas
+  case onednn
+
+  /// What is taken for fp32 where nobody chooses: what was faster when it was measured on this kind of CPU, else
+  /// OpenBLAS.
+  package static func known(ofFamily family: CPUFamily) -> ProductLibrary {
+    switch family {
+    case .zen4, .other: .openblas
+    }
+  }
+}
+
+/// A kind of CPU on which libraries were measured.
+package enum CPUFamily: Sendable {
+  /// AMD's fourth Zen, such as EPYC 9004.
+  case zen4
+  /// One of which nothing is known.
+  case other
+
+  /// The CPU that runs this.
+  package static var current: CPUFamily {
+    var (vendor, family, model): (UInt32, UInt32, UInt32) = (0, 0, 0)
+    lasp_cpu_model(&vendor, &family, &model)
+    // "Auth" of AuthenticAMD.
+    guard vendor == 0x6874_7541, family == 0x19 else { return .other }
+    let zen4: [ClosedRange<UInt32>] = [0x10...0x1F, 0x60...0x7F, 0xA0...0xAF]
+    return zen4.contains { $0.contains(model) } ? .zen4 : .other
+  }
+}
+
+/// Why products cannot be computed as asked.
+package struct ProductError: Error, CustomStringConvertible {
+  /// The sentence.
+  package let description: String
+}
+
+/// Which library computes the products of a workspace, and in which precision.
+package struct ProductSettings: Sendable, Equatable {
+  package let precision: Precision
+  package let library: ProductLibrary
+
+  /// Products that this program and CPU have.
+  ///
+  /// - Parameter library: Nil for what is known to be fast here.
+  /// - Throws: What is missing, and what to do.
+  package init(
+    _ precision: Precision = .fp32, by library: ProductLibrary? = nil
+  ) throws(ProductError) {
+    let asked =
+      library ?? (precision == .bf16 ? .onednn : ProductLibrary.known(ofFamily: .current))
+    self.precision = precision
+    guard asked == .onednn else {
+      self.library = asked
+      return
+    }
+    let isDefault = library == nil
+    guard OneDNN.version != nil, OneDNN.staysOnThread else {
+      if isDefault, precision == .fp32 {
+        self.library = .openblas
+        return
+      }
+      let why =
+        OneDNN.version == nil
+        ? "this program was built without oneDNN; install libdnnl-dev and build it again"
+        : "the oneDNN here is not built on OpenMP, and would run threads beside the program's; install libdnnl-dev"
+      throw ProductError(
+        description: why
+          + (precision == .bf16
+            ? ", choose precision=fp32, or products=openblas, which widens bf16 to fp32 and is slower than fp32"
+            : ", or choose products=openblas"))
+    }
+    self.library = asked
+  }
+
+  private init(precision: Precision, library: ProductLibrary) {
+    (self.precision, self.library) = (precision, library)
+  }
+
+  /// fp32 by OpenBLAS.
+  package static let plain = ProductSettings(precision: .fp32, library: .openblas)
+
+  /// Whether the CPU has no products of bf16, or the library, so that its numbers are widened to fp32.
+  package var widens: Bool {
+    precision == .bf16 && (library == .openblas || !OneDNN.hasBFloat16)
+  }
+
+  /// What is worth saying when a run starts, or nil.
+  package var warning: String? {
+    widens
+      ? "products of bf16 are computed by OpenBLAS from operands widened to fp32"
+        + (library == .onednn ? ", since this CPU multiplies no bf16" : "")
+        + ": the same numbers as elsewhere, but slower than training.precision=fp32" : nil
+  }
+
+  /// The products of a workspace with these threads and this memory.
+  func products(team: ThreadTeam, pool: BufferPool) -> any MatrixProducts {
+    if widens { return WidenedProducts(team: team, pool: pool) }
+    #if LASP_ONEDNN
+      if library == .onednn {
+        return OneDNNProducts(
+          operands: precision == .bf16 ? .bfloat16 : .float, team: team, pool: pool)
+      }
+    #endif
+    return OpenBLASProducts()
+  }
+}

@@ -1,0 +1,64 @@
+import Configuration
+import MessagePassing
+import Tensors
+
+extension Precision: KeyChoice {}
+
+/// `training.products`: what computes matrix products, or how that is chosen.
+package enum ProductsSetting: KeyChoice {
+  /// What was faster when it was measured on this kind of CPU.
+  case known
+  /// What is faster here and now.
+  case auto
+  /// That library.
+  case library(ProductLibrary)
+
+  package static let allCases = [.known] + ProductLibrary.allCases.map(Self.library) + [.auto]
+
+  package init?(rawValue: String) {
+    guard let setting = Self.allCases.first(where: { $0.rawValue == rawValue }) else { return nil }
+    self = setting
+  }
+
+  package var rawValue: String {
+    switch self {
+    case .known: "known"
+    case .auto: "auto"
+    case .library(let library): library.rawValue
+    }
+  }
+
+  /// The library; nil where it is yet to be chosen.
+  package var library: ProductLibrary? {
+    if case .library(let library) = self { library } else { nil }
+  }
+}
+
+extension RunConfiguration {
+  /// The products that the run file asks for, without measuring anything.
+  ///
+  /// - Parameter library: What has been chosen where the run file names no library.
+  /// - Throws: `ConfigurationError` for what this program or CPU does not have.
+  package func products(choosing library: ProductLibrary? = nil) throws -> ProductSettings {
+    do {
+      return try ProductSettings(training.precision, by: training.products.library ?? library)
+    } catch {
+      let key =
+        training.precision == .bf16 && training.products.library == nil ? "precision" : "products"
+      throw self.error([KeyProblem("training.\(key)", message: error.description)])
+    }
+  }
+
+  /// The products that all ranks take, as rank 0 finds.
+  ///
+  /// Collective. With `parallel.reproducible` nothing is measured, which could come out otherwise the next time.
+  package func chooseProducts(world: any Communicator) throws -> ProductSettings {
+    if training.products.library != nil { return try products() }
+    let mine = try world.together {
+      guard world.rank == 0 else { return "" }
+      let measures = training.products == .auto && parallel.reproducible == 0
+      return try (measures ? ProductSpeed.faster(training.precision) : products().library).rawValue
+    }
+    return try products(choosing: ProductLibrary(rawValue: try world.broadcast(mine)))
+  }
+}

@@ -1,0 +1,119 @@
+import Checkpoints
+import Foundation
+import Tensors
+import Testing
+
+@testable import MessagePassing
+@testable import Training
+
+@Suite("Training in mixed precision")
+struct MixedPrecisionTests {
+  init() { BLAS.setThreads(1) }
+
+  /// By which libraries: widened, and by oneDNN where the CPU multiplies bf16.
+  private static let libraries: [ProductLibrary] =
+    [.openblas] + (OneDNN.hasBFloat16 ? [.onednn] : [])
+
+  private func small(_ library: ProductLibrary = .openblas, _ keys: [String]) throws -> SmallRun {
+    try SmallRun(["training.precision=bf16", "training.products=\(library.rawValue)"] + keys)
+  }
+
+  @Test("Any number of ranks gives one rank's losses to 1e-3 for fifty steps", arguments: libraries)
+  func ranks(library: ProductLibrary) throws {
+    let alone = try small(library, []).train(ranks: 1)[0]
+    for ranks in [2, 3, 4] {
+      let results = try small(library, []).train(ranks: ranks)
+      for result in results {
+        #expect(greatestDifference(result.losses, alone.losses) < 1e-3, "\(ranks) ranks")
+      }
+    }
+    // It is another precision than fp32, and near it.
+    let full = try SmallRun().train(ranks: 1)[0]
+    #expect(alone.losses != full.losses)
+    #expect(greatestDifference(alone.losses, full.losses) < 1e-2)
+  }
+
+  @Test(
+    "Other ways to the same step give the same losses to 1e-3",
+    arguments: [
+      ["training.recompute=true"], ["training.accumulation=2"],
+      ["sequence.length=60", "sequence.segments=3"], ["parallel.exchange=scan"],
+      ["parallel.exchange=gather"], ["parallel.sharding=parameters"],
+      ["parallel.data=3", "training.batch=6"], ["model.mixer=gated_deltanet"],
+      ["model.layers=[gla,attention]"],
+    ])
+  func ways(keys: [String]) throws {
+    // What the model and the data are is the same; how it is computed is not.
+    let same = keys.filter {
+      ["sequence.length", "training.batch", "model.", "data."].contains(where: $0.hasPrefix)
+    }
+    let steps = ["training.steps=8"]
+    let alone = try small(.openblas, same + steps).train(ranks: 1)[0]
+    for result in try small(.openblas, keys + steps).train(ranks: 3) {
+      #expect(greatestDifference(result.losses, alone.losses) < 1e-3)
+    }
+  }
+
+  @Test("Recomputing and cutting weights over ranks change no bit", arguments: libraries)
+  func bits(library: ProductLibrary) throws {
+    let plain = try small(library, ["training.steps=4"]).train(ranks: 3)
+    for keys in [["training.recompute=true"], ["parallel.sharding=parameters"]] {
+      let other = try small(library, keys + ["training.steps=4"]).train(ranks: 3)
+      #expect(other[0].losses == plain[0].losses, "\(keys)")
+    }
+  }
+
+  @Test("Virtual ranks give the same bits on any number of processes", arguments: libraries)
+  func reproducible(library: ProductLibrary) throws {
+    let run = try small(library, ["parallel.reproducible=4", "training.steps=4"])
+    func train(_ processes: Int) throws -> [SmallRun.Result] {
+      try ThreadCommunicator.run(ranks: processes, deadline: 60) { process in
+        try process.run(virtualRanks: 4) { try run.train(on: $0) }
+      }.flatMap { $0 }
+    }
+    let alone = try train(1)
+    for processes in [2, 4] { #expect(try train(processes) == alone) }
+  }
+
+  @Test("A rehearsal takes the memory that a run takes", arguments: libraries)
+  func rehearsal(library: ProductLibrary) throws {
+    let run = try small(library, ["model.layers=[gla,attention]", "training.steps=2"])
+    let setup = try RunSetup(run.configuration)
+    let rehearsed = try setup.rehearsals(run.configuration, ranks: 1)
+      .step(rank: 0, exchange: .chain)
+    let real = try run.make(on: SoloCommunicator())
+    for step in 0..<2 { _ = try real.step(step) }
+    #expect(rehearsed.poolBytes == real.context.workspace.pool.statistics.held)
+    #expect(rehearsed.peakByKind == real.context.workspace.pool.statistics.peakByKind)
+  }
+
+  @Test("A run goes on from its checkpoint with the same bits, by the library that it had")
+  func resumes() throws {
+    let folder = NSTemporaryDirectory() + "lasp-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    func train(_ name: String, _ keys: [String]) throws -> Data {
+      let run = try SmallRun(
+        [
+          "training.precision=bf16", "training.steps=4", "checkpoint.every=2", "checkpoint.keep=0",
+          "evaluation.every=0", "log.directory=\(folder)/\(name)",
+        ] + keys)
+      try ThreadCommunicator.run(ranks: 2, deadline: 60) { communicator in
+        let world = World(
+          communicator: communicator, host: Host(ranks: 2, index: communicator.rank))
+        _ = try TrainingSession(
+          run.configuration, world: world,
+          workspace: Workspace(products: ProductSettings(.bf16, by: .openblas))
+        ).train()
+      }
+      return try Data(
+        contentsOf: URL(fileURLWithPath: "\(folder)/\(name)/model/model.safetensors"))
+    }
+    let through = try train("first", ["training.products=openblas"])
+    let checkpoint = "\(folder)/first/checkpoints/step-00000002"
+    #expect(try TrainingState(of: checkpoint).products == "openblas")
+    let resumed = try train("second", ["training.resume=\(checkpoint)"])
+    #expect(resumed == through)
+    let log = try String(contentsOfFile: "\(folder)/second/log.jsonl", encoding: .utf8)
+    #expect(log.contains(#""precision":"bf16","products":"openblas""#))
+  }
+}
