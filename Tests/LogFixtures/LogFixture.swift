@@ -29,7 +29,8 @@ package struct LogFixture {
       model: "tnl, 3 blocks", data: "recall task", folder: "runs/a",
       hosts: ["node1", "node1", "node2"], threads: 2, parallelThreads: 4, sequenceRanks: 3,
       dataGroups: 1, shardLengths: [170, 171, 171], parameters: 123_456, recallChance: chance,
-      expectedMemoryBytes: 200 << 20, blasCore: "Haswell", sgemmPeak: 100)
+      expectedMemoryBytes: 200 << 20, blasCore: "Haswell", sgemmPeak: 100,
+      products: .init(oneDNN: "2.6.3"))
   }
 
   /// Sums of a step of the recall task.

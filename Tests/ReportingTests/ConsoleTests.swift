@@ -35,6 +35,7 @@ struct ConsoleTests {
         "  data   recall task",
         "  memory about 200 MiB a rank",
         "  sgemm  OpenBLAS for Haswell, 100 GFLOP/s a thread",
+        "  oneDNN 2.6.3, not used: products in fp32 by OpenBLAS",
         "  log    runs/a/log.jsonl",
         "",
       ])

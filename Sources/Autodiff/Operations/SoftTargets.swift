@@ -39,7 +39,9 @@ struct SoftTiles: @unchecked Sendable {
   private let soft: SoftTargets
   private let matrix: WeightMatrix
   private let low: AdaptedRows?
-  private let lowRank: Tensor?
+  private let lowRank: HiddenRows?
+  /// The teacher's hidden states as products read them.
+  private let hidden: Operand
   private let tile: Tensor
 
   /// Takes room for tiles of at most so many rows.
@@ -49,20 +51,21 @@ struct SoftTiles: @unchecked Sendable {
       shape[0] == vocabulary && shape[1] == soft.hidden.shape.columns,
       "a teacher's head \(shape) of states \(soft.hidden.shape) beside \(vocabulary) tokens")
     self.soft = soft
-    matrix = soft.tape.weight(soft.weight)
-    low = AdaptedRows(of: soft.weight, soft.tape)
-    let pool = soft.tape.pool
-    lowRank = low.map { Tensor([rows, $0.rank], pool: pool, kind: .buffers) }
-    tile = Tensor([rows, vocabulary], pool: pool, kind: .buffers)
+    matrix = soft.tape.weight(soft.weight, for: .output)
+    low = AdaptedRows(of: soft.weight, soft.tape, for: [.output])
+    let workspace = soft.tape.workspace
+    hidden = workspace.operand(of: soft.hidden)
+    lowRank = low.map { HiddenRows(rows, rank: $0.rank, kind: .buffers, in: workspace) }
+    tile = Tensor([rows, vocabulary], pool: workspace.pool, kind: .buffers)
   }
 
   /// Forms the logits of some positions.
   func form(_ positions: Range<Int>, _ workspace: Workspace) {
-    let x = soft.hidden.pointer + positions.lowerBound * matrix.columns
+    let x = hidden.from(positions.lowerBound * matrix.columns)
     workspace.products.output(x, matrix, into: tile.pointer, count: positions.count, beta: 0)
     if let low, let lowRank {
-      low.hidden(x, into: lowRank.pointer, count: positions.count)
-      low.add(lowRank.pointer, to: tile.pointer, count: positions.count)
+      low.hidden(x, into: lowRank, count: positions.count)
+      low.add(lowRank, to: tile.pointer, count: positions.count)
     }
     guard let cap = soft.softCap else { return }
     workspace.team.parallel(positions.count * matrix.rows, grain: Tape.grain) { part in
