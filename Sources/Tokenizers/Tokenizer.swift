@@ -17,6 +17,8 @@ package protocol Tokenizer: Sendable {
   func encodeMarked(_ text: String) -> [Int32]
   /// The bytes of UTF-8 that a token stands for, none for a special one; they may end within a character.
   func bytes(of token: Int32) -> [UInt8]
+  /// Whether it stands for a byte of a character that has no token: several in a row are whole characters, or each is `�`.
+  func isByte(_ token: Int32) -> Bool
   /// The token that is written so, special ones included.
   func token(of name: String) -> Int32?
 }
@@ -32,6 +34,9 @@ package enum LeadingSpaces: Equatable, Sendable {
 }
 
 extension Tokenizer {
+  /// No token does.
+  package func isByte(_ token: Int32) -> Bool { false }
+
   /// As any text, where texts may spell special tokens.
   package func encodeMarked(_ text: String) -> [Int32] { encode(text) }
 
@@ -49,7 +54,25 @@ extension Tokenizer {
   /// The text of some tokens; bytes that are no UTF-8 become `�`.
   package func decode(_ tokens: some Sequence<Int32>) -> String {
     var decoder = TokenBytes(self)
-    return String(decoding: tokens.flatMap { decoder.append($0) }, as: UTF8.self)
+    var text: [UInt8] = []
+    // Where the bytes began that come from tokens of bytes in a row.
+    var run: Int?
+    func endRun() {
+      guard let start = run else { return }
+      run = nil
+      if String(validating: text[start...], as: UTF8.self) != nil { return }
+      text[start...] =
+        Array(
+          repeatElement([0xEF, 0xBF, 0xBD], count: text.count - start).joined())[...]
+    }
+    for token in tokens {
+      let bytes = decoder.append(token)
+      if bytes.isEmpty { continue }
+      if isByte(token) { run = run ?? text.count } else { endRun() }
+      text += bytes
+    }
+    endRun()
+    return String(decoding: text, as: UTF8.self)
   }
 }
 

@@ -68,6 +68,14 @@ import Tokenizers
       (#""normalizer": {"type": "BertNormalizer"},"#, "normalizer BertNormalizer"),
       (#""pre_tokenizer": {"type": "UnicodeScripts"},"#, "pre-tokenizer UnicodeScripts"),
       (#""decoder": {"type": "CTC"},"#, "decoder CTC"),
+      (
+        #""decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "ByteLevel"}]},"#,
+        "decoder ByteLevel after ByteFallback"
+      ),
+      (
+        #""normalizer": {"type": "Strip"}, "pre_tokenizer": {"type": "Metaspace", "prepend_scheme": "first"},"#,
+        "prepend_scheme of Metaspace first behind the normalizer Strip"
+      ),
       (#""post_processor": {"type": "Other"},"#, "post-processor Other"),
       (
         #""pre_tokenizer": {"type": "Split", "pattern": {"Regex": "[a[b]]"}, "behavior": "Isolated"},"#,
@@ -82,6 +90,56 @@ import Tokenizers
     let error = #expect(throws: TokenizerError.self) { try read(pieces(part)) }
     #expect(error?.description.contains(named) == true, "\(error as Any)")
     #expect(error?.description.contains("tokenizer.json") == true)
+  }
+
+  @Test("An added token of which the normalizer leaves nothing is refused")
+  func emptyAddedToken() {
+    #expect {
+      try read(
+        """
+        {"normalizer": {"type": "Strip"}, "added_tokens": [{"id": 1, "content": "  "}],
+         "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}
+        """)
+    } throws: {
+      "\($0)".contains("added token   ")
+    }
+  }
+
+  /// Some bytes have tokens, and `é` is two of them.
+  private func bytes(_ options: String) throws -> any Tokenizer {
+    let named = (0..<256).map { String(format: #""<0x%02X>": %d"#, $0, $0) }.joined(separator: ", ")
+    return try read(
+      """
+      {"decoder": {"type": "ByteFallback"}, "added_tokens": [{"id": 257, "content": "!", "special": true}],
+       "model": {"type": "BPE", "byte_fallback": true, \(options) "vocab": {\(named), "a": 256}, "merges": []}}
+      """)
+  }
+
+  @Test(
+    "Bytes in a row that are no characters are each a replacement character, special tokens or not")
+  func runsOfBytes() throws {
+    let tokenizer = try bytes("")
+    #expect(tokenizer.decode([0xC3, 0xA9, 256]) == "\u{e9}a")
+    #expect(
+      tokenizer.decode([0x61, 0xC3, 256, 0x61, 0xC3, 257, 0xA9]) == "\u{fffd}\u{fffd}aa\u{e9}")
+  }
+
+  @Test("What is put behind a word's last character is spelled in bytes, too")
+  func suffixInBytes() throws {
+    #expect(try bytes(#""end_of_word_suffix": "-","#).encode("éa") == [0xC3, 0xA9, 0x61, 0x2D])
+  }
+
+  @Test("A special token that is written otherwise in normalized text is decoded")
+  func normalizedSpecialToken() throws {
+    let tokenizer = try read(
+      """
+      {"normalizer": {"type": "Lowercase"}, "decoder": {"type": "Fuse"},
+       "added_tokens": [{"id": 1, "content": "B", "special": true, "normalized": true},
+                        {"id": 2, "content": "c", "special": true, "normalized": true}],
+       "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}
+      """)
+    #expect(tokenizer.encode("aBc") == [0, 1, 2])
+    #expect(tokenizer.decode([0, 1, 2]) == "ab")
   }
 
   @Test("Other models are refused by name", arguments: ["WordPiece", "WordLevel"])

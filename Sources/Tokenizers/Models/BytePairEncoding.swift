@@ -149,7 +149,8 @@ struct BytePairEncoding: WordModel {
         unknowns = 0
         scratch.merging.append(symbol)
       } else if !unknown.bytes.isEmpty {
-        for byte in word[index..<index + length] {
+        // What is put before and behind characters is spelled, too.
+        for byte in marked(index, length, of: word) {
           scratch.merging.append(unknown.bytes[Int(byte)])
         }
       } else if unknown.token != nil {
@@ -164,13 +165,19 @@ struct BytePairEncoding: WordModel {
   private func symbol(
     at index: Int, _ length: Int, of word: UnsafeBufferPointer<UInt8>
   ) -> Int32? {
-    let isLast = index + length == word.count
     guard !continuingPrefix.isEmpty || !endSuffix.isEmpty else {
       return pieces.token(of: word.baseAddress! + index, length)
     }
-    return pieces.token(
-      of: (index == 0 ? [] : continuingPrefix) + Array(word[index..<index + length])
-        + (isLast ? endSuffix : []))
+    return pieces.token(of: marked(index, length, of: word))
+  }
+
+  /// A character of a word, with the marks of its place.
+  private func marked(
+    _ index: Int, _ length: Int, of word: UnsafeBufferPointer<UInt8>
+  ) -> [UInt8] {
+    let isLast = index + length == word.count
+    return (index == 0 ? [] : continuingPrefix) + Array(word[index..<index + length])
+      + (isLast ? endSuffix : [])
   }
 
   /// Appends a symbol's token, or what stands for an unknown character.

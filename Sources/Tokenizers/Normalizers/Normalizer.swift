@@ -13,3 +13,19 @@ struct NormalizerSequence: Normalizer {
     for part in parts { part.normalize(&text, scratch) }
   }
 }
+
+extension Normalizer {
+  /// A part that may leave out what a text begins with, which Python's library remembers when it asks what the first word is;
+  /// nil for none.
+  var movesStart: String? {
+    switch self {
+    case let sequence as NormalizerSequence:
+      return sequence.parts.lazy.compactMap(\.movesStart).first
+    case let strip as Strip: return strip.left ? "Strip" : nil
+    case let replace as Replace:
+      if case .literal(let text) = replace.pattern, utf8Length(text[0]) == text.count { return nil }
+      return "Replace of more than one character"
+    default: return nil
+    }
+  }
+}

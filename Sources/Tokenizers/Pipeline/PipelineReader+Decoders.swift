@@ -77,6 +77,10 @@ extension PipelineReader {
     guard !isFused || type == "Strip" || type == "Fuse" else {
       throw unsupported("decoder", "\(type) after Fuse", known: ["Strip after Fuse"])
     }
+    guard !decoder.hasByteFallback || !["ByteLevel", "Strip"].contains(type) || isFused else {
+      throw unsupported(
+        "decoder", "\(type) after ByteFallback", known: ["Replace and Fuse after ByteFallback"])
+    }
     switch type {
     case "Sequence":
       for part in json["decoders"]?.array ?? [] {

@@ -21,19 +21,34 @@ struct PipelineReader {
     }
     let added = try readAddedTokens(json["added_tokens"], vocabulary)
     let normalizer = try readNormalizer(json["normalizer"])
+    if preTokenizers.contains(where: { ($0 as? Metaspace)?.prepending == .first }),
+      let what = normalizer?.movesStart
+    {
+      throw unsupported(
+        "prepend_scheme of Metaspace", "first behind the normalizer \(what)",
+        known: ["always", "never", "first without it"])
+    }
     let scratch = EncodingScratch()
     // Tokens that are found in normalized text are written as it is.
-    let spellings = added.map { token in
+    var spellings: [[UInt8]] = []
+    for token in added {
       var bytes = Array(token.content.utf8)
       if token.isNormalized { normalizer?.normalize(&bytes, scratch) }
-      return bytes
+      guard !bytes.isEmpty else {
+        throw unsupported(
+          "added token", token.content, known: ["those of which the normalizer leaves something"])
+      }
+      spellings.append(bytes)
     }
     let texts = PieceTable(
       vocabulary + zip(spellings, added).map { (bytes: $0, token: $1.number) })
+    // Those that decoding leaves out are known by how they are written.
+    let marks = Set(added.filter(\.isSpecial).map { Array($0.content.utf8) })
+    let special = Set(zip(spellings, added).filter { marks.contains($0.0) }.map(\.1.number))
     var tokenizer = PipelineTokenizer(
       vocabulary: texts.limit, model: words,
       decoder: try readDecoder(
-        json["decoder"], tokens: texts, special: Set(added.filter(\.isSpecial).map(\.number))))
+        json["decoder"], tokens: texts, special: special))
     tokenizer.normalizer = normalizer
     tokenizer.preTokenizers = preTokenizers
     for (token, spelling) in zip(added, spellings) {

@@ -37,6 +37,8 @@ struct PipelineTokenizer: Tokenizer {
 
   func bytes(of token: Int32) -> [UInt8] { decoder.bytes(of: token) }
 
+  func isByte(_ token: Int32) -> Bool { decoder.isByte(token) }
+
   func token(of name: String) -> Int32? { decoder.tokens.token(of: Array(name.utf8)) }
 
   /// Encodes the text between added tokens.

@@ -32,6 +32,22 @@ struct TokenDecoder: Sendable {
     return separates ? [0x20] + bytes : bytes
   }
 
+  /// Where among the changes names of bytes become bytes; nil for nowhere.
+  private var byteFallback: Int? {
+    stages.firstIndex { if case .byteFallback = $0 { true } else { false } }
+  }
+
+  /// Whether names of bytes become bytes.
+  var hasByteFallback: Bool { byteFallback != nil }
+
+  /// Whether a token becomes one byte of a character.
+  func isByte(_ token: Int32) -> Bool {
+    guard let place = byteFallback, !special.contains(token) else { return false }
+    var bytes = Array(tokens.piece(of: token))
+    for stage in stages[..<place] { apply(stage, to: &bytes) }
+    return Self.byte(bytes) != nil
+  }
+
   private func apply(_ stage: Stage, to bytes: inout [UInt8]) {
     switch stage {
     case .byteLevel:
