@@ -25,6 +25,11 @@ enum Llama: PretrainedFamily {
     var rotaryBase = 10_000.0
 
     @Key(
+      "rope_scaling",
+      "How rotary positions are scaled: one mapping with the names of a config.json's; [] = not.")
+    var rotaryScaling: [RotaryScalingKeys] = []
+
+    @Key(
       "attention_bias", "Whether the projections of queries, keys, values and outputs have biases.")
     var attentionBias = false
 

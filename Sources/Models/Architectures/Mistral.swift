@@ -23,6 +23,11 @@ enum Mistral: PretrainedFamily {
     @Key("rope_theta", above: 1, "Base of the rotary frequencies.")
     var rotaryBase = 10_000.0
 
+    @Key(
+      "rope_scaling",
+      "How rotary positions are scaled: one mapping with the names of a config.json's; [] = not.")
+    var rotaryScaling: [RotaryScalingKeys] = []
+
     init() {}
   }
 }

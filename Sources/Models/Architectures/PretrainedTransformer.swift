@@ -47,6 +47,8 @@ protocol PretrainedKeys: ConfigurationSection {
   var headDimension: Int? { get }
   /// The base of the rotary frequencies.
   var rotaryBase: Double { get }
+  /// How the frequencies are scaled: one way, or none.
+  var rotaryScaling: [RotaryScalingKeys] { get }
   /// Whether q, k, v and o have biases.
   var attentionBias: Bool { get }
   /// Whether the channel mixer has biases.
@@ -56,6 +58,11 @@ protocol PretrainedKeys: ConfigurationSection {
 }
 
 extension PretrainedKeys {
+  /// The rotary positions, and what is wrong with them.
+  fileprivate func rotary(length: Int) -> (keys: RotaryKeys, problems: [ModelError]) {
+    RotaryKeys.reading(base: rotaryBase, scaling: rotaryScaling, length: length)
+  }
+
   var attentionBias: Bool { false }
   var channelBias: Bool { false }
   var firstInWindow: Int { 0 }
@@ -83,7 +90,7 @@ struct PretrainedTransformer<Family: PretrainedFamily>: LlamaArchitecture {
     let keys = section.subsections[Family.Keys.self]
     skeleton = LlamaSkeleton(
       section, vocabulary: vocabulary, hasChannelBias: keys.channelBias)
-    rotary = RotaryKeys(base: keys.rotaryBase)
+    rotary = keys.rotary(length: skeleton.length).keys
     windows = LayerWindows(
       Family.windows, window: section.window, first: keys.firstInWindow, depth: section.depth)
     attention = Self.attention(
@@ -132,6 +139,14 @@ struct PretrainedTransformer<Family: PretrainedFamily>: LlamaArchitecture {
     var found: [KeyProblem] = []
     if let problem = Self(section, vocabulary: 2).problem {
       found.append(KeyProblem("heads", "dimension", message: problem))
+    }
+    let keys = section.subsections[Family.Keys.self]
+    let key = "\(Family.Keys.name).\(RotaryScalingKeys.name)"
+    if keys.rotaryScaling.count > 1 {
+      found.append(KeyProblem(key, message: "positions are scaled in one way; write one mapping"))
+    }
+    for problem in keys.rotary(length: section.sequenceLength).problems {
+      found.append(KeyProblem(key, message: problem.description))
     }
     if section.hasAttentionLayers {
       found.append(

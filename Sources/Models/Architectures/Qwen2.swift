@@ -25,6 +25,11 @@ enum Qwen2: PretrainedFamily {
     var rotaryBase = 10_000.0
 
     @Key(
+      "rope_scaling",
+      "How rotary positions are scaled: one mapping with the names of a config.json's; [] = not.")
+    var rotaryScaling: [RotaryScalingKeys] = []
+
+    @Key(
       "max_window_layers", from: 0,
       "Blocks without a window, from the bottom; those above see model.window tokens.")
     var firstInWindow = 0

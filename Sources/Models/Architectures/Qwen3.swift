@@ -27,6 +27,11 @@ enum Qwen3: PretrainedFamily {
     var rotaryBase = 10_000.0
 
     @Key(
+      "rope_scaling",
+      "How rotary positions are scaled: one mapping with the names of a config.json's; [] = not.")
+    var rotaryScaling: [RotaryScalingKeys] = []
+
+    @Key(
       "attention_bias", "Whether the projections of queries, keys, values and outputs have biases.")
     var attentionBias = false
 

@@ -14,12 +14,6 @@ struct RotaryKeys {
     (configuration["rope_parameters"] ?? .null) == .null ? "rope_scaling" : "rope_parameters"
   }
 
-  /// What a run file describes: a base alone.
-  init(base: Double) {
-    positions = RotaryPositions(base: base)
-    configuration = ["rope_theta": .number(base), "rope_scaling": .null]
-  }
-
   /// What a `config.json` says.
   ///
   /// - Parameter length: `max_position_embeddings`.
