@@ -28,6 +28,9 @@ package struct ConfigurationDocument: Sendable {
     origins[path] ?? .defaults
   }
 
+  /// Whether a key has a value that the run file or the command line gives.
+  package func isGiven(_ path: String) -> Bool { values[path] != nil }
+
   /// Throws where anything is wrong.
   package func check() throws(ConfigurationError) {
     if !problems.isEmpty { throw ConfigurationError(problems) }

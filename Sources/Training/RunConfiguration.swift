@@ -41,6 +41,9 @@ package struct RunConfiguration: Sendable {
   /// The values as they were written, and where each stands.
   package private(set) var document: ConfigurationDocument
 
+  /// The key of the learning rate.
+  static let rate = "optimizer.learning_rate"
+
   /// All sections, in the order in which they are printed.
   package static let schemas = [
     [HostSection.schema], ModelSection.schemas, [LoRASection.schema, LineariseSection.schema],
@@ -83,6 +86,9 @@ package struct RunConfiguration: Sendable {
     model.sequenceLength = sequence.length
     self.model = model
     parallel = document.section(ParallelSection.self)
+    if linearise.stage == .transfer, !document.isGiven(Self.rate) {
+      document.apply([Override("\(Self.rate)=\(LineariseSection.transferRate)")])
+    }
     optimizer = document.section(OptimizerSection.self)
     schedule = document.section(ScheduleSection.self)
     training = document.section(TrainingSection.self)

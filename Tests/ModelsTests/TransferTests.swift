@@ -101,7 +101,7 @@ struct TransferTests {
     keys["attention_window"] = 64
     let model = LanguageModel(try Architectures.read(.object(keys)).architecture)
     let run = try ModelRun(sample, model: model, rows: 2, length: 23)
-    let results = try run.run(ranks: ranks, objective: AttentionTransfer(weight: 1))
+    let results = try run.run(ranks: ranks, objective: AttentionTransfer())
     #expect(results.reduce(0) { $0 + $1.loss } / Double(2 * 23) < 1e-8)
   }
 }

@@ -11,8 +11,7 @@ struct MixingProjection {
 
   /// `[N, D]` to `[N, C]`.
   func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
-    let isPointwise = convolution == nil && activation != .identity
-    let y = try linear(x, tape: tape, for: isPointwise ? .products : .any)
+    let y = try linear(x, tape: tape)
     return try convolution?(y, tape: tape, pass: pass) ?? tape.activation(activation, y)
   }
 }

@@ -3,15 +3,8 @@ import Tensors
 
 /// What normalises the residual stream in a block or before the head.
 package protocol Normalization: Sendable {
-  /// Maps `[N, D]` to `[N, D]`, for some readers.
-  func callAsFunction(_ x: Variable, tape: Tape, for readers: Readers) -> Variable
-}
-
-extension Normalization {
   /// Maps `[N, D]` to `[N, D]`.
-  package func callAsFunction(_ x: Variable, tape: Tape) -> Variable {
-    self(x, tape: tape, for: .any)
-  }
+  func callAsFunction(_ x: Variable, tape: Tape) -> Variable
 }
 
 /// Root-mean-square normalisation, with a weight or without (SimpleRMSNorm).
@@ -24,9 +17,7 @@ package struct Norm: Normalization {
   package let epsilon: Float
 
   /// Concretely: `x · rsqrt(mean(x²) + eps) ⊙ w`.
-  package func callAsFunction(
-    _ x: Variable, tape: Tape, for readers: Readers
-  ) -> Variable {
-    tape.rmsNorm(x, weight: weight, width: width, epsilon: epsilon, for: readers)
+  package func callAsFunction(_ x: Variable, tape: Tape) -> Variable {
+    tape.rmsNorm(x, weight: weight, width: width, epsilon: epsilon)
   }
 }

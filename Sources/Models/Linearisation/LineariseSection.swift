@@ -19,7 +19,10 @@ package struct LineariseSection: ConfigurationSection, Equatable {
     "What is made of the Transformer in model.from; xatl takes the mixer of model.mixer.")
   package var method = none
 
-  @Key("stage", "Whether layers learn from the attention they stand in for, or the model the text.")
+  @Key(
+    "stage",
+    "Whether layers learn from the attention they stand in for, or the model the text; transfer has optimizer.learning_rate 0.05 where none is given."
+  )
   package var stage = Stage.finetune
 
   @Key(
@@ -70,6 +73,9 @@ package struct LineariseSection: ConfigurationSection, Equatable {
 
   /// What is trained, stage by stage.
   package var kinds: [Stage] { stages.isEmpty ? [stage] : stages.map(\.stage) }
+
+  /// The learning rate of transfer where none is given: new maps, which nothing depends on yet, take far more than a model does.
+  package static let transferRate = 0.05
 
   /// What `method` is where nothing is made.
   static let none = "none"

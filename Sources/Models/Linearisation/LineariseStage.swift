@@ -13,7 +13,9 @@ package struct LineariseStage: ConfigurationSection, Equatable {
   @Key("steps", unit: "steps", "Its steps, at most.")
   package var steps = 0
 
-  @Key("learning_rate", above: 0, "Learning rate after its warmup; null = optimizer.learning_rate.")
+  @Key(
+    "learning_rate", above: 0,
+    "Learning rate after its warmup; null = optimizer.learning_rate, or in transfer 0.05.")
   package var learningRate: Double?
 
   @Key("warmup", unit: "steps", "Steps of its warmup; null = schedule.warmup.")

@@ -23,7 +23,11 @@ extension RunConfiguration {
     // Where layers learn from attention, no distribution is formed.
     if stage.stage == .transfer { run.distillation = DistillationSection() }
     if let weight = stage.distillation { run.distillation.weight = weight }
-    if let rate = stage.learningRate { run.optimizer.learningRate = rate }
+    if let rate = stage.learningRate {
+      run.optimizer.learningRate = rate
+    } else if stage.stage == .transfer, !document.isGiven(Self.rate) {
+      run.optimizer.learningRate = LineariseSection.transferRate
+    }
     if let warmup = stage.warmup { run.schedule.warmup = warmup }
     run.optimizer.groups = optimizer.groups.filter {
       $0.stages.isEmpty || $0.stages.contains(index + 1)
@@ -84,7 +88,7 @@ extension ConfigurationDocument {
     let (key, given) = ("training.steps", training.steps)
     let sum = stages.reduce(0) { $0 + $1.steps }
     guard sum > 0 else { return [] }
-    guard origin(of: key) == .defaults || given == sum else {
+    guard !isGiven(key) || given == sum else {
       return [
         KeyProblem(
           key, "linearise.stages",

@@ -15,15 +15,18 @@ struct SmallRun: Sendable {
 
   /// The run, with keys changed.
   ///
-  /// - Parameter steps: Its steps; nil for what the keys say.
-  init(_ overrides: [String], steps: Int? = 50) throws {
+  /// - Parameters:
+  ///   - steps: Its steps; nil for what the keys say.
+  ///   - rate: Its learning rate; nil for what the keys say.
+  init(_ overrides: [String], steps: Int? = 50, rate: Double? = 1e-3) throws {
     let small =
       [
         "threads=1", "model.dimension=16", "model.depth=2", "model.heads=2", "model.glu=24",
         "model.init_std=0.1", "sequence.length=61", "training.batch=4",
-        "optimizer.learning_rate=1e-3", "schedule.warmup=5", "log.every=1000000",
+        "schedule.warmup=5", "log.every=1000000",
       ]
       + (steps.map { ["training.steps=\($0)"] } ?? [])
+      + (rate.map { ["optimizer.learning_rate=\($0)"] } ?? [])
     configuration = try RunConfiguration.load(overrides: (small + overrides).map { Override($0) })
   }
 
