@@ -418,6 +418,18 @@ CASES = {
         ),
         tokens=45, seed=16,
     ),
+    "samba_of_families": case(
+        scan(
+            "samba",
+            hidden_size=6,
+            state_size=4,
+            num_hidden_layers=4,
+            attn={"layers": [1, 3], "num_heads": 3, "window_size": 5},
+            layer_types=["samba", "full_attention", "gated_deltanet", "attention"],
+            mixers={"gated_deltanet": {"num_heads": 2, "head_dim": 3, "expand_v": 1.0}},
+        ),
+        tokens=25, seed=23,
+    ),
     "hybrid_gla": case(
         fla(
             "gla",

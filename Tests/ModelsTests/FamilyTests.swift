@@ -34,6 +34,8 @@ struct FamilyTests {
         "init_std": .number(0.03),
       ]),
       section(["layers": names("gla", "mamba", "xlstm")]),
+      section(["layers": names("samba", "full_attention", "attention"), "window": .integer(16)]),
+      section(["layers": names("samba", "mamba2", "attention")]),
       section([
         "layers": names("rwkv6", "attention", "rwkv7", "full_attention"), "depth": .integer(4),
         "window": .integer(16),

@@ -38,10 +38,15 @@ struct FlashLayers {
   }
 
   /// What the `attn`, `layer_types` and `mixers` of a `config.json` say.
-  init(_ keys: ModelKeys, main: any FlashMixer, depth: Int, dimension: Int) {
+  ///
+  /// - Parameter usual: What is meant where there is no `attn`.
+  init(
+    _ keys: ModelKeys, main: any FlashMixer, depth: Int, dimension: Int,
+    usual: HybridAttention? = nil
+  ) {
     self.main = main
     let name = type(of: main).name
-    let attn = HybridAttention(keys, depth: depth)
+    let attn = HybridAttention(keys, depth: depth) ?? (keys.isNull("attn") ? nil : usual)
     settings = attn?.settings
     var kinds = [String](repeating: name, count: depth)
     for layer in attn?.layers ?? [] { kinds[layer] = Self.attention }
@@ -120,12 +125,5 @@ struct FlashLayers {
       return AttentionMixer(settings, at: place, &builder)
     }
     return (others[kind] ?? main).layer(at: place, &builder)
-  }
-}
-
-extension FlashMixer {
-  /// Builds one layer's mixer.
-  func layer(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
-    Layer(self, at: place, &builder)
   }
 }

@@ -9,7 +9,7 @@ import Kernels
 /// A family is one file with a type that conforms to this, and a line in `Architectures`.
 protocol FlashMixer: Sendable {
   /// One layer's mixer.
-  associatedtype Layer: FlashLayer where Layer.Family == Self
+  associatedtype Layer: FlashLayer
 
   /// `model_type` in `config.json`, and its usual name in run files.
   static var name: String { get }
@@ -44,6 +44,14 @@ protocol FlashMixer: Sendable {
   var longestDocument: DocumentLimit? { get }
   /// Adds weights that several layers read, each in a region that the builder opens for it.
   func addShared(layers: Int, _ builder: inout ModelBuilder)
+  /// Builds one layer's mixer.
+  func layer(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer
+}
+
+extension FlashMixer where Layer.Family == Self {
+  func layer(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
+    Layer(self, at: place, &builder)
+  }
 }
 
 /// A mixer that is built from its family's description.

@@ -34,7 +34,7 @@ FAMILIES = MIXERS | {
     "mamba2": mamba2, "mamba": mamba, "xlstm": mlstm, "rwkv6": rwkv6, "rwkv7": rwkv7,
 }
 
-MODELS = {"transnormer": tnl, "samba": samba} | {
+MODELS = {"transnormer": tnl, "samba": samba.LanguageModel(mamba, transformer, FAMILIES)} | {
     "mamba2": scans.LanguageModel(mamba2, transformer, FAMILIES),
     "mamba": scans.LanguageModel(mamba, transformer, FAMILIES),
     "xlstm": xlstm.LanguageModel(mlstm, transformer, FAMILIES),

@@ -1,0 +1,67 @@
+import Configuration
+
+/// The scans of Samba: Mamba's, under keys of its own.
+struct SambaScan: FlashMixer {
+  typealias Layer = MambaMixer
+
+  static let name = "samba"
+  static let className = "Samba"
+  static let card = ModelCard(
+    "Samba", recurrence: "elementwise, selective scan, and attention in a window",
+    papers: ["2406.07522", "2312.00752"])
+  static let depth = 18
+  static let keys: Set<String> = ["bias"]
+  static let ignoredKeys = MambaSettings.ignoredKeys
+  static var section: (any ConfigurationSection.Type)? { Keys.self }
+
+  /// The run file's `model.samba` section.
+  struct Keys: ConfigurationSection {
+    static let name = "model.samba"
+    static let documentation = "What only Samba has."
+
+    @Key("expand", from: 1, "Channels of the scan over dimension.")
+    var expand = 2
+
+    @Key("state_size", from: 1, through: 256, "States of a channel.")
+    var states = 16
+
+    @Key("conv_kernel", from: 1, through: 8, unit: "tokens", "Taps of the convolution.")
+    var taps = 4
+
+    @Key("time_step_rank", from: 1, "Width that steps come from; null = dimension over 16.")
+    var rank: Int?
+
+    @Key(
+      "hidden_ratio", above: 0, through: 64,
+      "Width of the channel mixer over dimension times 3/2, rounded up to a multiple of 256.")
+    var hiddenRatio = 4.0
+
+    init() {}
+  }
+
+  let settings: MambaSettings
+
+  static func problems(_ section: ModelSection) -> [KeyProblem] {
+    section.outside(["hidden_ratio"], of: name, section.subsections[Keys.self].changes)
+  }
+
+  init(_ section: ModelSection) {
+    let keys = section.subsections[Keys.self]
+    settings = MambaSettings(
+      dimension: section.dimension, expand: keys.expand, states: keys.states, taps: keys.taps,
+      rank: keys.rank, hasBias: section.bias)
+  }
+
+  init(_ keys: ModelKeys, dimension: Int) {
+    settings = MambaSettings(keys, dimension: dimension)
+  }
+
+  var configuration: [String: JSONValue] { settings.configuration }
+
+  /// None.
+  var problem: String? { nil }
+
+  func layer(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
+    MambaMixer(settings, at: place, &builder)
+  }
+}
