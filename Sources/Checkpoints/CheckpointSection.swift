@@ -1,5 +1,19 @@
 import Configuration
 
+/// How weights are stored in a model's folder.
+package enum WeightFormat: String, KeyChoice {
+  /// As they are.
+  case fp32
+  /// Rounded to bfloat16, half the bytes.
+  case bf16
+
+  /// As a safetensors file names it.
+  var type: ElementType { self == .bf16 ? .bfloat16 : .float32 }
+
+  /// As a `config.json` names it.
+  var name: String { self == .bf16 ? "bfloat16" : "float32" }
+}
+
 /// The run file's `checkpoint` section: when a run saves what it needs to go on.
 package struct CheckpointSection: ConfigurationSection, Equatable {
   package static let name = "checkpoint"
@@ -10,6 +24,11 @@ package struct CheckpointSection: ConfigurationSection, Equatable {
 
   @Key("keep", "Latest checkpoints that are kept; 0 = all.")
   package var keep = 2
+
+  @Key(
+    "dtype",
+    "How the run's final weights are stored; bf16 halves the folder, and checkpoints stay fp32.")
+  package var dtype = WeightFormat.fp32
 
   package init() {}
 }

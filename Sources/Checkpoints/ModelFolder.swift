@@ -220,6 +220,7 @@ package struct ModelFolder {
   /// - Parameters:
   ///   - earlier: The folder that the model began from: its `config.json`'s keys are kept where this program has
   ///     none of its own, and its companions go along.
+  ///   - format: How weights are stored.
   ///   - shardBytes: A file gets no further tensor that would make its data longer than this.
   ///   - tokenizer: Files that go along in the place of the companions.
   ///   - weights: Calls the function that it gets with all weights, range by range of the parameters' index
@@ -227,7 +228,7 @@ package struct ModelFolder {
   /// - Throws: `CheckpointError` when it cannot be written; what `weights` throws.
   package static func write(
     _ model: LanguageModel, to path: String, keeping earlier: Origin? = nil,
-    tokenizer: TokenizerFiles? = nil,
+    tokenizer: TokenizerFiles? = nil, as format: WeightFormat = .fp32,
     shardBytes: Int = SafetensorsFolderWriter.usualShardBytes,
     weights: ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void
   ) throws {
@@ -237,7 +238,7 @@ package struct ModelFolder {
     var keys = earlier?.configuration.object ?? [:]
     keys.merge(model.architecture.configuration) { $1.keeping($0) }
     keys["torch_dtype"] = nil
-    keys["dtype"] = "float32"
+    keys["dtype"] = .string(format.name)
     try checkpointFiles { () throws(FileError) in
       try AtomicFile.write(JSONValue.object(keys).encoded, to: folder.path + "/config.json")
     }
@@ -245,7 +246,7 @@ package struct ModelFolder {
     let writer = try SafetensorsFolderWriter(
       path: folder.path,
       tensors: model.tensors.map {
-        TensorDescription($0.name, shape: $0.shape.dimensions)
+        TensorDescription($0.name, shape: $0.shape.dimensions, type: format.type)
       }, shardBytes: shardBytes)
     try weights { range, numbers in
       try forEachPiece(of: model, model.tensors) { tensor, offset, part in

@@ -365,7 +365,7 @@ final class TrainingSession {
       try write { folder, weights in
         try ModelFolder.write(
           run.model, to: folder.modelPath, keeping: origin, tokenizer: tokenizerFiles,
-          weights: weights)
+          as: configuration.checkpoint.dtype, weights: weights)
       }
     }
     guard run.model.lora != nil else { return }

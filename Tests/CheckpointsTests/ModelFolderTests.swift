@@ -147,6 +147,27 @@ struct ModelFolderTests {
     #expect(again.configuration["attn"]?["tilt"] == 2)
   }
 
+  @Test("Weights that are stored as bf16 are the nearest, and the configuration says so")
+  func bfloat16() throws {
+    try write()
+    let folder = try ModelFolder(path: files.path)
+    let numbers = (0..<folder.model.table.count).map { 1 + Float($0) / 1000 }
+    let copy = try TemporaryFolder()
+    try ModelFolder.write(folder.model, to: copy.file("model"), as: .bf16) { write in
+      try numbers.withUnsafeBufferPointer { try write(0..<numbers.count, $0.baseAddress!) }
+    }
+    let again = try ModelFolder(path: copy.file("model"))
+    #expect(again.configuration["dtype"] == "bfloat16")
+    let file = try SafetensorsFile(path: copy.file("model/model.safetensors"))
+    #expect(file.tensors.allSatisfy { $0.type == .bfloat16 })
+    var read = numbers
+    try read.withUnsafeMutableBufferPointer {
+      try again.read(0..<numbers.count, into: $0.baseAddress!)
+    }
+    #expect(zip(read, numbers).allSatisfy { abs($0 - $1) <= $1 / 256 && $0 != 0 })
+    #expect(read != numbers)
+  }
+
   @Test("A model above a limit is written as shards with an index, and reads the same")
   func shards() throws {
     try write()

@@ -89,6 +89,7 @@ struct StepBenchmark {
       line(
         "sgemm peak",
         String(format: "%.1f GFLOP/s a thread, OpenBLAS for ", peak) + BLAS.coreName),
+      line("products", products),
       line("ratio", String(format: "%.3f of the peak", gigaflops / (peak * workers))),
       line("allocations", "\(allocations) in the counted steps"),
       "",
@@ -100,6 +101,15 @@ struct StepBenchmark {
       lines.append(line(part.name, cell))
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// What computes products.
+  private var products: String {
+    guard let settings = workspace.productSettings else { return "" }
+    let library =
+      settings.library == .onednn ? "oneDNN \(OneDNN.version ?? "")" : "OpenBLAS"
+    return "\(settings.precision.rawValue) by \(library)"
+      + (settings.widens ? ", widened to fp32" : "")
   }
 
   private func line(_ name: String, _ text: String) -> String { Format.left(name, 18) + text }

@@ -75,6 +75,22 @@ struct MixedPrecisionTests {
     for processes in [2, 4] { #expect(try train(processes) == alone) }
   }
 
+  @Test("All ranks take what rank 0 chooses, and what the run file names is not measured")
+  func choice() throws {
+    func choose(_ keys: String...) throws -> [ProductSettings] {
+      let configuration = try SmallRun(keys).configuration
+      return try ThreadCommunicator.run(ranks: 2, deadline: 60) {
+        try configuration.chooseProducts(world: $0)
+      }
+    }
+    let measured = try choose("training.products=auto")
+    #expect(measured[0] == measured[1] && measured[0].precision == .fp32)
+    let named = try choose("training.products=openblas", "training.precision=bf16")
+    #expect(named.allSatisfy { $0.library == .openblas && $0.precision == .bf16 && $0.widens })
+    let known = try choose("training.products=auto", "parallel.reproducible=2")
+    #expect(known.allSatisfy { $0.library == ProductLibrary.known(ofFamily: .current) })
+  }
+
   @Test("A rehearsal takes the memory that a run takes", arguments: libraries)
   func rehearsal(library: ProductLibrary) throws {
     let run = try small(library, ["model.layers=[gla,attention]", "training.steps=2"])
