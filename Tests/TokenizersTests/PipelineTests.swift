@@ -73,6 +73,10 @@ import Tokenizers
         "decoder ByteLevel after ByteFallback"
       ),
       (
+        #""decoder": {"type": "Sequence", "decoders": [{"type": "Metaspace"}, {"type": "Metaspace"}]},"#,
+        "decoder Metaspace after Replace or Metaspace"
+      ),
+      (
         #""normalizer": {"type": "Strip"}, "pre_tokenizer": {"type": "Metaspace", "prepend_scheme": "first"},"#,
         "prepend_scheme of Metaspace first behind the normalizer Strip"
       ),
@@ -103,6 +107,19 @@ import Tokenizers
     } throws: {
       "\($0)".contains("added token   ")
     }
+  }
+
+  @Test(
+    "A token whose text the token before has taken as white space is not found",
+    arguments: [(true, [1, 0]), (false, [1, 2, 0])] as [(Bool, [Int32])])
+  func takenSpace(stripsLeft: Bool, expected: [Int32]) throws {
+    let tokenizer = try read(
+      """
+      {"added_tokens": [{"id": 1, "content": "--", "rstrip": true},
+                        {"id": 2, "content": "\\n\\n", "lstrip": \(stripsLeft), "rstrip": true}],
+       "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}
+      """)
+    #expect(tokenizer.encode("-- \n\n a") == expected)
   }
 
   /// Some bytes have tokens, and `é` is two of them.

@@ -62,12 +62,14 @@ struct AddedTokens: Sendable {
       var range = index..<index + match.length
       index = range.upperBound
       if token.isWord, isInWord(range, of: text) { continue }
-      if token.stripsLeft {
-        range = max(end, Self.spaceStart(text, before: range.lowerBound))..<range.upperBound
-      }
-      if token.stripsRight {
-        range = range.lowerBound..<Self.spaceEnd(text, after: range.upperBound)
-      }
+      let start =
+        token.stripsLeft
+        ? max(end, Self.spaceStart(text, before: range.lowerBound)) : range.lowerBound
+      let stop =
+        token.stripsRight ? Self.spaceEnd(text, after: range.upperBound) : range.upperBound
+      // The token before may have taken all of it as white space.
+      if start >= stop { continue }
+      range = start..<stop
       if end < range.lowerBound { between(end..<range.lowerBound) }
       found(token.number)
       end = range.upperBound

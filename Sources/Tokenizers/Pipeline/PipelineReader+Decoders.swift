@@ -92,6 +92,10 @@ extension PipelineReader {
       isFused = true
     case "ByteFallback": decoder.stages.append(.byteFallback)
     case "Metaspace":
+      guard !decoder.replaces else {
+        throw unsupported(
+          "decoder", "Metaspace after Replace or Metaspace", known: ["one of them"])
+      }
       let mark = Array((json["replacement"]?.string ?? "▁").utf8)
       decoder.stages.append(.replace(.literal(mark), [0x20]))
       if try readPrepending(json) != .never { decoder.leadingSpaces = .removedFromFirstToken }

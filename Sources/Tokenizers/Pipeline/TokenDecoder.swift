@@ -37,6 +37,9 @@ struct TokenDecoder: Sendable {
     stages.firstIndex { if case .byteFallback = $0 { true } else { false } }
   }
 
+  /// Whether texts in tokens take the place of others.
+  var replaces: Bool { stages.contains { if case .replace = $0 { true } else { false } } }
+
   /// Whether names of bytes become bytes.
   var hasByteFallback: Bool { byteFallback != nil }
 
