@@ -13,6 +13,16 @@ extension TokenizerFile {
   }
 }
 
+extension TokenizerFile {
+  /// What tells the tokenizer's files of a folder from others, or a file, or `bytes`.
+  package static func hashes(in path: String) throws(FileError) -> [String] {
+    let files = FileSystem.isFolder(path) ? all(in: path) : [path]
+    var hashes: [String] = []
+    for file in files { hashes.append(try hash(file)) }
+    return hashes
+  }
+}
+
 extension DataSection {
   /// Makes sure that folders of tokens were made by the tokenizer that the run goes by: the one that the section names, else that of
   /// the model, if it has one.
@@ -24,12 +34,11 @@ extension DataSection {
   package func checkTokenizer(model: String?, others: [String] = []) throws(CorpusError) {
     let folders = (path.map(\.path) + others).filter(FileSystem.isFolder)
     guard !folders.isEmpty, let given = tokenizer ?? model else { return }
-    let files = FileSystem.isFolder(given) ? TokenizerFile.all(in: given) : [given]
-    guard !files.isEmpty else { return }
-    var hashes: [String] = []
-    do { for file in files { hashes.append(try TokenizerFile.hash(file)) } } catch {
+    let hashes: [String]
+    do throws(FileError) { hashes = try TokenizerFile.hashes(in: given) } catch {
       throw .file(error)
     }
+    guard !hashes.isEmpty else { return }
     for folder in folders {
       let prepared = try PreparedFolder(folder: folder)
       guard hashes.contains(prepared.tokenizerHash) else {

@@ -163,7 +163,7 @@ final class TrainingSession {
     if let reason = choice.reason { try warn(reason) }
     if let slow = workspace.productSettings?.warning { try warn(slow) }
     if let warning = setup.warning { try warn(warning) }
-    for notice in (setup.folder?.notices ?? []) + (setup.teacher?.notices ?? []) {
+    for notice in (setup.folder?.notices ?? []) + setup.teacherNotices {
       try warn(notice)
     }
     if configuration.parallel.reproducible > 0, configuration.threads > 1 {

@@ -43,19 +43,32 @@ package protocol AttentionStudent: TokenMixer {
   ) throws -> Variable
   /// The size of the teacher's attention, for counting its operations.
   var teacherAttention: AttentionSize { get }
+  /// Features of a head whose weights are compared with the teacher's; nil where it has none.
+  var comparedFeatures: Int? { get }
 }
 
 extension LanguageModel {
   /// How many layers learn from attention.
   package var students: Int { blocks.count { $0.mixer is any AttentionStudent } }
 
-  /// Operations of the attention that they learn from, which runs forward alone, over so many sequences.
-  package func teacherOperations(sequences: Int, length: Int) -> Double {
-    let forwardAndBack = blocks.reduce(0) { sum, block in
-      sum
-        + ((block.mixer as? any AttentionStudent)?.teacherAttention.operations(length: length) ?? 0)
+  /// Whether any of them has weights that can be compared with the attention's.
+  package var comparesWeights: Bool {
+    blocks.contains { ($0.mixer as? any AttentionStudent)?.comparedFeatures != nil }
+  }
+
+  /// Operations of the attention that they learn from, which runs forward alone, over so many sequences; and where its weights are
+  /// compared, of that.
+  package func teacherOperations(
+    sequences: Int, length: Int, by transfer: AttentionTransfer
+  ) -> Double {
+    blocks.reduce(0) { sum, block in
+      guard let student = block.mixer as? any AttentionStudent else { return sum }
+      let attention = student.teacherAttention
+      let compared =
+        transfer.crossEntropy > 0
+        ? student.comparedFeatures.map { attention.comparison(length: length, features: $0) } : nil
+      return sum + Double(sequences) * (attention.operations(length: length) / 3 + (compared ?? 0))
     }
-    return Double(sequences) * forwardAndBack / 3
   }
 
   /// Runs a shard through the teacher; each student learns from its layer's input and is differentiated at once.

@@ -87,4 +87,17 @@ extension SequenceLayout {
       body(token, window.map { max(start, position - $0 + 1) } ?? start)
     }
   }
+
+  /// Pairs of a query of the shard and a key at some positions that it sees, over all rows.
+  func pairs(with positions: Range<Int>, known: [Int], window: Int?) -> Int {
+    let first = shard.lowerBound
+    var pairs = 0
+    for row in 0..<rows {
+      forEachLowest(row: row, known: known[row], window: window) { token, lowest in
+        let end = min(first + token + 1, positions.upperBound)
+        pairs += max(0, end - max(lowest, positions.lowerBound))
+      }
+    }
+    return pairs
+  }
 }

@@ -98,19 +98,6 @@ final class AttentionHeads: KeyReader, @unchecked Sendable {
     layout.forEachLowest(row: row, known: known[row], window: window, body)
   }
 
-  /// Pairs of a query and a key of a block that it sees, over all rows and one head.
-  private func pairs(with block: KeyBlock) -> Int {
-    let first = layout.shard.lowerBound
-    var pairs = 0
-    for row in 0..<layout.rows {
-      forEachLowest(row) { token, lowest in
-        let end = min(first + token + 1, block.positions.upperBound)
-        pairs += max(0, end - max(lowest, block.positions.lowerBound))
-      }
-    }
-    return pairs
-  }
-
   private func lowestOf(_ row: Int) -> UnsafeMutablePointer<Int32> {
     UnsafeMutableRawPointer(lowest.pointer + row * length).assumingMemoryBound(to: Int32.self)
   }
@@ -181,7 +168,9 @@ final class AttentionHeads: KeyReader, @unchecked Sendable {
     let shared = heads / keyHeads
     let sums = sums(block, after: after)
     workspace.counters.attentionOperations +=
-      AttentionSize.operationsPerPair * Double(pairs(with: block) * heads * dimension)
+      AttentionSize.operationsPerPair
+      * Double(
+        layout.pairs(with: block.positions, known: known, window: window) * heads * dimension)
     try inBatches(block) { tiles in
       each(layout.rows * keyHeads) { group, scratch in
         for unit in group * shared..<(group + 1) * shared {

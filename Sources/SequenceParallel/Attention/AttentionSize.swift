@@ -32,6 +32,20 @@ package struct AttentionSize: Sendable {
     Self.operationsPerPair * Double(heads * dimension) * (pairs(length) + Double(extra * length))
   }
 
+  /// Operations of comparing its weights with those of linear attention over features, forward twice and back.
+  ///
+  /// Concretely: `H (6 d + 10 F) Σ_t t`: the products of both three times, and two of gradients.
+  package func comparison(length: Int, features: Int) -> Double {
+    let all = AttentionSize(heads: heads, dimension: 1, window: nil)
+    return Self.comparison(dimension: dimension, features: features)
+      * all.operations(length: length) / Self.operationsPerPair
+  }
+
+  /// Of a pair of a query and a key, in each head.
+  static func comparison(dimension: Int, features: Int) -> Double {
+    Double(6 * dimension + 10 * features)
+  }
+
   private func pairs(_ length: Int) -> Double {
     if let terrace {
       let (first, rest) = (min(length, terrace), max(0, length - terrace))

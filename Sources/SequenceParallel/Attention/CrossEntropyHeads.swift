@@ -15,9 +15,7 @@ final class CrossEntropyHeads: KeyReader, @unchecked Sendable {
   private let window: Int?
   private let heads, keyHeads, featureHeads: Int
   /// What is found of each query.
-  private let found: Found
-  /// In each row, how many tokens before the shard are there to be seen; `Int.max` while that does not matter.
-  private var known: [Int]
+  private var found: Found
   /// Whether the sums over all keys are there, so that weights can be compared.
   private var isComparing = false
 
@@ -27,6 +25,8 @@ final class CrossEntropyHeads: KeyReader, @unchecked Sendable {
     typealias Key = CarrySlot
 
     let logSum, total, covered, loss, teacherLowest, studentLowest: Tensor
+    /// In each row, how many tokens before the shard are there to be seen; `Int.max` while that does not matter.
+    fileprivate(set) var known: [Int]
 
     var suspended: Found? { self }
     var tensors: [Tensor] { [logSum, total, covered, loss, teacherLowest, studentLowest] }
@@ -57,9 +57,9 @@ final class CrossEntropyHeads: KeyReader, @unchecked Sendable {
       ?? Found(
         logSum: Tensor(each, pool: pool), total: Tensor(each, pool: pool),
         covered: Tensor(each, pool: pool), loss: Tensor(each, pool: pool),
-        teacherLowest: Tensor(lowest, pool: pool), studentLowest: Tensor(lowest, pool: pool))
-    known = [Int](repeating: .max, count: layout.rows)
-    if earlier == nil { see(before: known) }
+        teacherLowest: Tensor(lowest, pool: pool), studentLowest: Tensor(lowest, pool: pool),
+        known: [Int](repeating: .max, count: layout.rows))
+    if earlier == nil { see(before: found.known) }
   }
 
   /// What a later run, or a backward pass, needs.
@@ -79,8 +79,8 @@ final class CrossEntropyHeads: KeyReader, @unchecked Sendable {
   private var units: Int { layout.rows * heads }
 
   func see(before known: [Int]) {
-    guard self.known != known || known.contains(.max) else { return }
-    self.known = known
+    guard found.known != known || known.contains(.max) else { return }
+    found.known = known
     workspace.compute(.attention) {
       for row in 0..<layout.rows {
         for (lowest, window) in [(found.teacherLowest, window), (found.studentLowest, nil)] {
@@ -152,6 +152,9 @@ final class CrossEntropyHeads: KeyReader, @unchecked Sendable {
     _ block: KeyBlock, after: [Double], into target: KeyBlock, dO: Tensor, dq: Tensor
   ) throws {
     let shared = heads / featureHeads
+    workspace.counters.attentionOperations +=
+      AttentionSize.comparison(dimension: dimension, features: features)
+      * Double(heads * layout.pairs(with: block.positions, known: found.known, window: nil))
     try inBatches(block) { tiles in
       each(layout.rows * featureHeads) { group, scratch in
         for unit in group * shared..<(group + 1) * shared {

@@ -114,10 +114,11 @@ package struct Plan {
     let step = model.operations(
       sequences: configuration.training.batch, length: configuration.sequence.length)
     let teacher =
-      configuration.linearise.transfer == nil
-      ? 0
-      : model.teacherOperations(
-        sequences: configuration.training.batch, length: configuration.sequence.length) * 1e-9
+      configuration.linearise.transfer.map {
+        1e-9
+          * model.teacherOperations(
+            sequences: configuration.training.batch, length: configuration.sequence.length, by: $0)
+      } ?? 0
     // A frozen model runs forward alone, whose attention is counted as if it went back, too.
     let lessons =
       self.teacher.map { model in

@@ -34,10 +34,28 @@ package struct RunSetup {
     }
   }
 
+  /// What a user should know of the teacher.
+  var teacherNotices: [String] {
+    guard let teacher else { return [] }
+    var notices = teacher.notices
+    if let own = studentTokenizer, let other = try? TokenizerFile.hashes(in: teacher.path),
+      let mine = try? TokenizerFile.hashes(in: own), !mine.isEmpty, !other.isEmpty,
+      !mine.contains(where: other.contains)
+    {
+      notices.append(
+        "the tokenizer of the teacher in \(teacher.path) is another file than that of \(own); what is learnt of "
+          + "it is right only where both mean the same tokens")
+    }
+    return notices
+  }
+
   /// That model in a stage of the run; nil where the stage learns nothing of it.
   func teacherModel(in stage: RunConfiguration) -> LanguageModel? {
     stage.teacherPath == nil ? nil : teacherModel
   }
+
+  /// The folder or file of the tokenizer of what is trained; nil where it has none.
+  private let studentTokenizer: String?
 
   /// Share of right answers by guessing in a generated task; nil for other data.
   package var chance: Double? { (corpus as? any TaskCorpus)?.chance }
@@ -95,6 +113,7 @@ package struct RunSetup {
     origin = try folder?.origin()
     let teacher = try configuration.teacherPath.map { try ModelFolder(path: $0) }
     self.teacher = teacher
+    studentTokenizer = configuration.data.tokenizer ?? folder?.path
     let said = folder?.model.vocabulary ?? configuration.model.vocabulary
     let asked = said > 0 ? said : teacher?.model.vocabulary ?? 0
     if let teacher, teacher.model.vocabulary != asked {
@@ -226,6 +245,15 @@ extension RunConfiguration {
           message:
             "no layer of the model stands in for attention, and so none can learn from it; give "
             + "linearise.method, or the stage finetune")
+      ])
+    }
+    guard !isTransfer || linearise.crossEntropy == 0 || model.comparesWeights else {
+      throw error([
+        KeyProblem(
+          "linearise.cross_entropy", "linearise.method",
+          message:
+            "no layer of the model has weights of learned features that could be compared with the "
+            + "attention's, as those of hedgehog, t2r and lolcats are; remove it")
       ])
     }
     let ofTransformer = isTransfer || linearise.frozen ? model.weightsOfTransformer : []

@@ -212,6 +212,21 @@ struct DistillationTrainingTests {
     #expect(try RunSetup(SmallRun(from).configuration).teacher == nil)
   }
 
+  @Test("A teacher with another tokenizer than the student's is told of")
+  func tokenizers() throws {
+    let teachers = try Teachers(["gla", "llama"])
+    func notices(_ other: String) throws -> [String] {
+      for (mixer, content) in [("gla", "{}"), ("llama", other)] {
+        try Data(content.utf8).write(
+          to: URL(fileURLWithPath: teachers.path(mixer) + "/tokenizer.json"))
+      }
+      let run = try SmallRun("model.from=\(teachers.path("gla"))", teachers.key("llama"))
+      return try RunSetup(run.configuration).teacherNotices
+    }
+    #expect(try notices("{}") == [])
+    #expect(try notices("{ }").count == 1)
+  }
+
   @Test("A student whose vocabulary nobody says has the teacher's")
   func vocabulary() throws {
     let teachers = try Teachers(["gla"], "model.vocabulary=57")

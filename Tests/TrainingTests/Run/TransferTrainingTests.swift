@@ -47,6 +47,32 @@ struct TransferTrainingTests {
     #expect(abs(mean - whole.losses[0]) < 1e-5 * mean)
   }
 
+  @Test("Weights are not compared where no layer has learned features")
+  func refused() throws {
+    let liger = try SmallRun(Self.keys + ["model.mixer=liger_gla"]).configuration
+    #expect {
+      _ = try RunSetup(liger)
+    } throws: {
+      "\($0)".contains(
+        "linearise.cross_entropy: no layer of the model has weights of learned features")
+    }
+  }
+
+  @Test("The dry run counts what comparing weights takes")
+  func plan() throws {
+    func operations(_ factor: Double) throws -> Double {
+      let run = try SmallRun(Self.keys + ["linearise.cross_entropy=\(factor)"])
+      let model = try RunSetup(run.configuration).model
+      let transfer = try #require(run.configuration.linearise.transfer)
+      return model.teacherOperations(sequences: 4, length: 61, by: transfer)
+    }
+    // Two layers of two heads of 8 numbers and 16 features each.
+    let pairs = Double(4 * 61 * 62 / 2)
+    let attention = 2 * 2 * pairs * 4 * 8
+    #expect(try operations(0) == attention)
+    #expect(try operations(1) == attention + 2 * 2 * pairs * Double(6 * 8 + 10 * 16))
+  }
+
   @Test("What a rank holds of keys that come by does not grow with the ranks")
   func memory() throws {
     func peak(_ ranks: Int) throws -> Int {

@@ -9,6 +9,8 @@ protocol AttentionSubstitute: Sendable {
   ) throws -> Variable
   /// Features of queries and keys, whose products are its weights; nil where it has no learned ones.
   func features(_ inputs: AttentionInputs, tape: Tape) -> AttentionFeatures?
+  /// Of a head; nil where it has none.
+  var featureCount: Int? { get }
   /// What its recurrences are, for counting their operations.
   var recurrences: [RecurrenceSize] { get }
   /// What its softmax attention is, for counting its operations; nil for none.
@@ -26,5 +28,6 @@ package struct AttentionFeatures {
 extension AttentionSubstitute {
   /// None.
   func features(_ inputs: AttentionInputs, tape: Tape) -> AttentionFeatures? { nil }
+  var featureCount: Int? { nil }
   var attention: AttentionSize? { nil }
 }

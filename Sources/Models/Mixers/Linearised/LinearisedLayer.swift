@@ -79,6 +79,9 @@ package struct LinearisedLayer: TokenMixer {
 
   package var attention: AttentionSize? { substitute.attention }
 
+  /// Features of a head whose weights are compared with the softmax's; nil where the layer has none.
+  package var comparedFeatures: Int? { substitute.featureCount }
+
   /// The size of the Transformer's own attention, for counting the operations of a teacher.
   package var teacherAttention: AttentionSize {
     let heads = projections.heads

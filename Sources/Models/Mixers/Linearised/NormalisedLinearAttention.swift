@@ -84,6 +84,8 @@ struct NormalisedLinearAttention: AttentionSubstitute {
       count: queryMap.count)
   }
 
+  var featureCount: Int? { queryMap.count }
+
   var recurrences: [RecurrenceSize] { [RecurrenceSize(kernel, heads: heads.heads)] }
 
   var attention: AttentionSize? {
