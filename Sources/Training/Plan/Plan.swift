@@ -42,15 +42,20 @@ package struct Plan {
 
   /// Checks everything and rehearses a step; of several stages the first.
   ///
-  /// - Parameter given: What carries states; nil to choose.
+  /// - Parameters:
+  ///   - given: What carries states; nil to choose.
+  ///   - known: Memory of a process without the run, in bytes; nil to look.
   package init(
-    _ configuration: RunConfiguration, processes: Int, exchange given: ExchangeChoice? = nil
+    _ configuration: RunConfiguration, processes: Int, exchange given: ExchangeChoice? = nil,
+    processBytes known: Int? = nil
   ) throws {
     let configuration = configuration.stage(0)
     let ranks = try configuration.virtualRanks(processes: processes)
     let setup = try RunSetup(configuration)
     let model = setup.model
-    processBytes = ProcessMemory.residentBytes + (processes > 1 ? Plan.messagePassingBytes : 0)
+    processBytes =
+      known
+      ?? ProcessMemory.residentBytes + (processes > 1 ? Plan.messagePassingBytes : 0)
     self.configuration = configuration
     (self.processes, self.ranks) = (processes, ranks)
     self.model = model

@@ -2,13 +2,14 @@ import Reporting
 
 /// The plans of a run's stages.
 extension Plan {
-  /// The plan of each stage, in their order; all have the exchange of the first.
+  /// The plan of each stage, in their order; all have the exchange of the first, and count the program as it does.
   static func stages(of configuration: RunConfiguration, processes: Int) throws -> [Plan] {
     var plans: [Plan] = []
     for index in 0..<configuration.stageCount {
       plans.append(
         try Plan(
-          configuration.stage(index), processes: processes, exchange: plans.first?.exchange))
+          configuration.stage(index), processes: processes, exchange: plans.first?.exchange,
+          processBytes: plans.first?.processBytes))
     }
     return plans
   }
