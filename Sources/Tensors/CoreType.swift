@@ -56,10 +56,8 @@ package enum CoreType {
   private static let guardVariable = "LASP_CORETYPE_CHOSEN"
 
   private static func startAgain() {
-    var path = [CChar](repeating: 0, count: Int(PATH_MAX))
-    let length = readlink("/proc/self/exe", &path, path.count - 1)
-    // The file's own path keeps the process's name; the link works even if the file is gone.
-    if length > 0 { execv(path, CommandLine.unsafeArgv) }
+    execv(RunningProgram.path, CommandLine.unsafeArgv)
+    // Works even if the file is gone.
     execv("/proc/self/exe", CommandLine.unsafeArgv)
   }
 

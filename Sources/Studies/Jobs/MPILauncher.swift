@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Tensors
 
 /// How a program is started on several ranks: the words of a command.
 ///
@@ -54,7 +55,7 @@ struct MPILauncher: Sendable, Equatable {
     }
     words = [found] + given.dropFirst()
     self.hostfile = hostfile
-    self.program = program ?? Self.runningProgram
+    self.program = program ?? RunningProgram.path
     self.environment = environment.merging(Self.openMPI) { mine, _ in mine }
   }
 
@@ -71,12 +72,6 @@ struct MPILauncher: Sendable, Equatable {
     "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_odls_base_sigkill_timeout": "3",
     "OMPI_MCA_btl_base_warn_component_unused": "0",
   ]
-
-  /// The file of the program that runs now; its own path, so that other hosts find it too.
-  private static var runningProgram: String {
-    let link = "/proc/self/exe"
-    return (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) ?? link
-  }
 
   private static func find(_ name: String, path: String) -> String? {
     let places = name.contains("/") ? [name] : path.split(separator: ":").map { "\($0)/\(name)" }
