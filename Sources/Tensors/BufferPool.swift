@@ -23,7 +23,8 @@ package enum BufferKind: Int, CaseIterable, Sendable {
 ///
 /// The steady state of a training step asks the operating system for nothing: sizes repeat from step to
 /// step, so every request finds a released buffer of its size class. Memory is handed out uninitialised,
-/// 64-byte aligned; large blocks are whole pages.
+/// 64-byte aligned; large blocks are whole pages. Where sizes do not repeat, as those of keys that grow with a text,
+/// cached blocks go back to the operating system before the pool holds more than twice what was ever in use.
 ///
 /// - Complexity: O(1) a request, once warm.
 package final class BufferPool: Sendable {
@@ -63,15 +64,18 @@ package final class BufferPool: Sendable {
   package var statistics: Statistics { blocks.withLock { $0.statistics } }
 
   /// Gives cached blocks back to the operating system.
-  package func trim() {
-    blocks.withLock { blocks in
-      for (size, list) in blocks.free {
-        list.forEach { release($0, size: size) }
-        blocks.statistics.held -= size * list.count
-      }
-      blocks.free = [:]
+  package func trim() { blocks.withLock { trim(&$0) } }
+
+  private func trim(_ blocks: inout Blocks) {
+    for (size, list) in blocks.free {
+      list.forEach { release($0, size: size) }
+      blocks.statistics.held -= size * list.count
     }
+    blocks.free = [:]
   }
+
+  /// Held bytes beyond twice the most in use, from which cached blocks are given back.
+  private static let slack = 64 << 20
 
   /// The size class of a request: at most one eighth more than asked for.
   package static func sizeClass(bytes: Int) -> Int {
@@ -85,6 +89,10 @@ package final class BufferPool: Sendable {
     let cached = blocks.withLock { blocks in
       let block = blocks.free[size]?.popLast()
       if block == nil {
+        let statistics = blocks.statistics
+        if statistics.held + size > 2 * max(statistics.peak, statistics.inUse + size) + Self.slack {
+          trim(&blocks)
+        }
         blocks.statistics.held += size
         blocks.statistics.allocations += 1
       }

@@ -1,0 +1,31 @@
+import Testing
+
+@testable import Tensors
+
+/// What the pool keeps for later.
+struct BufferPoolTests {
+  @Test("a step that repeats finds all its memory, whatever it asked for before")
+  func repeatedSizesAreServedFromTheCache() {
+    let pool = BufferPool(reserving: true)
+    func step() {
+      var held: [Buffer] = []
+      for count in [1 << 20, 3 << 20, 1 << 24] { held.append(Buffer(count: count, pool: pool)) }
+      held.removeAll()
+      held.append(Buffer(count: 1 << 22, pool: pool))
+    }
+    step()
+    let warm = pool.statistics.allocations
+    for _ in 0..<5 { step() }
+    #expect(pool.statistics.allocations == warm)
+  }
+
+  @Test("buffers that grow, as the keys of a text do, leave at most twice what is in use behind")
+  func growingSizesDoNotPileUp() {
+    let pool = BufferPool(reserving: true)
+    var kept: Buffer?
+    for count in 1...400 { kept = Buffer(count: count << 18, pool: pool) }
+    let statistics = pool.statistics
+    #expect(kept?.count == 400 << 18)
+    #expect(statistics.held <= 2 * statistics.peak + (64 << 20), "\(statistics)")
+  }
+}
