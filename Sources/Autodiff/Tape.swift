@@ -82,8 +82,17 @@ package final class Tape {
     _ value: Tensor, inputs: [Variable] = [], always: Bool = false,
     backward: @escaping (Tensor) throws -> Void
   ) -> Variable {
+    record(
+      Operand(value), value.shape, inputs: inputs, always: always, backward: backward)
+  }
+
+  /// The same for an output that is stored as its readers let it be.
+  func record(
+    _ stored: Operand, _ shape: Shape, inputs: [Variable] = [], always: Bool = false,
+    backward: @escaping (Tensor) throws -> Void
+  ) -> Variable {
     let remembered = isRecording && (always || inputs.contains { $0.needsGradient })
-    let output = Variable(value, needsGradient: remembered)
+    let output = Variable(stored, shape, needsGradient: remembered)
     if remembered { operations.append(.twin(output: output.sum, backward: backward)) }
     return output
   }

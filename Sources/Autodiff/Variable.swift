@@ -2,23 +2,33 @@ import Tensors
 
 /// A value on the tape and the gradient that has reached it so far.
 package final class Variable {
-  /// The value.
-  package let value: Tensor
+  /// Extents of the value.
+  package let shape: Shape
+  /// The value as it is stored: fp32, or bf16 where products read it.
+  package let stored: Operand
   /// The gradient so far: what an op remembers that reads no value on its way back.
   let sum: GradientSum
   /// The value as products read it, once one has.
   private var rounded: Operand?
 
-  package init(_ value: Tensor, needsGradient: Bool) {
-    self.value = value
-    sum = GradientSum(value.shape, isNeeded: needsGradient)
+  package convenience init(_ value: Tensor, needsGradient: Bool) {
+    self.init(Operand(value), value.shape, needsGradient: needsGradient)
   }
 
-  /// Extents of the value.
-  package var shape: Shape { value.shape }
+  init(_ stored: Operand, _ shape: Shape, needsGradient: Bool) {
+    (self.stored, self.shape) = (stored, shape)
+    sum = GradientSum(shape, isNeeded: needsGradient)
+  }
+
+  /// The value in fp32, where it is stored so.
+  package var value: Tensor {
+    precondition(stored.kind == .float, "a value \(shape) for products read by another op")
+    return Tensor(shape, buffer: stored.buffer, offset: stored.offset)
+  }
 
   /// The value as products read it; what is made for them is made once, and may take memory.
   func operand(in workspace: Workspace) -> Operand {
+    guard stored.kind == .float else { return stored }
     if let rounded { return rounded }
     let operand = workspace.operand(of: value)
     if operand.kind != .float { rounded = operand }

@@ -81,7 +81,7 @@ static inline void lasp_dnnl_leave(lasp_openmp openmp, int before) {
   if (before != 1) openmp.set(before);
 }
 
-/// The product of one shape: `C ← A B (+ C)`, A `[m, k]`, B `[k, n]`, C `[m, n]` in fp32, row-major.
+/// The product of one shape: `C ← A B (+ C)`, A `[m, k]`, B `[k, n]`, C `[m, n]`; sums are fp32.
 typedef struct {
   dnnl_primitive_desc_t description;
   dnnl_primitive_t primitive;
@@ -163,13 +163,12 @@ static inline void lasp_dnnl_destroy(lasp_dnnl_product *product) {
 /// product packs it from `b`; else as `b` says.
 static inline lasp_dnnl_product *lasp_dnnl_create(
     dnnl_engine_t engine, int64_t m, int64_t n, int64_t k, lasp_dnnl_matrix a, lasp_dnnl_matrix b,
-    int64_t c_row, int adds, int packed, const lasp_dnnl_product *pattern) {
+    lasp_dnnl_matrix c, int adds, int packed, const lasp_dnnl_product *pattern) {
   lasp_dnnl_product *product = (lasp_dnnl_product *)calloc(1, sizeof(lasp_dnnl_product));
   if (!product) return NULL;
   product->openmp = lasp_openmp_find();
   int before = lasp_dnnl_enter(product->openmp), packs = packed >= 0 && !pattern;
   dnnl_memory_desc_t amd = {0}, bmd = {0}, cmd = {0}, any = {0};
-  lasp_dnnl_matrix c = {lasp_dnnl_float, c_row, 1};
   int status = lasp_md_strided(&amd, m, k, a);
   if (!status) status = lasp_md_strided(&bmd, k, n, b);
   if (!status) status = lasp_md_strided(&cmd, m, n, c);
@@ -237,7 +236,7 @@ static inline int lasp_dnnl_pack(lasp_dnnl_product *product, const void *b, void
 
 /// Computes the product on the calling thread.
 static inline int lasp_dnnl_execute(
-    lasp_dnnl_product *product, const void *a, const void *b, float *c, void *scratch) {
+    lasp_dnnl_product *product, const void *a, const void *b, void *c, void *scratch) {
   int before = lasp_dnnl_enter(product->openmp);
   dnnl_memory_set_data_handle(product->a, (void *)a);
   dnnl_memory_set_data_handle(product->b, (void *)b);

@@ -197,7 +197,8 @@ package struct LanguageModel: Sendable {
       regions.head, borrowing: tied, recompute: false, formsGradients: true, input: x
     ) { x in
       let (loss, seen) = try objective(
-        norm(x!, tape: tape), head: head, targets: targets, tape: tape, logits: logits)
+        norm(x!, tape: tape, for: .products), head: head, targets: targets, tape: tape,
+        logits: logits)
       result = seen
       return loss
     }

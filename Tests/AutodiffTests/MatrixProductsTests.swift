@@ -33,10 +33,9 @@ private final class RoundedProducts: MatrixProducts {
       weight.form!.pointer, for: weight.direction, rows: weight.rows, columns: weight.columns)
   }
 
-  func output(
-    _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>, count: Int,
-    beta: Float
-  ) { plain.output(x, formed(weight), into: y, count: count, beta: beta) }
+  func output(_ x: Operand, _ weight: WeightMatrix, into y: Operand, count: Int, beta: Float) {
+    plain.output(x, formed(weight), into: y, count: count, beta: beta)
+  }
 
   func inputGradient(
     _ dy: Operand, _ weight: WeightMatrix, into dx: UnsafeMutablePointer<Float>, count: Int,

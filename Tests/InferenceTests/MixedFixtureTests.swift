@@ -40,10 +40,7 @@ private struct RoundedByChance: MatrixProducts {
     Operand(rounded(x.floats, count: count, pool: BufferPool()))
   }
 
-  func output(
-    _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>, count: Int,
-    beta: Float
-  ) {
+  func output(_ x: Operand, _ weight: WeightMatrix, into y: Operand, count: Int, beta: Float) {
     plain.output(
       rounded(x, count: count * weight.columns), rounded(weight), into: y, count: count, beta: beta)
   }

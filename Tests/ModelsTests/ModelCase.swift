@@ -106,6 +106,13 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
       ]),
     flash("gla", ["attn": ["layers": [0], "num_heads": 2, "window_size": 9]]),
     flash(
+      "mamba2",
+      [
+        "head_dim": 16, "state_size": 5,
+        "attn": ["layers": [1], "num_heads": 2, "window_size": 9],
+      ]),
+    flash("xlstm", ["attn": ["layers": [0], "num_heads": 2]]),
+    flash(
       "llama",
       [
         "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 4, "attention_bias": true,

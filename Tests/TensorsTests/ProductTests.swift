@@ -39,6 +39,8 @@ struct ProductTests {
         matrix(count, rows, seed: 4, pool: pool), matrix(count, columns, seed: 5, pool: pool)
       )
       let dW = matrix(rows, columns, seed: 6, pool: pool)
+      // The result as a pointwise function would read it.
+      let short = workspace.room(for: y.shape, readers: .products)
       func read(_ tensor: Tensor) -> [Double] {
         tensor.numbers.map { settings.precision == .bf16 ? Self.nearest($0) : Double($0) }
       }
@@ -52,11 +54,21 @@ struct ProductTests {
           for: direction, rows: rows, columns: columns)
       }
       let (input, gradient) = (workspace.operand(of: x), workspace.operand(of: dy))
-      products.output(input, weight(.output), into: y.pointer, count: count, beta: 1)
+      products.output(input, weight(.output), into: Operand(y), count: count, beta: 1)
       products.inputGradient(
         gradient, weight(.inputGradient), into: dx.pointer, count: count, beta: 0)
       products.addWeightGradient(
         gradient, input, to: dW.pointer, rows: rows, columns: columns, count: count)
+      products.output(input, weight(.output), into: short, count: count, beta: 0)
+      let widened = workspace.tensor(of: short, y.shape)
+      for i in 0..<y.count {
+        let (row, out) = (i / rows * columns, i % rows * columns)
+        let right = (0..<columns).reduce(0.0) { $0 + xs[row + $1] * ws[out + $1] }
+        let unit = settings.precision == .bf16 ? abs(right) / 256 : 0
+        #expect(
+          abs(Double(widened.pointer[i]) - right) < 2e-6 * Double(columns + 2) + unit,
+          "\(settings), \(threads) threads, \(i)")
+      }
       func expect(_ actual: Tensor, terms: Int, _ expected: (Int) -> Double) {
         for i in 0..<actual.count {
           let error = abs(Double(actual.pointer[i]) - expected(i))
@@ -94,10 +106,11 @@ struct ProductTests {
       for: .output, rows: rows, columns: columns)
     let (whole, parts) = (Tensor([count, rows], pool: pool), Tensor([count, rows], pool: pool))
     let input = workspace.operand(of: x)
-    products.output(input, weight, into: whole.pointer, count: count, beta: 0)
+    products.output(input, weight, into: Operand(whole), count: count, beta: 0)
     for part in [0..<33, 33..<34, 34..<70] {
       products.output(
-        input.from(part.lowerBound * columns), weight, into: parts.pointer + part.lowerBound * rows,
+        input.from(part.lowerBound * columns), weight,
+        into: Operand(parts).from(part.lowerBound * rows),
         count: part.count, beta: 0)
     }
     for i in 0..<whole.count { #expect(abs(whole.pointer[i] - parts.pointer[i]) < 1e-4) }
@@ -114,7 +127,7 @@ struct ProductTests {
       let form = products.form(of: w.pointer, rows: 64, columns: 48, for: .output, in: workspace)
       products.output(
         workspace.operand(of: x),
-        WeightMatrix(w.pointer, form: form, for: .output, rows: 64, columns: 48), into: y.pointer,
+        WeightMatrix(w.pointer, form: form, for: .output, rows: 64, columns: 48), into: Operand(y),
         count: 200, beta: 0)
       if step == 0 { allocations = pool.statistics.allocations }
     }

@@ -53,13 +53,13 @@ struct AdaptedRows {
   ///   - h: Receives them, from its row `first` on.
   func hidden(_ x: Operand, into h: HiddenRows, from first: Int = 0, count: Int) {
     products.output(
-      x, down[.output]!, into: h.numbers.pointer + first * rank, count: count, beta: 0)
+      x, down[.output]!, into: Operand(h.numbers).from(first * rank), count: count, beta: 0)
     finish(h, first, count: count)
   }
 
   /// Adds to `y`, shape `[count, output]`, what comes of h from its row `first` on.
   func add(
-    _ h: HiddenRows, from first: Int = 0, to y: UnsafeMutablePointer<Float>, count: Int
+    _ h: HiddenRows, from first: Int = 0, to y: Operand, count: Int
   ) {
     products.output(h.rows.from(first * rank), up[.output]!, into: y, count: count, beta: 1)
   }

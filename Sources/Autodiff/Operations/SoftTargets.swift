@@ -62,10 +62,10 @@ struct SoftTiles: @unchecked Sendable {
   /// Forms the logits of some positions.
   func form(_ positions: Range<Int>, _ workspace: Workspace) {
     let x = hidden.from(positions.lowerBound * matrix.columns)
-    workspace.products.output(x, matrix, into: tile.pointer, count: positions.count, beta: 0)
+    workspace.products.output(x, matrix, into: Operand(tile), count: positions.count, beta: 0)
     if let low, let lowRank {
       low.hidden(x, into: lowRank, count: positions.count)
-      low.add(lowRank, to: tile.pointer, count: positions.count)
+      low.add(lowRank, to: Operand(tile), count: positions.count)
     }
     guard let cap = soft.softCap else { return }
     workspace.team.parallel(positions.count * matrix.rows, grain: Tape.grain) { part in

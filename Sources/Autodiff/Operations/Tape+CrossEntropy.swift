@@ -164,10 +164,10 @@ private struct HeadTiles {
           for row in 0..<m { (z + row * vocabulary).update(from: b, count: vocabulary) }
         }
         let x = x.from(start * width)
-        products.output(x, matrix, into: z, count: m, beta: bias == nil ? 0 : 1)
+        products.output(x, matrix, into: Operand(tile), count: m, beta: bias == nil ? 0 : 1)
         if let low, let hidden {
           low.hidden(x, into: hidden, count: m)
-          low.add(hidden, to: z, count: m)
+          low.add(hidden, to: Operand(tile), count: m)
         }
         if let softCap, let capped {
           eachPart(of: m * vocabulary, workspace.team) {

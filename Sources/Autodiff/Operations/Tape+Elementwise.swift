@@ -7,6 +7,8 @@ extension Tape {
   static let grain = 1 << 15
 
   /// A function of each number.
+  ///
+  /// Its argument may be stored for products, as that of all pointwise functions, unless the function is none.
   package func activation(_ function: Activation, _ x: Variable) -> Variable {
     switch function {
     case .identity: x
@@ -18,8 +20,8 @@ extension Tape {
   }
 
   /// `y = x σ(x)`, elementwise.
-  package func silu(_ x: Variable) -> Variable {
-    pointwise(x, SiLU.forward, SiLU.backward)
+  package func silu(_ x: Variable, for readers: Readers = .any) -> Variable {
+    pointwise(x, for: readers, SiLU.forward, SiLU.backward)
   }
 
   /// `y = max(x, 0)`, elementwise.
@@ -28,8 +30,8 @@ extension Tape {
   }
 
   /// `y = max(x, 0)²`, elementwise.
-  package func squaredReLU(_ x: Variable) -> Variable {
-    pointwise(x, SquaredReLU.forward, SquaredReLU.backward)
+  package func squaredReLU(_ x: Variable, for readers: Readers = .any) -> Variable {
+    pointwise(x, for: readers, SquaredReLU.forward, SquaredReLU.backward)
   }
 
   /// `y = tanh(x)`, elementwise.
@@ -44,11 +46,11 @@ extension Tape {
 
   /// `y = scale · σ(x)`, elementwise.
   package func sigmoid(_ x: Variable, scale: Float = 1) -> Variable {
-    let (y, input) = (Tensor(x.shape, pool: pool), x.value)
-    elementwise(y.count) { range in
+    let (y, input) = (Tensor(x.shape, pool: pool), x.stored)
+    blocks(y.count, of: [input]) { part, block in
       Sigmoid.forward(
-        input.pointer + range.lowerBound, scale: scale, into: y.pointer + range.lowerBound,
-        count: range.count)
+        input.read(part, block(0)), scale: scale, into: y.pointer + part.lowerBound,
+        count: part.count)
     }
     return record(y, inputs: [x]) { [unowned self] dy in
       let (dx, accumulate) = x.gradientTarget(in: workspace)
@@ -62,46 +64,49 @@ extension Tape {
   }
 
   /// `y = a ⊙ b`, both of one shape.
-  package func product(_ a: Variable, _ b: Variable) -> Variable {
+  package func product(_ a: Variable, _ b: Variable, for readers: Readers = .any) -> Variable {
     precondition(a.shape.count == b.shape.count, "product of \(a.shape) and \(b.shape)")
-    let y = Tensor(a.shape, pool: pool)
-    let (left, right) = (a.value, b.value)
-    elementwise(y.count) { range in
-      let at = range.lowerBound
+    let y = workspace.room(for: a.shape, readers: readers)
+    let (left, right) = (a.stored, b.stored)
+    blocks(a.shape.count, of: [left, right, y]) { part, block in
       Product.forward(
-        left.pointer + at, right.pointer + at, into: y.pointer + at, count: range.count)
+        left.read(part, block(0)), right.read(part, block(1)), into: y.room(part, block(2)),
+        count: part.count)
+      y.finish(part, block(2))
     }
-    return record(y, inputs: [a, b]) { [unowned self] dy in
+    return record(y, a.shape, inputs: [a, b]) { [unowned self] dy in
       for (side, other) in [(a, b), (b, a)] where side.needsGradient {
         let (d, accumulate) = side.gradientTarget(in: workspace)
-        let other = other.value
-        elementwise(dy.count) { range in
-          let at = range.lowerBound
+        let other = other.stored
+        blocks(dy.count, of: [other]) { part, block in
           Product.backward(
-            other.pointer + at, dy.pointer + at, into: d.pointer + at, count: range.count,
-            accumulate: accumulate)
+            other.read(part, block(0)), dy.pointer + part.lowerBound,
+            into: d.pointer + part.lowerBound, count: part.count, accumulate: accumulate)
         }
       }
     }
   }
 
   /// `y = silu(gate) ⊙ x`, both of one shape.
-  package func swiGLU(gate: Variable, _ x: Variable) -> Variable {
-    let y = Tensor(x.shape, pool: pool)
-    let (gates, input) = (gate.value, x.value)
-    elementwise(y.count) { range in
-      let at = range.lowerBound
+  package func swiGLU(
+    gate: Variable, _ x: Variable, for readers: Readers = .any
+  ) -> Variable {
+    let y = workspace.room(for: x.shape, readers: readers)
+    let (gates, input) = (gate.stored, x.stored)
+    blocks(x.shape.count, of: [gates, input, y]) { part, block in
       SwiGLU.forward(
-        gates.pointer + at, input.pointer + at, into: y.pointer + at, count: range.count)
+        gates.read(part, block(0)), input.read(part, block(1)), into: y.room(part, block(2)),
+        count: part.count)
+      y.finish(part, block(2))
     }
-    return record(y, inputs: [gate, x]) { [unowned self] dy in
+    return record(y, x.shape, inputs: [gate, x]) { [unowned self] dy in
       let da = Tensor(gate.shape, pool: pool)
       let db = Tensor(x.shape, pool: pool)
-      elementwise(dy.count) { range in
-        let at = range.lowerBound
+      blocks(dy.count, of: [gates, input]) { part, block in
+        let at = part.lowerBound
         SwiGLU.backward(
-          gates.pointer + at, input.pointer + at, dy.pointer + at, da: da.pointer + at,
-          db: db.pointer + at, count: range.count)
+          gates.read(part, block(0)), input.read(part, block(1)), dy.pointer + at,
+          da: da.pointer + at, db: db.pointer + at, count: part.count)
       }
       gate.add(gradient: da, in: workspace)
       x.add(gradient: db, in: workspace)
@@ -117,23 +122,62 @@ extension Tape {
 
   /// A function of each element, whose twin reads the function's argument.
   func pointwise(
-    _ x: Variable,
+    _ x: Variable, for readers: Readers = .any,
     _ forward: @escaping @Sendable (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void,
     _ backward:
       @escaping @Sendable (
         UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int, Bool
       ) -> Void
   ) -> Variable {
-    let (y, input) = (Tensor(x.shape, pool: pool), x.value)
-    elementwise(y.count) { range in
-      forward(input.pointer + range.lowerBound, y.pointer + range.lowerBound, range.count)
+    let (y, input) = (workspace.room(for: x.shape, readers: readers), x.stored)
+    blocks(x.shape.count, of: [input, y]) { part, block in
+      forward(input.read(part, block(0)), y.room(part, block(1)), part.count)
+      y.finish(part, block(1))
     }
-    return record(y, inputs: [x]) { [unowned self] dy in
+    return record(y, x.shape, inputs: [x]) { [unowned self] dy in
       let (dx, accumulate) = x.gradientTarget(in: workspace)
-      elementwise(dy.count) { range in
-        let at = range.lowerBound
+      blocks(dy.count, of: [input]) { part, block in
+        let at = part.lowerBound
         backward(
-          input.pointer + at, dy.pointer + at, dx.pointer + at, range.count, accumulate)
+          input.read(part, block(0)), dy.pointer + at, dx.pointer + at, part.count, accumulate)
+      }
+    }
+  }
+
+  /// Runs a pointwise kernel over all threads: over all numbers of a thread at once where its operands are fp32, else
+  /// in blocks that stay in the cache while they are widened, computed and rounded.
+  ///
+  /// - Parameters:
+  ///   - operands: What it reads and writes that may be bf16.
+  ///   - body: Has the part, and a block of fp32 numbers for each of the operands.
+  func blocks(
+    _ count: Int, of operands: [Operand],
+    _ body: @Sendable (Range<Int>, BlockScratch.Blocks) -> Void
+  ) {
+    rowBlocks(count, width: 1, of: operands, on: .normsAndGates) { _, part, block in
+      body(part, block)
+    }
+  }
+
+  /// The same for rows.
+  ///
+  /// - Parameter body: Has the thread's index, too.
+  func rowBlocks(
+    _ rows: Int, width: Int, of operands: [Operand], on category: TimeCategory,
+    _ body: @Sendable (Int, Range<Int>, BlockScratch.Blocks) -> Void
+  ) {
+    let grain = max(1, Tape.grain / max(width, 1))
+    guard let scratch = BlockScratch(width: width, of: operands, in: workspace) else {
+      workspace.compute(category) {
+        workspace.team.parallel(rows, grain: grain) { thread, part in
+          body(thread, part, .none)
+        }
+      }
+      return
+    }
+    workspace.compute(category) {
+      workspace.team.parallel(rows, grain: grain) { thread, part in
+        scratch.each(part, thread: thread) { body(thread, $0, $1) }
       }
     }
   }

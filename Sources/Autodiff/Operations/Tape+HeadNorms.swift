@@ -72,9 +72,10 @@ extension Tape {
   ///   - x: Shape `[N, H·V]`.
   ///   - gate: Likewise.
   ///   - weight: Shape `[V]`.
+  ///   - readers: Who reads the result.
   package func gatedRMSNorm(
     _ x: Variable, gate: Variable, weight: Parameter, epsilon: Float,
-    activation: Activation
+    activation: Activation, for readers: Readers = .any
   ) -> Variable {
     let width = parameters.table[weight].shape.count
     precondition(
@@ -82,19 +83,20 @@ extension Tape {
       "x \(x.shape) with a gate \(gate.shape) and a weight of \(width)")
     let norm = GatedRMSNorm(columns: width, epsilon: epsilon, activation: activation)
     let rows = x.shape.count / width
-    let y = Tensor(x.shape, pool: pool)
+    let y = workspace.room(for: x.shape, readers: readers)
     let inverse = Tensor([rows], pool: pool)
-    let (input, gates) = (x.value, gate.value)
-    workspace.compute(.normsAndGates) {
-      // All threads read the weights.
-      nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
-      workspace.team.parallel(rows, grain: max(1, Tape.grain / width)) {
-        norm.forward(
-          input.pointer, gate: gates.pointer, weight: w,
-          into: y.pointer, inverse: inverse.pointer, rows: $0)
-      }
+    let (input, gates) = (x.value, gate.stored)
+    // All threads read the weights.
+    nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
+    rowBlocks(rows, width: width, of: [gates, y], on: .normsAndGates) { _, rows, block in
+      let part = rows.lowerBound * width..<rows.upperBound * width
+      // The kernel counts rows from the first of all.
+      norm.forward(
+        input.pointer, gate: gates.read(part, block(0)) - part.lowerBound, weight: w,
+        into: y.room(part, block(1)) - part.lowerBound, inverse: inverse.pointer, rows: rows)
+      y.finish(part, block(1))
     }
-    return record(y, inputs: [x, gate], always: trains(weight)) { [unowned self] dy in
+    return record(y, x.shape, inputs: [x, gate], always: trains(weight)) { [unowned self] dy in
       let (dx, addsX) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
       let (dGate, addsGate) =
@@ -102,15 +104,21 @@ extension Tape {
         ? gate.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
       let sums = RowSums(rows: rows, width: width, workspace: workspace)
       let scratch = Tensor([workspace.team.size, width], pool: pool, kind: .buffers)
+      let blocks = BlockScratch(width: width, of: [gates], in: workspace)
       workspace.compute(.normsAndGates) {
         // All threads read the weights.
         nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
         sums.add(to: [(gradientSums(weight), width)]) { thread, rows, dw in
-          norm.backward(
-            input.pointer, gate: gates.pointer, weight: w,
-            inverse: inverse.pointer, dy.pointer, into: dx.pointer, dGate: dGate.pointer,
-            dWeight: dw, scratch: scratch.pointer + thread * width, rows: rows,
-            accumulate: (addsX, addsGate))
+          func run(_ rows: Range<Int>, _ block: BlockScratch.Blocks) {
+            let part = rows.lowerBound * width..<rows.upperBound * width
+            norm.backward(
+              input.pointer, gate: gates.read(part, block(0)) - part.lowerBound, weight: w,
+              inverse: inverse.pointer, dy.pointer, into: dx.pointer, dGate: dGate.pointer,
+              dWeight: dw, scratch: scratch.pointer + thread * width, rows: rows,
+              accumulate: (addsX, addsGate))
+          }
+          guard let blocks else { return run(rows, .none) }
+          blocks.each(rows, thread: thread, run)
         }
       }
     }

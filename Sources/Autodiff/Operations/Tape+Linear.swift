@@ -10,25 +10,29 @@ extension Tape {
   ///   - weight: Shape `[output, input]`.
   ///   - bias: Shape `[output]`, or nil.
   ///   - residual: Shape `[…, output]`, added to the product, or nil.
+  ///   - readers: Who reads the result; nothing is added to one that is stored for products.
   /// - Returns: Shape `[…, output]`.
   /// - Throws: What a poll between batches of rows throws.
   package func linear(
-    _ x: Variable, _ weight: Parameter, bias: Parameter? = nil, residual: Variable? = nil
+    _ x: Variable, _ weight: Parameter, bias: Parameter? = nil, residual: Variable? = nil,
+    for readers: Readers = .any
   ) throws -> Variable {
     let (out, input) = (parameters.table[weight].shape[0], parameters.table[weight].shape[1])
     let n = x.shape.rows
     precondition(x.shape.columns == input, "x \(x.shape) does not fit a weight [\(out), \(input)]")
-    let y = Tensor(Shape(x.shape.dimensions.dropLast() + [out]), pool: pool)
     let products = workspace.products
     let matrix = self.weight(weight, for: .output)
     let adapter = parameters.table.adapters[weight]
     let low = AdaptedRows(of: weight, self, for: [.output])
     let rows = x.operand(in: workspace)
+    let shape = Shape(x.shape.dimensions.dropLast() + [out])
+    let isAddedTo = residual != nil || bias != nil || low != nil
+    let y = workspace.room(for: shape, readers: isAddedTo ? .any : readers)
     let hidden = low.map { HiddenRows(n, rank: $0.rank, in: workspace) }
     try workspace.compute(.projections) {
       var beta: Float = 0
       if let residual {
-        y.pointer.update(from: residual.value.pointer, count: y.count)
+        y.floats.update(from: residual.value.pointer, count: shape.count)
         beta = 1
       }
       if let bias {
@@ -37,7 +41,7 @@ extension Tape {
         let adds = beta == 1
         workspace.team.parallel(n, grain: max(1, Tape.grain / max(out, 1))) { rows in
           for row in rows {
-            let y = y.pointer + row * out
+            let y = y.floats + row * out
             for i in 0..<out { y[i] = adds ? y[i] + b[i] : b[i] }
           }
         }
@@ -45,7 +49,7 @@ extension Tape {
       }
       try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { part in
         let (first, count) = (part.lowerBound, part.count)
-        let (x, y) = (rows.from(first * input), y.pointer + first * out)
+        let (x, y) = (rows.from(first * input), y.from(first * out))
         products.output(x, matrix, into: y, count: count, beta: beta)
         if let low, let hidden {
           low.hidden(x, into: hidden, from: first, count: count)
@@ -59,7 +63,7 @@ extension Tape {
     let keptHidden = trains(adapter?.up) ? hidden?.rows : nil
     let (sumOfX, sumOfResidual) = (x.sum, residual?.sum)
     let trained = trains(weight, bias, adapter?.down, adapter?.up)
-    return record(y, inputs: inputs, always: trained) { [unowned self] dy in
+    return record(y, shape, inputs: inputs, always: trained) { [unowned self] dy in
       // Outside `compute`, which a rehearsal leaves out.
       let target = sumOfX.isNeeded ? sumOfX.target(in: workspace) : nil
       // The region has been acquired anew since the forward pass.

@@ -10,24 +10,28 @@ extension Tape {
   ///   - weight: Shape `[width]`, or nil for SimpleRMSNorm.
   ///   - width: How many numbers are normalised together; the last extent where nil.
   ///   - epsilon: Added to the mean square.
+  ///   - readers: Who reads the result.
   package func rmsNorm(
-    _ x: Variable, weight: Parameter? = nil, width: Int? = nil, epsilon: Float
+    _ x: Variable, weight: Parameter? = nil, width: Int? = nil, epsilon: Float,
+    for readers: Readers = .any
   ) -> Variable {
     let columns = width ?? x.shape.columns
     let rows = columns == 0 ? 0 : x.shape.count / columns
-    let y = Tensor(x.shape, pool: pool)
+    let y = workspace.room(for: x.shape, readers: readers)
     let inverse = Tensor([rows], pool: pool)
     let input = x.value
     // All threads read the weights.
     nonisolated(unsafe) let w = weight.map { UnsafePointer(parameters.value($0)) }
-    workspace.compute(.normsAndGates) {
-      workspace.team.parallel(rows, grain: max(1, Tape.grain / columns)) {
-        RMSNorm.forward(
-          input.pointer, weight: w, epsilon: epsilon, into: y.pointer, inverse: inverse.pointer,
-          rows: $0, columns: columns)
-      }
+    rowBlocks(rows, width: columns, of: [y], on: .normsAndGates) { _, rows, block in
+      let part = rows.lowerBound * columns..<rows.upperBound * columns
+      // The kernel counts rows from the first of all.
+      RMSNorm.forward(
+        input.pointer, weight: w, epsilon: epsilon,
+        into: y.room(part, block(0)) - part.lowerBound, inverse: inverse.pointer, rows: rows,
+        columns: columns)
+      y.finish(part, block(0))
     }
-    return record(y, inputs: [x], always: trains(weight)) { [unowned self] dy in
+    return record(y, x.shape, inputs: [x], always: trains(weight)) { [unowned self] dy in
       // Memory is taken outside `compute`, which a rehearsal leaves out.
       let (dx, accumulate) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
@@ -64,9 +68,10 @@ extension Tape {
   ///   - bias: Shape `[C]`, or nil.
   ///   - width: How many numbers are normalised together, a divisor of `C`; all of them where nil.
   ///   - epsilon: Added to the variance.
+  ///   - readers: Who reads the result.
   package func layerNorm(
     _ x: Variable, weight: Parameter? = nil, bias: Parameter? = nil, width: Int? = nil,
-    epsilon: Float
+    epsilon: Float, for readers: Readers = .any
   ) -> Variable {
     let (rows, columns) = (x.shape.rows, x.shape.columns)
     for parameter in [weight, bias] {
@@ -74,20 +79,20 @@ extension Tape {
       precondition(count == columns, "x \(x.shape) with a weight or bias of \(count)")
     }
     let norm = LayerNorm(columns: columns, width: width ?? columns, epsilon: epsilon)
-    let y = Tensor(x.shape, pool: pool)
+    let y = workspace.room(for: x.shape, readers: readers)
     let statistics = Tensor([rows, 2 * norm.heads], pool: pool)
     let input = x.value
     // All threads read the weights.
     nonisolated(unsafe) let w = weight.map { UnsafePointer(parameters.value($0)) }
     nonisolated(unsafe) let b = bias.map { UnsafePointer(parameters.value($0)) }
-    workspace.compute(.normsAndGates) {
-      workspace.team.parallel(rows, grain: max(1, Tape.grain / columns)) {
-        norm.forward(
-          input.pointer, weight: w, bias: b, into: y.pointer, statistics: statistics.pointer,
-          rows: $0)
-      }
+    rowBlocks(rows, width: columns, of: [y], on: .normsAndGates) { _, rows, block in
+      let part = rows.lowerBound * columns..<rows.upperBound * columns
+      norm.forward(
+        input.pointer, weight: w, bias: b, into: y.room(part, block(0)) - part.lowerBound,
+        statistics: statistics.pointer, rows: rows)
+      y.finish(part, block(0))
     }
-    return record(y, inputs: [x], always: trains(weight, bias)) { [unowned self] dy in
+    return record(y, x.shape, inputs: [x], always: trains(weight, bias)) { [unowned self] dy in
       let (dx, accumulate) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
       let (dWeight, dBias) = (weight.flatMap(gradientSums), bias.flatMap(gradientSums))

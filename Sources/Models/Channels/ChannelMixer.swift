@@ -1,5 +1,6 @@
 import Autodiff
 import SequenceParallel
+import Tensors
 
 /// The channel-mixing layer of a block: each token by itself, or with what the pass gives (a token shift, experts).
 package protocol ChannelMixer: Sendable {
@@ -9,11 +10,15 @@ package protocol ChannelMixer: Sendable {
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable
+  /// Who reads its input: projections alone, in most.
+  var readers: Readers { get }
   /// The terms that it may add to the loss.
   var lossTerms: [DeclaredTerm] { get }
 }
 
 extension ChannelMixer {
+  package var readers: Readers { .products }
+
   /// None.
   package var lossTerms: [DeclaredTerm] { [] }
 }

@@ -10,6 +10,7 @@ struct SGLU: ChannelMixer {
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
-    try l3(tape.product(l1(x, tape: tape), l2(x, tape: tape)), adding: residual, tape: tape)
+    let (a, b) = (try l1(x, tape: tape, for: .products), try l2(x, tape: tape, for: .products))
+    return try l3(tape.product(a, b, for: .products), adding: residual, tape: tape)
   }
 }

@@ -13,12 +13,15 @@ struct ShiftedChannels: ChannelMixer {
   /// The gate's share of the token before, and its projection; nil for none.
   let receptance: (share: Parameter, linear: Linear)?
 
+  /// The shift and the mixing read it, too.
+  var readers: Readers { .any }
+
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     let before = try shift(x, tape: tape, pass: pass)
     let k = try tape.squaredReLU(
-      key(tape.interpolation(x, before, by: keyShare), tape: tape))
+      key(tape.interpolation(x, before, by: keyShare), tape: tape, for: .products), for: .products)
     guard let receptance else { return try value(k, adding: residual, tape: tape) }
     let gate = try tape.sigmoid(
       receptance.linear(tape.interpolation(x, before, by: receptance.share), tape: tape))

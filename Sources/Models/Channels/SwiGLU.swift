@@ -10,7 +10,7 @@ struct SwiGLU: ChannelMixer {
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
-    try down(
-      tape.swiGLU(gate: gate(x, tape: tape), up(x, tape: tape)), adding: residual, tape: tape)
+    let (a, b) = (try gate(x, tape: tape, for: .products), try up(x, tape: tape, for: .products))
+    return try down(tape.swiGLU(gate: a, b, for: .products), adding: residual, tape: tape)
   }
 }

@@ -1,5 +1,6 @@
 import Autodiff
 import SequenceParallel
+import Tensors
 
 /// One block: a token mixer, and a channel mixer where there is one, each with norms around it and a residual.
 package struct Block: Sendable {
@@ -13,14 +14,18 @@ package struct Block: Sendable {
     case sandwich(before: any Normalization, after: any Normalization)
 
     /// Runs a layer, which gets its input and what it adds.
+    ///
+    /// - Parameter readers: What the layer reads its input by.
     func around(
-      _ x: Variable, tape: Tape, _ layer: (Variable, Variable?) throws -> Variable
+      _ x: Variable, tape: Tape, for readers: Readers,
+      _ layer: (Variable, Variable?) throws -> Variable
     ) throws -> Variable {
       switch self {
-      case .pre(let norm): try layer(norm(x, tape: tape), x)
+      case .pre(let norm): try layer(norm(x, tape: tape, for: readers), x)
       case .post(let norm): norm(try layer(x, x), tape: tape)
       case .sandwich(let before, let after):
-        tape.sum(x, after(try layer(before(x, tape: tape), nil), tape: tape))
+        tape.sum(
+          x, after(try layer(before(x, tape: tape, for: readers), nil), tape: tape))
       }
     }
   }
@@ -47,18 +52,20 @@ package struct Block: Sendable {
 
   /// Maps `[N, D]` to `[N, D]`.
   package func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
-    try run(x, tape: tape, pass: pass) { try mixer($0, adding: $1, tape: tape, pass: pass) }
+    try run(x, tape: tape, pass: pass, for: mixer.readers) {
+      try mixer($0, adding: $1, tape: tape, pass: pass)
+    }
   }
 
   /// Maps `[N, D]` to `[N, D]`, with something else where the token mixer stands.
   func run(
-    _ x: Variable, tape: Tape, pass: SequencePass,
+    _ x: Variable, tape: Tape, pass: SequencePass, for readers: Readers = .any,
     mixing: (Variable, Variable?) throws -> Variable
   ) throws -> Variable {
     let x = entry?(x, tape: tape) ?? x
-    let y = try mixerNorms.around(x, tape: tape, mixing)
+    let y = try mixerNorms.around(x, tape: tape, for: readers, mixing)
     guard let channels else { return y }
-    return try channels.norms.around(y, tape: tape) {
+    return try channels.norms.around(y, tape: tape, for: channels.mixer.readers) {
       try channels.mixer($0, adding: $1, tape: tape, pass: pass)
     }
   }

@@ -10,12 +10,14 @@ struct HeadNorm {
   let gate: [Linear]
   let activation: Activation
 
-  /// `o` and the result `[N, H·V]`; the mixer's input `x` `[N, D]`.
+  /// `o` and the result `[N, H·V]`, which a projection reads; the mixer's input `x` `[N, D]`.
   func callAsFunction(_ o: Variable, input x: Variable, tape: Tape) throws -> Variable {
-    guard !gate.isEmpty, let weight = norm.weight else { return norm(o, tape: tape) }
+    guard !gate.isEmpty, let weight = norm.weight else {
+      return norm(o, tape: tape, for: .products)
+    }
     return try tape.gatedRMSNorm(
-      o, gate: gate.reduce(x) { try $1($0, tape: tape) }, weight: weight, epsilon: norm.epsilon,
-      activation: activation)
+      o, gate: gate.reduce(x) { try $1($0, tape: tape, for: .products) }, weight: weight,
+      epsilon: norm.epsilon, activation: activation, for: .products)
   }
 }
 

@@ -11,8 +11,10 @@ package struct LayerNorm: Normalization {
   package let epsilon: Float
 
   /// Concretely: `(x − mean(x)) · rsqrt(var(x) + eps) ⊙ w + b`.
-  package func callAsFunction(_ x: Variable, tape: Tape) -> Variable {
-    tape.layerNorm(x, weight: weight, bias: bias, width: width, epsilon: epsilon)
+  package func callAsFunction(
+    _ x: Variable, tape: Tape, for readers: Readers
+  ) -> Variable {
+    tape.layerNorm(x, weight: weight, bias: bias, width: width, epsilon: epsilon, for: readers)
   }
 }
 

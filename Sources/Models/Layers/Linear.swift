@@ -8,10 +8,10 @@ package struct Linear: Sendable {
   /// Shape `[output]`, or nil.
   package let bias: Parameter?
 
-  /// `[…, input]` to `[…, output]`; with a residual of the output's shape added.
+  /// `[…, input]` to `[…, output]`, for some readers; with a residual of the output's shape added.
   package func callAsFunction(
-    _ x: Variable, adding residual: Variable? = nil, tape: Tape
+    _ x: Variable, adding residual: Variable? = nil, tape: Tape, for readers: Readers = .any
   ) throws -> Variable {
-    try tape.linear(x, weight, bias: bias, residual: residual)
+    try tape.linear(x, weight, bias: bias, residual: residual, for: readers)
   }
 }

@@ -13,7 +13,7 @@ struct LowRankProjection {
 
   /// `[N, D]` to `[N, C]`.
   func callAsFunction(_ x: Variable, tape: Tape) throws -> Variable {
-    let y = try down(x, tape: tape)
+    let y = try down(x, tape: tape, for: .products)
     let z =
       switch middle {
       case .linear: y

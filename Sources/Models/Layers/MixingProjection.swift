@@ -11,7 +11,8 @@ struct MixingProjection {
 
   /// `[N, D]` to `[N, C]`.
   func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
-    let y = try linear(x, tape: tape)
+    let isPointwise = convolution == nil && activation != .identity
+    let y = try linear(x, tape: tape, for: isPointwise ? .products : .any)
     return try convolution?(y, tape: tape, pass: pass) ?? tape.activation(activation, y)
   }
 }

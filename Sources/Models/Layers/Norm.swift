@@ -3,8 +3,15 @@ import Tensors
 
 /// What normalises the residual stream in a block or before the head.
 package protocol Normalization: Sendable {
+  /// Maps `[N, D]` to `[N, D]`, for some readers.
+  func callAsFunction(_ x: Variable, tape: Tape, for readers: Readers) -> Variable
+}
+
+extension Normalization {
   /// Maps `[N, D]` to `[N, D]`.
-  func callAsFunction(_ x: Variable, tape: Tape) -> Variable
+  package func callAsFunction(_ x: Variable, tape: Tape) -> Variable {
+    self(x, tape: tape, for: .any)
+  }
 }
 
 /// Root-mean-square normalisation, with a weight or without (SimpleRMSNorm).
@@ -17,7 +24,9 @@ package struct Norm: Normalization {
   package let epsilon: Float
 
   /// Concretely: `x · rsqrt(mean(x²) + eps) ⊙ w`.
-  package func callAsFunction(_ x: Variable, tape: Tape) -> Variable {
-    tape.rmsNorm(x, weight: weight, width: width, epsilon: epsilon)
+  package func callAsFunction(
+    _ x: Variable, tape: Tape, for readers: Readers
+  ) -> Variable {
+    tape.rmsNorm(x, weight: weight, width: width, epsilon: epsilon, for: readers)
   }
 }

@@ -7,7 +7,7 @@ struct ShiftedNorm: Normalization {
   /// Shape `[width]`.
   let bias: Parameter
 
-  func callAsFunction(_ x: Variable, tape: Tape) -> Variable {
+  func callAsFunction(_ x: Variable, tape: Tape, for readers: Readers) -> Variable {
     tape.shifted(norm(x, tape: tape), by: bias)
   }
 }

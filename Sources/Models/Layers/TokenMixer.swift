@@ -8,6 +8,8 @@ package protocol TokenMixer: Sendable {
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable
+  /// Who reads its input: projections alone, in most.
+  var readers: Readers { get }
   /// What its recurrences are, for counting their operations.
   var recurrences: [RecurrenceSize] { get }
   /// What its softmax attention is, for counting its operations.
@@ -21,6 +23,8 @@ package protocol TokenMixer: Sendable {
 }
 
 extension TokenMixer {
+  package var readers: Readers { .products }
+
   /// None.
   package var lossTerms: [DeclaredTerm] { [] }
 

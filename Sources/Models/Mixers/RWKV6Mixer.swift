@@ -76,6 +76,9 @@ struct RWKV6Mixer: FlashLayer {
       isExclusive: true)
   }
 
+  /// The shift and the mixing read it, too.
+  var readers: Readers { .any }
+
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {

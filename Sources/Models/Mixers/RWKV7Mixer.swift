@@ -99,6 +99,9 @@ struct RWKV7Mixer: FlashLayer {
     kernel = LowRankRecurrence(.vector, keyDimension: K, valueDimension: K)
   }
 
+  /// The shift and the mixing read it, too.
+  var readers: Readers { .any }
+
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {

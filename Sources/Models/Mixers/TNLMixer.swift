@@ -41,8 +41,8 @@ struct TNLMixer: TokenMixer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k v u o [N, H·K]; rotated q k [N, H·2K].
-    var q = try tape.silu(query(x, tape: tape))
-    var k = try tape.silu(key(x, tape: tape))
+    var q = try tape.silu(query(x, tape: tape, for: .products))
+    var k = try tape.silu(key(x, tape: tape, for: .products))
     if let theta {
       q = tape.learnedRotation(q, theta: theta, layout: pass.layout)
       k = tape.learnedRotation(k, theta: theta, layout: pass.layout)
@@ -51,7 +51,9 @@ struct TNLMixer: TokenMixer {
       kernel, RecurrenceInputs(q: q, k: k, v: value(x, tape: tape), logDecay: logDecay),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     let gated = try tape.product(
-      gate(x, tape: tape), tape.rmsNorm(o, width: heads * kernel.valueDimension, epsilon: 1e-6))
+      gate(x, tape: tape, for: .products),
+      tape.rmsNorm(
+        o, width: heads * kernel.valueDimension, epsilon: 1e-6, for: .products), for: .products)
     return try output(gated, adding: residual, tape: tape)
   }
 

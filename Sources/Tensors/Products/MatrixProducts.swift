@@ -43,10 +43,8 @@ package protocol MatrixProducts: Sendable {
     of values: UnsafePointer<Float>, rows: Int, columns: Int, for direction: ProductDirection,
     in workspace: Workspace
   ) -> Buffer?
-  /// `y ← x Wᵀ + beta · y`; `x` is `[count, columns]`, `y` `[count, rows]`, `beta` 0 or 1.
-  func output(
-    _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>, count: Int,
-    beta: Float)
+  /// `y ← x Wᵀ + beta · y`; `x` is `[count, columns]`, `y` `[count, rows]`, `beta` 0 or 1, 0 where `y` is bf16.
+  func output(_ x: Operand, _ weight: WeightMatrix, into y: Operand, count: Int, beta: Float)
   /// `dx ← dy W + beta · dx`; shapes as those of `output`.
   func inputGradient(
     _ dy: Operand, _ weight: WeightMatrix, into dx: UnsafeMutablePointer<Float>, count: Int,

@@ -12,6 +12,8 @@
       var transposed = false
       /// Whether the product is added to what C holds.
       var adds = false
+      /// What numbers C has.
+      var result = Operand.Kind.float
     }
 
     /// What B is.
@@ -28,26 +30,29 @@
 
     /// Makes the product; its operands are of one kind.
     init(_ engine: OneDNNEngine, _ shape: Shape, _ right: Right, operands: Operand.Kind) {
-      let type = Int32(
-        operands == .float ? lasp_dnnl_float : lasp_dnnl_bfloat16)
+      func number(_ kind: Operand.Kind) -> Int32 {
+        Int32(kind == .float ? lasp_dnnl_float : lasp_dnnl_bfloat16)
+      }
+      let type = number(operands)
       let (m, n, k) = (Int64(shape.m), Int64(shape.n), Int64(shape.k))
       let a = lasp_dnnl_matrix(
         type: type, row: shape.transposed ? 1 : Int64(shape.stride),
         column: shape.transposed ? Int64(shape.stride) : 1)
+      let c = lasp_dnnl_matrix(type: number(shape.result), row: n, column: 1)
       let made: UnsafeMutablePointer<lasp_dnnl_product>?
       let adds: Int32 = shape.adds ? 1 : 0
       switch right {
       case .packed(let transposed):
         let b = lasp_dnnl_matrix(
-          type: Int32(lasp_dnnl_float), row: transposed ? 1 : n,
+          type: number(.float), row: transposed ? 1 : n,
           column: transposed ? k : 1)
-        made = lasp_dnnl_create(engine.raw, m, n, k, a, b, n, adds, type, nil)
+        made = lasp_dnnl_create(engine.raw, m, n, k, a, b, c, adds, type, nil)
       case .packedLike(let pattern):
         let b = lasp_dnnl_matrix(type: type, row: n, column: 1)
-        made = lasp_dnnl_create(engine.raw, m, n, k, a, b, n, adds, type, pattern.raw)
+        made = lasp_dnnl_create(engine.raw, m, n, k, a, b, c, adds, type, pattern.raw)
       case .plain:
         let b = lasp_dnnl_matrix(type: type, row: n, column: 1)
-        made = lasp_dnnl_create(engine.raw, m, n, k, a, b, n, adds, -1, nil)
+        made = lasp_dnnl_create(engine.raw, m, n, k, a, b, c, adds, -1, nil)
       }
       guard let made else {
         preconditionFailure(
@@ -73,7 +78,7 @@
 
     /// Computes it on the calling thread.
     func run(
-      _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, into c: UnsafeMutablePointer<Float>,
+      _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, into c: UnsafeMutableRawPointer,
       scratch: UnsafeMutableRawPointer
     ) {
       let status = lasp_dnnl_execute(raw, a, b, c, scratch)

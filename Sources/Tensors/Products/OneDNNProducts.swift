@@ -58,14 +58,17 @@
     }
 
     package func output(
-      _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>, count: Int,
-      beta: Float
-    ) { multiply(x, weight, into: y, count: count, beta: beta) }
+      _ x: Operand, _ weight: WeightMatrix, into y: Operand, count: Int, beta: Float
+    ) {
+      multiply(
+        x, weight, into: UnsafeMutableRawPointer(mutating: y.first), y.kind, count: count,
+        beta: beta)
+    }
 
     package func inputGradient(
       _ dy: Operand, _ weight: WeightMatrix, into dx: UnsafeMutablePointer<Float>, count: Int,
       beta: Float
-    ) { multiply(dy, weight, into: dx, count: count, beta: beta) }
+    ) { multiply(dy, weight, into: dx, .float, count: count, beta: beta) }
 
     package func addWeightGradient(
       _ dy: Operand, _ x: Operand, to dW: UnsafeMutablePointer<Float>, rows: Int, columns: Int,
@@ -89,9 +92,10 @@
     }
 
     private func multiply(
-      _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>, count: Int,
-      beta: Float
+      _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutableRawPointer,
+      _ kind: Operand.Kind, count: Int, beta: Float
     ) {
+      precondition(beta == 0 || kind == .float, "a product added to numbers in bf16")
       precondition(beta == 0 || beta == 1, "a product added to \(beta) of what was there")
       guard let form = weight.form else {
         preconditionFailure("a weight [\(weight.rows), \(weight.columns)] that is not packed")
@@ -99,15 +103,17 @@
       let isOutput = weight.direction == .output
       let n = isOutput ? weight.rows : weight.columns
       let k = isOutput ? weight.columns : weight.rows
-      let bytes = operands == .float ? 4 : 2
+      let (bytes, bytesOfY) = (operands == .float ? 4 : 2, kind == .float ? 4 : 2)
       let (left, right) = (x.first, UnsafeRawPointer(form.pointer))
       run(
         count, direction: weight.direction,
-        shape: { OneDNNProduct.Shape(m: $0, n: n, k: k, stride: k, adds: beta == 1) },
+        shape: {
+          OneDNNProduct.Shape(m: $0, n: n, k: k, stride: k, adds: beta == 1, result: kind)
+        },
         { .packedLike(packing(weight.rows, weight.columns, weight.direction, &$0)) }
       ) { product, part, scratch in
         product.run(
-          left + part.lowerBound * k * bytes, right, into: y + part.lowerBound * n,
+          left + part.lowerBound * k * bytes, right, into: y + part.lowerBound * n * bytesOfY,
           scratch: scratch)
       }
     }

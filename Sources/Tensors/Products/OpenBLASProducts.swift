@@ -10,12 +10,11 @@ package struct OpenBLASProducts: MatrixProducts {
   ) -> Buffer? { nil }
 
   package func output(
-    _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>, count: Int,
-    beta: Float
+    _ x: Operand, _ weight: WeightMatrix, into y: Operand, count: Int, beta: Float
   ) {
     let (out, input) = (weight.rows, weight.columns)
     BLAS.multiply(
-      x.floats, lda: input, weight.values, transposeB: true, ldb: input, into: y, ldc: out,
+      x.floats, lda: input, weight.values, transposeB: true, ldb: input, into: y.floats, ldc: out,
       m: count, n: out, k: input, beta: beta)
   }
 

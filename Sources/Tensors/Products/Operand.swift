@@ -1,4 +1,12 @@
-/// Rows of activations or gradients as products read them: fp32 as ops have them, or bf16.
+/// Who reads what an op gives: where they allow it, it is stored as products read it.
+package enum Readers: Sendable {
+  /// Any op.
+  case any
+  /// Products, and pointwise functions, which compute in fp32 whatever they read.
+  case products
+}
+
+/// Rows of activations or gradients as they are stored: fp32, or bf16 as products may read them.
 package struct Operand: Sendable {
   /// What its numbers are.
   package enum Kind: Sendable {
@@ -46,6 +54,26 @@ package struct Operand: Sendable {
     return UnsafeMutableRawPointer(buffer.pointer).assumingMemoryBound(to: UInt16.self) + offset
   }
 
+  /// A part's numbers in fp32: where they lie, or widened into a block.
+  package func read(
+    _ part: Range<Int>, _ block: UnsafeMutablePointer<Float>
+  ) -> UnsafePointer<Float> {
+    guard kind == .bfloat16 else { return UnsafePointer(floats + part.lowerBound) }
+    BFloat16.widen(halves + part.lowerBound, into: block, count: part.count)
+    return UnsafePointer(block)
+  }
+
+  /// Where fp32 numbers of a part are written: where they are to lie, or a block that `finish` rounds.
+  package func room(
+    _ part: Range<Int>, _ block: UnsafeMutablePointer<Float>
+  ) -> UnsafeMutablePointer<Float> { kind == .float ? floats + part.lowerBound : block }
+
+  /// Rounds a part that has been written, where it was to a block.
+  package func finish(_ part: Range<Int>, _ block: UnsafeMutablePointer<Float>) {
+    guard kind == .bfloat16 else { return }
+    BFloat16.round(block, into: halves + part.lowerBound, count: part.count)
+  }
+
   /// The first number.
   var first: UnsafeRawPointer {
     switch kind {
@@ -56,6 +84,28 @@ package struct Operand: Sendable {
 }
 
 extension Workspace {
+  /// Room for what an op gives, as its readers let it be stored; it takes memory.
+  package func room(for shape: Shape, readers: Readers) -> Operand {
+    readers == .products && products.operands == .bfloat16
+      ? Operand(bfloat16: shape.count, pool: pool) : Operand(Tensor(shape, pool: pool))
+  }
+
+  /// The numbers of an operand in fp32: its own, or widened ones in memory of their own.
+  package func tensor(of operand: Operand, _ shape: Shape) -> Tensor {
+    guard operand.kind == .bfloat16 else {
+      return Tensor(shape, buffer: operand.buffer, offset: operand.offset)
+    }
+    let tensor = Tensor(shape, pool: pool)
+    compute(.other) {
+      // Each thread writes a part of its own.
+      nonisolated(unsafe) let (x, y) = (operand.halves, tensor.pointer)
+      team.parallel(shape.count, grain: 1 << 15) {
+        BFloat16.widen(x + $0.lowerBound, into: y + $0.lowerBound, count: $0.count)
+      }
+    }
+    return tensor
+  }
+
   /// A tensor's numbers as products read them: its own, or rounded ones in memory of their own.
   ///
   /// It may take memory, and is called outside `compute`.

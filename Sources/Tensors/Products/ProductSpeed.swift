@@ -38,7 +38,7 @@ package enum ProductSpeed {
     var best = Double.infinity
     for _ in 0..<5 {
       let start = Clock.threadSeconds
-      products.output(input, forward, into: y.pointer, count: count, beta: 0)
+      products.output(input, forward, into: Operand(y), count: count, beta: 0)
       products.inputGradient(gradient, backward, into: x.pointer, count: count, beta: 0)
       products.addWeightGradient(
         gradient, input, to: dW.pointer, rows: rows, columns: columns, count: count)

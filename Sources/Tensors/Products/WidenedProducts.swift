@@ -33,16 +33,18 @@ package final class WidenedProducts: MatrixProducts {
   }
 
   package func output(
-    _ x: Operand, _ weight: WeightMatrix, into y: UnsafeMutablePointer<Float>, count: Int,
-    beta: Float
+    _ x: Operand, _ weight: WeightMatrix, into y: Operand, count: Int, beta: Float
   ) {
     let (out, input) = (weight.rows, weight.columns)
-    let tile = room(for: input)
-    for rows in tiles(of: count, width: input) {
-      widen(x.from(rows.lowerBound * input), into: tile.pointer, count: rows.count * input)
+    let tile = room(for: max(input, out))
+    let (left, right) = (tile.pointer, tile.pointer + tile.count / 2)
+    for rows in tiles(of: count, width: max(input, out)) {
+      widen(x.from(rows.lowerBound * input), into: left, count: rows.count * input)
+      let part = rows.lowerBound * out..<rows.upperBound * out
       BLAS.multiply(
-        tile.pointer, lda: input, weight.formed, transposeB: true, ldb: input,
-        into: y + rows.lowerBound * out, ldc: out, m: rows.count, n: out, k: input, beta: beta)
+        left, lda: input, weight.formed, transposeB: true, ldb: input, into: y.room(part, right),
+        ldc: out, m: rows.count, n: out, k: input, beta: beta)
+      y.finish(part, right)
     }
   }
 

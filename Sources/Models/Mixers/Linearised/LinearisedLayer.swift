@@ -6,6 +6,7 @@ import Tensors
 ///
 /// Concretely: `y = W_o s(q, k, v, x)`, with the Transformer's own projections, norms of heads and positions.
 package struct LinearisedLayer: TokenMixer {
+  package var readers: Readers { .any }
   let layer: Int
   let projections: AttentionProjections
   /// The window of the Transformer's own attention; nil for all tokens.
