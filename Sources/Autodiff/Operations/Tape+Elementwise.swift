@@ -9,13 +9,15 @@ extension Tape {
   /// A function of each number.
   ///
   /// Its argument may be stored for products, as that of all pointwise functions, unless the function is none.
-  package func activation(_ function: Activation, _ x: Variable) -> Variable {
+  package func activation(
+    _ function: Activation, _ x: Variable, for readers: Readers = .any
+  ) -> Variable {
     switch function {
     case .identity: x
-    case .relu: relu(x)
-    case .silu: silu(x)
+    case .relu: relu(x, for: readers)
+    case .silu: silu(x, for: readers)
     case .sigmoid: sigmoid(x)
-    case .eluPlusOne: eluPlusOne(x)
+    case .eluPlusOne: eluPlusOne(x, for: readers)
     }
   }
 
@@ -25,8 +27,8 @@ extension Tape {
   }
 
   /// `y = max(x, 0)`, elementwise.
-  package func relu(_ x: Variable) -> Variable {
-    pointwise(x, ReLU.forward, ReLU.backward)
+  package func relu(_ x: Variable, for readers: Readers = .any) -> Variable {
+    pointwise(x, for: readers, ReLU.forward, ReLU.backward)
   }
 
   /// `y = max(x, 0)²`, elementwise.
@@ -40,8 +42,8 @@ extension Tape {
   }
 
   /// `y = elu(x) + 1`, elementwise.
-  package func eluPlusOne(_ x: Variable) -> Variable {
-    pointwise(x, ELUPlusOne.forward, ELUPlusOne.backward)
+  package func eluPlusOne(_ x: Variable, for readers: Readers = .any) -> Variable {
+    pointwise(x, for: readers, ELUPlusOne.forward, ELUPlusOne.backward)
   }
 
   /// `y = scale · σ(x)`, elementwise.

@@ -1,6 +1,7 @@
 import Autodiff
 import Kernels
 import SequenceParallel
+import Tensors
 
 /// A projection of a mixer's input, a short convolution along time where there is one, and an activation.
 struct MixingProjection {
@@ -9,11 +10,15 @@ struct MixingProjection {
   let convolution: Convolution?
   let activation: Activation
 
-  /// `[N, D]` to `[N, C]`.
-  func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
-    let isPointwise = convolution == nil && activation != .identity
-    let y = try linear(x, tape: tape, for: isPointwise ? .products : .any)
-    return try convolution?(y, tape: tape, pass: pass) ?? tape.activation(activation, y)
+  /// `[N, D]` to `[N, C]`, for some readers.
+  func callAsFunction(
+    _ x: Variable, tape: Tape, pass: SequencePass, for readers: Readers = .any
+  ) throws -> Variable {
+    if let convolution {
+      return try convolution(linear(x, tape: tape), tape: tape, pass: pass)
+    }
+    let y = try linear(x, tape: tape, for: activation == .identity ? readers : .products)
+    return tape.activation(activation, y, for: readers)
   }
 }
 

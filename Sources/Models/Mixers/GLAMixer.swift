@@ -53,9 +53,11 @@ struct GLAMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q [N, H·K]; k g [N, keyHeads·K]; v [N, keyHeads·V]; o [N, H·V].
-    let q = tape.activation(featureMap, try query(x, tape: tape, pass: pass))
-    let k = tape.activation(featureMap, try key(x, tape: tape, pass: pass))
-    let v = try value(x, tape: tape, pass: pass)
+    let q = tape.activation(
+      featureMap, try query(x, tape: tape, pass: pass, for: .products), for: .products)
+    let k = tape.activation(
+      featureMap, try key(x, tape: tape, pass: pass, for: .products), for: .products)
+    let v = try value(x, tape: tape, pass: pass, for: .products)
     let g = try tape.logSigmoidGate(
       decay.up(decay.down(x, tape: tape), tape: tape), divisor: 16, least: leastDecay)
     let o = try tape.recurrence(

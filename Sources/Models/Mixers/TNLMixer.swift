@@ -41,14 +41,17 @@ struct TNLMixer: TokenMixer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k v u o [N, H·K]; rotated q k [N, H·2K].
-    var q = try tape.silu(query(x, tape: tape, for: .products))
-    var k = try tape.silu(key(x, tape: tape, for: .products))
+    // What turns them reads fp32; the recurrence reads what products may.
+    let readers: Readers = theta == nil ? .products : .any
+    var q = try tape.silu(query(x, tape: tape, for: .products), for: readers)
+    var k = try tape.silu(key(x, tape: tape, for: .products), for: readers)
     if let theta {
       q = tape.learnedRotation(q, theta: theta, layout: pass.layout)
       k = tape.learnedRotation(k, theta: theta, layout: pass.layout)
     }
     let o = try tape.recurrence(
-      kernel, RecurrenceInputs(q: q, k: k, v: value(x, tape: tape), logDecay: logDecay),
+      kernel,
+      RecurrenceInputs(q: q, k: k, v: value(x, tape: tape, for: .products), logDecay: logDecay),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     let gated = try tape.product(
       gate(x, tape: tape, for: .products),

@@ -11,6 +11,8 @@ import Tensors
 struct RecurrenceUnits: @unchecked Sendable {
   let kernel: any RecurrenceKernel
   let inputs: RecurrenceInputs
+  /// Queries, keys and values in fp32: where they are stored otherwise, widened for as long as this lives.
+  private let q, k, v: Tensor
   let layout: SequenceLayout
   let heads: Int
   let plans: [ChunkPlan]
@@ -18,9 +20,16 @@ struct RecurrenceUnits: @unchecked Sendable {
   let keptOffsets: [Int]
   let keptBackwardOffsets: [Int]
 
-  init(kernel: any RecurrenceKernel, inputs: RecurrenceInputs, layout: SequenceLayout) {
+  /// It may take memory, and is made outside `compute`.
+  init(
+    kernel: any RecurrenceKernel, inputs: RecurrenceInputs, layout: SequenceLayout,
+    workspace: Workspace
+  ) {
     self.kernel = kernel
     self.inputs = inputs
+    q = workspace.tensor(of: inputs.q.stored, inputs.q.shape)
+    k = workspace.tensor(of: inputs.k.stored, inputs.k.shape)
+    v = workspace.tensor(of: inputs.v.stored, inputs.v.shape)
     self.layout = layout
     let lowRank = [inputs.a, inputs.b].compactMap { $0 }
     let counts =
@@ -69,9 +78,9 @@ struct RecurrenceUnits: @unchecked Sendable {
   func head(_ unit: Int) -> RecurrenceHead {
     let head = unit % heads
     return RecurrenceHead(
-      q: rows(inputs.q.value, unit, width: kernel.queryWidth),
-      k: rows(inputs.k.value, unit, width: kernel.keyWidth),
-      v: rows(inputs.v.value, unit, width: kernel.valueWidth),
+      q: rows(q, unit, width: kernel.queryWidth),
+      k: rows(k, unit, width: kernel.keyWidth),
+      v: rows(v, unit, width: kernel.valueWidth),
       g: inputs.g.map { rows($0.value, unit, width: gWidth) },
       beta: inputs.beta.map { rows($0.value, unit, width: 1) },
       a: inputs.a.map { rows($0.value, unit, width: kernel.keyWidth) },

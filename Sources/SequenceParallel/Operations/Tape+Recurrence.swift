@@ -10,21 +10,27 @@ extension Tape {
   ///
   /// - Parameters:
   ///   - kernel: Which recurrence.
-  ///   - inputs: q, k, v and what the kernel reads beside them.
+  ///   - inputs: q, k, v, which may be stored for products, and what the kernel reads beside them.
   ///   - slot: The layer and state, for carries and messages.
   ///   - pass: The shard's layout and seams.
   /// - Returns: `[N, heads·outputWidth]`.
   package func recurrence(
     _ kernel: any RecurrenceKernel, _ inputs: RecurrenceInputs, slot: CarrySlot, pass: SequencePass
   ) throws -> Variable {
-    let units = RecurrenceUnits(kernel: kernel, inputs: inputs, layout: pass.layout)
-    let run = RecurrenceRun(units: units, slot: slot, pass: pass)
-    let (o, kept) = try workspace.counters.measure(.recurrence) { try run.forward() }
+    let workspace = workspace
+    // Made anew for each pass: what it widens of the inputs is not kept between them.
+    func run() -> RecurrenceRun {
+      RecurrenceRun(
+        units: RecurrenceUnits(
+          kernel: kernel, inputs: inputs, layout: pass.layout, workspace: workspace),
+        slot: slot, pass: pass)
+    }
+    let (o, kept) = try workspace.counters.measure(.recurrence) { try run().forward() }
     let output = kernel.readsOutput ? o : nil
     return record(o, inputs: inputs.variables) { [unowned self] dO in
       try workspace.counters.measure(.recurrence) {
         let gradients = RecurrenceGradients(inputs, pool: pool)
-        try run.backward(o: output, dO: dO, kept: kept, into: gradients)
+        try run().backward(o: output, dO: dO, kept: kept, into: gradients)
         gradients.deliver(to: inputs, in: workspace)
       }
     }
