@@ -71,7 +71,9 @@ extension FlashMixer {
   /// 24, as in most families.
   static var depth: Int { 24 }
   /// Its sizes.
-  static func problems(_ section: ModelSection) -> [KeyProblem] {
+  static func problems(_ section: ModelSection) -> [KeyProblem] { sizeProblems(section) }
+  /// What `problem` says, at the keys that it comes from.
+  static func sizeProblems(_ section: ModelSection) -> [KeyProblem] {
     Self(section).problem.map { [KeyProblem("heads", "dimension", message: $0)] } ?? []
   }
   /// None.

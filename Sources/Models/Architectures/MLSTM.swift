@@ -56,8 +56,7 @@ struct MLSTM: FlashMixer {
 
   /// Sizes, and what the skeleton of another family has not.
   static func problems(_ section: ModelSection) -> [KeyProblem] {
-    let sizes = Self(section).problem.map { [KeyProblem("heads", "dimension", message: $0)] }
-    return (sizes ?? [])
+    sizeProblems(section)
       + section.outside(
         ["output_logit_soft_cap"], of: name, section.subsections[Keys.self].changes)
   }

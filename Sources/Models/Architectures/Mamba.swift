@@ -3,16 +3,12 @@ import Configuration
 /// Mamba: selective scans, of several states a channel.
 ///
 /// - Source: arXiv 2312.00752; flash-linear-attention's layout.
-struct Mamba: FlashMixer {
-  typealias Layer = MambaMixer
-
+struct Mamba: SelectiveScan {
   static let name = "mamba"
   static let className = "Mamba"
   static let card = ModelCard(
     "Mamba", recurrence: "elementwise, selective scan", papers: ["2312.00752"])
   static let depth = 48
-  static let keys: Set<String> = ["bias"]
-  static let ignoredKeys = MambaSettings.ignoredKeys
   static var section: (any ConfigurationSection.Type)? { Keys.self }
 
   /// The run file's `model.mamba` section.
@@ -47,9 +43,4 @@ struct Mamba: FlashMixer {
   init(_ keys: ModelKeys, dimension: Int) {
     settings = MambaSettings(keys, dimension: dimension)
   }
-
-  var configuration: [String: JSONValue] { settings.configuration }
-
-  /// None.
-  var problem: String? { nil }
 }

@@ -59,3 +59,20 @@ struct MambaSettings {
     "use_mambapy", "use_associative_scan",
   ]
 }
+
+/// A family whose layers are selective scans.
+protocol SelectiveScan: FlashMixer where Layer == MambaMixer {
+  var settings: MambaSettings { get }
+}
+
+extension SelectiveScan {
+  static var keys: Set<String> { ["bias"] }
+  static var ignoredKeys: Set<String> { MambaSettings.ignoredKeys }
+  var configuration: [String: JSONValue] { settings.configuration }
+  /// None.
+  var problem: String? { nil }
+
+  func layer(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
+    MambaMixer(settings, at: place, &builder)
+  }
+}

@@ -41,10 +41,7 @@ struct RWKV6: RWKVFamily {
   let mixingRank, decayRank: Int
 
   static func problems(_ section: ModelSection) -> [KeyProblem] {
-    let sizes = Self(section).heads.problem.map {
-      [KeyProblem("heads", "dimension", message: $0)]
-    }
-    return (sizes ?? [])
+    sizeProblems(section)
       + section.outside(
         ["norm_first", "norm_bias"], of: name, section.subsections[Keys.self].changes)
   }
@@ -75,9 +72,7 @@ struct RWKV6: RWKVFamily {
   }
 
   static func outer(_ keys: ModelKeys) -> RWKVOuterKeys {
-    RWKVOuterKeys(
-      isNormFirst: keys.boolean("norm_first", default: true),
-      hasNormBias: keys.boolean("norm_bias", default: true), hasPenalty: nil)
+    RWKVOuterKeys(keys, hasPenalty: nil)
   }
 
   var configuration: [String: JSONValue] {

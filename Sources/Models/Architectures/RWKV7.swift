@@ -120,10 +120,7 @@ struct RWKV7: RWKVFamily {
   }
 
   static func outer(_ keys: ModelKeys) -> RWKVOuterKeys {
-    RWKVOuterKeys(
-      isNormFirst: keys.boolean("norm_first", default: true),
-      hasNormBias: keys.boolean("norm_bias", default: true),
-      hasPenalty: keys.boolean("use_l2warp", default: true))
+    RWKVOuterKeys(keys, hasPenalty: keys.boolean("use_l2warp", default: true))
   }
 
   var configuration: [String: JSONValue] {

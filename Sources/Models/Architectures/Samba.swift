@@ -4,23 +4,13 @@ import Configuration
 /// `hidden_ratio` alone, so that `model.glu` has nothing to say.
 ///
 /// - Source: arXiv 2406.07522; flash-linear-attention's layout.
-struct Samba: HybridArchitecture {
-  static var family: any FlashMixer.Type { SambaScan.self }
-  static let mixers = SambaScan.names
-  static let modelType = SambaScan.name
-  static let card = SambaScan.card
-  static let sharedKeys = SambaScan.keys.union(["kv_heads", "tie_embeddings", "window"])
-  static let ignoredKeys = SambaScan.ignoredKeys
-  static var section: (any ConfigurationSection.Type)? { SambaScan.section }
+struct Samba: SkeletonArchitecture {
+  typealias Main = SambaScan
 
-  let dimension, depth, vocabulary: Int
-  let initialDeviation: Double
-  let normEpsilon: Float
-  let tiesEmbedding: Bool
+  static let sharedKeys = SambaScan.keys.union(["kv_heads", "tie_embeddings", "window"])
+
+  let skeleton: HybridSkeleton<SambaScan>
   let hiddenRatio: Double
-  let norms: NormPlacement
-  /// What each layer's mixer is.
-  let layers: FlashLayers
 
   /// Tokens that attention sees where nothing else is said.
   private static let usualWindow = 2048
@@ -40,32 +30,15 @@ struct Samba: HybridArchitecture {
   }
 
   init(_ section: ModelSection, vocabulary: Int) {
-    (dimension, depth) = (section.dimension, section.depth)
-    self.vocabulary = vocabulary
-    initialDeviation = section.initStd
-    normEpsilon = 1e-5
-    tiesEmbedding = section.tieEmbeddings
+    skeleton = HybridSkeleton(Self.completed(section), vocabulary: vocabulary, epsilon: 1e-5)
     hiddenRatio = section.subsections[SambaScan.Keys.self].hiddenRatio
-    norms = NormPlacement(section)
-    layers = FlashLayers(Self.completed(section), main: SambaScan(section))
   }
 
   init(_ keys: ModelKeys) throws(ModelError) {
-    dimension = keys.positive("hidden_size", default: 2304)
-    depth = keys.depth("num_hidden_layers", default: SambaScan.depth)
-    vocabulary = keys.positive("vocab_size", default: 32000)
-    initialDeviation = keys.deviation("initializer_range", default: 0.02)
-    normEpsilon = keys.epsilon("norm_eps", default: 1e-5)
-    tiesEmbedding = keys.boolean("tie_word_embeddings", default: false)
     hiddenRatio = keys.ratio("hidden_ratio", default: 4)
     keys.choice("hidden_act", default: "silu", of: [("silu", ()), ("swish", ())])
-    norms = NormPlacement(keys)
-    layers = FlashLayers(
-      keys, main: SambaScan(keys, dimension: dimension), depth: depth, dimension: dimension,
-      usual: Self.usualAttention(depth: depth))
-    if let problem = layers.problem(dimension: dimension) {
-      throw .impossible(key: problem.key, reason: problem.reason)
-    }
+    skeleton = try HybridSkeleton(
+      keys, width: 2304, epsilon: 1e-5, usual: Self.usualAttention(depth:))
   }
 
   /// What a folder without `attn` means: every other of the first 18 layers, which are as many as Samba has.
@@ -81,26 +54,11 @@ struct Samba: HybridArchitecture {
   }
 
   var configuration: [String: JSONValue] {
-    var common: [String: JSONValue] = [
-      "architectures": [.string(SambaScan.className + "ForCausalLM")],
-      "model_type": .string(SambaScan.name),
-      "vocab_size": .integer(vocabulary), "hidden_size": .integer(dimension),
-      "num_hidden_layers": .integer(depth), "hidden_ratio": .whole(hiddenRatio),
-      "hidden_act": "silu",
-      "norm_eps": .shortest(normEpsilon),
-      "initializer_range": .number(initialDeviation),
-      "tie_word_embeddings": .bool(tiesEmbedding),
-      // Its absence would mean the usual layers.
-      "attn": .null,
-    ]
-    for keys in [norms.configuration, layers.configuration, layers.main.configuration] {
-      common.merge(keys) { $1 }
-    }
-    return common
+    // The absence of `attn` would mean the usual layers.
+    skeleton.configuration([
+      "hidden_ratio": .whole(hiddenRatio), "hidden_act": "silu", "attn": .null,
+    ])
   }
-
-  /// 1.
-  var embeddingScale: Float { 1 }
 
   var outerNames: (embedding: String, norm: String?, head: String) {
     ("backbone.embeddings.weight", "backbone.norm_f.weight", "lm_head.weight")
@@ -111,26 +69,12 @@ struct Samba: HybridArchitecture {
     (Int(Double(dimension) * hiddenRatio * 2 / 3) + 255) / 256 * 256
   }
 
-  func addShared(_ builder: inout ModelBuilder) { layers.addShared(&builder) }
-
   func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
     let prefix = "backbone.layers.\(layer)."
-    func around(_ norm: String, _ builder: inout ModelBuilder) -> Block.Norms {
-      norms.around(
-        builder.norm(prefix + norm + ".weight", width: dimension, epsilon: normEpsilon),
-        block: layer, depth: depth)
-    }
-    let mixerNorms = around("mixer_norm", &builder)
-    let place = MixerPlace(
-      layer: layer, depth: depth, dimension: dimension, epsilon: normEpsilon,
-      name: prefix + "mixer.")
-    let mixer = layers.mixer(at: place, &builder)
-    let channelNorms = around("mlp_norm", &builder)
-    let (name, width) = (prefix + "mlp.", channelWidth)
-    let channels = SwiGLU(
-      gate: builder.linear(name + "gate_proj", width, dimension),
-      up: builder.linear(name + "up_proj", width, dimension),
-      down: builder.linear(name + "down_proj", dimension, width))
+    let mixerNorms = skeleton.norms(prefix + "mixer_norm", layer: layer, &builder)
+    let mixer = layers.mixer(at: skeleton.place(layer, prefix + "mixer."), &builder)
+    let channelNorms = skeleton.norms(prefix + "mlp_norm", layer: layer, &builder)
+    let channels = skeleton.swiGLU(prefix + "mlp.", width: channelWidth, &builder)
     return Block(
       region: region, mixer: mixer, norms: mixerNorms, channels: (channels, channelNorms))
   }

@@ -1,17 +1,13 @@
 import Configuration
 
 /// The scans of Samba: Mamba's, under keys of its own.
-struct SambaScan: FlashMixer {
-  typealias Layer = MambaMixer
-
+struct SambaScan: SelectiveScan {
   static let name = "samba"
   static let className = "Samba"
   static let card = ModelCard(
     "Samba", recurrence: "elementwise, selective scan, and attention in a window",
     papers: ["2406.07522", "2312.00752"])
   static let depth = 18
-  static let keys: Set<String> = ["bias"]
-  static let ignoredKeys = MambaSettings.ignoredKeys
   static var section: (any ConfigurationSection.Type)? { Keys.self }
 
   /// The run file's `model.samba` section.
@@ -54,14 +50,5 @@ struct SambaScan: FlashMixer {
 
   init(_ keys: ModelKeys, dimension: Int) {
     settings = MambaSettings(keys, dimension: dimension)
-  }
-
-  var configuration: [String: JSONValue] { settings.configuration }
-
-  /// None.
-  var problem: String? { nil }
-
-  func layer(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
-    MambaMixer(settings, at: place, &builder)
   }
 }

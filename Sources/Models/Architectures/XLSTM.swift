@@ -4,13 +4,9 @@ import Configuration
 ///
 /// - Source: arXiv 2405.04517, and xLSTM 7B (2503.13427), in whose layout its folders are.
 struct XLSTM: HybridArchitecture {
-  static var family: any FlashMixer.Type { MLSTM.self }
-  static let mixers = MLSTM.names
-  static let modelType = MLSTM.name
-  static let card = MLSTM.card
+  typealias Main = MLSTM
+
   static let sharedKeys = MLSTM.keys
-  static let ignoredKeys = MLSTM.ignoredKeys
-  static var section: (any ConfigurationSection.Type)? { MLSTM.section }
 
   let dimension, depth, vocabulary: Int
   let normEpsilon: Float
@@ -92,8 +88,6 @@ struct XLSTM: HybridArchitecture {
     return common.merging(layers.configuration) { $1 }.merging(layers.main.configuration) { $1 }
   }
 
-  /// 1.
-  var embeddingScale: Float { 1 }
   let tiesEmbedding = false
   var logitSoftCap: Float? { Float(logitCap) }
   /// `√(2 / 5d)` where nothing else is said, small enough for deep models.
@@ -112,8 +106,6 @@ struct XLSTM: HybridArchitecture {
     let wanted = channelFactor * Double(dimension) + Double(channelMultiple - 1)
     return ownChannelWidth ?? Int(wanted / Double(channelMultiple)) * channelMultiple
   }
-
-  func addShared(_ builder: inout ModelBuilder) { layers.addShared(&builder) }
 
   func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
     let prefix = "backbone.blocks.\(layer)."

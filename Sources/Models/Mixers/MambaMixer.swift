@@ -11,8 +11,6 @@ import Tensors
 ///
 /// - Source: arXiv 2312.00752.
 struct MambaMixer: FlashLayer {
-  typealias Family = Mamba
-
   let layer: Int
   let settings: MambaSettings
   let input, gate: Linear
@@ -22,10 +20,6 @@ struct MambaMixer: FlashLayer {
   /// The bias of the steps and the skip's factors, `[I]`; the logarithms of the rates of decay, `[I, N]`.
   let stepBias, skip, logRates: Parameter
   let output: Linear
-
-  init(_ family: Mamba, at place: MixerPlace, _ builder: inout ModelBuilder) {
-    self.init(family.settings, at: place, &builder)
-  }
 
   /// Builds a layer of Mamba or of Samba.
   init(_ settings: MambaSettings, at place: MixerPlace, _ builder: inout ModelBuilder) {

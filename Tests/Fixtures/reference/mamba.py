@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .common import linear, rms, silu
+from .common import linear, silu
 from .mamba2 import convolution
 
 DEFAULTS = {
