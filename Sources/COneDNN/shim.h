@@ -214,13 +214,6 @@ static inline lasp_dnnl_product *lasp_dnnl_create(
   return product;
 }
 
-/// The library's name of how the product is computed.
-static inline const char *lasp_dnnl_implementation(const lasp_dnnl_product *product) {
-  const char *name = "";
-  dnnl_primitive_desc_query(product->description, dnnl_query_impl_info_str, 0, (void *)&name);
-  return name;
-}
-
 /// Packs B.
 static inline int lasp_dnnl_pack(lasp_dnnl_product *product, const void *b, void *packed) {
   int before = lasp_dnnl_enter(product->openmp);

@@ -13,10 +13,11 @@ package struct PassRunner<Store: ParameterStore> {
   /// Weights, and gradient sums where there are any.
   package let store: Store
   /// Forms of weights that never change, which all passes share.
-  private let forms: WeightForms?
+  package let forms: WeightForms?
 
-  package init(context: RankContext, store: Store) {
-    (self.context, self.store, forms) = (context, store, nil)
+  /// - Parameter forms: Those of weights that never change and are never given back; nil for weights that are.
+  package init(context: RankContext, store: Store, forms: WeightForms? = nil) {
+    (self.context, self.store, self.forms) = (context, store, forms)
   }
 
   /// Runs layers over a pass, remembering nothing.

@@ -31,12 +31,17 @@ package struct Distillation: Objective {
   package struct Lesson: @unchecked Sendable {
     let model: LanguageModel
     let store: any ParameterStore
+    /// What products read of weights that never change; nil for those that are dropped with their regions.
+    let forms: WeightForms?
     /// Its hidden states before the last norm, `[N, D]`.
     let hidden: Tensor
 
     /// - Parameter store: Where the teacher's weights lie.
-    package init(_ model: LanguageModel, _ store: any ParameterStore, hidden: Tensor) {
-      (self.model, self.store, self.hidden) = (model, store, hidden)
+    package init(
+      _ model: LanguageModel, _ store: any ParameterStore, forms: WeightForms? = nil,
+      hidden: Tensor
+    ) {
+      (self.model, self.store, self.forms, self.hidden) = (model, store, forms, hidden)
     }
   }
 
@@ -49,7 +54,8 @@ package struct Distillation: Objective {
     logits: UnsafeMutablePointer<Float>?
   ) throws -> (loss: Variable, result: HeadResult) {
     guard let lesson else { preconditionFailure("a teacher who has seen nothing") }
-    let own = Tape(workspace: tape.workspace, parameters: lesson.store, recording: false)
+    let own = Tape(
+      workspace: tape.workspace, parameters: lesson.store, recording: false, forms: lesson.forms)
     let (loss, result) = try lesson.model.withHead(of: lesson.hidden, tape: own) {
       states, teacher in
       let soft = SoftTargets(

@@ -38,7 +38,7 @@ package protocol MatrixProducts: Sendable {
   /// layout; nil where they read the numbers.
   ///
   /// It is made at the first such product with the weight in an acquired region, and dropped when the region is
-  /// released. Its memory comes from the workspace's pool, its computation goes through `workspace.run`.
+  /// released. Its memory comes from the workspace's pool, its computation through `workspace.compute`, outside any other.
   func form(
     of values: UnsafePointer<Float>, rows: Int, columns: Int, for direction: ProductDirection,
     in workspace: Workspace

@@ -53,7 +53,7 @@
         return Borrowed(packing(rows, columns, direction, &made))
       }.product
       let form = Buffer(count: (packer.packedBytes + 3) / 4, pool: pool, kind: .weights)
-      workspace.run { packer.pack(values, into: form.pointer) }
+      workspace.compute(.projections) { packer.pack(values, into: form.pointer) }
       return form
     }
 

@@ -1,3 +1,4 @@
+import Autodiff
 import Checkpoints
 import Corpora
 import DataParallel
@@ -34,7 +35,11 @@ final class Teacher {
     let store = try ShardedParameters(
       table: model.table, sharding: parallel.sharding == .parameters ? .parameters : .none,
       group: world, workspace: workspace, bucketBytes: parallel.bucketBytes)
-    runner = ModelRunner(model, PassRunner(context: context, store: store))
+    // Whole weights stay where they are and never change, so that they are packed once.
+    let forms =
+      parallel.sharding == .parameters
+      ? nil : WeightForms(store, workspace: workspace, keeping: true)
+    runner = ModelRunner(model, PassRunner(context: context, store: store, forms: forms))
     carries = (0..<microBatches).map { _ in Carry() }
   }
 
@@ -58,7 +63,8 @@ final class Teacher {
       part: " of the teacher" + part)
     // They are counted as if they were differentiated.
     counters.attentionOperations = before + (counters.attentionOperations - before) / 3
-    return Distillation.Lesson(runner.model, runner.store, hidden: hidden)
+    return Distillation.Lesson(
+      runner.model, runner.store, forms: runner.passes.forms, hidden: hidden)
   }
 
   /// Waits until all that it sent has left, at the end of a step.
