@@ -33,7 +33,11 @@ extension TrainingState {
     guard let number = stage["number"]?.integer, number > 0, let start = stage["start"]?.integer,
       let losses = stage["losses"]?.array
     else { throw .damaged(path: path + "/state.json", reason: "its stage has no number or start") }
-    self.stage = Stage(index: number - 1, start: start, losses: losses.compactMap(\.number))
+    let numbers = losses.compactMap(\.number)
+    guard numbers.count == losses.count else {
+      throw .damaged(path: path + "/state.json", reason: "a loss of its stage is no number")
+    }
+    self.stage = Stage(index: number - 1, start: start, losses: numbers)
   }
 
   /// Reads parts of a checkpoint of the same model.

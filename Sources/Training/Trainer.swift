@@ -163,8 +163,10 @@ final class TrainingSession {
     if let reason = choice.reason { try warn(reason) }
     if let slow = workspace.productSettings?.warning { try warn(slow) }
     if let warning = setup.warning { try warn(warning) }
-    for notice in (setup.folder?.notices ?? []) + setup.teacherNotices {
-      try warn(notice)
+    if outputs != nil {
+      for notice in (setup.folder?.notices ?? []) + (try setup.teacherNotices()) {
+        try warn(notice)
+      }
     }
     if configuration.parallel.reproducible > 0, configuration.threads > 1 {
       try warn(

@@ -35,13 +35,16 @@ package struct RunSetup {
   }
 
   /// What a user should know of the teacher.
-  var teacherNotices: [String] {
+  ///
+  /// - Throws: `FileError` for a tokenizer's file that cannot be read.
+  func teacherNotices() throws -> [String] {
     guard let teacher else { return [] }
     var notices = teacher.notices
-    if let own = studentTokenizer, let other = try? TokenizerFile.hashes(in: teacher.path),
-      let mine = try? TokenizerFile.hashes(in: own), !mine.isEmpty, !other.isEmpty,
-      !mine.contains(where: other.contains)
-    {
+    guard let own = studentTokenizer else { return notices }
+    let (other, mine) = (
+      try TokenizerFile.hashes(in: teacher.path), try TokenizerFile.hashes(in: own)
+    )
+    if !mine.isEmpty, !other.isEmpty, !mine.contains(where: other.contains) {
       notices.append(
         "the tokenizer of the teacher in \(teacher.path) is another file than that of \(own); what is learnt of "
           + "it is right only where both mean the same tokens")

@@ -51,9 +51,9 @@ extension RunConfiguration {
 
   /// The products that all ranks take, as rank 0 finds.
   ///
-  /// Collective. With `parallel.reproducible` nothing is measured, which could come out otherwise the next time.
+  /// Collective, whatever the run file names, since nothing is known yet of the other ranks' run files. With
+  /// `parallel.reproducible` nothing is measured, which could come out otherwise the next time.
   package func chooseProducts(world: any Communicator) throws -> ProductSettings {
-    if training.products.library != nil { return try products() }
     let mine = try world.together {
       guard world.rank == 0 else { return "" }
       let measures = training.products == .auto && parallel.reproducible == 0

@@ -19,12 +19,19 @@ struct StageProgress {
 
   /// A run that goes on from a checkpoint: in its stage, or in the next where that one has ended.
   ///
-  /// - Throws: `CheckpointError` for a stage that the run does not have.
+  /// - Throws: `CheckpointError` for a stage that the run does not have, and for none where it has stages.
   init(
     _ configuration: RunConfiguration, from state: TrainingState, in path: String
   ) throws(CheckpointError) {
     self.init(configuration)
-    guard hasStages, let place = state.stage else { return }
+    // Without stages a run may go on from any checkpoint, with all that is trained now.
+    guard hasStages else { return }
+    guard let place = state.stage else {
+      throw .unsupported(
+        path: path,
+        reason: "it was written by a run without linearise.stages; go on without them, or start a "
+          + "run from its weights with model.from")
+    }
     guard place.index < configuration.stageCount else {
       throw .unsupported(
         path: path,
@@ -44,7 +51,7 @@ struct StageProgress {
   /// The run as it is in this stage.
   var stage: RunConfiguration { configuration.stage(place.index) }
 
-  /// Steps of the run up to the end of this stage and with all of the next, at most.
+  /// Steps of the run up to the end of this stage and with all of those after it, at most.
   var steps: Int {
     place.start + stage.training.steps + configuration.stepsAfter(stage: place.index)
   }

@@ -221,7 +221,7 @@ struct DistillationTrainingTests {
           to: URL(fileURLWithPath: teachers.path(mixer) + "/tokenizer.json"))
       }
       let run = try SmallRun("model.from=\(teachers.path("gla"))", teachers.key("llama"))
-      return try RunSetup(run.configuration).teacherNotices
+      return try RunSetup(run.configuration).teacherNotices()
     }
     #expect(try notices("{}") == [])
     #expect(try notices("{ }").count == 1)

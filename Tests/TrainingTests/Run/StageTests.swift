@@ -171,6 +171,21 @@ struct StageTests {
     #expect(try channels(staged, after: 7) != drawn)
   }
 
+  @Test("A run with stages does not go on from a checkpoint that tells of none")
+  func withoutStages() throws {
+    let plain = folder.file("no-stages")
+    let keys = ["model.mixer=gla", "checkpoint.every=2"]
+    try train(keys + ["training.steps=2", "log.directory=\(plain)"], ranks: 1)
+    let error = #expect(throws: CheckpointError.self) {
+      try train(
+        keys + [
+          "linearise.stages=[{steps: 2}, {steps: 2}]", "log.directory=\(folder.file("stages"))",
+          "training.resume=\(plain)/checkpoints/step-00000002",
+        ], ranks: 1)
+    }
+    #expect(error.map { "\($0)" }?.contains("a run without linearise.stages") == true)
+  }
+
   /// The weights of the channel mixers in a checkpoint of a run.
   private func channels(_ run: String, after step: Int) throws -> [[Float]] {
     let file = try SafetensorsFile(
