@@ -49,6 +49,7 @@ let oneDNN: [String] = has(header: "dnnl.h") ? ["COneDNN"] : []
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -73,6 +74,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
   ],
   targets: [
     .systemLibrary(
@@ -112,7 +114,7 @@ let package = Package(
       name: "Tokenizers", dependencies: ["CPCRE2", "Files", protobuf],
       exclude: ["SentencePiece/SentencePieceModel.proto"], swiftSettings: numeric),
     module("Corpora", ["Tokenizers", "Tensors", "Configuration", "Files"], numeric: true),
-    module("Checkpoints", ["Models", "Autodiff", "Tensors", "Configuration", "Files"]),
+    module("Checkpoints", ["Models", "Autodiff", "Tensors", "Configuration", "Files", crypto]),
     module("Reporting", ["MessagePassing", "Measurement", "Configuration", "Files"]),
     module(
       "Inference",

@@ -18,6 +18,12 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
   case missingTensor(path: String, name: String)
   /// A tensor's elements cannot be read as what was asked for.
   case wrongElements(path: String, name: String, type: ElementType, wanted: String)
+  /// A folder that is no checkpoint.
+  case noCheckpoint(path: String)
+  /// A folder of checkpoints of which none can be gone on from.
+  case noneWhole(path: String, count: Int, reason: String)
+  /// A disk without room for what is to be written, in bytes.
+  case noRoom(path: String, needed: Int, free: Int)
   /// Weights in a file that is a program.
   case pickle(path: String)
   /// A folder without the file that it must have.
@@ -29,6 +35,11 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
 
   /// What the operating system refused, if that is what was wrong.
   package var fileError: FileError? { if case .file(let error) = self { error } else { nil } }
+
+  /// Whether the system ran out of something, such as space on the disk.
+  package var isExhaustion: Bool {
+    if case .noRoom = self { true } else { fileError?.isExhaustion == true }
+  }
 
   /// One sentence: what is wrong, where, and what to do.
   package var description: String {
@@ -47,6 +58,12 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "\(path) has no tensor named \(name)"
     case .wrongElements(let path, let name, let type, let wanted):
       "\(path): tensor \(name) holds \(type.rawValue) elements, but \(wanted) are needed"
+    case .noCheckpoint(let path):
+      "\(path) is no checkpoint: there is no state.json; name a folder step-… below a run's checkpoints"
+    case .noneWhole(let path, let count, let reason):
+      "no checkpoint in \(path) is whole; of \(count), the latest: \(reason)"
+    case .noRoom(let path, let needed, let free):
+      "\(path) needs \(needed >> 20) MiB, but \(free >> 20) MiB are free there; free space or write to another disk"
     case .pickle(let path):
       "\(path) is a pickle, which may run any program when it is opened, so that it is not; "
         + Pickles.conversion(path)

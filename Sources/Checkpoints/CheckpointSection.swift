@@ -19,14 +19,14 @@ package struct CheckpointSection: ConfigurationSection, Equatable {
   package static let name = "checkpoint"
   package static let documentation = "When a run saves what it needs to go on."
 
-  @Key("every", unit: "steps", "Steps between checkpoints; 0 = none.")
+  @Key("every", .course, unit: "steps", "Steps between checkpoints; 0 = none.")
   package var every = 0
 
-  @Key("keep", "Latest checkpoints that are kept; 0 = all.")
+  @Key("keep", .course, "Latest checkpoints that are kept; 0 = all.")
   package var keep = 2
 
   @Key(
-    "dtype",
+    "dtype", .course,
     "How the run's final weights are stored; bf16 halves the folder, and checkpoints stay fp32.")
   package var dtype = WeightFormat.fp32
 

@@ -229,25 +229,21 @@ package struct ModelFolder {
   package static func write(
     _ model: LanguageModel, to path: String, keeping earlier: Origin? = nil,
     tokenizer: TokenizerFiles? = nil, as format: WeightFormat = .fp32,
-    shardBytes: Int = SafetensorsFolderWriter.usualShardBytes,
+    shardBytes: Int = SafetensorsShards.usualBytes,
     weights: ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void
   ) throws {
     let folder = try checkpointFiles { () throws(FileError) in
-      try AtomicFolder(destination: path)
+      let folder = try AtomicFolder(destination: path)
+      for (name, content) in description(
+        of: model, keeping: earlier, tokenizer: tokenizer, as: format)
+      {
+        try AtomicFile.write(content, to: "\(folder.path)/\(name)")
+      }
+      return folder
     }
-    var keys = earlier?.configuration.object ?? [:]
-    keys.merge(model.architecture.configuration) { $1.keeping($0) }
-    keys["torch_dtype"] = nil
-    keys["dtype"] = .string(format.name)
-    try checkpointFiles { () throws(FileError) in
-      try AtomicFile.write(JSONValue.object(keys).encoded, to: folder.path + "/config.json")
-    }
-    try writeCompanions(of: earlier, or: tokenizer, to: folder.path)
     let writer = try SafetensorsFolderWriter(
-      path: folder.path,
-      tensors: model.tensors.map {
-        TensorDescription($0.name, shape: $0.shape.dimensions, type: format.type)
-      }, shardBytes: shardBytes)
+      path: folder.path, tensors: model.tensors.map { $0.description(as: format.type) },
+      shardBytes: shardBytes)
     try weights { range, numbers in
       try forEachPiece(of: model, model.tensors) { tensor, offset, part in
         let here = part.clamped(to: range)
@@ -265,19 +261,30 @@ package struct ModelFolder {
 }
 
 extension ModelFolder {
-  /// Writes what goes along with a model: the files of a tokenizer where one is given, else those of the folder that it
-  /// began from.
-  static func writeCompanions(
-    of earlier: Origin?, or tokenizer: TokenizerFiles?, to folder: String
-  ) throws(CheckpointError) {
-    let companions =
-      tokenizer?.files
-      ?? (earlier?.companions ?? []).map { (name: FileSystem.name(of: $0.path), file: $0) }
-    for (name, file) in companions {
-      try checkpointFiles { () throws(FileError) in
-        try AtomicFile.write(file.data, to: "\(folder)/\(name)")
-      }
-    }
+  /// The files of a model's folder beside its weights: `config.json`, and what goes along.
+  ///
+  /// - Parameters:
+  ///   - earlier: The folder that the model began from.
+  ///   - tokenizer: Files that go along in the place of the companions.
+  static func description(
+    of model: LanguageModel, keeping earlier: Origin?, tokenizer: TokenizerFiles?,
+    as format: WeightFormat = .fp32
+  ) -> [(name: String, content: Data)] {
+    var keys = earlier?.configuration.object ?? [:]
+    keys.merge(model.architecture.configuration) { $1.keeping($0) }
+    keys["torch_dtype"] = nil
+    keys["dtype"] = .string(format.name)
+    return [("config.json", JSONValue.object(keys).encoded)]
+      + companions(of: earlier, or: tokenizer)
+  }
+
+  /// What goes along with a model: the files of a tokenizer where one is given, else those of the folder that it began from.
+  static func companions(
+    of earlier: Origin?, or tokenizer: TokenizerFiles?
+  ) -> [(name: String, content: Data)] {
+    (tokenizer?.files
+      ?? (earlier?.companions ?? []).map { (name: FileSystem.name(of: $0.path), file: $0) })
+      .map { ($0.name, $0.file.data) }
   }
 }
 

@@ -1,3 +1,5 @@
+import Foundation
+
 /// One line of JSON: an object whose keys keep the order in which they were given.
 ///
 /// Values are written as `JSONValue.text` says.
@@ -46,6 +48,9 @@ package struct JSONLine: Sendable {
 
   /// The object, without a line break.
   package var text: String { "{" + members.joined(separator: ",") + "}" }
+
+  /// The object as a value, whose keys have no order.
+  package var value: JSONValue { (try? JSONValue(Data(text.utf8))) ?? [:] }
 
   private mutating func set(_ key: String, text: String) {
     members.append(JSONValue.quoted(key) + ":" + text)

@@ -1,8 +1,8 @@
 /// Declares a key of the run file where its value lands: a property of a section.
 ///
-///     @Key("heads", from: 1, "Number of heads of a mixer.") package var heads = 4
+///     @Key("heads", .model, from: 1, "Number of heads of a mixer.") package var heads = 4
 ///
-/// The property's initial value is the key's default, and its type decides what the key takes; nil makes a key
+/// It says what follows where a run goes on with another value. The property's initial value is the key's default, and its type decides what the key takes; nil makes a key
 /// optional. Reading, checking, printing and the reference all follow from this one line.
 @propertyWrapper
 package struct Key<Content: Sendable & Equatable>: Sendable {
@@ -27,12 +27,12 @@ package struct Key<Content: Sendable & Equatable>: Sendable {
   }
 
   init(
-    _ name: String, _ kind: KeyKind, _ content: Content, _ unit: String?, _ former: String?,
-    _ documentation: String, write: @escaping @Sendable (Content) -> Value,
+    _ name: String, _ effect: KeyEffect, _ kind: KeyKind, _ content: Content, _ unit: String?,
+    _ former: String?, _ documentation: String, write: @escaping @Sendable (Content) -> Value,
     read: @escaping @Sendable (Value) -> Content?
   ) {
     schema = KeySchema(
-      name: name, kind: kind, defaultValue: write(content), unit: unit,
+      name: name, effect: effect, kind: kind, defaultValue: write(content), unit: unit,
       documentation: documentation, former: former)
     (self.write, self.read, box) = (write, read, Box(content))
   }
@@ -67,9 +67,10 @@ extension Key: DeclaredKey {
 extension Key where Content == Bool {
   /// A key that is `true` or `false`.
   package init(
-    wrappedValue: Bool, _ name: String, formerly former: String? = nil, _ documentation: String
+    wrappedValue: Bool, _ name: String, _ effect: KeyEffect, formerly former: String? = nil,
+    _ documentation: String
   ) {
-    self.init(name, .boolean, wrappedValue, nil, former, documentation) {
+    self.init(name, effect, .boolean, wrappedValue, nil, former, documentation) {
       .boolean($0)
     } read: {
       if case .boolean(let value) = $0 { value } else { nil }
@@ -80,11 +81,12 @@ extension Key where Content == Bool {
 extension Key where Content == Int {
   /// A key that is a whole number, `from` ≤ value ≤ `through`.
   package init(
-    wrappedValue: Int, _ name: String, from: Int = 0, through: Int? = nil, unit: String? = nil,
+    wrappedValue: Int, _ name: String, _ effect: KeyEffect, from: Int = 0, through: Int? = nil,
+    unit: String? = nil,
     formerly former: String? = nil, _ documentation: String
   ) {
     self.init(
-      name, .integer(Bounds(from: from, through: through)), wrappedValue, unit, former,
+      name, effect, .integer(Bounds(from: from, through: through)), wrappedValue, unit, former,
       documentation
     ) {
       .integer($0)
@@ -97,12 +99,13 @@ extension Key where Content == Int {
 extension Key where Content == Int? {
   /// A key that is a whole number, `from` ≤ value ≤ `through`, or not set.
   package init(
-    wrappedValue: Int? = nil, _ name: String, from: Int = 0, through: Int? = nil,
+    wrappedValue: Int? = nil, _ name: String, _ effect: KeyEffect, from: Int = 0,
+    through: Int? = nil,
     unit: String? = nil,
     formerly former: String? = nil, _ documentation: String
   ) {
     self.init(
-      name, .integer(Bounds(from: from, through: through)), wrappedValue, unit, former,
+      name, effect, .integer(Bounds(from: from, through: through)), wrappedValue, unit, former,
       documentation
     ) {
       $0.map(Value.integer) ?? .none
@@ -119,12 +122,13 @@ extension Key where Content == Int? {
 extension Key where Content == Double {
   /// A key that is a finite number inside the given ends.
   package init(
-    wrappedValue: Double, _ name: String, from: Double? = nil, above: Double? = nil,
+    wrappedValue: Double, _ name: String, _ effect: KeyEffect, from: Double? = nil,
+    above: Double? = nil,
     through: Double? = nil, below: Double? = nil, unit: String? = nil,
     formerly former: String? = nil, _ documentation: String
   ) {
     let bounds = Bounds(from: from, above: above, through: through, below: below)
-    self.init(name, .number(bounds), wrappedValue, unit, former, documentation) {
+    self.init(name, effect, .number(bounds), wrappedValue, unit, former, documentation) {
       .number($0)
     } read: {
       if case .number(let value) = $0 { value } else { nil }
@@ -135,12 +139,13 @@ extension Key where Content == Double {
 extension Key where Content == Double? {
   /// A key that is a finite number inside the given ends, or not set.
   package init(
-    wrappedValue: Double? = nil, _ name: String, from: Double? = nil, above: Double? = nil,
+    wrappedValue: Double? = nil, _ name: String, _ effect: KeyEffect, from: Double? = nil,
+    above: Double? = nil,
     through: Double? = nil, below: Double? = nil, unit: String? = nil,
     formerly former: String? = nil, _ documentation: String
   ) {
     let bounds = Bounds(from: from, above: above, through: through, below: below)
-    self.init(name, .number(bounds), wrappedValue, unit, former, documentation) {
+    self.init(name, effect, .number(bounds), wrappedValue, unit, former, documentation) {
       $0.map(Value.number) ?? .none
     } read: {
       switch $0 {
@@ -155,13 +160,13 @@ extension Key where Content == Double? {
 extension Key where Content == String {
   /// A key that is text, or one of `choices` where these are given.
   package init(
-    wrappedValue: String, _ name: String, of choices: [String]? = nil,
+    wrappedValue: String, _ name: String, _ effect: KeyEffect, of choices: [String]? = nil,
     formerly former: String? = nil, _ documentation: String
   ) {
     precondition(
       choices?.contains(wrappedValue) ?? true, "\(name): \(wrappedValue) is no choice")
     self.init(
-      name, choices.map(KeyKind.choice) ?? .string, wrappedValue, nil, former, documentation
+      name, effect, choices.map(KeyKind.choice) ?? .string, wrappedValue, nil, former, documentation
     ) {
       .string($0)
     } read: {
@@ -173,10 +178,11 @@ extension Key where Content == String {
 extension Key where Content == String? {
   /// A key that is text, or not set.
   package init(
-    wrappedValue: String? = nil, _ name: String, formerly former: String? = nil,
+    wrappedValue: String? = nil, _ name: String, _ effect: KeyEffect,
+    formerly former: String? = nil,
     _ documentation: String
   ) {
-    self.init(name, .string, wrappedValue, nil, former, documentation) {
+    self.init(name, effect, .string, wrappedValue, nil, former, documentation) {
       $0.map(Value.string) ?? .none
     } read: {
       switch $0 {
@@ -194,10 +200,11 @@ package protocol KeyChoice: RawRepresentable<String>, CaseIterable, Equatable, S
 extension Key where Content: KeyChoice {
   /// A key that is one of a type's cases, by its raw value.
   package init(
-    wrappedValue: Content, _ name: String, formerly former: String? = nil, _ documentation: String
+    wrappedValue: Content, _ name: String, _ effect: KeyEffect, formerly former: String? = nil,
+    _ documentation: String
   ) {
     let choices = Content.allCases.map(\.rawValue)
-    self.init(name, .choice(choices), wrappedValue, nil, former, documentation) {
+    self.init(name, effect, .choice(choices), wrappedValue, nil, former, documentation) {
       .string($0.rawValue)
     } read: {
       if case .string(let name) = $0 { Content(rawValue: name) } else { nil }
@@ -216,9 +223,10 @@ package protocol KeyText: Equatable, Sendable {
 extension Key where Content: KeyText {
   /// A key that is text with a meaning of its own.
   package init(
-    wrappedValue: Content, _ name: String, formerly former: String? = nil, _ documentation: String
+    wrappedValue: Content, _ name: String, _ effect: KeyEffect, formerly former: String? = nil,
+    _ documentation: String
   ) {
-    self.init(name, .string, wrappedValue, nil, former, documentation) {
+    self.init(name, effect, .string, wrappedValue, nil, former, documentation) {
       .string($0.text)
     } read: {
       if case .string(let text) = $0 { Content(text: text) } else { nil }
@@ -231,11 +239,12 @@ extension Key where Content: KeyText {
 extension Key where Content == [Int] {
   /// A key that is a list of whole numbers ≥ `from`.
   package init(
-    wrappedValue: [Int], _ name: String, from: Int = 0, formerly former: String? = nil,
+    wrappedValue: [Int], _ name: String, _ effect: KeyEffect, from: Int = 0,
+    formerly former: String? = nil,
     _ documentation: String
   ) {
     self.init(
-      name, .list(.integer(Bounds(from: from))), wrappedValue, nil, former, documentation
+      name, effect, .list(.integer(Bounds(from: from))), wrappedValue, nil, former, documentation
     ) {
       .list($0.map(Value.integer))
     } read: {
@@ -248,11 +257,11 @@ extension Key where Content == [Int] {
 extension Key where Content == [String] {
   /// A key that is one text or a list of them, each one of `choices` where these are given.
   package init(
-    wrappedValue: [String], _ name: String, of choices: [String]? = nil,
+    wrappedValue: [String], _ name: String, _ effect: KeyEffect, of choices: [String]? = nil,
     formerly former: String? = nil, _ documentation: String
   ) {
     self.init(
-      name, .list(choices.map(KeyKind.choice) ?? .string), wrappedValue, nil, former,
+      name, effect, .list(choices.map(KeyKind.choice) ?? .string), wrappedValue, nil, former,
       documentation
     ) {
       .list($0.map(Value.string))
@@ -266,10 +275,11 @@ extension Key where Content == [String] {
 extension Key where Content == [WeightedPath] {
   /// A key that is one path, or several with weights.
   package init(
-    wrappedValue: [WeightedPath], _ name: String, formerly former: String? = nil,
+    wrappedValue: [WeightedPath], _ name: String, _ effect: KeyEffect,
+    formerly former: String? = nil,
     _ documentation: String
   ) {
-    self.init(name, .weightedPaths, wrappedValue, nil, former, documentation) {
+    self.init(name, effect, .weightedPaths, wrappedValue, nil, former, documentation) {
       $0.isEmpty ? .none : .weightedPaths($0)
     } read: {
       switch $0 {

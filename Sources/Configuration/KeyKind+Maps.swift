@@ -62,10 +62,11 @@ extension ConfigurationSection {
 extension Key {
   /// A key that is a list of mappings, each with the keys of a section.
   package init<Item: ConfigurationSection & Equatable>(
-    wrappedValue: [Item], _ name: String, formerly former: String? = nil, _ documentation: String
+    wrappedValue: [Item], _ name: String, _ effect: KeyEffect, formerly former: String? = nil,
+    _ documentation: String
   ) where Content == [Item] {
     self.init(
-      name, .maps(Item.schema.keys), wrappedValue, nil, former, documentation
+      name, effect, .maps(Item.schema.keys), wrappedValue, nil, former, documentation
     ) {
       .maps($0.map(\.map))
     } read: {

@@ -34,10 +34,27 @@ package indirect enum KeyKind: Sendable {
   }
 }
 
+/// What it means to a run that goes on from a checkpoint that a key has another value.
+package enum KeyEffect: Sendable {
+  /// It would be another model.
+  case model
+  /// It would read other data, or the same in another order.
+  case data
+  /// It goes on with the same model and data, and takes another course.
+  case course
+  /// It is computed, stored or named in another way, and nothing else changes.
+  case layout
+
+  /// Whether a run goes on with it only where that is asked for.
+  package var isAnotherRun: Bool { self == .model || self == .data }
+}
+
 /// A key of the run file as data: what `@Key` declares, without its Swift type.
 package struct KeySchema: Sendable {
   /// Name inside the section, in snake case.
   package let name: String
+  /// What it means that a run goes on with another value.
+  package let effect: KeyEffect
   /// What values it takes.
   package let kind: KeyKind
   /// Value where neither the run file nor the command line gives one; `none` makes the key

@@ -23,58 +23,60 @@ package struct DataSection: OuterSection, Equatable {
   package var subsections = Subsections()
 
   @Key(
-    "path", "Text or token files (.bin of nanoGPT, llm.c, Megatron), with weights; null = the task."
+    "path", .data,
+    "Text or token files (.bin of nanoGPT, llm.c, Megatron), with weights; null = the task."
   )
   package var path: [WeightedPath] = []
 
   @Key(
-    "tokenizer",
+    "tokenizer", .data,
     "What makes tokens of text: a folder or file, or bytes; null = that of model.from, else bytes.")
   package var tokenizer: String?
 
-  @Key("token_bytes", "Bytes of a token; auto = what the file says, or 2 for .bin, else 1.")
+  @Key("token_bytes", .data, "Bytes of a token; auto = what the file says, or 2 for .bin, else 1.")
   package var tokenBytes = TokenBytes.auto
 
   @Key(
-    "documents",
+    "documents", .data,
     "Where documents begin: after this token, or at the uint64 token offsets in this file.")
   package var documents: [String] = []
 
-  @Key("loss_mask", "File with a byte a token: 1 = predict it, 0 = no loss.")
+  @Key("loss_mask", .data, "File with a byte a token: 1 = predict it, 0 = no loss.")
   package var lossMask: [String] = []
 
   @Key(
-    "labels",
+    "labels", .data,
     "Token files with the target at each token, all bits set = none; else it is the next token.")
   package var labels: [String] = []
 
   @Key(
-    "carry", "Whether a row goes on where it ended a step before, with its state; for one file.")
+    "carry", .data,
+    "Whether a row goes on where it ended a step before, with its state; for one file.")
   package var carry = false
 
-  @Key("vocabulary", unit: "tokens", "Tokens a .bin file may hold; 0 = what it holds.")
+  @Key("vocabulary", .data, unit: "tokens", "Tokens a .bin file may hold; 0 = what it holds.")
   package var vocabulary = 0
 
-  @Key("task", of: Tasks.names, "Task that is generated where path is null.")
+  @Key("task", .data, of: Tasks.names, "Task that is generated where path is null.")
   package var task = "recall"
 
-  @Key("recall_keys", from: 1, "Keys of the recall task, each written once.")
+  @Key("recall_keys", .data, from: 1, "Keys of the recall task, each written once.")
   package var recallKeys = 4
 
-  @Key("recall_values", from: 2, "Values of the recall task; chance is one in so many.")
+  @Key("recall_values", .data, from: 2, "Values of the recall task; chance is one in so many.")
   package var recallValues = 4
 
   @Key(
-    "recall_key_fraction", above: 0, below: 1,
+    "recall_key_fraction", .data, above: 0, below: 1,
     "Share of a sequence, from its start, in which the pairs are written.")
   package var recallKeyFraction = 0.25
 
   @Key(
-    "recall_query_fraction", above: 0, through: 1,
+    "recall_query_fraction", .data, above: 0, through: 1,
     "Share of the tokens after the pairs that are queries.")
   package var recallQueryFraction = 0.5
 
-  @Key("held_out", from: 0, below: 1, "Share of the data kept for evaluation.")
+  @Key("held_out", .data, from: 0, below: 1, "Share of the data kept for evaluation.")
   package var heldOut = 0.05
 
   package init() {}

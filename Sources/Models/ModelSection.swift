@@ -17,67 +17,70 @@ package struct ModelSection: OuterSection, Equatable {
   /// The families' own keys.
   package var subsections = Subsections()
 
-  @Key("mixer", of: mixers, "Token mixer of every block that layers does not name.")
+  @Key("mixer", .model, of: mixers, "Token mixer of every block that layers does not name.")
   package var mixer = "tnl"
 
-  @Key("dimension", from: 1, "Width of the residual stream.")
+  @Key("dimension", .model, from: 1, "Width of the residual stream.")
   package var dimension = 64
 
-  @Key("depth", from: 1, "Number of blocks.")
+  @Key("depth", .model, from: 1, "Number of blocks.")
   package var depth = 3
 
-  @Key("heads", from: 1, "Number of heads of a mixer.")
+  @Key("heads", .model, from: 1, "Number of heads of a mixer.")
   package var heads = 4
 
-  @Key("kv_heads", from: 1, "Key and value heads where queries share them.")
+  @Key("kv_heads", .model, from: 1, "Key and value heads where queries share them.")
   package var keyValueHeads: Int?
 
-  @Key("expand_k", above: 0, "Width of all keys over dimension; null = the mixer's own.")
+  @Key("expand_k", .model, above: 0, "Width of all keys over dimension; null = the mixer's own.")
   package var expandKey: Double?
 
-  @Key("expand_v", above: 0, "Width of all values over dimension (gated_deltanet: over keys).")
+  @Key(
+    "expand_v", .model, above: 0, "Width of all values over dimension (gated_deltanet: over keys).")
   package var expandValue: Double?
 
-  @Key("window", from: 1, unit: "tokens", "Tokens that attention sees; null = all before.")
+  @Key("window", .model, from: 1, unit: "tokens", "Tokens that attention sees; null = all before.")
   package var window: Int?
 
-  @Key("glu", "Inner width of the channel mixer; 0 = the mixer's own rule.")
+  @Key("glu", .model, "Inner width of the channel mixer; 0 = the mixer's own rule.")
   package var glu = 0
 
-  @Key("vocabulary", unit: "tokens", "Tokens the model knows; 0 = what the data needs.")
+  @Key("vocabulary", .model, unit: "tokens", "Tokens the model knows; 0 = what the data needs.")
   package var vocabulary = 0
 
   @Key(
-    "layers", of: mixers + attention,
+    "layers", .model, of: mixers + attention,
     "Mixers of the blocks, bottom up, repeated; empty = all are mixer. full_attention has no window."
   )
   package var layers: [String] = []
 
-  @Key("bias", "Whether linear layers have biases.")
+  @Key("bias", .model, "Whether linear layers have biases.")
   package var bias = false
 
   @Key(
-    "norm", "Where norms stand: before each layer, after it, or after in the first blocks (Mix-LN)."
+    "norm", .model,
+    "Where norms stand: before each layer, after it, or after in the first blocks (Mix-LN)."
   )
   package var norm = NormPlacement.Kind.pre
 
   @Key(
-    "norm_share", from: 0, through: 1, "Share of blocks, from the first, where mix has norms after."
+    "norm_share", .model, from: 0, through: 1,
+    "Share of blocks, from the first, where mix has norms after."
   )
   package var normShare = NormPlacement.usualShare
 
   @Key(
-    "init_std", above: 0,
+    "init_std", .model, above: 0,
     "Standard deviation of the initial weights; null = 0.1, xlstm: the root of 2 / (5 dimension).")
   package var ownInitStd: Double?
 
-  @Key("tie_embeddings", "Whether the head uses the embedding's weights.")
+  @Key("tie_embeddings", .model, "Whether the head uses the embedding's weights.")
   package var tieEmbeddings = false
 
-  @Key("from", "Model folder to start from: its shape and weights replace these keys.")
+  @Key("from", .model, "Model folder to start from: its shape and weights replace these keys.")
   package var from: String?
 
-  @Key("adapter", "Folder of an adapter of the model of from, which is trained on.")
+  @Key("adapter", .model, "Folder of an adapter of the model of from, which is trained on.")
   package var adapter: String?
 
   /// Tokens of a sequence, for what depends on them by default.

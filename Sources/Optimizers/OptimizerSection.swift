@@ -13,35 +13,40 @@ package struct OptimizerSection: OuterSection, Equatable {
   /// The rules' own keys.
   package var subsections = Subsections()
 
-  @Key("name", "Update rule; muon updates matrices inside blocks, and leaves the rest to AdamW.")
+  @Key(
+    "name", .course,
+    "Update rule; muon updates matrices inside blocks, and leaves the rest to AdamW.")
   package var rule = UpdateRuleName.adamw
 
-  @Key("learning_rate", above: 0, "Learning rate after the warmup, its peak.")
+  @Key("learning_rate", .course, above: 0, "Learning rate after the warmup, its peak.")
   package var learningRate = 2e-3
 
-  @Key("beta1", from: 0, below: 1, "AdamW: decay of the first moment, the mean of gradients.")
+  @Key(
+    "beta1", .course, from: 0, below: 1, "AdamW: decay of the first moment, the mean of gradients.")
   package var beta1 = 0.9
 
-  @Key("beta2", from: 0, below: 1, "AdamW: decay of the second moment, the mean of their squares.")
+  @Key(
+    "beta2", .course, from: 0, below: 1,
+    "AdamW: decay of the second moment, the mean of their squares.")
   package var beta2 = 0.95
 
-  @Key("epsilon", above: 0, "AdamW: added to the root of the second moment.")
+  @Key("epsilon", .course, above: 0, "AdamW: added to the root of the second moment.")
   package var epsilon = 1e-8
 
-  @Key("weight_decay", from: 0, "Decoupled weight decay, times the learning rate.")
+  @Key("weight_decay", .course, from: 0, "Decoupled weight decay, times the learning rate.")
   package var weightDecay = 0.01
 
-  @Key("decay_norms", "Whether norms and biases decay too.")
+  @Key("decay_norms", .course, "Whether norms and biases decay too.")
   package var decayNorms = false
 
-  @Key("decay_embeddings", "Whether embeddings decay too.")
+  @Key("decay_embeddings", .course, "Whether embeddings decay too.")
   package var decayEmbeddings = false
 
-  @Key("clip", from: 0, "Greatest global norm of the gradient; 0 = no limit.")
+  @Key("clip", .course, from: 0, "Greatest global norm of the gradient; 0 = no limit.")
   package var clip = 1.0
 
   @Key(
-    "groups",
+    "groups", .course,
     "Parameters by tensor name (* and ? stand for any text and letter); the first that fits.")
   package var groups: [ParameterGroup] = []
 
@@ -76,10 +81,11 @@ package struct LionSection: ConfigurationSection, Equatable {
   package static let name = "optimizer.lion"
   package static let documentation = "Keys of the update rule lion."
 
-  @Key("beta1", from: 0, below: 1, "How much of the momentum is in the direction of a step.")
+  @Key(
+    "beta1", .course, from: 0, below: 1, "How much of the momentum is in the direction of a step.")
   package var beta1 = 0.9
 
-  @Key("beta2", from: 0, below: 1, "How much of the momentum stays in a step.")
+  @Key("beta2", .course, from: 0, below: 1, "How much of the momentum stays in a step.")
   package var beta2 = 0.99
 
   package init() {}
@@ -90,7 +96,7 @@ package struct MuonSection: ConfigurationSection, Equatable {
   package static let name = "optimizer.muon"
   package static let documentation = "Keys of the update rule muon, beside those of AdamW."
 
-  @Key("momentum", from: 0, below: 1, "How much of the momentum stays in a step.")
+  @Key("momentum", .course, from: 0, below: 1, "How much of the momentum stays in a step.")
   package var momentum = 0.95
 
   package init() {}

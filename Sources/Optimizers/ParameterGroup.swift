@@ -6,19 +6,21 @@ package struct ParameterGroup: ConfigurationSection, Equatable {
   package static let name = "optimizer.groups"
   package static let documentation = "Parameters that are trained otherwise than the rest."
 
-  @Key("pattern", "Names of tensors of the model's folder, with * and ?.")
+  @Key("pattern", .course, "Names of tensors of the model's folder, with * and ?.")
   package var pattern = ""
 
-  @Key("learning_rate_factor", from: 0, "What the learning rate is multiplied by.")
+  @Key("learning_rate_factor", .course, from: 0, "What the learning rate is multiplied by.")
   package var learningRateFactor = 1.0
 
-  @Key("weight_decay", from: 0, "Their weight decay; null = as the rest.")
+  @Key("weight_decay", .course, from: 0, "Their weight decay; null = as the rest.")
   package var weightDecay: Double?
 
-  @Key("frozen", "Whether they stay as they are.")
+  @Key("frozen", .course, "Whether they stay as they are.")
   package var frozen = false
 
-  @Key("stages", from: 1, "Numbers of the linearise.stages in which the group is one; empty = all.")
+  @Key(
+    "stages", .course, from: 1,
+    "Numbers of the linearise.stages in which the group is one; empty = all.")
   package var stages: [Int] = []
 
   package init() {}

@@ -15,16 +15,16 @@ package struct ScheduleSection: ConfigurationSection, Equatable {
   package static let name = "schedule"
   package static let documentation = "The learning rate over the steps."
 
-  @Key("kind", "Course of the learning rate after the warmup.")
+  @Key("kind", .course, "Course of the learning rate after the warmup.")
   package var course = Course.cosine
 
-  @Key("warmup", unit: "steps", "Steps of the linear warmup.")
+  @Key("warmup", .course, unit: "steps", "Steps of the linear warmup.")
   package var warmup = 20
 
-  @Key("minimum", from: 0, through: 1, "Learning rate at the end, as a share of its peak.")
+  @Key("minimum", .course, from: 0, through: 1, "Learning rate at the end, as a share of its peak.")
   package var minimum = 0.1
 
-  @Key("decay", unit: "steps", "Steps of wsd's decay; 0 = a fifth of all steps.")
+  @Key("decay", .course, unit: "steps", "Steps of wsd's decay; 0 = a fifth of all steps.")
   package var decay = 0
 
   package init() {}

@@ -6,31 +6,36 @@ package struct ParallelSection: ConfigurationSection, Equatable {
   package static let name = "parallel"
   package static let documentation = "How ranks divide the work: sequence × data = all ranks."
 
-  @Key("sequence", unit: "ranks", "Ranks that share a sequence; 0 = all that are left.")
+  @Key("sequence", .layout, unit: "ranks", "Ranks that share a sequence; 0 = all that are left.")
   package var sequence = 0
 
-  @Key("data", unit: "groups", "Groups with different sequences; 0 = what sequence leaves.")
+  @Key(
+    "data", .layout, unit: "groups", "Groups with different sequences; 0 = what sequence leaves.")
   package var data = 0
 
-  @Key("exchange", "How states cross ranks; auto measures the network at the start and chooses.")
+  @Key(
+    "exchange", .layout,
+    "How states cross ranks; auto measures the network at the start and chooses.")
   package var exchange = ExchangeSetting.kind(.chain)
 
-  @Key("attention", "How keys and values of attention without a window cross ranks.")
+  @Key("attention", .layout, "How keys and values of attention without a window cross ranks.")
   package var attention = AttentionExchange.gather
 
   @Key(
-    "sharding",
+    "sharding", .layout,
     "What is cut over all ranks: the optimizer's moments, gradients too, or weights too.")
   package var sharding = Sharding.none
 
-  @Key("bucket_bytes", from: 1, unit: "bytes", "Gradients that are summed over ranks at once.")
+  @Key(
+    "bucket_bytes", .layout, from: 1, unit: "bytes", "Gradients that are summed over ranks at once."
+  )
   package var bucketBytes = 8 << 20
 
-  @Key("transport", "How gradients travel; bf16 halves the bytes, and sums stay in fp32.")
+  @Key("transport", .course, "How gradients travel; bf16 halves the bytes, and sums stay in fp32.")
   package var transport = GradientTransport.fp32
 
   @Key(
-    "reproducible", unit: "virtual ranks",
+    "reproducible", .layout, unit: "virtual ranks",
     "Virtual ranks of a sequence, a thread each: the same bits on any number of ranks; 0 = none.")
   package var reproducible = 0
 

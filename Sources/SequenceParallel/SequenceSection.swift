@@ -5,16 +5,17 @@ package struct SequenceSection: ConfigurationSection, Equatable {
   package static let name = "sequence"
   package static let documentation = "The sequences that ranks share."
 
-  @Key("length", from: 2, unit: "tokens", "Length of a sequence, over all ranks that share it.")
+  @Key(
+    "length", .data, from: 2, unit: "tokens", "Length of a sequence, over all ranks that share it.")
   package var length = 512
 
   @Key(
-    "segments", from: 1,
+    "segments", .layout, from: 1,
     "Parts processed one after another, exactly: activations take the memory of one.")
   package var segments = 1
 
   @Key(
-    "carry_bytes", unit: "bytes",
+    "carry_bytes", .layout, unit: "bytes",
     "Most that a rank keeps of what segments received; beyond it some are rebuilt.")
   package var carryBytes = 1 << 30
 

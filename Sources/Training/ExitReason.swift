@@ -44,7 +44,7 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
       case TrainingError.disagreement: .communication
       case CorpusError.noRoomForPairs: .configuration
       case let error as CorpusError: Self.ofFiles(error.fileError, else: .data)
-      case let error as CheckpointError: Self.ofFiles(error.fileError, else: .checkpoint)
+      case let error as CheckpointError: error.isExhaustion ? .resources : .checkpoint
       case let error as TokenizerError: Self.ofFiles(error.fileError, else: .checkpoint)
       case is GenerationError: .checkpoint
       case is DocumentLengthError: .configuration

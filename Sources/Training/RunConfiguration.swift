@@ -40,6 +40,8 @@ package struct RunConfiguration: Sendable {
   package let checkpoint: CheckpointSection
   /// The values as they were written, and where each stands.
   package private(set) var document: ConfigurationDocument
+  /// The keys that the run file or the command line gives, without those that follow from others.
+  package let given: [String]
 
   /// The key of the learning rate.
   static let rate = "optimizer.learning_rate"
@@ -74,6 +76,7 @@ package struct RunConfiguration: Sendable {
   /// Reads and checks a configuration from a document that was made with `schemas`.
   package init(_ document: ConfigurationDocument) throws(ConfigurationError) {
     var document = document
+    given = document.given
     threads = document.section(HostSection.self).threads
     lora = document.section(LoRASection.self)
     linearise = document.section(LineariseSection.self)

@@ -43,27 +43,32 @@ package enum TrainingEnd: Sendable {
 
 /// One rank's run from start to end: steps, evaluations, checkpoints, and on rank 0 the log.
 final class TrainingSession {
-  private let configuration: RunConfiguration
-  private let world: any Communicator
-  private let workspace: Workspace
-  private let setup: RunSetup
+  let configuration: RunConfiguration
+  let world: any Communicator
+  let workspace: Workspace
+  let setup: RunSetup
   private let exchange: ExchangeKind
   /// The rehearsals of each stage.
   private let rehearsals: [Rehearsals]
   /// The stage that is trained; nothing only while one makes room for the next.
-  private var run: TrainingRun!
-  private var progress: StageProgress
+  private(set) var run: TrainingRun!
+  private(set) var progress: StageProgress
   private let evaluationCorpus: (any Corpus)?
   private let chance: Double?
-  private let outputs: Outputs?
-  private let origin: ModelFolder.Origin?
-  private let tokenizerFiles: TokenizerFiles?
+  let outputs: Outputs?
+  let origin: ModelFolder.Origin?
+  let tokenizerFiles: TokenizerFiles?
   private let recording: TraceRecording?
-  private var done: Int
+  /// Steps done.
+  var done: Int
+  /// What checkpoints tell of the run so far.
+  var history: RunHistory
+  /// What tells the files that the run reads from others.
+  let fingerprint: DataFingerprint
   private var hasWarnedOfNoTarget = (inStep: false, inEvaluation: false)
 
   /// What rank 0 writes with.
-  private struct Outputs {
+  struct Outputs {
     let folder: RunFolder
     let log: RunLog
     let console: Console
@@ -84,8 +89,10 @@ final class TrainingSession {
     chance = setup.chance
     self.setup = setup
     self.workspace = workspace
-    let path = try Self.checkpoint(configuration, world: communicator)
-    let state = try path.map { try Self.state(of: $0, for: configuration) }
+    fingerprint = try communicator.together { try configuration.dataFingerprint() }
+    let point = try ResumePoint.find(configuration, world: communicator)
+    let (checkpoint, state) = (point?.checkpoint, point?.state)
+    if let point { try point.check(configuration) }
     try Self.keepProducts(of: state, configuration, workspace)
     let rehearsals = (0..<configuration.stageCount).map { index in
       let stage = configuration.stage(index)
@@ -107,21 +114,22 @@ final class TrainingSession {
       communicator.rank == 0
       ? try RunFolder.prepare(configuration: configuration, overwrite: overwrite) : nil
     var progress = StageProgress(configuration)
-    if let path, let state {
-      progress = try StageProgress(configuration, from: state, in: path)
+    if let checkpoint {
+      progress = try StageProgress(configuration, from: checkpoint.state, in: checkpoint.path)
     }
     self.progress = progress
     done = state?.step ?? 0
+    history = RunHistory(configuration, from: point)
     let run = try Self.run(
       progress, setup, world: communicator, workspace: workspace, exchange: choice.kind, rehearsals)
     self.run = run
     var newlyTrained = 0
-    if let path {
+    if let checkpoint {
       if progress.reason != nil {
-        try run.readWeights(ofCheckpoint: path)
+        try run.readWeights(of: checkpoint)
       } else {
-        newlyTrained = try run.read(path).newlyTrained
-        try run.readStreams(path, step: done)
+        newlyTrained = try run.read(checkpoint)
+        try run.readStreams(checkpoint, step: done)
       }
     } else if let model = setup.folder {
       try run.readWeights(model)
@@ -155,9 +163,10 @@ final class TrainingSession {
       return Outputs(folder: folder, log: log, console: console)
     }
     try announceStage()
-    if newlyTrained > 0, let path {
+    for note in point?.notes ?? [] { try warn(note) }
+    if newlyTrained > 0, let checkpoint {
       try warn(
-        "\(Format.number(newlyTrained, of: "tensor")) more are trained than when \(path) was written: the "
+        "\(Format.number(newlyTrained, of: "tensor")) more are trained than when \(checkpoint.path) was written: the "
           + "moments of all begin anew, from zero")
     }
     if let reason = choice.reason { try warn(reason) }
@@ -249,6 +258,7 @@ final class TrainingSession {
       RankFigures(counters, seconds: seconds), world: world)
     done += 1
     progress.add(loss: outcome.loss)
+    history.add(outcome, tokens: configuration.training.batch * configuration.sequence.length)
     guard let outputs else { return outcome.stops }
     let tokens = configuration.training.batch * configuration.sequence.length
     let report = StepReport(
@@ -285,7 +295,7 @@ final class TrainingSession {
     workspace.pool.trim()
     run = try Self.run(
       progress, setup, world: world, workspace: workspace, exchange: exchange, rehearsals)
-    try run.readWeights(ofCheckpoint: path)
+    try run.readWeights(of: Checkpoint(path: path))
     try announceStage()
   }
 
@@ -321,6 +331,7 @@ final class TrainingSession {
     guard sums.isFinite else {
       throw TrainingError.evaluationNotFinite(step: done, loss: sums.loss)
     }
+    if sums.targets > 0 { history.evaluationLoss = sums.loss / Double(sums.targets) }
     guard let outputs else { return true }
     if sums.targets == 0, !hasWarnedOfNoTarget.inEvaluation {
       hasWarnedOfNoTarget.inEvaluation = true
@@ -333,63 +344,6 @@ final class TrainingSession {
     try outputs.log.evaluation(report)
     outputs.console.evaluation(report)
     return true
-  }
-
-  /// Writes a checkpoint; gives its folder, on rank 0.
-  @discardableResult
-  private func checkpoint() throws -> String? {
-    let started = ProcessInfo.processInfo.systemUptime
-    let state = TrainingState(
-      step: done, seed: configuration.training.seed, version: Release.version,
-      rule: configuration.optimizer.rule.rawValue, stateStart: run.optimizer.stateStart,
-      stage: progress.hasStages ? progress.place : nil,
-      products: workspace.productSettings?.library.rawValue)
-    let writer = try outputs.map {
-      try TrainingState.Writer(
-        state, table: run.model.table, below: $0.folder.checkpointsPath,
-        quantities: run.quantities)
-    }
-    try run.write(to: writer)
-    try run.writeStreams(to: writer, step: done)
-    guard let outputs, let writer else { return nil }
-    let path = try writer.finish(keep: configuration.checkpoint.keep)
-    let seconds = ProcessInfo.processInfo.systemUptime - started
-    try outputs.log.checkpoint(step: done, path: path, seconds: seconds)
-    outputs.console.checkpoint(step: done, path: path, seconds: seconds)
-    return path
-  }
-
-  /// Writes the model; of one with adapters these, and where it came from no folder the model beside them.
-  private func writeModel() throws {
-    // Adapters alone go on from the folder that the run began with: where more was trained, it is another model.
-    let base = run.model.lora == nil || hasOwnModel ? nil : origin?.path
-    if base == nil {
-      try write { folder, weights in
-        try ModelFolder.write(
-          run.model, to: folder.modelPath, keeping: origin, tokenizer: tokenizerFiles,
-          as: configuration.checkpoint.dtype, weights: weights)
-      }
-    }
-    guard run.model.lora != nil else { return }
-    try write { folder, weights in
-      try AdapterFolder.write(
-        run.model, to: folder.adapterPath, base: base ?? folder.modelPath, keeping: origin,
-        tokenizer: tokenizerFiles, weights: weights)
-    }
-  }
-
-  /// Whether the model without its adapters is another than that of the folder that it came from.
-  private var hasOwnModel: Bool {
-    setup.folder?.exchange != nil || configuration.linearise.kinds.contains(.transfer)
-  }
-
-  /// Brings the weights of all ranks to rank 0, which writes them.
-  private func write(
-    _ body: (RunFolder, ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void) throws
-      -> Void
-  ) throws {
-    guard let outputs else { return try run.store.collect(.weights) { _, _ in } }
-    try body(outputs.folder) { try run.store.collect(.weights, $0) }
   }
 
   private func warn(_ message: String) throws {
@@ -410,35 +364,11 @@ final class TrainingSession {
         + "and options")
   }
 
-  /// The checkpoint to go on from: rank 0 decides, so that all ranks take the same.
-  private static func checkpoint(
-    _ configuration: RunConfiguration, world: any Communicator
-  ) throws -> String? {
-    let path = try world.broadcast(
-      world.rank == 0 ? RunFolder.checkpoint(for: configuration) ?? "" : "")
-    return path.isEmpty ? nil : path
-  }
-
   /// Takes the library that a run has had so far, unless the run file names one.
   private static func keepProducts(
     of state: TrainingState?, _ configuration: RunConfiguration, _ workspace: Workspace
   ) throws {
     guard let known = state?.products.flatMap(ProductLibrary.init) else { return }
     workspace.use(try configuration.products(choosing: known))
-  }
-
-  /// What the checkpoint to go on from says, of a run with the same seed.
-  private static func state(
-    of path: String, for configuration: RunConfiguration
-  ) throws -> TrainingState {
-    let state = try TrainingState(of: path)
-    let seed = configuration.training.seed
-    guard state.seed == seed else {
-      throw CheckpointError.unsupported(
-        path: path,
-        reason:
-          "its run has the seed \(state.seed), this one \(seed); set training.seed=\(state.seed)")
-    }
-    return state
   }
 }

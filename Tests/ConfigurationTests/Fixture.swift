@@ -3,7 +3,7 @@
 struct OutsideSection: ConfigurationSection {
   static let name = ""
   static let documentation = "Outside."
-  @Key("threads", "Threads.") var threads = 0
+  @Key("threads", .model, "Threads.") var threads = 0
 }
 
 struct ModelSection: OuterSection {
@@ -14,29 +14,29 @@ struct ModelSection: OuterSection {
   static let subsectionTypes: [any ConfigurationSection.Type] = [FamilySection.self]
   var subsections = Subsections()
 
-  @Key("dimension", from: 1, "Width.") var dimension = 64
-  @Key("heads", from: 1, through: 512, "Heads.") var heads = 4
-  @Key("mixer", "Mixer.") var mixer = Mixer.tnl
-  @Key("layers", "Layers.") var layers: [Int] = []
-  @Key("from", "Folder.") var from: String?
-  @Key("bias", "Bias.") var bias = false
+  @Key("dimension", .model, from: 1, "Width.") var dimension = 64
+  @Key("heads", .model, from: 1, through: 512, "Heads.") var heads = 4
+  @Key("mixer", .model, "Mixer.") var mixer = Mixer.tnl
+  @Key("layers", .model, "Layers.") var layers: [Int] = []
+  @Key("from", .model, "Folder.") var from: String?
+  @Key("bias", .model, "Bias.") var bias = false
 }
 
 /// A section in a section, one of whose keys stood in the outer one before.
 struct FamilySection: ConfigurationSection {
   static let name = "model.tnl"
   static let documentation = "Of one family."
-  @Key("rotated", formerly: "model.rotated", "Blocks.") var rotated: [Int] = []
-  @Key("scale", "Scale.") var scale = 1.0
+  @Key("rotated", .model, formerly: "model.rotated", "Blocks.") var rotated: [Int] = []
+  @Key("scale", .model, "Scale.") var scale = 1.0
 }
 
 struct OptimizerSection: ConfigurationSection {
   static let name = "optimizer"
   static let documentation = "The optimizer."
-  @Key("learning_rate", above: 0, "Rate.") var learningRate = 1e-3
-  @Key("beta", from: 0, below: 1, "Decay.") var beta = 0.9
-  @Key("expand", above: 0, "Optional.") var expand: Double?
-  @Key("path", "Paths.") var path: [WeightedPath] = []
+  @Key("learning_rate", .model, above: 0, "Rate.") var learningRate = 1e-3
+  @Key("beta", .model, from: 0, below: 1, "Decay.") var beta = 0.9
+  @Key("expand", .model, above: 0, "Optional.") var expand: Double?
+  @Key("path", .model, "Paths.") var path: [WeightedPath] = []
 }
 
 /// Sections and a key outside them, with every kind of key.

@@ -97,5 +97,5 @@ struct SectionTests {
 }
 
 extension Key<Int> {
-  fileprivate static var testing: Key<Int> { Key(wrappedValue: 4, "heads", "Heads.") }
+  fileprivate static var testing: Key<Int> { Key(wrappedValue: 4, "heads", .model, "Heads.") }
 }

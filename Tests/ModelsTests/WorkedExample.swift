@@ -63,7 +63,7 @@ struct Echo: FlashMixer {
     static let name = "model.echo"
     static let documentation = "What only Echo has."
 
-    @Key("decay", above: 0, through: 1, "What stays of a state from token to token.")
+    @Key("decay", .model, above: 0, through: 1, "What stays of a state from token to token.")
     var decay = 0.9
   }
 

@@ -18,16 +18,16 @@ extension AdapterFolder {
     keeping earlier: ModelFolder.Origin? = nil, tokenizer: TokenizerFiles? = nil,
     weights: ((Range<Int>, UnsafePointer<Float>) throws -> Void) throws -> Void
   ) throws {
-    guard let lora = model.lora else { preconditionFailure("a model without adapters") }
     let folder = try checkpointFiles { () throws(FileError) in
-      try AtomicFolder(destination: path)
+      let folder = try AtomicFolder(destination: path)
+      let base = URL(fileURLWithPath: base).standardizedFileURL.path
+      for (name, content) in description(
+        of: model, base: base, keeping: earlier, tokenizer: tokenizer)
+      {
+        try AtomicFile.write(content, to: "\(folder.path)/\(name)")
+      }
+      return folder
     }
-    try checkpointFiles { () throws(FileError) in
-      try AtomicFile.write(
-        configuration(lora, of: model, base: base).encoded,
-        to: "\(folder.path)/\(configurationName)")
-    }
-    try ModelFolder.writeCompanions(of: earlier, or: tokenizer, to: folder.path)
     let tensors = model.adapterTensors + model.savedTensors
     let writer = try SafetensorsWriter(
       path: "\(folder.path)/\(weightsName)",
@@ -47,6 +47,18 @@ extension AdapterFolder {
     try checkpointFiles { () throws(FileError) in try folder.commit() }
   }
 
+  /// The files of an adapter's folder beside its weights: `adapter_config.json`, and what goes along.
+  ///
+  /// - Parameter base: The folder of the model without it, as it is written.
+  static func description(
+    of model: LanguageModel, base: String, keeping earlier: ModelFolder.Origin?,
+    tokenizer: TokenizerFiles?
+  ) -> [(name: String, content: Data)] {
+    guard let lora = model.lora else { preconditionFailure("a model without adapters") }
+    return [(configurationName, configuration(lora, of: model, base: base).encoded)]
+      + ModelFolder.companions(of: earlier, or: tokenizer)
+  }
+
   private static func configuration(
     _ lora: LoRA, of model: LanguageModel, base: String
   ) -> JSONValue {
@@ -64,8 +76,7 @@ extension AdapterFolder {
     let nothing: JSONValue = .null
     return .object([
       "peft_type": "LORA", "task_type": "CAUSAL_LM",
-      "base_model_name_or_path": .string(
-        URL(fileURLWithPath: base).standardizedFileURL.path),
+      "base_model_name_or_path": .string(base),
       "r": .integer(lora.rank), "lora_alpha": number(lora.alpha), "lora_dropout": 0.0,
       "target_modules": targets(lora.targets),
       "exclude_modules": lora.excluded.map(targets) ?? nothing,

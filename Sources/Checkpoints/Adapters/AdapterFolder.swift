@@ -52,10 +52,11 @@ package struct AdapterFolder {
     file = try SafetensorsFile(path: weights)
   }
 
-  /// The folder of the model that it was trained on, as it stands in the configuration or beside the adapter.
+  /// The folder of the model that it was trained on: where the configuration says, from the adapter's folder or else from
+  /// the current one.
   func basePath() throws(CheckpointError) -> String {
     let given = base ?? ""
-    for candidate in [given, "\(path)/\(given)"]
+    for candidate in [given.hasPrefix("/") ? given : "\(path)/\(given)", given]
     where !given.isEmpty && FileSystem.exists(candidate + "/config.json") {
       return candidate
     }

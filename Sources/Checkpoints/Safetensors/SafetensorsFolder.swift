@@ -87,6 +87,9 @@ package final class SafetensorsFolder: Sendable {
     try file(of: name).readFloats(name, elements: elements, into: destination)
   }
 
+  /// The file that holds a tensor of that name, or nil.
+  func file(with name: String) -> SafetensorsFile? { places[name].map { files[$0] } }
+
   private func file(of name: String) throws(CheckpointError) -> SafetensorsFile {
     guard let place = places[name] else { throw .missingTensor(path: path, name: name) }
     return files[place]

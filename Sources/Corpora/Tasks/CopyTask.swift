@@ -18,10 +18,10 @@ package struct CopyTask: SequenceTask, Equatable {
     "Selective copying: tokens among filler are repeated at the end."
   package static let depth = TaskDepth.answer
 
-  @Key("tokens", from: 1, unit: "tokens", "Tokens that are copied.")
+  @Key("tokens", .data, from: 1, unit: "tokens", "Tokens that are copied.")
   package var tokens = 16
 
-  @Key("values", from: 2, "Different tokens to copy; chance is one in so many.")
+  @Key("values", .data, from: 2, "Different tokens to copy; chance is one in so many.")
   package var values = 16
 
   package init() {}

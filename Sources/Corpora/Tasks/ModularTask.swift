@@ -20,17 +20,20 @@ package struct ModularTask: SequenceTask, Equatable {
     "Arithmetic modulo a number from left to right, asked at every number."
   package static let depth = TaskDepth.question
 
-  @Key("modulus", from: 2, "Numbers are below it; chance is one in so many.")
+  @Key("modulus", .data, from: 2, "Numbers are below it; chance is one in so many.")
   package var modulus = 5
 
-  @Key("operators", of: ["plus", "minus", "times"], "Operators between numbers; empty = all.")
+  @Key(
+    "operators", .data, of: ["plus", "minus", "times"], "Operators between numbers; empty = all.")
   package var operators: [String] = []
 
   @Key(
-    "shortest", from: 1, unit: "tokens", "Tokens of the shortest document, where longest is given.")
+    "shortest", .data, from: 1, unit: "tokens",
+    "Tokens of the shortest document, where longest is given.")
   package var shortest = 3
 
-  @Key("longest", unit: "tokens", "Tokens of the longest document; 0 = each sequence is one.")
+  @Key(
+    "longest", .data, unit: "tokens", "Tokens of the longest document; 0 = each sequence is one.")
   package var longest = 0
 
   package init() {}

@@ -22,20 +22,22 @@ package struct MultiQueryRecallTask: SequenceTask, Equatable {
     "Multi-query associative recall: pairs, then each key is asked for."
   package static let depth = TaskDepth.answer
 
-  @Key("pairs", from: 1, "Pairs of a key and a value at the start, each asked for once.")
+  @Key("pairs", .data, from: 1, "Pairs of a key and a value at the start, each asked for once.")
   package var pairs = 8
 
-  @Key("fewest", "Fewest pairs of a sequence, drawn evenly from these to pairs; 0 = always pairs.")
+  @Key(
+    "fewest", .data,
+    "Fewest pairs of a sequence, drawn evenly from these to pairs; 0 = always pairs.")
   package var fewest = 0
 
-  @Key("keys", from: 1, "Different keys, of which each sequence has some.")
+  @Key("keys", .data, from: 1, "Different keys, of which each sequence has some.")
   package var keys = 64
 
-  @Key("values", from: 2, "Different values; chance is one in so many.")
+  @Key("values", .data, from: 2, "Different values; chance is one in so many.")
   package var values = 64
 
   @Key(
-    "power", above: 0, through: 1,
+    "power", .data, above: 0, through: 1,
     "How far queries spread: 1 = evenly over the sequence, near 0 = soon after the pairs.")
   package var power = 0.01
 

@@ -16,19 +16,19 @@ package struct NeedleTask: SequenceTask, Equatable {
     "A pair hidden at a random depth in filler or text, asked for at the end."
   package static let depth = TaskDepth.answer
 
-  @Key("path", "Text to hide pairs in, as bytes; null = random filler.")
+  @Key("path", .data, "Text to hide pairs in, as bytes; null = random filler.")
   package var path: String?
 
-  @Key("fillers", from: 1, "Different tokens of random filler.")
+  @Key("fillers", .data, from: 1, "Different tokens of random filler.")
   package var fillers = 64
 
-  @Key("pairs", from: 1, "Pairs that are hidden, one of which is asked for.")
+  @Key("pairs", .data, from: 1, "Pairs that are hidden, one of which is asked for.")
   package var pairs = 1
 
-  @Key("keys", from: 1, "Different keys.")
+  @Key("keys", .data, from: 1, "Different keys.")
   package var keys = 16
 
-  @Key("values", from: 2, "Different values; chance is one in so many.")
+  @Key("values", .data, from: 2, "Different values; chance is one in so many.")
   package var values = 16
 
   package init() {}

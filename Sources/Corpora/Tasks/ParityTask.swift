@@ -13,10 +13,12 @@ package struct ParityTask: SequenceTask, Equatable {
   package static let depth = TaskDepth.question
 
   @Key(
-    "shortest", from: 1, unit: "tokens", "Tokens of the shortest document, where longest is given.")
+    "shortest", .data, from: 1, unit: "tokens",
+    "Tokens of the shortest document, where longest is given.")
   package var shortest = 3
 
-  @Key("longest", unit: "tokens", "Tokens of the longest document; 0 = each sequence is one.")
+  @Key(
+    "longest", .data, unit: "tokens", "Tokens of the longest document; 0 = each sequence is one.")
   package var longest = 0
 
   package init() {}

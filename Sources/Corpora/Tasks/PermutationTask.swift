@@ -22,14 +22,16 @@ package struct PermutationTask: SequenceTask, Equatable {
     "Products of permutations of five things, asked at every token."
   package static let depth = TaskDepth.question
 
-  @Key("moves", "Permutations that are tokens: all 120, or the ten swaps of two things.")
+  @Key("moves", .data, "Permutations that are tokens: all 120, or the ten swaps of two things.")
   package var moves = Moves.all
 
   @Key(
-    "shortest", from: 1, unit: "tokens", "Tokens of the shortest document, where longest is given.")
+    "shortest", .data, from: 1, unit: "tokens",
+    "Tokens of the shortest document, where longest is given.")
   package var shortest = 3
 
-  @Key("longest", unit: "tokens", "Tokens of the longest document; 0 = each sequence is one.")
+  @Key(
+    "longest", .data, unit: "tokens", "Tokens of the longest document; 0 = each sequence is one.")
   package var longest = 0
 
   package init() {}

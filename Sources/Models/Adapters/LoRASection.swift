@@ -7,27 +7,29 @@ package struct LoRASection: ConfigurationSection, Equatable {
     "Adapters of low rank, which are trained instead of the model's own weights."
 
   @Key(
-    "targets",
+    "targets", .model,
     "Projections that get one: ends of their names, a regular expression, or all-linear; empty = none."
   )
   package var targets: [String] = []
 
-  @Key("rank", from: 1, "Rank r of an adapter.")
+  @Key("rank", .model, from: 1, "Rank r of an adapter.")
   package var rank = 8
 
-  @Key("alpha", above: 0, "α; an adapter is multiplied by α/r.")
+  @Key("alpha", .model, above: 0, "α; an adapter is multiplied by α/r.")
   package var alpha = 8.0
 
-  @Key("dropout", from: 0, "Only 0: what goes into an adapter is never dropped.")
+  @Key("dropout", .model, from: 0, "Only 0: what goes into an adapter is never dropped.")
   package var dropout = 0.0
 
-  @Key("rslora", "Whether an adapter is multiplied by α/√r instead.")
+  @Key("rslora", .model, "Whether an adapter is multiplied by α/√r instead.")
   package var rslora = false
 
-  @Key("layers", "Numbers of the layers whose projections get one; empty = all.")
+  @Key("layers", .model, "Numbers of the layers whose projections get one; empty = all.")
   package var layers: [Int] = []
 
-  @Key("modules_to_save", "Ends of the names of modules that are trained as a whole beside them.")
+  @Key(
+    "modules_to_save", .model,
+    "Ends of the names of modules that are trained as a whole beside them.")
   package var modulesToSave: [String] = []
 
   package init() {}

@@ -24,7 +24,7 @@ struct CosFormer: FlashMixer {
     static let documentation = "What only cosFormer has."
 
     @Key(
-      "length", from: 1, unit: "tokens",
+      "length", .model, from: 1, unit: "tokens",
       "Distance at which weights have fallen to 0, and the longest document; null = sequence.length."
     )
     var length: Int?

@@ -24,7 +24,7 @@ struct DeltaNet: FlashMixer {
     static let name = "model.delta_net"
     static let documentation = "What only DeltaNet has."
 
-    @Key("negative_eigenvalues", "Whether steps reach 2 instead of 1: allow_neg_eigval.")
+    @Key("negative_eigenvalues", .model, "Whether steps reach 2 instead of 1: allow_neg_eigval.")
     var negativeEigenvalues = false
 
     init() {}

@@ -19,10 +19,10 @@ struct ForgettingTransformer: FlashMixer {
     static let name = "model.forgetting_transformer"
     static let documentation = "What only the Forgetting Transformer has."
 
-    @Key("qk_norm", "Whether each head's queries and keys are normalised.")
+    @Key("qk_norm", .model, "Whether each head's queries and keys are normalised.")
     var normalizesKeys = false
 
-    @Key("output_gate", "Whether outputs are gated by a projection of the input.")
+    @Key("output_gate", .model, "Whether outputs are gated by a projection of the input.")
     var isGated = false
 
     init() {}

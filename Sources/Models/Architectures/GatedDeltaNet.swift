@@ -21,7 +21,7 @@ struct GatedDeltaNet: FlashMixer {
     static let name = "model.gated_deltanet"
     static let documentation = "What only Gated DeltaNet has."
 
-    @Key("negative_eigenvalues", "Whether steps reach 2 instead of 1: allow_neg_eigval.")
+    @Key("negative_eigenvalues", .model, "Whether steps reach 2 instead of 1: allow_neg_eigval.")
     var negativeEigenvalues = false
 
     init() {}

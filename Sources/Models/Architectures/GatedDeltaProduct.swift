@@ -21,13 +21,13 @@ struct GatedDeltaProduct: FlashMixer {
     static let name = "model.gated_deltaproduct"
     static let documentation = "What only Gated DeltaProduct has."
 
-    @Key("householder_steps", from: 1, through: 16, "Steps of the delta rule a token.")
+    @Key("householder_steps", .model, from: 1, through: 16, "Steps of the delta rule a token.")
     var steps = 2
 
-    @Key("forget_gate", "Whether states decay, by a gate per head from data.")
+    @Key("forget_gate", .model, "Whether states decay, by a gate per head from data.")
     var forgets = true
 
-    @Key("negative_eigenvalues", "Whether steps reach 2 instead of 1: allow_neg_eigval.")
+    @Key("negative_eigenvalues", .model, "Whether steps reach 2 instead of 1: allow_neg_eigval.")
     var negativeEigenvalues = false
 
     init() {}

@@ -20,10 +20,10 @@ struct GatedLinearAttention: FlashMixer {
     static let name = "model.gla"
     static let documentation = "What only GLA has."
 
-    @Key("feature_map", "What queries and keys go through.")
+    @Key("feature_map", .model, "What queries and keys go through.")
     var featureMap = FeatureMap.identity
 
-    @Key("clamp_min", through: 0, "Least log decay of a token; null = none.")
+    @Key("clamp_min", .model, through: 0, "Least log decay of a token; null = none.")
     var least: Double?
 
     init() {}

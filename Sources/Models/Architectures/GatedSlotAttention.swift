@@ -29,16 +29,16 @@ struct GatedSlotAttention: FlashMixer {
     static let name = "model.gsa"
     static let documentation = "What only GSA has."
 
-    @Key("slots", from: 1, through: 256, "Slots of each head.")
+    @Key("slots", .model, from: 1, through: 256, "Slots of each head.")
     var slots = 64
 
-    @Key("gate_normalizer", above: 0, "What log decays are divided by.")
+    @Key("gate_normalizer", .model, above: 0, "What log decays are divided by.")
     var divisor = 8.0
 
-    @Key("feature_map", "What queries and keys go through.")
+    @Key("feature_map", .model, "What queries and keys go through.")
     var featureMap = Map.silu
 
-    @Key("short_conv", "Whether queries, keys and values go through short convolutions.")
+    @Key("short_conv", .model, "Whether queries, keys and values go through short convolutions.")
     var hasConvolution = false
 
     init() {}

@@ -17,13 +17,13 @@ struct HGRN: FlashMixer {
     static let name = "model.hgrn"
     static let documentation = "What only HGRN has."
 
-    @Key("expand_ratio", above: 0, "Channels of the state over dimension.")
+    @Key("expand_ratio", .model, above: 0, "Channels of the state over dimension.")
     var expandRatio = 1.0
 
-    @Key("lower_bound", "Whether forget gates have lower bounds, from data of all layers.")
+    @Key("lower_bound", .model, "Whether forget gates have lower bounds, from data of all layers.")
     var hasLowerBound = true
 
-    @Key("short_conv", "Whether gates and inputs go through short convolutions.")
+    @Key("short_conv", .model, "Whether gates and inputs go through short convolutions.")
     var hasConvolution = false
 
     init() {}

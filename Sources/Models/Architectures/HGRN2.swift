@@ -19,10 +19,10 @@ struct HGRN2: FlashMixer {
     static let name = "model.hgrn2"
     static let documentation = "What only HGRN2 has."
 
-    @Key("lower_bound", "Whether forget gates have lower bounds, from data of all layers.")
+    @Key("lower_bound", .model, "Whether forget gates have lower bounds, from data of all layers.")
     var hasLowerBound = true
 
-    @Key("short_conv", "Whether queries, gates and inputs go through short convolutions.")
+    @Key("short_conv", .model, "Whether queries, gates and inputs go through short convolutions.")
     var hasConvolution = false
 
     init() {}

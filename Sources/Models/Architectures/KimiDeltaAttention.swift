@@ -19,10 +19,11 @@ struct KimiDeltaAttention: FlashMixer {
     static let name = "model.kda"
     static let documentation = "What only Kimi Delta Attention has."
 
-    @Key("negative_eigenvalues", "Whether steps reach 2 instead of 1: allow_neg_eigval.")
+    @Key("negative_eigenvalues", .model, "Whether steps reach 2 instead of 1: allow_neg_eigval.")
     var negativeEigenvalues = false
 
-    @Key("lower_bound", below: 0, "Least log decay, of gates by sigmoid; null = by softplus.")
+    @Key(
+      "lower_bound", .model, below: 0, "Least log decay, of gates by sigmoid; null = by softplus.")
     var least: Double?
 
     init() {}

@@ -19,10 +19,10 @@ struct LightNet: FlashMixer {
     static let name = "model.lightnet"
     static let documentation = "What only LightNet has."
 
-    @Key("short_conv", "Whether queries, keys and values go through short convolutions.")
+    @Key("short_conv", .model, "Whether queries, keys and values go through short convolutions.")
     var hasConvolution = false
 
-    @Key("gate_rank", from: 1, "Width between the two projections of the output gate.")
+    @Key("gate_rank", .model, from: 1, "Width between the two projections of the output gate.")
     var gateRank = 128
 
     init() {}

@@ -27,19 +27,22 @@ struct LinearAttention: FlashMixer {
     static let documentation = "What only linear attention has, and none."
 
     @Key(
-      "feature_map", "What a head's queries and keys go through; unless it is given, none has elu.")
+      "feature_map", .model,
+      "What a head's queries and keys go through; unless it is given, none has elu.")
     var featureMap = HeadFeatures.elementwise_product
 
-    @Key("tie_feature_map_qk", "Whether queries and keys go through one feature map.")
+    @Key("tie_feature_map_qk", .model, "Whether queries and keys go through one feature map.")
     var tiesFeatureMap = false
 
-    @Key("norm_q", "Whether a query's features are divided by their sum.")
+    @Key("norm_q", .model, "Whether a query's features are divided by their sum.")
     var normsQueries = false
 
-    @Key("norm_k", "Whether a key's features are divided by their sum.")
+    @Key("norm_k", .model, "Whether a key's features are divided by their sum.")
     var normsKeys = false
 
-    @Key("norm_feature_map", "Whether outputs are divided by the sum of their weights; none: no.")
+    @Key(
+      "norm_feature_map", .model,
+      "Whether outputs are divided by the sum of their weights; none: no.")
     var normalizes = false
 
     init() {}

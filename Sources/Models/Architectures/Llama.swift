@@ -18,22 +18,23 @@ enum Llama: PretrainedFamily {
     static let name = "model.llama"
     static let documentation = "What only Llama has."
 
-    @Key("head_dimension", from: 2, "Numbers of a head; null = dimension over heads.")
+    @Key("head_dimension", .model, from: 2, "Numbers of a head; null = dimension over heads.")
     var headDimension: Int?
 
-    @Key("rope_theta", above: 1, "Base of the rotary frequencies.")
+    @Key("rope_theta", .model, above: 1, "Base of the rotary frequencies.")
     var rotaryBase = 10_000.0
 
     @Key(
-      "rope_scaling",
+      "rope_scaling", .model,
       "How rotary positions are scaled: one mapping with the names of a config.json's; [] = not.")
     var rotaryScaling: [RotaryScalingKeys] = []
 
     @Key(
-      "attention_bias", "Whether the projections of queries, keys, values and outputs have biases.")
+      "attention_bias", .model,
+      "Whether the projections of queries, keys, values and outputs have biases.")
     var attentionBias = false
 
-    @Key("mlp_bias", "Whether the projections of the channel mixer have biases.")
+    @Key("mlp_bias", .model, "Whether the projections of the channel mixer have biases.")
     var channelBias = false
 
     init() {}

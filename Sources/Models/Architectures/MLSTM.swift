@@ -29,11 +29,12 @@ struct MLSTM: FlashMixer {
     static let documentation = "What only xLSTM has."
 
     @Key(
-      "gate_soft_cap", above: 0, "What input and forget gates are kept within before anything else."
+      "gate_soft_cap", .model, above: 0,
+      "What input and forget gates are kept within before anything else."
     )
     var gateCap = 15.0
 
-    @Key("output_logit_soft_cap", above: 0, "What logits are kept within.")
+    @Key("output_logit_soft_cap", .model, above: 0, "What logits are kept within.")
     var logitCap = 30.0
 
     init() {}

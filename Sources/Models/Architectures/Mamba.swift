@@ -16,16 +16,16 @@ struct Mamba: SelectiveScan {
     static let name = "model.mamba"
     static let documentation = "What only Mamba has."
 
-    @Key("expand", from: 1, "Channels of the scan over dimension.")
+    @Key("expand", .model, from: 1, "Channels of the scan over dimension.")
     var expand = 2
 
-    @Key("state_size", from: 1, through: 256, "States of a channel.")
+    @Key("state_size", .model, from: 1, through: 256, "States of a channel.")
     var states = 16
 
-    @Key("conv_kernel", from: 1, through: 8, unit: "tokens", "Taps of the convolution.")
+    @Key("conv_kernel", .model, from: 1, through: 8, unit: "tokens", "Taps of the convolution.")
     var taps = 4
 
-    @Key("time_step_rank", from: 1, "Width that steps come from; null = dimension over 16.")
+    @Key("time_step_rank", .model, from: 1, "Width that steps come from; null = dimension over 16.")
     var rank: Int?
 
     init() {}

@@ -25,19 +25,20 @@ struct Mamba2: FlashMixer {
     static let name = "model.mamba2"
     static let documentation = "What only Mamba-2 has."
 
-    @Key("expand", from: 1, "Width of all heads' values over dimension.")
+    @Key("expand", .model, from: 1, "Width of all heads' values over dimension.")
     var expand = 2
 
-    @Key("state_size", from: 1, through: 256, "Width of keys and queries.")
+    @Key("state_size", .model, from: 1, through: 256, "Width of keys and queries.")
     var stateSize = 128
 
-    @Key("groups", from: 1, "Keys and queries that there are; neighbouring heads share them.")
+    @Key(
+      "groups", .model, from: 1, "Keys and queries that there are; neighbouring heads share them.")
     var groups = 1
 
-    @Key("conv_kernel", from: 1, through: 8, unit: "tokens", "Taps of the convolution.")
+    @Key("conv_kernel", .model, from: 1, through: 8, unit: "tokens", "Taps of the convolution.")
     var taps = 4
 
-    @Key("norm_before_gate", "Whether outputs are normalised before they are gated.")
+    @Key("norm_before_gate", .model, "Whether outputs are normalised before they are gated.")
     var isNormFirst = false
 
     init() {}

@@ -17,14 +17,14 @@ enum Mistral: PretrainedFamily {
     static let name = "model.mistral"
     static let documentation = "What only Mistral has."
 
-    @Key("head_dimension", from: 2, "Numbers of a head; null = dimension over heads.")
+    @Key("head_dimension", .model, from: 2, "Numbers of a head; null = dimension over heads.")
     var headDimension: Int?
 
-    @Key("rope_theta", above: 1, "Base of the rotary frequencies.")
+    @Key("rope_theta", .model, above: 1, "Base of the rotary frequencies.")
     var rotaryBase = 10_000.0
 
     @Key(
-      "rope_scaling",
+      "rope_scaling", .model,
       "How rotary positions are scaled: one mapping with the names of a config.json's; [] = not.")
     var rotaryScaling: [RotaryScalingKeys] = []
 

@@ -20,23 +20,24 @@ enum Qwen3: PretrainedFamily {
     static let name = "model.qwen3"
     static let documentation = "What only Qwen3 has."
 
-    @Key("head_dimension", from: 2, "Numbers of a head; null = dimension over heads.")
+    @Key("head_dimension", .model, from: 2, "Numbers of a head; null = dimension over heads.")
     var headDimension: Int?
 
-    @Key("rope_theta", above: 1, "Base of the rotary frequencies.")
+    @Key("rope_theta", .model, above: 1, "Base of the rotary frequencies.")
     var rotaryBase = 10_000.0
 
     @Key(
-      "rope_scaling",
+      "rope_scaling", .model,
       "How rotary positions are scaled: one mapping with the names of a config.json's; [] = not.")
     var rotaryScaling: [RotaryScalingKeys] = []
 
     @Key(
-      "attention_bias", "Whether the projections of queries, keys, values and outputs have biases.")
+      "attention_bias", .model,
+      "Whether the projections of queries, keys, values and outputs have biases.")
     var attentionBias = false
 
     @Key(
-      "max_window_layers", from: 0,
+      "max_window_layers", .model, from: 0,
       "Blocks without a window, from the bottom; those above see model.window tokens.")
     var firstInWindow = 0
 

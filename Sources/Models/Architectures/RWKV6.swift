@@ -20,16 +20,17 @@ struct RWKV6: RWKVFamily {
     static let name = "model.rwkv6"
     static let documentation = "What only RWKV-6 has."
 
-    @Key("mixing_rank", from: 1, "Width between the projections of each input's token shift.")
+    @Key(
+      "mixing_rank", .model, from: 1, "Width between the projections of each input's token shift.")
     var mixingRank = 32
 
-    @Key("decay_rank", from: 1, "Width between the projections of the decays.")
+    @Key("decay_rank", .model, from: 1, "Width between the projections of the decays.")
     var decayRank = 64
 
-    @Key("norm_first", "Whether the embedding is normalised before the first block.")
+    @Key("norm_first", .model, "Whether the embedding is normalised before the first block.")
     var isNormFirst = true
 
-    @Key("norm_bias", "Whether layer norms have biases.")
+    @Key("norm_bias", .model, "Whether layer norms have biases.")
     var hasNormBias = true
 
     init() {}

@@ -19,26 +19,28 @@ struct RWKV7: RWKVFamily {
     static let name = "model.rwkv7"
     static let documentation = "What only RWKV-7 has."
 
-    @Key("decay_rank", from: 1, "Width between the projections of the decays.")
+    @Key("decay_rank", .model, from: 1, "Width between the projections of the decays.")
     var decayRank = 64
 
-    @Key("rate_rank", from: 1, "Width between the projections of the rates of removal.")
+    @Key("rate_rank", .model, from: 1, "Width between the projections of the rates of removal.")
     var rateRank = 64
 
-    @Key("gate_rank", from: 1, "Width between the projections of the output's gate.")
+    @Key("gate_rank", .model, from: 1, "Width between the projections of the output's gate.")
     var gateRank = 128
 
-    @Key("value_rank", from: 1, "Width between the projections of the share of layer 0's values.")
+    @Key(
+      "value_rank", .model, from: 1,
+      "Width between the projections of the share of layer 0's values.")
     var valueRank = 16
 
-    @Key("norm_first", "Whether the embedding is normalised before the first block.")
+    @Key("norm_first", .model, "Whether the embedding is normalised before the first block.")
     var isNormFirst = true
 
-    @Key("norm_bias", "Whether layer norms have biases.")
+    @Key("norm_bias", .model, "Whether layer norms have biases.")
     var hasNormBias = true
 
     @Key(
-      "logit_penalty",
+      "logit_penalty", .model,
       "Whether the gradient of each position's largest logit gets 1e-4 of it; the loss does not.")
     var hasPenalty = true
 

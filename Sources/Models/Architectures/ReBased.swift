@@ -19,19 +19,19 @@ struct ReBased: FlashMixer {
     static let name = "model.rebased"
     static let documentation = "What only ReBased has."
 
-    @Key("feature_dim", from: 1, through: 90, "Numbers of a head's query and key.")
+    @Key("feature_dim", .model, from: 1, through: 90, "Numbers of a head's query and key.")
     var width = 16
 
-    @Key("use_gamma", "Whether queries and keys are multiplied by a weight.")
+    @Key("use_gamma", .model, "Whether queries and keys are multiplied by a weight.")
     var usesGamma = true
 
-    @Key("use_beta", "Whether a bias is added to queries and keys.")
+    @Key("use_beta", .model, "Whether a bias is added to queries and keys.")
     var usesBeta = true
 
-    @Key("normalize", "Whether queries and keys go through a layer norm first.")
+    @Key("normalize", .model, "Whether queries and keys go through a layer norm first.")
     var normalizes = true
 
-    @Key("eps", above: 0, "Added to the sum of weights that outputs are divided by.")
+    @Key("eps", .model, above: 0, "Added to the sum of weights that outputs are divided by.")
     var epsilon = 1e-5
 
     init() {}

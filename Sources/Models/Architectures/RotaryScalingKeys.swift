@@ -8,29 +8,34 @@ struct RotaryScalingKeys: ConfigurationSection, Equatable {
   static let name = "rope_scaling"
   static let documentation = "How rotary positions are scaled for longer sequences."
 
-  @Key("rope_type", "The way.") var kind = Kind.linear
+  @Key("rope_type", .model, "The way.") var kind = Kind.linear
 
-  @Key("factor", above: 0, "By how much sequences grow.") var factor: Double?
+  @Key("factor", .model, above: 0, "By how much sequences grow.") var factor: Double?
 
   @Key(
-    "original_max_position_embeddings", from: 1, unit: "tokens",
+    "original_max_position_embeddings", .model, from: 1, unit: "tokens",
     "Tokens that the model was first trained on; null = sequence.length.")
   var length: Int?
 
-  @Key("low_freq_factor", above: 0, "llama3: longer wavelengths than length over this are scaled.")
+  @Key(
+    "low_freq_factor", .model, above: 0,
+    "llama3: longer wavelengths than length over this are scaled.")
   var low: Double?
 
-  @Key("high_freq_factor", above: 0, "llama3: shorter ones than length over this stay.")
+  @Key("high_freq_factor", .model, above: 0, "llama3: shorter ones than length over this stay.")
   var high: Double?
 
-  @Key("beta_fast", above: 0, "yarn: turns in that length from which frequencies stay; null = 32.")
+  @Key(
+    "beta_fast", .model, above: 0,
+    "yarn: turns in that length from which frequencies stay; null = 32.")
   var fast: Double?
 
-  @Key("beta_slow", above: 0, "yarn: turns below which they are divided; null = 1.")
+  @Key("beta_slow", .model, above: 0, "yarn: turns below which they are divided; null = 1.")
   var slow: Double?
 
   @Key(
-    "attention_factor", above: 0, "yarn: what cosines and sines are multiplied by; null = its rule."
+    "attention_factor", .model, above: 0,
+    "yarn: what cosines and sines are multiplied by; null = its rule."
   )
   var magnitude: Double?
 

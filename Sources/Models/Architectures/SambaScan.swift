@@ -15,20 +15,20 @@ struct SambaScan: SelectiveScan {
     static let name = "model.samba"
     static let documentation = "What only Samba has."
 
-    @Key("expand", from: 1, "Channels of the scan over dimension.")
+    @Key("expand", .model, from: 1, "Channels of the scan over dimension.")
     var expand = 2
 
-    @Key("state_size", from: 1, through: 256, "States of a channel.")
+    @Key("state_size", .model, from: 1, through: 256, "States of a channel.")
     var states = 16
 
-    @Key("conv_kernel", from: 1, through: 8, unit: "tokens", "Taps of the convolution.")
+    @Key("conv_kernel", .model, from: 1, through: 8, unit: "tokens", "Taps of the convolution.")
     var taps = 4
 
-    @Key("time_step_rank", from: 1, "Width that steps come from; null = dimension over 16.")
+    @Key("time_step_rank", .model, from: 1, "Width that steps come from; null = dimension over 16.")
     var rank: Int?
 
     @Key(
-      "hidden_ratio", above: 0, through: 64,
+      "hidden_ratio", .model, above: 0, through: 64,
       "Width of the channel mixer over dimension times 3/2, rounded up to a multiple of 256.")
     var hiddenRatio = 4.0
 

@@ -24,17 +24,17 @@ package struct TransNormerLLM: Architecture {
     package static let documentation = "What only TransNormerLLM has."
 
     @Key(
-      "hidden", formerly: "model.hidden",
+      "hidden", .model, formerly: "model.hidden",
       "Width of queries, keys, values and gates, all heads together; 0 = dimension.")
     package var hidden = 0
 
     @Key(
-      "lrpe_layers", formerly: "model.lrpe_layers",
+      "lrpe_layers", .model, formerly: "model.lrpe_layers",
       "Blocks, from 0, whose queries and keys learned angles rotate.")
     package var lrpeLayers: [Int] = []
 
     @Key(
-      "scale_embedding", formerly: "model.scale_embedding",
+      "scale_embedding", .model, formerly: "model.scale_embedding",
       "Whether embeddings are multiplied by √dimension.")
     package var scaleEmbedding = true
 

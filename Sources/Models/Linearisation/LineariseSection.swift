@@ -15,34 +15,36 @@ package struct LineariseSection: ConfigurationSection, Equatable {
     "A pretrained Transformer made linear, and what of it is trained."
 
   @Key(
-    "method", of: [none] + Linearisation.methods,
+    "method", .model, of: [none] + Linearisation.methods,
     "What is made of the Transformer in model.from; xatl takes the mixer of model.mixer.")
   package var method = none
 
   @Key(
-    "stage",
+    "stage", .course,
     "Whether layers learn from the attention they stand in for, or the model the text; transfer has optimizer.learning_rate 0.05 where none is given."
   )
   package var stage = Stage.finetune
 
   @Key(
-    "stages",
+    "stages", .course,
     "Stages that follow one another, instead of stage and frozen; training.steps is the sum of theirs."
   )
   package var stages: [LineariseStage] = []
 
-  @Key("layers", "Numbers of the layers whose attention is exchanged; empty = all.")
+  @Key("layers", .model, "Numbers of the layers whose attention is exchanged; empty = all.")
   package var layers: [Int] = []
 
-  @Key("frozen", "Whether weights that come from the Transformer stay as they are.")
+  @Key("frozen", .course, "Whether weights that come from the Transformer stay as they are.")
   package var frozen = false
 
   @Key(
-    "squares", from: 0, "What the mean squared difference of a layer's outputs is multiplied by.")
+    "squares", .course, from: 0,
+    "What the mean squared difference of a layer's outputs is multiplied by.")
   package var squares = 1000.0
 
   @Key(
-    "cross_entropy", from: 0, "What the mean cross-entropy of attention's weights is multiplied by."
+    "cross_entropy", .course, from: 0,
+    "What the mean cross-entropy of attention's weights is multiplied by."
   )
   package var crossEntropy = 0.0
 

@@ -7,36 +7,39 @@ package struct LineariseStage: ConfigurationSection, Equatable {
   package static let name = "linearise.stages"
   package static let documentation = "Stages of a run, which follow one another."
 
-  @Key("stage", "What is trained, as linearise.stage.")
+  @Key("stage", .course, "What is trained, as linearise.stage.")
   package var stage = LineariseSection.Stage.finetune
 
-  @Key("steps", unit: "steps", "Its steps, at most.")
+  @Key("steps", .course, unit: "steps", "Its steps, at most.")
   package var steps = 0
 
   @Key(
-    "learning_rate", above: 0,
+    "learning_rate", .course, above: 0,
     "Learning rate after its warmup; null = optimizer.learning_rate, or in transfer 0.05.")
   package var learningRate: Double?
 
-  @Key("warmup", unit: "steps", "Steps of its warmup; null = schedule.warmup.")
+  @Key("warmup", .course, unit: "steps", "Steps of its warmup; null = schedule.warmup.")
   package var warmup: Int?
 
-  @Key("frozen", "Whether weights that come from the Transformer stay as they are.")
+  @Key("frozen", .course, "Whether weights that come from the Transformer stay as they are.")
   package var frozen = false
 
   @Key(
-    "distillation", from: 0, "Weight of what is learnt of a teacher; null = distillation.weight.")
+    "distillation", .course, from: 0,
+    "Weight of what is learnt of a teacher; null = distillation.weight.")
   package var distillation: Double?
 
-  @Key("until", above: 0, "Ends it where the mean loss of a window is not above this; null = not.")
+  @Key(
+    "until", .course, above: 0,
+    "Ends it where the mean loss of a window is not above this; null = not.")
   package var until: Double?
 
   @Key(
-    "plateau", from: 0, below: 1,
+    "plateau", .course, from: 0, below: 1,
     "Ends it where the mean loss of a window is not lower by this share than before; null = not.")
   package var plateau: Double?
 
-  @Key("window", from: 1, unit: "steps", "Steps of such a window.")
+  @Key("window", .course, from: 1, unit: "steps", "Steps of such a window.")
   package var window = 20
 
   package init() {}

@@ -7,18 +7,18 @@ package struct DistillationSection: ConfigurationSection, Equatable {
     "A teacher with the same vocabulary, whose distributions are learnt beside the next token."
 
   @Key(
-    "from",
+    "from", .data,
     "Folder of the teacher; null = none, or model.from where linearise.method and other keys are given."
   )
   package var from: String?
 
   @Key(
-    "weight", from: 0,
+    "weight", .course, from: 0,
     "What the mean of τ² KL(teacher ‖ student) is multiplied by; null = 1; 0 = it is told, not learnt."
   )
   package var weight: Double?
 
-  @Key("temperature", above: 0, "τ, by which the logits of both are divided; null = 1.")
+  @Key("temperature", .course, above: 0, "τ, by which the logits of both are divided; null = 1.")
   package var temperature: Double?
 
   package init() {}

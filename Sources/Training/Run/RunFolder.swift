@@ -23,6 +23,8 @@ package struct RunFolder: Sendable, Equatable {
   package var adapterPath: String { "\(path)/adapter" }
   /// The folder of checkpoints.
   package var checkpointsPath: String { "\(path)/checkpoints" }
+  /// The checkpoints.
+  package var checkpoints: CheckpointFolder { CheckpointFolder(path: checkpointsPath) }
 
   /// Finds and makes a run's folder; only rank 0 calls it.
   ///
@@ -78,7 +80,8 @@ package struct RunFolder: Sendable, Equatable {
 
   private var holdsRun: Bool { parts.contains(where: FileSystem.exists) }
 
-  private static func givenPath(_ configuration: RunConfiguration) -> String? {
+  /// The folder that the user named; nil for none.
+  static func givenPath(_ configuration: RunConfiguration) -> String? {
     guard var path = configuration.log.directory else {
       return configuration.training.name.map { "runs/\($0)" }
     }
@@ -96,20 +99,8 @@ package struct RunFolder: Sendable, Equatable {
     }
   }
 
-  private static func resolved(_ path: String) -> String {
+  static func resolved(_ path: String) -> String {
     URL(fileURLWithPath: path).resolvingSymlinksInPath().path
-  }
-
-  /// The checkpoint that a run goes on with, or nil: the one it names, or the latest in its own folder.
-  static func checkpoint(for configuration: RunConfiguration) -> String? {
-    switch configuration.training.resume {
-    case .none: nil
-    case .path(let path): path
-    case .auto:
-      givenPath(configuration).flatMap {
-        TrainingState.latest(below: RunFolder(path: $0).checkpointsPath)
-      }
-    }
   }
 
   private static func dataName(_ configuration: RunConfiguration) -> String {

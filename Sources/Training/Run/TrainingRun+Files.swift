@@ -6,9 +6,9 @@ import Tensors
 
 /// What a run keeps in files; rank 0 writes, and every rank reads what it keeps.
 extension TrainingRun {
-  /// What a checkpoint of this run holds for its parameters.
-  package var quantities: [TrainingState.Quantity] {
-    [.weight] + optimizer.states.map(quantity)
+  /// Which files a checkpoint of this run consists of.
+  package var checkpointLayout: CheckpointLayout {
+    CheckpointLayout(model, quantities: optimizer.states.map(quantity))
   }
 
   private func quantity(_ state: FlatOptimizer.State) -> TrainingState.Quantity {
@@ -18,7 +18,7 @@ extension TrainingRun {
   /// Brings weights and the optimizer's state to rank 0, which writes them; called by all ranks.
   ///
   /// - Parameter writer: The checkpoint, on rank 0.
-  package func write(to writer: TrainingState.Writer?) throws {
+  package func write(to writer: CheckpointWriter?) throws {
     try store.collect(.weights) { try writer?.write(.weight, $0, $1) }
     for state in optimizer.states {
       try store.collect(.moments(state.numbers.pointer, of: state.parameters)) {
@@ -29,26 +29,26 @@ extension TrainingRun {
 
   /// Reads the part of a checkpoint that this rank keeps, whatever ranks and sharding wrote it.
   ///
-  /// - Returns: What it says beside, and how many parameters had no state of the update rule, so that all begin anew.
+  /// - Returns: How many parameters had no state of the update rule, so that all begin anew.
   @discardableResult
-  package func read(_ path: String) throws -> (state: TrainingState, newlyTrained: Int) {
-    let read = try TrainingState.read(
-      path, table: model.table, rule: configuration.optimizer.rule.rawValue,
-      quantities: quantities,
+  package func read(_ checkpoint: Checkpoint) throws -> Int {
+    let read = try checkpoint.read(
+      of: model, rule: configuration.optimizer.rule.rawValue,
+      quantities: optimizer.states.map(quantity),
       into: store.kept.map { .init(.weight, $0.range, $0.values) }
         + optimizer.states.flatMap { state in
           optimizer.ranges(of: state, in: store).map {
             .init(quantity(state), $0.range, $0.numbers)
           }
         })
-    optimizer.stateStart = read.state.stateStart
-    return read
+    optimizer.stateStart = read.stateStart
+    return read.newlyTrained
   }
 
   /// Reads the weights that this rank keeps from the checkpoint in which the stage before ended.
-  func readWeights(ofCheckpoint path: String) throws {
-    _ = try TrainingState.read(
-      path, table: model.table, rule: configuration.optimizer.rule.rawValue, quantities: [.weight],
+  func readWeights(of checkpoint: Checkpoint) throws {
+    _ = try checkpoint.read(
+      of: model, rule: configuration.optimizer.rule.rawValue, quantities: [],
       into: store.kept.map { .init(.weight, $0.range, $0.values) })
   }
 
@@ -64,7 +64,7 @@ extension TrainingRun {
   /// Called by all ranks. Nothing is written where the streams begin anew.
   ///
   /// - Parameter step: The step that is to be done next.
-  func writeStreams(to writer: TrainingState.Writer?, step: Int) throws {
+  func writeStreams(to writer: CheckpointWriter?, step: Int) throws {
     guard corpus.continues(step: step) else { return }
     let workspace = context.workspace
     guard world.rank == 0 else {
@@ -90,7 +90,7 @@ extension TrainingRun {
   /// Reads what the streams of this rank carry into a step, whatever ranks and grid wrote it; they begin anew with a stage.
   ///
   /// The first rank of each sequence group holds it.
-  func readStreams(_ path: String, step: Int) throws {
+  func readStreams(_ checkpoint: Checkpoint, step: Int) throws {
     carried = 0
     var earlier = step
     while earlier > start, corpus.continues(step: earlier) {
@@ -100,8 +100,8 @@ extension TrainingRun {
     guard carried > 0 else { return }
     carries = try microBatches.map { rows in
       // Every rank finds out whether the streams fit.
-      let streams = try TrainingState.readStreams(
-        path, grid.sequenceIndex == 0 ? rows : 0..<0, of: configuration.training.batch,
+      let streams = try checkpoint.readStreams(
+        grid.sequenceIndex == 0 ? rows : 0..<0, of: configuration.training.batch,
         position: carried)
       let carry = Carry()
       carry.values = [CarrySlot: Tensor](

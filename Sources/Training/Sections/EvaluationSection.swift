@@ -6,13 +6,13 @@ package struct EvaluationSection: ConfigurationSection, Equatable {
   package static let name = "evaluation"
   package static let documentation = "When and on what the model is evaluated."
 
-  @Key("every", unit: "steps", "Steps between evaluations; 0 = never.")
+  @Key("every", .course, unit: "steps", "Steps between evaluations; 0 = never.")
   package var every = 100
 
-  @Key("path", "File to evaluate on; null = the held-out part of the data.")
+  @Key("path", .course, "File to evaluate on; null = the held-out part of the data.")
   package var path: String?
 
-  @Key("tokens", unit: "tokens", "Tokens of one evaluation; 0 = all of the file.")
+  @Key("tokens", .course, unit: "tokens", "Tokens of one evaluation; 0 = all of the file.")
   package var tokens = 65536
 
   package init() {}

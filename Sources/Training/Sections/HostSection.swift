@@ -5,7 +5,7 @@ package struct HostSection: ConfigurationSection {
   package static let name = ""
   package static let documentation = "Keys outside all sections."
 
-  @Key("threads", "Threads of a rank; 0 = the host's cores ÷ its ranks.")
+  @Key("threads", .layout, "Threads of a rank; 0 = the host's cores ÷ its ranks.")
   package var threads = 0
 
   package init() {}

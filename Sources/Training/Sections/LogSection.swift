@@ -5,10 +5,10 @@ package struct LogSection: ConfigurationSection, Equatable {
   package static let name = "log"
   package static let documentation = "Where a run writes, and how often."
 
-  @Key("directory", "Folder of this run's files; null = runs/<name>.")
+  @Key("directory", .layout, "Folder of this run's files; null = runs/<name>.")
   package var directory: String?
 
-  @Key("every", from: 1, unit: "steps", "Steps between lines on the console.")
+  @Key("every", .course, from: 1, unit: "steps", "Steps between lines on the console.")
   package var every = 1
 
   package init() {}

@@ -33,39 +33,41 @@ package struct TrainingSection: ConfigurationSection, Equatable {
   package static let name = "training"
   package static let documentation = "How much is trained, in what micro-batches."
 
-  @Key("steps", from: 1, unit: "steps", "Optimizer steps to run.")
+  @Key("steps", .course, from: 1, unit: "steps", "Optimizer steps to run.")
   package var steps = 300
 
-  @Key("batch", from: 1, unit: "sequences", "Batch of a step over the whole world.")
+  @Key("batch", .data, from: 1, unit: "sequences", "Batch of a step over the whole world.")
   package var batch = 32
 
-  @Key("accumulation", from: 1, "Micro-batches in which a step's batch is computed.")
+  @Key("accumulation", .layout, from: 1, "Micro-batches in which a step's batch is computed.")
   package var accumulation = 1
 
-  @Key("seed", "Seed of initial weights, data order and tasks.")
+  @Key("seed", .data, "Seed of initial weights, data order and tasks.")
   package var seed = 1
 
-  @Key("recompute", "Keep no activations inside blocks; compute them again.")
+  @Key("recompute", .layout, "Keep no activations inside blocks; compute them again.")
   package var recompute = false
 
   @Key(
-    "precision",
+    "precision", .course,
     "fp32, or bf16: operands of products are rounded; weights, sums and states stay fp32.")
   package var precision = Precision.fp32
 
   @Key(
-    "products",
+    "products", .course,
     "Library of products: known = what was faster on this kind of CPU; auto measures at the start."
   )
   package var products = ProductsSetting.known
 
-  @Key("z_loss", from: 0, "Weight of (log Σ exp(logits))², the z-loss, beside the loss; 0 = none.")
+  @Key(
+    "z_loss", .course, from: 0,
+    "Weight of (log Σ exp(logits))², the z-loss, beside the loss; 0 = none.")
   package var zLoss = 0.0
 
-  @Key("resume", "none, auto (the run's last checkpoint), or a checkpoint folder.")
+  @Key("resume", .layout, "none, auto (the run's last checkpoint), or a checkpoint folder.")
   package var resume = Resume.none
 
-  @Key("name", "Name of the run; null = made from the time.")
+  @Key("name", .layout, "Name of the run; null = made from the time.")
   package var name: String?
 
   package init() {}

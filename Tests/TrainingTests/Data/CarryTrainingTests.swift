@@ -82,20 +82,21 @@ struct CarryTrainingTests {
       return try ThreadCommunicator.run(ranks: way.ranks, deadline: 60) { world in
         let run = try small.make(on: world)
         if start > 0 {
-          let path = try #require(TrainingState.latest(below: folder))
-          #expect(try run.read(path).state.step == start)
-          try run.readStreams(path, step: start)
+          let checkpoint = try #require(CheckpointFolder(path: folder).latest)
+          #expect(checkpoint.state.step == start)
+          try run.read(checkpoint)
+          try run.readStreams(checkpoint, step: start)
         }
         return try (start..<9).map { step in
           if step == checkpointAt {
             let writer =
               world.rank == 0
-              ? try TrainingState.Writer(
-                TrainingState(step: step, seed: 1, version: "1"), table: run.model.table,
+              ? try CheckpointWriter(
+                TrainingState(step: step, seed: 1, version: "1"), run.checkpointLayout,
                 below: folder) : nil
             try run.write(to: writer)
             try run.writeStreams(to: writer, step: step)
-            _ = try writer?.finish(keep: 0)
+            _ = try writer?.finish()
           }
           return try run.step(step).loss
         }
@@ -120,27 +121,27 @@ struct CarryTrainingTests {
           + more
       ).make(on: SoloCommunicator())
     }
-    func write(_ run: TrainingRun, streams: Bool) throws -> String {
+    func write(_ run: TrainingRun, streams: Bool) throws -> Checkpoint {
       _ = try run.step(0)
-      let writer = try TrainingState.Writer(
-        TrainingState(step: 1, seed: 1, version: "1"), table: run.model.table, below: folder)
+      let writer = try CheckpointWriter(
+        TrainingState(step: 1, seed: 1, version: "1"), run.checkpointLayout, below: folder)
       try run.write(to: writer)
       if streams { try run.writeStreams(to: writer, step: 1) }
-      return try writer.finish(keep: 0)
+      return try writer.finish()
     }
-    func message(_ run: TrainingRun, _ path: String) -> String {
+    func message(_ run: TrainingRun, _ checkpoint: Checkpoint) -> String {
       do {
-        try run.readStreams(path, step: 1)
+        try run.readStreams(checkpoint, step: 1)
         return ""
       } catch { return "\(error)" }
     }
     let without = try write(run(), streams: false)
     #expect(message(try run(), without).contains("data.carry=false"))
-    try FileManager.default.removeItem(atPath: without)
-    let path = try write(run(), streams: true)
-    #expect(message(try run(), path).isEmpty)
-    #expect(message(try run("training.batch=2"), path).contains("training.batch"))
-    #expect(message(try run("sequence.length=10"), path).contains("sequence.length"))
+    try FileManager.default.removeItem(atPath: without.path)
+    let whole = try write(run(), streams: true)
+    #expect(message(try run(), whole).isEmpty)
+    #expect(message(try run("training.batch=2"), whole).contains("training.batch"))
+    #expect(message(try run("sequence.length=10"), whole).contains("sequence.length"))
   }
 
   @Test("Recomputing changes no bit of a run with carries", arguments: [1, 3])

@@ -141,20 +141,20 @@ struct DistillationTrainingTests {
       return try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
         let run = try run.make(on: world)
         if start > 0 {
-          let path = try #require(TrainingState.latest(below: folder))
-          _ = try run.read(path)
-          try run.readStreams(path, step: start)
+          let checkpoint = try #require(CheckpointFolder(path: folder).latest)
+          try run.read(checkpoint)
+          try run.readStreams(checkpoint, step: start)
         }
         return try (start..<6).map { step in
           if step == 2, start == 0 {
             let writer =
               world.rank == 0
-              ? try TrainingState.Writer(
-                TrainingState(step: step, seed: 1, version: "1"), table: run.model.table,
+              ? try CheckpointWriter(
+                TrainingState(step: step, seed: 1, version: "1"), run.checkpointLayout,
                 below: folder) : nil
             try run.write(to: writer)
             try run.writeStreams(to: writer, step: step)
-            _ = try writer?.finish(keep: 0)
+            _ = try writer?.finish()
           }
           let sums = try run.step(step).sums
           return sums.mean(sums.terms[0])

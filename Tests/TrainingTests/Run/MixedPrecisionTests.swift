@@ -126,7 +126,7 @@ struct MixedPrecisionTests {
     }
     let through = try train("first", ["training.products=openblas"])
     let checkpoint = "\(folder)/first/checkpoints/step-00000002"
-    #expect(try TrainingState(of: checkpoint).products == "openblas")
+    #expect(try Checkpoint(path: checkpoint).state.products == "openblas")
     let resumed = try train("second", ["training.resume=\(checkpoint)"])
     #expect(resumed == through)
     let log = try String(contentsOfFile: "\(folder)/second/log.jsonl", encoding: .utf8)

@@ -132,10 +132,12 @@ struct ShardingTests {
       "training.steps=4", "checkpoint.every=2", "evaluation.every=2", "checkpoint.keep=0",
       "optimizer.name=\(rule)",
     ]
-    func checkpoint(_ name: String) throws -> Data {
-      try Data(
-        contentsOf: URL(
-          fileURLWithPath: "\(folder)/\(name)/checkpoints/step-00000002/state.safetensors"))
+    func checkpoint(_ name: String) throws -> [Data] {
+      try ["model", "optimizer"].map {
+        try Data(
+          contentsOf: URL(
+            fileURLWithPath: "\(folder)/\(name)/checkpoints/step-00000002/\($0).safetensors"))
+      }
     }
     let models = try Sharding.allCases.map { sharding in
       let path = "\(folder)/\(sharding)"

@@ -107,8 +107,8 @@ struct StageTests {
     for (asked, steps) in [(2, 2), (2, 4), (1, 5)] {
       let ends = try train(goesOn, ranks: 2) { $0 == asked }
       #expect(ends == [.stopped, .stopped])
-      let last = try #require(TrainingState.latest(below: parts + "/checkpoints"))
-      #expect(last.hasSuffix("step-0000000\(steps)"))
+      let last = try #require(CheckpointFolder(path: parts + "/checkpoints").latest)
+      #expect(last.state.step == steps)
     }
     #expect(try train(goesOn, ranks: 2) == [.finished, .finished])
     #expect(try weights(parts) == weights(whole))
@@ -189,9 +189,9 @@ struct StageTests {
   /// The weights of the channel mixers in a checkpoint of a run.
   private func channels(_ run: String, after step: Int) throws -> [[Float]] {
     let file = try SafetensorsFile(
-      path: "\(run)/checkpoints/step-0000000\(step)/state.safetensors")
-    return try file.tensors.map(\.name).sorted()
-      .filter { $0.hasPrefix("weight.") && $0.contains(".mlp.") }.map { try file.readFloats($0) }
+      path: "\(run)/checkpoints/step-0000000\(step)/model.safetensors")
+    return try file.tensors.map(\.name).sorted().filter { $0.contains(".mlp.") }
+      .map { try file.readFloats($0) }
   }
 
   @Test("A rule on the loss ends a stage early, on all ranks, and the run is as much shorter")

@@ -96,17 +96,16 @@ struct TrainingRunTests {
       for step in 0..<3 { _ = try first.step(step) }
       let writer =
         world.rank == 0
-        ? try TrainingState.Writer(
+        ? try CheckpointWriter(
           TrainingState(step: 3, seed: 1, version: "test", rule: rule),
-          table: first.model.table, below: folder, quantities: first.quantities) : nil
+          first.checkpointLayout, below: folder) : nil
       try first.write(to: writer)
-      _ = try writer?.finish(keep: 1)
+      _ = try writer?.finish()
       try world.synchronize(for: "the checkpoint")
       let second = try small.make(on: world)
-      let path = try #require(TrainingState.latest(below: folder))
-      let (state, newlyTrained) = try second.read(path)
-      #expect(newlyTrained == 0)
-      #expect(state == TrainingState(step: 3, seed: 1, version: "test", rule: rule))
+      let checkpoint = try #require(CheckpointFolder(path: folder).latest)
+      #expect(try second.read(checkpoint) == 0)
+      #expect(checkpoint.state == TrainingState(step: 3, seed: 1, version: "test", rule: rule))
       let losses = try (3..<6).map { try second.step($0).loss }
       return (losses, second.weights)
     }

@@ -13,22 +13,24 @@ struct Hedgehog: LinearisedMethod {
     static let name = "model.hedgehog"
     static let documentation = "What only Hedgehog has."
 
-    @Key("base", "Family of the Transformer that it is made of.")
+    @Key("base", .model, "Family of the Transformer that it is made of.")
     var base = PretrainedBase.llama
 
-    @Key("feature_map", "What queries and keys go through.")
+    @Key("feature_map", .model, "What queries and keys go through.")
     var featureMap = FeatureMapName.softmax_dim
 
-    @Key("feature_dim", from: 1, "Numbers that features are made of; null = numbers of a head.")
+    @Key(
+      "feature_dim", .model, from: 1, "Numbers that features are made of; null = numbers of a head."
+    )
     var featureDimension: Int?
 
-    @Key("feature_map_bias", "Whether feature maps have a bias, a number a head.")
+    @Key("feature_map_bias", .model, "Whether feature maps have a bias, a number a head.")
     var hasBias = false
 
-    @Key("feature_map_skip_connection", "Whether a map's projection is added to its input.")
+    @Key("feature_map_skip_connection", .model, "Whether a map's projection is added to its input.")
     var skips = false
 
-    @Key("feature_map_zero_init", "Whether maps begin as the identity.")
+    @Key("feature_map_zero_init", .model, "Whether maps begin as the identity.")
     var beginsAsIdentity = true
 
     init() {}
@@ -72,13 +74,13 @@ struct T2R: LinearisedMethod {
     static let name = "model.t2r"
     static let documentation = "What only T2R has."
 
-    @Key("base", "Family of the Transformer that it is made of.")
+    @Key("base", .model, "Family of the Transformer that it is made of.")
     var base = PretrainedBase.llama
 
-    @Key("feature_dim", from: 1, "Features of a head; null = numbers of a head.")
+    @Key("feature_dim", .model, from: 1, "Features of a head; null = numbers of a head.")
     var featureDimension: Int?
 
-    @Key("feature_map_bias", "Whether feature maps have a bias, a number a head.")
+    @Key("feature_map_bias", .model, "Whether feature maps have a bias, a number a head.")
     var hasBias = true
 
     init() {}

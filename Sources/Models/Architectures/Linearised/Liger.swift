@@ -103,10 +103,10 @@ struct LigerGLA: Liger {
     static let name = "model.liger_gla"
     static let documentation = "What only Liger has, with gated linear attention."
 
-    @Key("base", "Family of the Transformer that it is made of.")
+    @Key("base", .model, "Family of the Transformer that it is made of.")
     var base = PretrainedBase.llama
 
-    @Key("window", from: 1, unit: "tokens", "Tokens that the attention half sees.")
+    @Key("window", .model, from: 1, unit: "tokens", "Tokens that the attention half sees.")
     var window = 64
 
     init() {}
@@ -124,10 +124,10 @@ struct LigerHGRN2: Liger {
     static let name = "model.liger_hgrn2"
     static let documentation = "What only Liger has, with HGRN2."
 
-    @Key("base", "Family of the Transformer that it is made of.")
+    @Key("base", .model, "Family of the Transformer that it is made of.")
     var base = PretrainedBase.llama
 
-    @Key("window", from: 1, unit: "tokens", "Tokens that the attention half sees.")
+    @Key("window", .model, from: 1, unit: "tokens", "Tokens that the attention half sees.")
     var window = 64
 
     init() {}
@@ -145,13 +145,13 @@ struct LigerGSA: Liger {
     static let name = "model.liger_gsa"
     static let documentation = "What only Liger has, with gated slot attention."
 
-    @Key("base", "Family of the Transformer that it is made of.")
+    @Key("base", .model, "Family of the Transformer that it is made of.")
     var base = PretrainedBase.llama
 
-    @Key("window", from: 1, unit: "tokens", "Tokens that the attention half sees.")
+    @Key("window", .model, from: 1, unit: "tokens", "Tokens that the attention half sees.")
     var window = 64
 
-    @Key("pool_size", from: 1, through: 256, "Slots of a head; null = numbers of a head.")
+    @Key("pool_size", .model, from: 1, through: 256, "Slots of a head; null = numbers of a head.")
     var poolSize: Int?
 
     init() {}

@@ -15,19 +15,23 @@ struct Lizard: LinearisedMethod {
     static let name = "model.lizard"
     static let documentation = "What only Lizard has."
 
-    @Key("base", "Family of the Transformer that it is made of.")
+    @Key("base", .model, "Family of the Transformer that it is made of.")
     var base = PretrainedBase.llama
 
-    @Key("window", from: 1, unit: "tokens", "Tokens of the window.")
+    @Key("window", .model, from: 1, unit: "tokens", "Tokens of the window.")
     var window = 128
 
-    @Key("meta_tokens", from: 0, through: 1024, "Learned keys and values that every query sees.")
+    @Key(
+      "meta_tokens", .model, from: 0, through: 1024,
+      "Learned keys and values that every query sees.")
     var metaTokens = 4
 
-    @Key("feature_map", "What queries and keys of the linear part go through.")
+    @Key("feature_map", .model, "What queries and keys of the linear part go through.")
     var featureMap = FeatureMapName.exp_dim
 
-    @Key("feature_dim", from: 1, "Numbers that features are made of; null = numbers of a head.")
+    @Key(
+      "feature_dim", .model, from: 1, "Numbers that features are made of; null = numbers of a head."
+    )
     var featureDimension: Int?
 
     init() {}

@@ -30,32 +30,34 @@ struct LoLCATs: LinearisedMethod {
     static let name = "model.lolcats"
     static let documentation = "What only LoLCATs has."
 
-    @Key("base", "Family of the Transformer that it is made of.")
+    @Key("base", .model, "Family of the Transformer that it is made of.")
     var base = PretrainedBase.llama
 
-    @Key("window", from: 1, unit: "tokens", "Tokens of the window, or of a terrace.")
+    @Key("window", .model, from: 1, unit: "tokens", "Tokens of the window, or of a terrace.")
     var window = 64
 
-    @Key("window_kind", "Whether the window slides, or goes on in terraces (their wtk).")
+    @Key("window_kind", .model, "Whether the window slides, or goes on in terraces (their wtk).")
     var kind = WindowKind.sliding
 
-    @Key("feature_map", "What queries and keys of the linear part go through.")
+    @Key("feature_map", .model, "What queries and keys of the linear part go through.")
     var featureMap = FeatureMapName.softmax_dim
 
-    @Key("feature_dim", from: 1, "Numbers that features are made of; null = numbers of a head.")
+    @Key(
+      "feature_dim", .model, from: 1, "Numbers that features are made of; null = numbers of a head."
+    )
     var featureDimension: Int?
 
-    @Key("feature_map_bias", "Whether feature maps have a bias, a number a head.")
+    @Key("feature_map_bias", .model, "Whether feature maps have a bias, a number a head.")
     var hasBias = false
 
-    @Key("feature_map_skip_connection", "Whether a map's projection is added to its input.")
+    @Key("feature_map_skip_connection", .model, "Whether a map's projection is added to its input.")
     var skips = false
 
-    @Key("feature_map_zero_init", "Whether maps begin as the identity.")
+    @Key("feature_map_zero_init", .model, "Whether maps begin as the identity.")
     var beginsAsIdentity = false
 
     @Key(
-      "affine_attention_factors",
+      "affine_attention_factors", .model,
       "Whether the linear part is weighed by one less the window's factor, instead of 1.")
     var isAffine = false
 

@@ -26,16 +26,17 @@ struct SUPRA: LinearisedMethod {
     static let name = "model.supra"
     static let documentation = "What only SUPRA has."
 
-    @Key("base", "Family of the Transformer that it is made of.")
+    @Key("base", .model, "Family of the Transformer that it is made of.")
     var base = PretrainedBase.llama
 
-    @Key("feature_dim", from: 2, "Features of a head; null = numbers of a head.")
+    @Key("feature_dim", .model, from: 2, "Features of a head; null = numbers of a head.")
     var featureDimension: Int?
 
-    @Key("decay", "Decays of heads: TransNormerLLM's slopes, RetNet's, or none.")
+    @Key("decay", .model, "Decays of heads: TransNormerLLM's slopes, RetNet's, or none.")
     var decay = DecayName.slopes
 
-    @Key("qk_norm", "Whether features of queries and keys are normalised, all heads together.")
+    @Key(
+      "qk_norm", .model, "Whether features of queries and keys are normalised, all heads together.")
     var hasNorms = false
 
     init() {}

@@ -1,11 +1,10 @@
+import Configuration
 import Files
 import Tensors
 
-/// What a run needs to go on: weights and the update rule's state by parameter name, the step and the seed.
+/// What a run needs to go on beside its numbers: the step, the seed and where all else stands.
 ///
-/// A checkpoint is a folder `step-00000120` that appears under its name only when it is complete:
-/// `state.safetensors` holds `weight.<name>` and what the rule keeps, such as `first_moment.<name>` and
-/// `second_moment.<name>`; `state.json` the rest.
+/// It is a checkpoint's `state.json`.
 package struct TrainingState: Sendable, Equatable {
   /// Steps done.
   package var step: Int
@@ -21,6 +20,31 @@ package struct TrainingState: Sendable, Equatable {
   package var stage: Stage?
   /// The library that computed products; nil where it is not known.
   package var products: String?
+  /// Tokens that were trained on.
+  package var tokens = 0
+  /// The loss of the last step, and of the last evaluation; nil where there was none.
+  package var loss: Double?
+  package var evaluationLoss: Double?
+  /// When it was written, in seconds since 1970.
+  package var time = 0.0
+  /// Its place among the checkpoints of its folder, in the order in which they were written.
+  package var serial = 0
+  /// The checkpoint that the run went on from before it, or wrote before it.
+  package var parent: Parent?
+  /// Names of the model's tensors that were copied from a Transformer, where it was made of one.
+  package var inherited: [String] = []
+  /// The whole resolved run file, an object of sections.
+  package var configuration: JSONValue = [:]
+  /// The keys that were given, as `section.key`; the others have defaults.
+  package var given: [String] = []
+  /// What the run reads: files with their sizes and hashes of samples.
+  package var data: JSONValue = []
+  /// Where the learning rate stands in its course.
+  package var schedule: JSONValue = [:]
+  /// Who wrote it: ranks, grid and the like, from which nothing follows for who reads it.
+  package var layout: JSONValue = [:]
+  /// What the run has seen of its losses; nothing here reads it.
+  package var vigilance: JSONValue?
 
   package init(
     step: Int, seed: Int, version: String, rule: String = formerRule, stateStart: Int = 0,
@@ -44,6 +68,20 @@ package struct TrainingState: Sendable, Equatable {
     }
   }
 
+  /// A checkpoint that another comes after.
+  package struct Parent: Sendable, Equatable {
+    /// Its folder, as the run named it.
+    package var path: String
+    /// Its step.
+    package var step: Int
+    /// The hash of its state, which no other has.
+    package var identity: String
+
+    package init(path: String, step: Int, identity: String) {
+      (self.path, self.step, self.identity) = (path, step, identity)
+    }
+  }
+
   /// The rule of checkpoints that name none.
   package static let formerRule = "adamw"
 
@@ -64,17 +102,8 @@ package struct TrainingState: Sendable, Equatable {
     package static let firstMoment = Quantity(name: "first_moment")
     /// AdamW's running means of squared gradients.
     package static let secondMoment = Quantity(name: "second_moment")
-    /// What checkpoints hold for AdamW.
-    package static let ofAdamW = [weight, firstMoment, secondMoment]
-
-    /// What checkpoints called it before it had its name.
-    private var formerName: String {
-      switch self.name {
-      case "first_moment": "mean"
-      case "second_moment": "square"
-      default: name
-      }
-    }
+    /// What AdamW keeps.
+    package static let ofAdamW = [firstMoment, secondMoment]
 
     /// The entries of a table that have it.
     func entries(of table: ParameterTable) -> [ParameterTable.Entry] {
@@ -82,33 +111,7 @@ package struct TrainingState: Sendable, Equatable {
       return table.entries.filter { parameters.count(in: $0.range) > 0 }
     }
 
-    /// The name of its numbers for a parameter in a file that is written.
+    /// The name of its numbers for a parameter.
     func name(of parameter: String) -> String { "\(name).\(parameter)" }
-
-    /// The name of its numbers for a parameter in a file, whichever release wrote it.
-    func name(of parameter: String, in file: SafetensorsFile) -> String {
-      let former = "\(formerName).\(parameter)"
-      return file.tensor(former) == nil ? name(of: parameter) : former
-    }
-  }
-
-  /// The latest complete checkpoint below a folder, or nil.
-  package static func latest(below folder: String) -> String? {
-    steps(below: folder).last.map { folder + "/" + name($0) }
-  }
-
-  static let streamsName = "streams.safetensors"
-
-  static func name(_ step: Int) -> String {
-    let digits = String(step)
-    return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
-  }
-
-  /// Steps of the complete checkpoints below a folder, ascending.
-  static func steps(below folder: String) -> [Int] {
-    let names = (try? FileSystem.names(in: folder)) ?? []
-    return names.compactMap { $0.hasPrefix("step-") ? Int($0.dropFirst(5)) : nil }
-      .filter { FileSystem.exists("\(folder)/\(name($0))/state.json") }
-      .sorted()
   }
 }

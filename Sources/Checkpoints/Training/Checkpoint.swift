@@ -1,0 +1,52 @@
+import Configuration
+import Files
+import Tensors
+
+/// What a run goes on from: a model's folder, or an adapter's, with what the update rule keeps, what streams carry, and
+/// `state.json`.
+///
+/// Nothing is read of its numbers until they are asked for.
+package struct Checkpoint: Sendable {
+  /// The folder.
+  package let path: String
+  /// What it says beside its numbers.
+  package let state: TrainingState
+  /// The hash of its state, by which it is known; empty for one of an earlier format.
+  package let identity: String
+  private let manifest: CheckpointManifest?
+
+  /// Whether an earlier release wrote it, with all numbers in one file, no configuration and no hashes.
+  package var isFormer: Bool { manifest == nil }
+
+  /// Bytes of its files, as it was written.
+  package var bytes: Int { manifest?.bytes ?? 0 }
+
+  /// Opens a checkpoint.
+  ///
+  /// - Throws: `CheckpointError` for a folder that is none, or whose `state.json` is damaged.
+  package init(path: String) throws(CheckpointError) {
+    var path = path
+    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    try checkpointFiles { () throws(FileError) in try AtomicFolder.recover(path) }
+    guard FileSystem.exists("\(path)/\(TrainingState.fileName)") else {
+      throw .noCheckpoint(path: path)
+    }
+    self.path = path
+    (state, manifest, identity) = try TrainingState.read(path)
+  }
+
+  /// Compares its files with what was written; nothing can be said of one of an earlier format.
+  ///
+  /// - Parameters:
+  ///   - part: Which share of them, from 0; the first looks at all files' sizes.
+  ///   - parts: Number of shares.
+  /// - Throws: `CheckpointError.damaged` that names the file and the bytes.
+  package func verify(part: Int = 0, of parts: Int = 1) throws(CheckpointError) {
+    try manifest?.verify(in: path, part: part, of: parts)
+  }
+
+  /// The model's folder, which of a run with adapters lies in the checkpoint's.
+  package var modelPath: String {
+    FileSystem.exists("\(path)/config.json") ? path : "\(path)/\(CheckpointLayout.modelName)"
+  }
+}
