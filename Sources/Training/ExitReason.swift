@@ -38,7 +38,8 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
       case GenerationError.emptyPrompt: .configuration
       case TrainingError.folderTaken: .configuration
       case is ExportError, is LinearisationError: .configuration
-      case TrainingError.notFinite, TrainingError.evaluationNotFinite: .numerical
+      case TrainingError.notFinite, TrainingError.weightsNotFinite: .numerical
+      case TrainingError.evaluationNotFinite: .numerical
       case CheckpointError.notFinite: .numerical
       case is NotFiniteError: .numerical
       case TrainingError.disagreement: .communication

@@ -55,6 +55,8 @@ final class TrainingSession {
   private(set) var progress: StageProgress
   private let evaluationCorpus: (any Corpus)?
   private let chance: Double?
+  private var owesCheckpoint = false
+  private var levels: LossLevels
   let outputs: Outputs?
   let origin: ModelFolder.Origin?
   let tokenizerFiles: TokenizerFiles?
@@ -120,6 +122,8 @@ final class TrainingSession {
     self.progress = progress
     done = state?.step ?? 0
     history = RunHistory(configuration, from: point)
+    levels = LossLevels(
+      vocabulary: setup.corpus.vocabulary, window: configuration.training.spikeWindow)
     let run = try Self.run(
       progress, setup, world: communicator, workspace: workspace, exchange: choice.kind, rehearsals)
     self.run = run
@@ -130,6 +134,9 @@ final class TrainingSession {
       } else {
         newlyTrained = try run.read(checkpoint)
         try run.readStreams(checkpoint, step: done)
+        run.vigilance = StepGuard(
+          progress.stage.training,
+          memory: try .init(checkpoint.state.vigilance, in: checkpoint.path))
       }
     } else if let model = setup.folder {
       try run.readWeights(model)
@@ -224,7 +231,7 @@ final class TrainingSession {
         }
         if let end, !isFinished {
           try beginStage(after: end)
-        } else if isDue(configuration.checkpoint.every) {
+        } else if checkpointIsDue() {
           try checkpoint()
         }
       }
@@ -244,22 +251,39 @@ final class TrainingSession {
     return .finished
   }
 
+  /// Whether the stage at hand minimises a loss of predicted tokens.
+  private var predictsTokens: Bool { run.configuration.linearise.transfer == nil }
+
   private func isDue(_ every: Int) -> Bool { every > 0 && done % every == 0 }
+
+  /// Whether a checkpoint is to be written now: one that comes due while updates are skipped waits for the next update.
+  private func checkpointIsDue() -> Bool {
+    owesCheckpoint = owesCheckpoint || isDue(configuration.checkpoint.every)
+    guard owesCheckpoint, run.vigilance.skipped == 0 else { return false }
+    owesCheckpoint = false
+    return true
+  }
 
   /// Trains a step; gives whether all ranks stop after it.
   private func step(stop: Bool) throws -> Bool {
     let counters = run.context.counters
     counters.reset()
     let started = ProcessInfo.processInfo.systemUptime
-    let outcome =
+    var outcome =
       try recording?.step(done + 1) { try run.step(done, stop: stop) } ?? run.step(done, stop: stop)
+    if outcome.spike?.action == TrainingSection.SpikeAction.rewind.rawValue {
+      outcome.spike?.goBack(to: try rewind())
+    }
     let seconds = ProcessInfo.processInfo.systemUptime - started
     let ranks = try RankFigures.gather(
       RankFigures(counters, seconds: seconds), world: world)
     done += 1
     progress.add(loss: outcome.loss)
     history.add(outcome, tokens: configuration.training.batch * configuration.sequence.length)
-    guard let outputs else { return outcome.stops }
+    guard let outputs else {
+      try guardSteps(after: outcome)
+      return outcome.stops
+    }
     let tokens = configuration.training.batch * configuration.sequence.length
     let report = StepReport(
       outcome: outcome, tokens: tokens, seconds: seconds,
@@ -268,6 +292,8 @@ final class TrainingSession {
       ranks: ranks)
     try outputs.log.step(report, chance: chance)
     outputs.console.step(report)
+    try guardSteps(after: outcome)
+    if predictsTokens, levels.note(outcome.loss) { try warn(levels.sentence(step: done)) }
     if outcome.sums.targets == 0, !hasWarnedOfNoTarget.inStep {
       hasWarnedOfNoTarget.inStep = true
       try warn(
@@ -323,6 +349,7 @@ final class TrainingSession {
   /// Evaluates; gives whether it came to its end before any rank was asked to stop.
   private func evaluate(until isAskedToStop: () -> Bool) throws -> Bool {
     guard let corpus = evaluationCorpus else { return true }
+    try run.checkWeights()
     let started = ProcessInfo.processInfo.systemUptime
     let steps = configuration.evaluation.steps(of: corpus)
     guard let sums = try run.evaluate(corpus, steps: steps, until: isAskedToStop) else {
@@ -339,14 +366,16 @@ final class TrainingSession {
     }
     let report = EvaluationReport(
       step: done, sums: sums, seconds: ProcessInfo.processInfo.systemUptime - started,
-      tokensAreBytes: corpus.tokensAreBytes,
-      predictsTokens: run.configuration.linearise.transfer == nil, recallChance: chance)
+      tokensAreBytes: corpus.tokensAreBytes, predictsTokens: predictsTokens, recallChance: chance)
     try outputs.log.evaluation(report)
     outputs.console.evaluation(report)
+    if predictsTokens, levels.noteEvaluation(report.loss) {
+      try warn(levels.sentence(evaluation: report.loss, step: done))
+    }
     return true
   }
 
-  private func warn(_ message: String) throws {
+  func warn(_ message: String) throws {
     try outputs?.log.warning(message)
     outputs?.console.warning(message)
   }

@@ -1,7 +1,11 @@
+import Reporting
+
 /// What can end training.
 package enum TrainingError: Error, CustomStringConvertible {
-  /// The loss or the gradient is not a finite number.
-  case notFinite(step: Int, loss: Double, norm: Double)
+  /// Losses or gradients of too many steps in a row are no finite numbers.
+  case notFinite(SkippedStep)
+  /// An update made of a weight, or of what the update rule keeps of it, what is no finite number.
+  case weightsNotFinite(step: Int, name: String)
   /// The loss of an evaluation is not a finite number.
   case evaluationNotFinite(step: Int, loss: Double)
   /// The run's folder holds an earlier run.
@@ -12,9 +16,13 @@ package enum TrainingError: Error, CustomStringConvertible {
   /// What is wrong and what to do.
   package var description: String {
     switch self {
-    case .notFinite(let step, let loss, let norm):
-      "step \(step): the loss is \(loss) and the gradient norm \(norm); lower optimizer.learning_rate, "
-        + "lengthen schedule.warmup, or go on from an earlier checkpoint"
+    case .notFinite(let last):
+      "step \(last.step): \(last.description); so it was in \(last.inARow) steps in a row, as many as "
+        + "training.max_skips allows: lower optimizer.learning_rate, lengthen schedule.warmup, or go on from an "
+        + "earlier checkpoint"
+    case .weightsNotFinite(let step, let name):
+      "step \(step): the update made of \(name), or of the optimizer's state of it, what is no finite number; nothing "
+        + "of it is saved: lower optimizer.learning_rate, set optimizer.clip, or go on from an earlier checkpoint"
     case .evaluationNotFinite(let step, let loss):
       "the evaluation after step \(step) has a loss of \(loss); lower optimizer.learning_rate, or go on from an "
         + "earlier checkpoint"

@@ -6,6 +6,7 @@ import Foundation
 import Glibc
 import Inference
 import MessagePassing
+import Reporting
 import Testing
 
 @testable import Training
@@ -26,7 +27,10 @@ struct ExitReasonTests {
       (CheckpointError.file(FileError("open", "a", code: ENOENT)), .checkpoint),
       (MessagePassingError.deadline(purpose: "a state", seconds: 300), .communication),
       (TrainingError.disagreement("rank 1 has another configuration"), .communication),
-      (TrainingError.notFinite(step: 1, loss: .nan, norm: 1), .numerical),
+      (
+        TrainingError.notFinite(SkippedStep(step: 1, cause: .sum, batch: 1, inARow: 5)), .numerical
+      ),
+      (TrainingError.weightsNotFinite(step: 1, name: "head"), .numerical),
       (TrainingError.evaluationNotFinite(step: 1, loss: .nan), .numerical),
       (NotFiniteError("the loss", .nan), .numerical),
       (CheckpointError.notFinite(path: "a", name: "w", value: .nan), .numerical),

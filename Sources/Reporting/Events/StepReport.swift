@@ -10,6 +10,12 @@ package struct StepOutcome: Sendable {
   package let learningRate: Double
   /// Whether any rank asks to stop: the same on all.
   package var stops = false
+  /// Why there was no update; nil where there was one.
+  package var skipped: SkippedStep?
+  /// What stands out of it; nil where nothing does, or nobody looks.
+  package var spike: Spike?
+  /// Streams of all ranks whose states were no finite numbers, and that begin anew.
+  package var renewedStreams = 0
 
   /// Mean loss a target, in nats.
   package var loss: Double { sums.meanLoss }

@@ -133,6 +133,41 @@ package final class RunLog {
     try write(line)
   }
 
+  /// Writes a `skip` event: the update of a step was left out.
+  package func skip(_ skipped: SkippedStep) throws(FileError) {
+    var line = line("skip")
+    line.set("step", skipped.step)
+    switch skipped.cause {
+    case .loss(let rank, let host, _):
+      line.set("cause", "loss")
+      line.set("rank", rank)
+      line.set("host", host)
+    case .gradient(let tensor):
+      line.set("cause", "gradient")
+      line.set("tensor", tensor)
+    case .sum: line.set("cause", "sum")
+    }
+    line.set("sequences", [skipped.sequences.lowerBound, skipped.sequences.upperBound - 1])
+    line.set("in_a_row", skipped.inARow)
+    try write(line)
+  }
+
+  /// Writes a `spike` event: a step stands out of those before it.
+  ///
+  /// - Parameter step: From 1.
+  package func spike(_ spike: Spike, step: Int) throws(FileError) {
+    var line = line("spike")
+    line.set("step", step)
+    line.set("quantity", spike.quantity)
+    line.set("value", spike.value)
+    line.set("median", spike.median)
+    line.set("score", spike.score)
+    line.set("action", spike.action)
+    line.set("in_a_row", spike.inARow)
+    if let from = spike.checkpointStep { line.set("checkpoint_step", from) }
+    try write(line)
+  }
+
   /// Writes a `warning` event.
   package func warning(_ message: String) throws(FileError) {
     var line = line("warning")

@@ -46,13 +46,17 @@ struct StepBenchmark {
     training.initializeWeights()
   }
 
+  private func step(_ step: Int) throws {
+    if let skipped = try training.step(step).skipped { throw TrainingError.notFinite(skipped) }
+  }
+
   /// Runs a step that is not counted and then the steps, with matrix products between them.
   func run() throws -> String {
     var peak = SgemmPeak()
     let counters = workspace.counters
     var seconds: [Double] = []
     var parts = [[Double]](repeating: [], count: TimeCategory.allCases.count)
-    _ = try training.step(0)
+    try step(0)
     let before = workspace.pool.statistics.allocations
     for step in 1...configuration.training.steps {
       try world.synchronize(for: "all ranks before a benchmark step")
@@ -60,7 +64,7 @@ struct StepBenchmark {
       try world.synchronize(for: "all ranks before a benchmark step")
       counters.reset()
       let start = Clock.seconds
-      _ = try training.step(step)
+      try self.step(step)
       seconds.append(Clock.seconds - start)
       for part in TimeCategory.allCases { parts[part.rawValue].append(counters.seconds(part)) }
     }

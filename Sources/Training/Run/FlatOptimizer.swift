@@ -16,7 +16,7 @@ package final class FlatOptimizer {
     fileprivate let offsets: [Int]
   }
 
-  /// Steps that were done when the states began, as zeros.
+  /// Steps that were done when the states began, as zeros, and those that were skipped since.
   package var stateStart: Int
   /// The learning rate of each step of the stage.
   private let schedule: LearningRateSchedule
@@ -64,6 +64,15 @@ package final class FlatOptimizer {
     }
   }
 
+  /// Lets states begin anew, as zeros, after so many steps of the run.
+  func forget(at done: Int) {
+    stateStart = done
+    for state in states { state.numbers.pointer.update(repeating: 0, count: state.numbers.count) }
+  }
+
+  /// Takes note of a step without an update: what the rules keep has seen one step less than the run.
+  func skip() { stateStart += 1 }
+
   /// The learning rate of a step of the run, counted from 0.
   package func learningRate(at step: Int) -> Double { schedule.rate(at: step - start) }
 
@@ -73,9 +82,12 @@ package final class FlatOptimizer {
   ///   - step: Counted from 0.
   ///   - scale: What turns gradient sums into the gradient of the mean loss.
   ///   - norm: The gradient's norm after that.
+  /// - Returns: Whether all weights and states that it wrote are finite.
+  @discardableResult
   package func update(
     _ store: ShardedParameters, step: Int, scale: Double, norm: GradientNorm, workspace: Workspace
-  ) {
+  ) -> Bool {
+    var isFinite = true
     let gradientScale = scale * norm.clippingScale(limit: clip)
     for (index, part) in store.updated.enumerated() {
       for piece in rules.pieces(of: part.range) {
@@ -96,9 +108,15 @@ package final class FlatOptimizer {
           state: statesOfRule[piece.rule].map {
             numbers(of: states[$0], at: piece.range.lowerBound, in: part.range, index)
           }, matrix: piece.matrix, scratch: scratch?.pointer)
-        workspace.compute(.optimizer) { rule.update(slice, now, team: workspace.team) }
+        workspace.compute(.optimizer) {
+          rule.update(slice, now, team: workspace.team)
+          for numbers in [slice.weights] + slice.state where isFinite {
+            isFinite = FiniteNumbers.fill(numbers, count: piece.range.count, team: workspace.team)
+          }
+        }
       }
     }
+    return isFinite
   }
 
   /// For each part that this rank updates, and each range in it that has a state: the range, and its numbers.

@@ -9,8 +9,6 @@ struct RunHistory {
   /// The loss of the last step, and of the last evaluation; nil where there was none.
   var loss: Double?
   var evaluationLoss: Double?
-  /// What the run has seen of its losses.
-  var vigilance: JSONValue?
   /// The checkpoint that the run wrote last, or goes on from; on ranks but the first only the latter.
   var checkpoint: Checkpoint?
   /// The steps that were done when the run's own folder got its last checkpoint, the same on all ranks.
@@ -23,7 +21,7 @@ struct RunHistory {
     tokens =
       point.checkpoint.isFormer
       ? state.step * configuration.training.batch * configuration.sequence.length : state.tokens
-    (loss, evaluationLoss, vigilance) = (state.loss, state.evaluationLoss, state.vigilance)
+    (loss, evaluationLoss) = (state.loss, state.evaluationLoss)
     checkpoint = point.checkpoint
   }
 

@@ -46,6 +46,12 @@ package final class TrainingRun {
   var carried = 0
   /// Steps that were done when its stage began.
   let start: Int
+  /// What tells steps whose update does harm.
+  var vigilance: StepGuard
+  /// Whether the last update left only finite weights and states on this rank.
+  var hasFiniteWeights = true
+  /// The step of the last update, from 0.
+  var lastUpdate = 0
   private let exchange: ExchangeKind
   private let rehearsals: Rehearsals
   /// All ranks.
@@ -86,6 +92,7 @@ package final class TrainingRun {
     let configuration = configuration.stage(0)
     self.configuration = configuration
     self.start = start
+    vigilance = StepGuard(configuration.training)
     self.world = world
     self.corpus = corpus
     var model = model
@@ -190,30 +197,34 @@ package final class TrainingRun {
 
   /// Trains one step.
   ///
+  /// Where its loss or gradient is no finite number, or it is a spike that is not to be trained on, all ranks leave its
+  /// update out: no weight changes, while streams, schedule and data go on.
+  ///
   /// - Parameters:
   ///   - step: Counted from 0.
   ///   - stop: Whether this rank asks all ranks to stop after the step.
-  /// - Throws: `TrainingError.notFinite` where the loss or gradient is not a number; no weight has changed then.
+  /// - Throws: `TrainingError.weightsNotFinite` where the update before made of a weight what is no finite number.
   package func step(_ step: Int, stop: Bool = false) throws -> StepOutcome {
     let workspace = context.workspace
     let counters = workspace.counters
     workspace.compute(.optimizer) { store.clearGradients() }
-    var sums = LossSums()
     if !corpus.continues(step: step) {
       carried = 0
       carries = microBatches.map { _ in Carry() }
       teacher?.carries = microBatches.map { _ in Carry() }
     }
     targetsPerPosition = try countTargetsPerPosition(step: step)
-    for microBatch in microBatches.indices {
-      let last = microBatch == microBatches.count - 1
-      sums += try train(microBatch: microBatch, step: step, completes: last)
+    let losses = try microBatches.indices.map {
+      try train(
+        microBatch: $0, step: step, completes: $0 == microBatches.count - 1)
     }
+    let sums = losses.reduce(into: LossSums(), +=)
     if corpus.continues(step: step + 1) { carried += configuration.sequence.length }
     try context.drain()
     try teacher?.settle()
     try store.finishSums(polling: workspace.poll)
-    // One small sum: the losses, every rank's part of the gradient's norm, and whether one wants to stop.
+    let renewed = renewStreams()
+    // One small sum: the losses, every rank's part of the gradient's norm, and what one has to tell to all.
     var squares = 0.0
     workspace.compute(.optimizer) {
       for part in store.parts {
@@ -222,22 +233,36 @@ package final class TrainingRun {
       }
     }
     var numbers = try counters.measure(.reduce) {
-      try world.allReduce(sums.numbers + [squares, stop ? 1 : 0], .sum)
+      try world.allReduce(
+        sums.numbers + [squares, stop ? 1 : 0, Double(renewed), hasFiniteWeights ? 0 : 1], .sum)
     }
+    guard numbers.removeLast() == 0 else { throw try weightsNotFinite() }
+    let renewedOfAll = Int(numbers.removeLast())
     let stops = numbers.removeLast()
     let squaresOfAll = numbers.removeLast()
     let total = sums.with(numbers)
     checkPositions(total)
     let count = Double(max(total.targets, 1))
     let norm = GradientNorm(sumOfSquares: squaresOfAll / (count * count))
+    var outcome = StepOutcome(
+      step: step, sums: total, gradientNorm: norm.value,
+      learningRate: optimizer.learningRate(at: step), stops: stops > 0)
+    outcome.renewedStreams = renewedOfAll
     guard norm.isFinite, total.isFinite else {
-      throw TrainingError.notFinite(step: step + 1, loss: total.loss / count, norm: norm.value)
+      outcome.skipped = try skip(step: step, losses: losses)
+      return outcome
     }
-    optimizer.update(store, step: step, scale: 1 / count, norm: norm, workspace: workspace)
+    outcome.spike = vigilance.note(
+      loss: total.targets > 0 ? total.meanLoss : nil, norm: norm.value)
+    if let spike = outcome.spike, spike.leavesOutUpdate {
+      optimizer.skip()
+      return outcome
+    }
+    hasFiniteWeights = optimizer.update(
+      store, step: step, scale: 1 / count, norm: norm, workspace: workspace)
+    lastUpdate = step
     try store.shareWeights()
-    let rate = optimizer.learningRate(at: step)
-    return StepOutcome(
-      step: step, sums: total, gradientNorm: norm.value, learningRate: rate, stops: stops > 0)
+    return outcome
   }
 
   /// The loss on a corpus that is not trained on, over all ranks.

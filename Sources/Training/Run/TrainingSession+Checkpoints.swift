@@ -11,6 +11,7 @@ extension TrainingSession {
   @discardableResult
   func checkpoint() throws -> String? {
     if history.savedStep == done { return history.checkpoint?.path }
+    try run.checkWeights()
     let started = ProcessInfo.processInfo.systemUptime
     let writer = try outputs.map {
       try CheckpointWriter(
@@ -23,8 +24,11 @@ extension TrainingSession {
     guard let outputs, let writer else { return nil }
     let written = try writer.finish()
     history.checkpoint = written
-    outputs.folder.checkpoints.prune(
-      keeping: configuration.checkpoint.keep, every: 0, and: written.path)
+    // While updates are skipped, what was good before them stays.
+    if run.vigilance.skipped == 0 {
+      outputs.folder.checkpoints.prune(
+        keeping: configuration.checkpoint.keep, every: 0, and: written.path)
+    }
     let seconds = ProcessInfo.processInfo.systemUptime - started
     try outputs.log.checkpoint(step: done, path: written.path, seconds: seconds)
     outputs.console.checkpoint(step: done, path: written.path, seconds: seconds)
@@ -40,7 +44,7 @@ extension TrainingSession {
       products: workspace.productSettings?.library.rawValue)
     state.tokens = history.tokens
     (state.loss, state.evaluationLoss) = (history.loss, history.evaluationLoss)
-    state.vigilance = history.vigilance
+    state.vigilance = run.vigilance.memory.json
     state.time = Date().timeIntervalSince1970
     state.serial = serial
     state.parent = history.checkpoint.map {
@@ -70,6 +74,7 @@ extension TrainingSession {
 
   /// Writes the model; of one with adapters these, and where it came from no folder the model beside them.
   func writeModel() throws {
+    try run.checkWeights()
     // Adapters alone go on from the folder that the run began with: where more was trained, it is another model.
     let base = run.model.lora == nil || hasOwnModel ? nil : origin?.path
     if base == nil {

@@ -30,6 +30,18 @@ package struct TrainingSection: ConfigurationSection, Equatable {
     }
   }
 
+  /// What is done about a step that stands out of those before it.
+  package enum SpikeAction: String, KeyChoice {
+    /// Nothing; nobody looks.
+    case off
+    /// It is told of.
+    case warn
+    /// Its update is left out.
+    case skip
+    /// Weights and the optimizer's state go back to the last checkpoint, while steps and data go on.
+    case rewind
+  }
+
   package static let name = "training"
   package static let documentation = "How much is trained, in what micro-batches."
 
@@ -63,6 +75,27 @@ package struct TrainingSection: ConfigurationSection, Equatable {
     "z_loss", .course, from: 0,
     "Weight of (log Σ exp(logits))², the z-loss, beside the loss; 0 = none.")
   package var zLoss = 0.0
+
+  @Key(
+    "max_skips", .course, from: 1, unit: "steps",
+    "Steps in a row whose update may be left out, as no finite loss or gradient, before the run ends."
+  )
+  package var maxSkips = 5
+
+  @Key(
+    "on_spike", .course,
+    "What a step does whose loss or gradient norm stands out: off, warn, skip (no update), rewind (to the last checkpoint)."
+  )
+  package var onSpike = SpikeAction.off
+
+  @Key(
+    "spike_window", .course, from: 8, unit: "steps", "Steps before it that a spike stands out of.")
+  package var spikeWindow = 128
+
+  @Key(
+    "spike_threshold", .course, above: 0,
+    "Robust z-score, by median and median deviation, above which a value is a spike.")
+  package var spikeThreshold = 8.0
 
   @Key("resume", .layout, "none, auto (the run's last checkpoint), or a checkpoint folder.")
   package var resume = Resume.none
