@@ -36,7 +36,7 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
       case is ConfigurationError: .configuration
       case let error as any ErrorWithExitReason: error.exitReason
       case GenerationError.emptyPrompt: .configuration
-      case TrainingError.folderTaken: .configuration
+      case TrainingError.folderTaken, TrainingError.folderInUse: .configuration
       case is ExportError, is LinearisationError: .configuration
       case TrainingError.notFinite, TrainingError.weightsNotFinite: .numerical
       case TrainingError.evaluationNotFinite: .numerical

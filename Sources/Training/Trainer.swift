@@ -1,6 +1,7 @@
 import Checkpoints
 import Configuration
 import Corpora
+import Files
 import Foundation
 import Measurement
 import MessagePassing
@@ -57,7 +58,7 @@ final class TrainingSession {
   private let chance: Double?
   private var owesCheckpoint = false
   private var levels: LossLevels
-  let outputs: Outputs?
+  private(set) var outputs: Outputs?
   let origin: ModelFolder.Origin?
   let tokenizerFiles: TokenizerFiles?
   private let recording: TraceRecording?
@@ -72,7 +73,11 @@ final class TrainingSession {
   /// What rank 0 writes with.
   struct Outputs {
     let folder: RunFolder
+    /// That nobody else writes there.
+    var lock: RunLock
     let log: RunLog
+    /// What the log begins with.
+    let start: StartEvent
     let console: Console
   }
 
@@ -83,7 +88,8 @@ final class TrainingSession {
     let communicator = world.communicator
     self.configuration = configuration
     self.world = communicator
-    try Self.agree(configuration, communicator)
+    try Agreement.ofProgram(configuration).check(communicator)
+    var lock = communicator.rank == 0 ? try RunFolder.lock(configuration: configuration) : nil
     let setup = try RunSetup(configuration, world: communicator)
     origin = setup.origin
     tokenizerFiles = setup.tokenizerFiles
@@ -115,6 +121,8 @@ final class TrainingSession {
     let folder =
       communicator.rank == 0
       ? try RunFolder.prepare(configuration: configuration, overwrite: overwrite) : nil
+    if let folder, lock == nil { lock = try RunLock(folder.path) }
+    let held = lock
     var progress = StageProgress(configuration)
     if let checkpoint {
       progress = try StageProgress(configuration, from: checkpoint.state, in: checkpoint.path)
@@ -143,6 +151,9 @@ final class TrainingSession {
     } else {
       run.initializeWeights()
     }
+    try Agreement.ofRun(
+      from: checkpoint, reading: fingerprint, products: workspace.productSettings
+    ).check(communicator)
     let stepsLeft = progress.steps - done
     recording = try trace.map {
       try TraceRecording(
@@ -167,7 +178,7 @@ final class TrainingSession {
       let log = try RunLog(path: folder.logPath)
       try log.start(start)
       console.banner(start)
-      return Outputs(folder: folder, log: log, console: console)
+      return Outputs(folder: folder, lock: held!, log: log, start: start, console: console)
     }
     try announceStage()
     for note in point?.notes ?? [] { try warn(note) }
@@ -207,6 +218,7 @@ final class TrainingSession {
   func train(until isAskedToStop: () -> Bool = { false }) throws -> TrainingEnd {
     let started = ProcessInfo.processInfo.systemUptime
     func seconds() -> Double { ProcessInfo.processInfo.systemUptime - started }
+    defer { outputs?.lock.release() }
     do {
       var isFinished = progress.isLast && progress.end(after: done) != nil
       while !isFinished {
@@ -280,6 +292,7 @@ final class TrainingSession {
     done += 1
     progress.add(loss: outcome.loss)
     history.add(outcome, tokens: configuration.training.batch * configuration.sequence.length)
+    try keepPlace()
     guard let outputs else {
       try guardSteps(after: outcome)
       return outcome.stops
@@ -346,6 +359,31 @@ final class TrainingSession {
     outputs.console.stage(event, steps: progress.steps)
   }
 
+  /// Makes sure that what the run writes still lies in its folder, and makes anew what somebody removed.
+  ///
+  /// - Throws: `TrainingError.folderLost` where another run has the folder now.
+  private func keepPlace() throws {
+    guard let outputs, !outputs.lock.isHeld || !outputs.log.isInPlace else { return }
+    let folder = outputs.folder.path
+    if !outputs.lock.isHeld {
+      if let holder = outputs.lock.holder {
+        throw TrainingError.folderLost(folder: folder, to: holder.description)
+      }
+      try FileSystem.makeFolder(folder)
+      self.outputs?.lock = try RunLock(folder)
+    }
+    if !outputs.log.isInPlace {
+      if try outputs.log.reopen() {
+        var start = outputs.start
+        start.stepsDone = done
+        try outputs.log.start(start)
+      }
+      try warn(
+        "\(outputs.log.path) was removed, moved or replaced while the run writes it; it goes on after step \(done) in the file "
+          + "that has this name now")
+    }
+  }
+
   /// Evaluates; gives whether it came to its end before any rank was asked to stop.
   private func evaluate(until isAskedToStop: () -> Bool) throws -> Bool {
     guard let corpus = evaluationCorpus else { return true }
@@ -378,19 +416,6 @@ final class TrainingSession {
   func warn(_ message: String) throws {
     try outputs?.log.warning(message)
     outputs?.console.warning(message)
-  }
-
-  /// Finds out, before anything is done, whether all ranks run the same program with the same run file.
-  private static func agree(_ configuration: RunConfiguration, _ world: any Communicator) throws {
-    let mine = "\(Release.version) \(configuration.digest)"
-    let all = try world.allGather(mine)
-    guard let other = all.firstIndex(where: { $0 != all[0] }) else { return }
-    let what =
-      all[other].split(separator: " ").first == all[0].split(separator: " ").first
-      ? "configuration" : "version of the program"
-    throw TrainingError.disagreement(
-      "rank \(other) has another \(what) than rank 0; start every rank with the same program, run file "
-        + "and options")
   }
 
   /// Takes the library that a run has had so far, unless the run file names one.

@@ -10,6 +10,10 @@ package enum TrainingError: Error, CustomStringConvertible {
   case evaluationNotFinite(step: Int, loss: Double)
   /// The run's folder holds an earlier run.
   case folderTaken(String)
+  /// Another run writes to the run's folder.
+  case folderInUse(folder: String, by: String)
+  /// The run's folder has become another run's.
+  case folderLost(folder: String, to: String)
   /// Ranks that do not agree.
   case disagreement(String)
 
@@ -29,6 +33,12 @@ package enum TrainingError: Error, CustomStringConvertible {
     case .folderTaken(let folder):
       "\(folder) holds an earlier run; choose another training.name or log.directory, give --overwrite, "
         + "or go on with it by --training.resume=auto"
+    case .folderInUse(let folder, let writer):
+      "\(folder) is written to by \(writer), or choose another training.name or log.directory (--overwrite replaces "
+        + "only what has ended)"
+    case .folderLost(let folder, let writer):
+      "\(folder) was taken by \(writer) while this run wrote to it; this run ends, and writes nothing more there: go on "
+        + "from its last checkpoint in another folder, by training.resume and log.directory"
     case .disagreement(let sentence): sentence
     }
   }

@@ -8,7 +8,7 @@ import Foundation
 package final class RunLog {
   /// Where the file lies.
   package let path: String
-  private let descriptor: Int32
+  private var descriptor: Int32
 
   /// Opens the log of a run that now starts.
   ///
@@ -17,10 +17,32 @@ package final class RunLog {
   /// - Throws: `FileError`.
   package init(path: String) throws(FileError) {
     self.path = path
-    let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw FileError("write", path) }
-    self.descriptor = descriptor
+    descriptor = try Self.open(path)
     try dropPartialLine()
+  }
+
+  private static func open(_ path: String) throws(FileError) -> Int32 {
+    let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw FileError("write", path) }
+    return descriptor
+  }
+
+  /// Whether the path still names the file that is written.
+  package var isInPlace: Bool {
+    var (mine, there) = (stat(), stat())
+    return fstat(descriptor, &mine) == 0 && stat(path, &there) == 0
+      && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev
+  }
+
+  /// Goes on in the file that the path names now, which is made where there is none.
+  ///
+  /// - Returns: Whether it is empty, without a `start` event.
+  package func reopen() throws(FileError) -> Bool {
+    let another = try Self.open(path)
+    close(descriptor)
+    descriptor = another
+    try dropPartialLine()
+    return lseek(descriptor, 0, SEEK_END) == 0
   }
 
   deinit { close(descriptor) }

@@ -46,6 +46,14 @@ package struct RunFolder: Sendable, Equatable {
     return folder
   }
 
+  /// Takes the folder that the user named, where there is one already; only rank 0 calls it.
+  ///
+  /// - Throws: `TrainingError.folderInUse`; `FileError` for a place that may not be written.
+  static func lock(configuration: RunConfiguration) throws -> RunLock? {
+    guard let path = givenPath(configuration), FileSystem.isFolder(path) else { return nil }
+    return try RunLock(path)
+  }
+
   /// Removes what an earlier run left, and nothing else.
   func removeEarlierRun() throws(FileError) {
     for part in parts { try FileSystem.remove(part) }

@@ -1,4 +1,5 @@
 import Checkpoints
+import Files
 import Reporting
 
 /// What a run does about steps whose update is left out, and about those that stand out.
@@ -39,7 +40,8 @@ extension TrainingSession {
   ///
   /// - Returns: The step after which it was written; nil where there is none.
   func rewind() throws -> Int? {
-    let path = try world.broadcast(world.rank == 0 ? history.checkpoint?.path ?? "" : "")
+    let mine = world.rank == 0 ? history.checkpoint?.path : nil
+    let path = try world.broadcast(mine.flatMap { FileSystem.exists($0) ? $0 : nil } ?? "")
     guard !path.isEmpty else { return nil }
     let checkpoint = try Checkpoint(path: path)
     let state = checkpoint.state
