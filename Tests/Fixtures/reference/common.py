@@ -7,9 +7,19 @@ import torch
 import torch.nn.functional as F
 
 
+def product(x, weight):
+    """`x Wᵀ`; `conditions.py` puts another in its place."""
+    return x @ weight.T
+
+
+def stored(x):
+    """A result that may be kept in few bits; `conditions.py` puts another in its place."""
+    return x
+
+
 def linear(x, weights, name):
     """`x Wᵀ + b`; the bias is used when the model has one."""
-    y = x @ weights[name + ".weight"].T
+    y = product(x, weights[name + ".weight"])
     bias = weights.get(name + ".bias")
     return y if bias is None else y + bias
 
@@ -25,7 +35,7 @@ def rms(x, eps):
 
 def l2norm(x):
     """`x / sqrt(Σ x² + 1e-6)` over the last dimension."""
-    return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + 1e-6)
+    return stored(x * torch.rsqrt((x * x).sum(-1, keepdim=True) + 1e-6))
 
 
 def heads(x, count):
@@ -53,7 +63,7 @@ def short_convolution(x, weight, activation):
             if source >= 0:
                 y = y + weight[:, 0, j] * x[:, source]
         outputs.append(activation(y))
-    return torch.stack(outputs, dim=1)
+    return stored(torch.stack(outputs, dim=1))
 
 
 def rotary(x, base):
@@ -68,7 +78,7 @@ def rotary(x, base):
         cosine, sine = torch.cos(t * frequency), torch.sin(t * frequency)
         a, b = x[:, t, :, : d // 2], x[:, t, :, d // 2 :]
         outputs.append(torch.cat([a * cosine - b * sine, b * cosine + a * sine], dim=-1))
-    return torch.stack(outputs, dim=1)
+    return stored(torch.stack(outputs, dim=1))
 
 
 def decay_recurrence(q, k, v, log_decay, scale):

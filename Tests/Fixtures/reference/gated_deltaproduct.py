@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 
+from . import common
 from .common import heads, l2norm, linear, rms, short_convolution, silu
 
 DEFAULTS = {
@@ -61,7 +62,8 @@ def forward(config, weights, prefix, x):
     outputs = []
     for t in range(tokens):
         if config["use_forget_gate"]:
-            a = x[:, t] @ weights[prefix + "a_proj.weight"].T + weights[prefix + "dt_bias"]
+            a = common.product(x[:, t], weights[prefix + "a_proj.weight"])
+            a = a + weights[prefix + "dt_bias"]
             log_decay = -torch.exp(weights[prefix + "A_log"]) * F.softplus(a)
             state = torch.exp(log_decay)[..., None, None] * state
         for j in range(steps):

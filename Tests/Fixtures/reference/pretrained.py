@@ -7,6 +7,7 @@ import math
 
 import torch
 
+from . import common
 from .common import heads, linear, repeat_heads, rms, silu
 
 DEFAULTS = {
@@ -93,7 +94,7 @@ def rotary(x, omega, factor):
     angle = torch.arange(x.shape[1], dtype=torch.float64)[:, None, None] * omega
     cosine, sine = factor * torch.cos(angle), factor * torch.sin(angle)
     a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cosine - b * sine, b * cosine + a * sine], dim=-1)
+    return common.stored(torch.cat([a * cosine - b * sine, b * cosine + a * sine], dim=-1))
 
 
 class LanguageModel:

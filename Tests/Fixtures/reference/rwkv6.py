@@ -2,6 +2,7 @@
 
 import torch
 
+from . import common
 from .common import heads, linear, silu
 from .rwkv import layer_norm, shift
 
@@ -63,7 +64,7 @@ def forward(config, weights, prefix, x):
     inputs = {}
     for n, letter in enumerate("rwkvg"):
         part = slice(n * rank, (n + 1) * rank)
-        share = y[..., part] @ weights[prefix + "x_proj.2.weight"][:, part].T
+        share = common.product(y[..., part], weights[prefix + "x_proj.2.weight"][:, part])
         inputs[letter] = x + delta * (share + weights[prefix + "x_bias"][n])
     r, k, v, g = (linear(inputs[a], weights, f"{prefix}{a}_proj.linear") for a in "rkvg")
     w = torch.tanh(linear(inputs["w"], weights, prefix + "w_proj.linear.lora.0"))
