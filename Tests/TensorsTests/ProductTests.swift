@@ -167,6 +167,14 @@ struct ProductTests {
   }
 
   @Test(
+    "oneDNN, where it is, computes one product of each kind as asked before it is chosen",
+    .enabled(if: OneDNN.version != nil && OneDNN.staysOnThread))
+  func probed() {
+    #expect(throws: Never.self) { try ProductSettings(.fp32, by: .onednn) }
+    #expect(throws: Never.self) { try ProductSettings(.bf16, by: .onednn) }
+  }
+
+  @Test(
     "Without oneDNN, a sentence names the package and the key", .enabled(if: OneDNN.version == nil))
   func without() {
     let error = #expect(throws: ProductError.self) { try ProductSettings(.bf16) }

@@ -28,8 +28,8 @@
 
     private let raw: UnsafeMutablePointer<lasp_dnnl_product>
 
-    /// Makes the product; its operands are of one kind.
-    init(_ engine: OneDNNEngine, _ shape: Shape, _ right: Right, operands: Operand.Kind) {
+    /// Makes the product, or is nil where the library has none; its operands are of one kind.
+    init?(_ engine: OneDNNEngine, _ shape: Shape, _ right: Right, operands: Operand.Kind) {
       func number(_ kind: Operand.Kind) -> Int32 {
         Int32(kind == .float ? lasp_dnnl_float : lasp_dnnl_bfloat16)
       }
@@ -54,11 +54,7 @@
         let b = lasp_dnnl_matrix(type: type, row: n, column: 1)
         made = lasp_dnnl_create(engine.raw, m, n, k, a, b, c, adds, -1, nil)
       }
-      guard let made else {
-        preconditionFailure(
-          "oneDNN has no product [\(m), \(k)] × [\(k), \(n)]; training.products=openblas computes it"
-        )
-      }
+      guard let made else { return nil }
       raw = made
     }
 
@@ -70,18 +66,29 @@
     /// Bytes that it works in.
     var scratchBytes: Int { Int(raw.pointee.scratch_bytes) }
 
+    /// Packs B; gives 0 where that went well.
+    func tryPacking(_ b: UnsafePointer<Float>, into packed: UnsafeMutableRawPointer) -> Int {
+      Int(lasp_dnnl_pack(raw, b, packed))
+    }
+
     /// Packs B.
     func pack(_ b: UnsafePointer<Float>, into packed: UnsafeMutableRawPointer) {
-      let status = lasp_dnnl_pack(raw, b, packed)
+      let status = tryPacking(b, into: packed)
       precondition(status == 0, "oneDNN could not pack a weight: status \(status)")
     }
+
+    /// Computes it on the calling thread; gives 0 where that went well.
+    func tryRunning(
+      _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, into c: UnsafeMutableRawPointer,
+      scratch: UnsafeMutableRawPointer
+    ) -> Int { Int(lasp_dnnl_execute(raw, a, b, c, scratch)) }
 
     /// Computes it on the calling thread.
     func run(
       _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, into c: UnsafeMutableRawPointer,
       scratch: UnsafeMutableRawPointer
     ) {
-      let status = lasp_dnnl_execute(raw, a, b, c, scratch)
+      let status = tryRunning(a, b, into: c, scratch: scratch)
       precondition(status == 0, "oneDNN could not compute a product: status \(status)")
     }
   }
@@ -90,10 +97,10 @@
   final class OneDNNEngine {
     let raw: dnnl_engine_t
 
-    init() {
+    /// Nil where the library does not start.
+    init?() {
       var engine: dnnl_engine_t?
-      let status = dnnl_engine_create(&engine, dnnl_cpu, 0)
-      guard let engine else { preconditionFailure("oneDNN did not start: \(status)") }
+      guard dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success, let engine else { return nil }
       raw = engine
     }
 

@@ -25,7 +25,7 @@
 
     /// Unchecked: only under the lock is it looked at, and a thread computes with products of its own.
     private struct Made: @unchecked Sendable {
-      let engine = OneDNNEngine()
+      let engine: OneDNNEngine
       var packings: [PackingKey: OneDNNProduct] = [:]
       var products: [Key: OneDNNProduct] = [:]
       var scratch: Buffer?
@@ -41,7 +41,10 @@
     /// Makes the products of a workspace, which has these threads and this memory.
     package init(operands: Operand.Kind, team: ThreadTeam, pool: BufferPool) {
       (self.operands, self.team, self.pool) = (operands, team, pool)
-      made = Mutex(Made())
+      guard let engine = OneDNNEngine() else {
+        preconditionFailure("oneDNN does not start, which ProductSettings has not found out")
+      }
+      made = Mutex(Made(engine: engine))
     }
 
     package func form(
@@ -176,7 +179,7 @@
       if let known = made.products[key] { return known }
       if made.products.count >= Self.limit { made.products = [:] }
       let right = right(&made)
-      let product = OneDNNProduct(made.engine, key.shape, right, operands: operands)
+      let product = make(key.shape, right, made)
       made.products[key] = product
       return product
     }
@@ -189,11 +192,21 @@
       if let known = made.packings[key] { return known }
       let isOutput = direction == .output
       let (n, k) = isOutput ? (rows, columns) : (columns, rows)
-      let packing = OneDNNProduct(
-        made.engine, OneDNNProduct.Shape(m: 256, n: n, k: k, stride: k),
-        .packed(transposed: isOutput), operands: operands)
+      let packing = make(
+        OneDNNProduct.Shape(m: 256, n: n, k: k, stride: k), .packed(transposed: isOutput), made)
       made.packings[key] = packing
       return packing
+    }
+
+    private func make(
+      _ shape: OneDNNProduct.Shape, _ right: OneDNNProduct.Right, _ made: Made
+    ) -> OneDNNProduct {
+      guard let product = OneDNNProduct(made.engine, shape, right, operands: operands) else {
+        preconditionFailure(
+          "oneDNN has no product [\(shape.m), \(shape.k)] × [\(shape.k), \(shape.n)]; "
+            + "training.products=openblas computes it")
+      }
+      return product
     }
 
     /// Sees to it that each thread has so much to work in.

@@ -82,6 +82,14 @@ package struct ProductSettings: Sendable, Equatable {
             : ", or choose products=openblas"))
     }
     self.library = asked
+    // Where bf16 is widened, OpenBLAS computes.
+    guard !widens else { return }
+    if let problem = OneDNNProbe.problem(with: precision == .bf16 ? .bfloat16 : .float) {
+      throw ProductError(
+        description: "oneDNN \(OneDNN.version ?? "") \(problem) on this CPU; choose "
+          + (precision == .bf16 ? "precision=fp32, or " : "")
+          + "products=openblas" + (precision == .bf16 ? ", which widens bf16 to fp32" : ""))
+    }
   }
 
   private init(precision: Precision, library: ProductLibrary) {
