@@ -1,7 +1,7 @@
 import Tensors
 
 /// The sum of the gradients that have reached a value; it does not keep the value.
-final class GradientSum {
+package final class GradientSum {
   /// Extents of the value.
   private let shape: Shape
   /// Whether a gradient is wanted.
@@ -12,7 +12,7 @@ final class GradientSum {
   init(_ shape: Shape, isNeeded: Bool) { (self.shape, self.isNeeded) = (shape, isNeeded) }
 
   /// Adds a finished gradient, of which the first is taken as it is.
-  func add(_ new: Tensor, in workspace: Workspace) {
+  package func add(_ new: Tensor, in workspace: Workspace) {
     guard isNeeded else { return }
     precondition(new.count == shape.count, "a gradient \(new.shape) for a value \(shape)")
     guard tensor != nil else {
@@ -31,7 +31,7 @@ final class GradientSum {
   /// Room to write a gradient to, and whether there is one already that has to be added to.
   ///
   /// A sum that is shared is copied first.
-  func target(in workspace: Workspace) -> (tensor: Tensor, accumulate: Bool) {
+  package func target(in workspace: Workspace) -> (tensor: Tensor, accumulate: Bool) {
     guard var sum = tensor else {
       let target = Tensor(shape, pool: workspace.pool)
       tensor = target

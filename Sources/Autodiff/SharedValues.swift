@@ -22,11 +22,12 @@ extension Tape {
     let earlier = isRecomputing ? shared[name] : nil
     if earlier == nil, isDeferred {
       // The second run of the region remembers how the gradient goes on.
-      shared[name] = Variable(x.value, needsGradient: true)
+      shared[name] = Variable(x.stored, x.shape, needsGradient: true)
       return
     }
-    let variable = record(x.value, inputs: [x]) { [unowned self] gradient in
-      x.add(gradient: gradient, in: workspace)
+    let sum = x.sum
+    let variable = record(x.stored, x.shape, inputs: [x]) { [unowned self] gradient in
+      sum.add(gradient, in: workspace)
     }
     if let gradient = earlier?.takeGradient() { variable.add(gradient: gradient, in: workspace) }
     shared[name] = variable

@@ -87,7 +87,7 @@ package final class Tape {
   }
 
   /// The same for an output that is stored as its readers let it be.
-  func record(
+  package func record(
     _ stored: Operand, _ shape: Shape, inputs: [Variable] = [], always: Bool = false,
     backward: @escaping (Tensor) throws -> Void
   ) -> Variable {

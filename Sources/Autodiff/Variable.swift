@@ -7,7 +7,7 @@ package final class Variable {
   /// The value as it is stored: fp32, or bf16 where products read it.
   package let stored: Operand
   /// The gradient so far: what an op remembers that reads no value on its way back.
-  let sum: GradientSum
+  package let sum: GradientSum
   /// The value as products read it, once one has.
   private var rounded: Operand?
 

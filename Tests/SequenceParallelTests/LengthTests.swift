@@ -38,7 +38,7 @@ struct LengthTests {
       let exchange = HaloExchange(
         width: Self.length + 10, columns: [0], carried: Self.length, slot: Self.slot, pass: pass,
         category: .attention)
-      try exchange.begin([Tensor([4, 0], pool: pass.context.workspace.pool)])
+      try exchange.begin([Operand(Tensor([4, 0], pool: pass.context.workspace.pool))])
       let halo = try exchange.finish()
       try pass.context.drain()
       return halo.known

@@ -1,17 +1,19 @@
 import Tensors
 
 /// Blocks of fp32 numbers in which kernels compute what is stored in bf16, some for each thread.
-struct BlockScratch: Sendable {
+package struct BlockScratch: Sendable {
   /// Numbers of a block, unless a row has more.
   private static let numbers = 2048
 
   /// The blocks of a thread, one for each operand.
-  struct Blocks {
+  package struct Blocks {
     fileprivate let first: UnsafeMutablePointer<Float>
     fileprivate let size: Int
 
     /// The block of an operand.
-    func callAsFunction(_ operand: Int) -> UnsafeMutablePointer<Float> { first + operand * size }
+    package func callAsFunction(_ operand: Int) -> UnsafeMutablePointer<Float> {
+      first + operand * size
+    }
 
     /// What stands where none is needed.
     static var none: Blocks {

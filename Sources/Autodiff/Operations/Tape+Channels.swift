@@ -13,15 +13,14 @@ extension Tape {
     precondition(
       parameters.table[weight].shape.count == columns,
       "x \(x.shape) times \(parameters.table[weight].shape)")
-    let (y, input) = (Tensor(x.shape, pool: pool), x.value)
-    workspace.compute(.normsAndGates) {
-      // All threads read the weights.
-      nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
-      workspace.team.parallel(rows, grain: max(1, Tape.grain / max(columns, 1))) { part in
-        for row in part {
-          let (x, y) = (input.pointer + row * columns, y.pointer + row * columns)
-          for i in 0..<columns { y[i] = x[i] * w[i] }
-        }
+    let (y, input) = (Tensor(x.shape, pool: pool), x.stored)
+    // All threads read the weights.
+    nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
+    rowBlocks(rows, width: columns, of: [input], on: .normsAndGates) { _, part, block in
+      for row in part {
+        let numbers = row * columns..<(row + 1) * columns
+        let (x, y) = (input.read(numbers, block(0)), y.pointer + numbers.lowerBound)
+        for i in 0..<columns { y[i] = x[i] * w[i] }
       }
     }
     return record(y, inputs: [x], always: trains(weight)) { [unowned self] dy in
@@ -29,13 +28,15 @@ extension Tape {
       let dw = gradientSums(weight)
       let width = dw == nil ? 0 : columns
       let sums = RowSums(rows: rows, width: width, workspace: workspace)
+      let scratch = Tensor([workspace.team.size, columns], pool: pool, kind: .buffers)
       workspace.compute(.normsAndGates) {
         // All threads read the weights, which have been acquired anew since the forward pass.
         nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
-        sums.add(to: [(dw, width)]) { _, part, sums in
+        sums.add(to: [(dw, width)]) { thread, part, sums in
           for row in part {
             let at = row * columns
-            let (x, dy) = (input.pointer + at, dy.pointer + at)
+            let x = input.read(at..<at + columns, scratch.pointer + thread * columns)
+            let dy = dy.pointer + at
             for i in 0..<width { sums[i] = sums[i].addingProduct(dy[i], x[i]) }
             guard let (tensor, adds) = target else { continue }
             let dx = tensor.pointer + at

@@ -54,8 +54,9 @@ extension Tape {
         input.read(part, block(0)), scale: scale, into: y.pointer + part.lowerBound,
         count: part.count)
     }
+    let sum = x.sum
     return record(y, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      let (dx, accumulate) = sum.target(in: workspace)
       elementwise(dy.count) { range in
         let at = range.lowerBound
         Sigmoid.backward(
@@ -164,7 +165,7 @@ extension Tape {
   /// The same for rows.
   ///
   /// - Parameter body: Has the thread's index, too.
-  func rowBlocks(
+  package func rowBlocks(
     _ rows: Int, width: Int, of operands: [Operand], on category: TimeCategory,
     _ body: @Sendable (Int, Range<Int>, BlockScratch.Blocks) -> Void
   ) {

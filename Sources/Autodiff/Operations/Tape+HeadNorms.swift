@@ -4,9 +4,11 @@ import Tensors
 
 extension Tape {
   /// Each `width` numbers over their Euclidean length: `y = x · rsqrt(Σ x² + eps)`.
-  package func l2Norm(_ x: Variable, width: Int, epsilon: Float = 1e-6) -> Variable {
+  package func l2Norm(
+    _ x: Variable, width: Int, epsilon: Float = 1e-6, for readers: Readers = .any
+  ) -> Variable {
     normalized(
-      x, width: width,
+      x, width: width, for: readers,
       { x, y, inverse, rows in
         L2Norm.forward(
           x, epsilon: epsilon, into: y, inverse: inverse, rows: rows, columns: width)
@@ -14,9 +16,11 @@ extension Tape {
   }
 
   /// Each `width` numbers over their sum and `epsilon`.
-  package func sumNorm(_ x: Variable, width: Int, epsilon: Float = 0) -> Variable {
+  package func sumNorm(
+    _ x: Variable, width: Int, epsilon: Float = 0, for readers: Readers = .any
+  ) -> Variable {
     normalized(
-      x, width: width,
+      x, width: width, for: readers,
       { x, y, inverse, rows in
         SumNorm.forward(
           x, epsilon: epsilon, into: y, inverse: inverse, rows: rows, columns: width)
@@ -24,9 +28,11 @@ extension Tape {
   }
 
   /// The exponentials of each `width` numbers over their root mean square: `y = e^x / √(mean e^{2x})`.
-  package func normalizedExponential(_ x: Variable, width: Int) -> Variable {
+  package func normalizedExponential(
+    _ x: Variable, width: Int, for readers: Readers = .any
+  ) -> Variable {
     normalized(
-      x, width: width,
+      x, width: width, for: readers,
       { x, y, inverse, rows in
         NormalizedExponential.forward(x, into: y, inverse: inverse, rows: rows, columns: width)
       }, NormalizedExponential.backward)
@@ -34,7 +40,7 @@ extension Tape {
 
   /// A normalisation of rows whose twin reads the result and a number a row.
   private func normalized(
-    _ x: Variable, width: Int,
+    _ x: Variable, width: Int, for readers: Readers,
     _ forward:
       @Sendable (
         UnsafePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, Range<Int>
@@ -47,21 +53,25 @@ extension Tape {
   ) -> Variable {
     precondition(x.shape.columns % width == 0, "x \(x.shape) in rows of \(width)")
     let rows = x.shape.count / width
-    let y = Tensor(x.shape, pool: pool)
+    let y = workspace.room(for: x.shape, readers: readers)
     let inverse = Tensor([rows], pool: pool)
-    let grain = max(1, Tape.grain / width)
-    let input = x.value
-    workspace.compute(.normsAndGates) {
-      workspace.team.parallel(rows, grain: grain) {
-        forward(input.pointer, y.pointer, inverse.pointer, $0)
-      }
+    let input = x.stored
+    rowBlocks(rows, width: width, of: [input, y], on: .normsAndGates) { _, rows, block in
+      let part = rows.lowerBound * width..<rows.upperBound * width
+      // The kernels count rows from the first of all.
+      forward(
+        input.read(part, block(0)) - part.lowerBound, y.room(part, block(1)) - part.lowerBound,
+        inverse.pointer, rows)
+      y.finish(part, block(1))
     }
-    return record(y, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
-      workspace.compute(.normsAndGates) {
-        workspace.team.parallel(rows, grain: grain) {
-          backward(y.pointer, inverse.pointer, dy.pointer, dx.pointer, $0, width, accumulate)
-        }
+    let sum = x.sum
+    return record(y, x.shape, inputs: [x]) { [unowned self] dy in
+      let (dx, accumulate) = sum.target(in: workspace)
+      rowBlocks(rows, width: width, of: [y], on: .normsAndGates) { _, rows, block in
+        let part = rows.lowerBound * width..<rows.upperBound * width
+        backward(
+          y.read(part, block(0)) - part.lowerBound, inverse.pointer, dy.pointer, dx.pointer, rows,
+          width, accumulate)
       }
     }
   }

@@ -9,9 +9,10 @@ extension Tape {
   ///   - x: Shape `[N, D]`.
   ///   - bounds: `θ` of all layers, `[L, D]`, from which `l` comes; nil for none.
   ///   - layer: The layer, from 0; layer 0 has no bound.
+  ///   - readers: Who reads the second result.
   /// - Returns: Both of shape `[N, D]`; the logarithm in nats.
   package func lowerBoundedGate(
-    _ x: Variable, bounds: Parameter?, layer: Int
+    _ x: Variable, bounds: Parameter?, layer: Int, for readers: Readers = .any
   ) -> (logarithm: Variable, complement: Variable) {
     let (rows, channels) = (x.shape.rows, x.shape.columns)
     let layers = bounds.map { parameters.table[$0].shape[0] } ?? 1
@@ -30,15 +31,18 @@ extension Tape {
         UnsafeMutablePointer<Float>, Range<Int>, Bool
       ) -> Void
     func output(
+      for readers: Readers = .any,
       _ forward: @Sendable (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Range<Int>) -> Void,
       _ backward: @escaping Backward
     ) -> Variable {
-      let (y, input) = (Tensor(x.shape, pool: pool), x.value)
-      let grain = max(1, Tape.grain / max(channels, 1))
-      workspace.compute(.normsAndGates) {
-        workspace.team.parallel(rows, grain: grain) { forward(input.pointer, y.pointer, $0) }
+      let (y, input) = (workspace.room(for: x.shape, readers: readers), x.value)
+      rowBlocks(rows, width: channels, of: [y], on: .normsAndGates) { _, rows, block in
+        let part = rows.lowerBound * channels..<rows.upperBound * channels
+        // The kernel counts rows from the first of all.
+        forward(input.pointer, y.room(part, block(0)) - part.lowerBound, rows)
+        y.finish(part, block(0))
       }
-      return record(y, inputs: [x], always: trains(bounds)) { [unowned self] dy in
+      return record(y, x.shape, inputs: [x], always: trains(bounds)) { [unowned self] dy in
         let (dx, accumulate) =
           x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
         let sums = RowSums(rows: rows, width: channels, workspace: workspace)
@@ -62,6 +66,7 @@ extension Tape {
         gate.logarithmBackward($0, $1, into: $2, sums: $3, rows: $4, accumulate: $5)
       })
     let complement = output(
+      for: readers,
       { gate.complement($0, into: $1, rows: $2) },
       {
         gate.complementBackward($0, $1, into: $2, sums: $3, rows: $4, accumulate: $5)

@@ -25,36 +25,42 @@ extension Tape {
     elementwise(y.count) { range in
       for i in range { y.pointer[i] = 0.5 * left.pointer[i] + 0.5 * right.pointer[i] }
     }
+    let (da, db) = (a.sum, b.sum)
     return record(y, inputs: [a, b]) { [unowned self] dy in
       let half = Tensor(y.shape, pool: pool)
       elementwise(half.count) { range in
         for i in range { half.pointer[i] = 0.5 * dy.pointer[i] }
       }
       // Both may share the gradient; who adds to it copies it first.
-      a.add(gradient: half, in: workspace)
-      b.add(gradient: half, in: workspace)
+      da.add(half, in: workspace)
+      db.add(half, in: workspace)
     }
   }
 
   /// Some columns of a matrix: `y[n, i] = x[n, range.lowerBound + i]`.
   ///
-  /// - Parameter x: Shape `[N, C]`.
+  /// - Parameters:
+  ///   - x: Shape `[N, C]`.
+  ///   - readers: Who reads the result.
   /// - Returns: Shape `[N, range.count]`.
-  package func columns(_ x: Variable, _ range: Range<Int>) -> Variable {
+  package func columns(
+    _ x: Variable, _ range: Range<Int>, for readers: Readers = .any
+  ) -> Variable {
     let (rows, width) = (x.shape.rows, x.shape.columns)
     precondition(
       range.lowerBound >= 0 && range.upperBound <= width, "columns \(range) of \(x.shape)")
-    let y = Tensor([rows, range.count], pool: pool)
-    let (input, count, first) = (x.value, range.count, range.lowerBound)
-    workspace.compute(.normsAndGates) {
-      workspace.team.parallel(rows, grain: max(1, Tape.grain / max(count, 1))) { part in
-        for row in part {
-          (y.pointer + row * count).update(from: input.pointer + row * width + first, count: count)
-        }
+    let shape: Shape = [rows, range.count]
+    let y = workspace.room(for: shape, readers: readers)
+    let (input, count, first) = (x.stored, range.count, range.lowerBound)
+    rowBlocks(rows, width: count, of: [y], on: .normsAndGates) { _, part, block in
+      for row in part {
+        let (source, target) = (row * width + first, row * count..<(row + 1) * count)
+        input.copy(source..<source + count, into: y.room(target, block(0)))
+        y.finish(target, block(0))
       }
     }
     let sum = x.sum
-    return record(y, inputs: [x]) { [unowned self] dy in
+    return record(y, shape, inputs: [x]) { [unowned self] dy in
       let (dx, accumulate) = sum.target(in: workspace)
       workspace.compute(.normsAndGates) {
         if !accumulate { dx.clear() }
@@ -107,10 +113,11 @@ extension Tape {
   ///   - scale: Shape `[H]`.
   ///   - factor: What of `scale` multiplies.
   ///   - residual: Shape `[N, H·V]`, or nil.
+  ///   - readers: Who reads the result.
   /// - Returns: Shape `[N, H·V]`.
   package func headScale(
     _ x: Variable, _ scale: Parameter, factor: HeadFactor = .number,
-    adding residual: Variable? = nil
+    adding residual: Variable? = nil, for readers: Readers = .any
   ) -> Variable {
     let heads = parameters.table[scale].shape.count
     let (rows, columns) = (x.shape.rows, x.shape.columns)
@@ -118,38 +125,44 @@ extension Tape {
     precondition(
       residual.map { $0.shape.count == x.shape.count } ?? true, "a skip beside \(x.shape)")
     let width = columns / heads
-    let y = Tensor(x.shape, pool: pool)
-    let (input, other) = (x.value, residual?.value)
+    let y = workspace.room(for: x.shape, readers: readers)
+    let (input, other) = (x.stored, residual?.value)
     // Threads only read the scales.
     nonisolated(unsafe) let s = parameters.value(scale)
     let grain = max(1, Tape.grain / max(columns, 1))
-    workspace.compute(.normsAndGates) {
-      workspace.team.parallel(rows, grain: grain) { part in
-        for row in part {
-          for head in 0..<heads {
-            let at = row * columns + head * width
-            let (from, to, f) = (input.pointer + at, y.pointer + at, factor.value(s[head]))
-            if let other = other.map({ $0.pointer + at }) {
-              for i in 0..<width { to[i] = other[i] + f * from[i] }
-            } else {
-              for i in 0..<width { to[i] = f * from[i] }
-            }
+    rowBlocks(rows, width: columns, of: [input, y], on: .normsAndGates) { _, part, block in
+      for row in part {
+        let all = row * columns..<(row + 1) * columns
+        let (numbers, results) = (input.read(all, block(0)), y.room(all, block(1)))
+        for head in 0..<heads {
+          let at = row * columns + head * width
+          let (from, to, f) = (
+            numbers + head * width, results + head * width, factor.value(s[head])
+          )
+          if let other = other.map({ $0.pointer + at }) {
+            for i in 0..<width { to[i] = other[i] + f * from[i] }
+          } else {
+            for i in 0..<width { to[i] = f * from[i] }
           }
         }
+        y.finish(all, block(1))
       }
     }
     let inputs = [x] + (residual.map { [$0] } ?? [])
-    return record(y, inputs: inputs, always: trains(scale)) { [unowned self] dy in
-      residual?.add(gradient: dy, in: workspace)
+    let (sumOfX, sumOfResidual) = (x.sum, residual?.sum)
+    return record(y, x.shape, inputs: inputs, always: trains(scale)) { [unowned self] dy in
+      sumOfResidual?.add(dy, in: workspace)
       nonisolated(unsafe) let s = parameters.value(scale)
       let sums = RowSums(rows: rows, width: heads, workspace: workspace)
       let gradient = gradientSums(scale)
+      let scratch = Tensor([workspace.team.size, columns], pool: pool, kind: .buffers)
       workspace.compute(.normsAndGates) {
-        sums.add(to: [(gradient, heads)]) { _, part, sums in
+        sums.add(to: [(gradient, heads)]) { thread, part, sums in
           for row in part {
+            let numbers = input.read(
+              row * columns..<(row + 1) * columns, scratch.pointer + thread * columns)
             for head in 0..<heads {
-              let at = row * columns + head * width
-              let (a, b) = (input.pointer + at, dy.pointer + at)
+              let (a, b) = (numbers + head * width, dy.pointer + row * columns + head * width)
               var sum: Float = 0
               for i in 0..<width { sum += a[i] * b[i] }
               sums[head] += sum * factor.slope(s[head])
@@ -157,8 +170,8 @@ extension Tape {
           }
         }
       }
-      guard x.needsGradient else { return }
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      guard sumOfX.isNeeded else { return }
+      let (dx, accumulate) = sumOfX.target(in: workspace)
       workspace.compute(.normsAndGates) {
         workspace.team.parallel(rows, grain: grain) { part in
           for row in part {

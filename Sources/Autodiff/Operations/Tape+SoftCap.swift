@@ -9,8 +9,9 @@ extension Tape {
       let at = range.lowerBound
       SoftCap.forward(input.pointer + at, cap: cap, into: y.pointer + at, count: range.count)
     }
+    let sum = x.sum
     return record(y, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      let (dx, accumulate) = sum.target(in: workspace)
       elementwise(dy.count) { range in
         let at = range.lowerBound
         SoftCap.backward(

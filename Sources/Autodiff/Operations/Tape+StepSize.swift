@@ -82,41 +82,48 @@ extension Tape {
   ///   - x: Shape `[N, H·V]`, or of fewer heads, each of which serves as many neighbouring heads as it takes.
   ///   - s: Shape `[N, H]`.
   ///   - width: `V`; nil where x has H heads.
+  ///   - readers: Who reads the result.
   /// - Returns: Shape `[N, H·V]`.
-  package func headProduct(_ x: Variable, _ s: Variable, width: Int? = nil) -> Variable {
+  package func headProduct(
+    _ x: Variable, _ s: Variable, width: Int? = nil, for readers: Readers = .any
+  ) -> Variable {
     let (rows, heads) = (x.shape.rows, s.shape.columns)
     let width = width ?? x.shape.columns / heads
     let (own, columns) = (x.shape.columns / width, heads * width)
     precondition(
       s.shape.rows == rows && x.shape.columns == own * width && own > 0 && heads % own == 0,
       "x \(x.shape) times heads \(s.shape) of \(width)")
-    let share = heads / own
-    let (y, input, factors) = (Tensor([rows, columns], pool: pool), x.value, s.value)
-    let grain = max(1, Tape.grain / max(columns, 1))
-    workspace.compute(.normsAndGates) {
-      workspace.team.parallel(rows, grain: grain) { part in
-        HeadProduct.forward(
-          input.pointer, factors.pointer, into: y.pointer,
-          heads: part.lowerBound * heads..<part.upperBound * heads, share: share, width: width)
-      }
+    let (share, shape) = (heads / own, [rows, columns] as Shape)
+    let (y, input, factors) = (workspace.room(for: shape, readers: readers), x.stored, s.value)
+    /// The numbers of x that some rows have; kernels count heads from the first of all.
+    @Sendable func numbers(
+      _ rows: Range<Int>, _ block: UnsafeMutablePointer<Float>
+    ) -> UnsafePointer<Float> {
+      let part = rows.lowerBound * own * width..<rows.upperBound * own * width
+      return input.read(part, block) - part.lowerBound
     }
-    return record(y, inputs: [x, s]) { [unowned self] dy in
+    rowBlocks(rows, width: columns, of: [input, y], on: .normsAndGates) { _, rows, block in
+      let part = rows.lowerBound * columns..<rows.upperBound * columns
+      HeadProduct.forward(
+        numbers(rows, block(0)), factors.pointer, into: y.room(part, block(1)) - part.lowerBound,
+        heads: rows.lowerBound * heads..<rows.upperBound * heads, share: share, width: width)
+      y.finish(part, block(1))
+    }
+    return record(y, shape, inputs: [x, s]) { [unowned self] dy in
       let dx = x.needsGradient ? x.gradientTarget(in: workspace) : nil
       let ds = s.needsGradient ? s.gradientTarget(in: workspace) : nil
-      workspace.compute(.normsAndGates) {
-        workspace.team.parallel(rows, grain: grain) { part in
-          let part = part.lowerBound * heads..<part.upperBound * heads
-          if let (dx, accumulate) = dx {
-            HeadProduct.backward(
-              factors.pointer, dy.pointer, into: dx.pointer, heads: part, share: share,
-              width: width,
-              accumulate: accumulate)
-          }
-          if let (ds, accumulate) = ds {
-            HeadProduct.factorBackward(
-              input.pointer, dy.pointer, into: ds.pointer, heads: part, share: share, width: width,
-              accumulate: accumulate)
-          }
+      rowBlocks(rows, width: columns, of: [input], on: .normsAndGates) { _, rows, block in
+        let part = rows.lowerBound * heads..<rows.upperBound * heads
+        if let (dx, accumulate) = dx {
+          HeadProduct.backward(
+            factors.pointer, dy.pointer, into: dx.pointer, heads: part, share: share,
+            width: width,
+            accumulate: accumulate)
+        }
+        if let (ds, accumulate) = ds {
+          HeadProduct.factorBackward(
+            numbers(rows, block(0)), dy.pointer, into: ds.pointer, heads: part, share: share,
+            width: width, accumulate: accumulate)
         }
       }
     }

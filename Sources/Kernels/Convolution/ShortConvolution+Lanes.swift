@@ -22,21 +22,21 @@ extension ShortConvolution {
 
   /// One register of channels over a block of tokens of a segment.
   @inline(__always)
-  func forward<let W: Int>(
-    _ row: Row, _ weights: Weights, _ y: UnsafeMutablePointer<Float>, _ block: Range<Int>,
-    _ segment: Segment, _ c: Int, _ n: Int, _: Taps<W>
+  func forward<X: StoredNumber, Y: StoredNumber, let W: Int>(
+    _ row: Row, _ numbers: UnsafePointer<X>, _ weights: Weights, _ y: UnsafeMutablePointer<Y>,
+    _ block: Range<Int>, _ segment: Segment, _ c: Int, _ n: Int, _: Taps<W>
   ) {
     let w = taps(weights, c, n, Taps<W>())
-    var x = sources(row, before: block.lowerBound, segment, c, n, Taps<W>())
+    var x = sources(row, numbers, before: block.lowerBound, segment, c, n, Taps<W>())
     let bias = weights.bias.map { Lanes.load($0 + c, count: n) } ?? Lanes()
     var (source, target) = (
-      row.x + (block.lowerBound &* channels &+ c), y + (block.lowerBound &* channels &+ c)
+      numbers + (block.lowerBound &* channels &+ c), y + (block.lowerBound &* channels &+ c)
     )
     for _ in 0..<block.count {
-      let z = sum(Lanes.load(source, count: n), &x, w, bias)
+      let z = sum(X.lanes(source, count: n), &x, w, bias)
       switch activation {
-      case .silu: (z * sigmoid(z)).store(target, count: n)
-      default: z.store(target, count: n)
+      case .silu: Y.store(z * sigmoid(z), target, count: n)
+      default: Y.store(z, target, count: n)
       }
       source += channels
       target += channels
@@ -45,12 +45,12 @@ extension ShortConvolution {
 
   /// The gradients of one register of channels over a block of tokens of a segment, or behind its end.
   @inline(__always)
-  func backward<let W: Int>(
-    _ row: Row, _ weights: Weights, _ gradients: Gradients, _ block: Range<Int>,
-    _ segment: Segment, _ c: Int, _ n: Int, _: Taps<W>
+  func backward<X: StoredNumber, let W: Int>(
+    _ row: Row, _ numbers: UnsafePointer<X>, _ weights: Weights, _ gradients: Gradients,
+    _ block: Range<Int>, _ segment: Segment, _ c: Int, _ n: Int, _: Taps<W>
   ) {
     let w = taps(weights, c, n, Taps<W>())
-    var x = sources(row, before: block.lowerBound, segment, c, n, Taps<W>())
+    var x = sources(row, numbers, before: block.lowerBound, segment, c, n, Taps<W>())
     let bias = weights.bias.map { Lanes.load($0 + c, count: n) } ?? Lanes()
     // dz of the last tokens; the newest is last.
     var d = InlineArray<W, Lanes> { _ in Lanes() }
@@ -66,7 +66,7 @@ extension ShortConvolution {
       for j in 0..<W &- 1 { d[unchecked: j] = d[unchecked: j &+ 1] }
       if token < segment.tokens.upperBound {
         let place = token &* channels &+ c
-        let z = sum(Lanes.load(row.x + place, count: n), &x, w, bias)
+        let z = sum(X.lanes(numbers + place, count: n), &x, w, bias)
         var dz = Lanes.load(gradients.dy + place, count: n)
         if case .silu = activation {
           let s = sigmoid(z)
@@ -118,18 +118,19 @@ extension ShortConvolution {
 
   /// What the first token of a block reads but itself, one register further on than it will stand.
   @inline(__always)
-  private func sources<let W: Int>(
-    _ row: Row, before token: Int, _ segment: Segment, _ c: Int, _ n: Int, _: Taps<W>
+  private func sources<X: StoredNumber, let W: Int>(
+    _ row: Row, _ numbers: UnsafePointer<X>, before token: Int, _ segment: Segment, _ c: Int,
+    _ n: Int, _: Taps<W>
   ) -> InlineArray<W, Lanes> {
     var x = InlineArray<W, Lanes> { _ in Lanes() }
     for j in 1..<W {
       let source = token &- W &+ j
       guard source >= segment.first, source < segment.tokens.upperBound else { continue }
-      let place =
+      x[unchecked: j] =
         source < 0
-        ? row.halo + ((source &+ W &- 1) &* channels &+ c)
-        : row.x + (source &* channels &+ c)
-      x[unchecked: j] = Lanes.load(place, count: n)
+        ? Lanes.load(
+          row.halo.unsafelyUnwrapped + ((source &+ W &- 1) &* channels &+ c), count: n)
+        : X.lanes(numbers + (source &* channels &+ c), count: n)
     }
     return x
   }

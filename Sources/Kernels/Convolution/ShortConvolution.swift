@@ -27,7 +27,8 @@ package struct ShortConvolution: Sendable {
   ///
   /// Unchecked: threads only read what it points to, which its caller keeps alive.
   package struct Row: @unchecked Sendable {
-    let x, halo: UnsafePointer<Float>
+    let x: Operand
+    let halo: UnsafePointer<Float>?
     let tokens: Int
     let starts: [Int]
 
@@ -35,11 +36,11 @@ package struct ShortConvolution: Sendable {
     ///
     /// - Parameters:
     ///   - x: Shape `[T, C]`.
-    ///   - halo: The `W − 1` tokens before, shape `[W − 1, C]`.
+    ///   - halo: The `W − 1` tokens before, shape `[W − 1, C]`; nil where no token that is computed reads it.
     ///   - starts: Where documents start, ascending, counted from the shard's first token; those up to
     ///     `W − 1` tokens before it count too.
     package init(
-      x: UnsafePointer<Float>, halo: UnsafePointer<Float>, tokens: Int, starts: [Int]
+      x: Operand, halo: UnsafePointer<Float>?, tokens: Int, starts: [Int]
     ) {
       (self.x, self.halo, self.tokens, self.starts) = (x, halo, tokens, starts)
     }
@@ -63,23 +64,36 @@ package struct ShortConvolution: Sendable {
 
   /// Computes some tokens of a row.
   ///
-  /// - Parameter y: Shape `[T, C]`, of which `range` is written.
+  /// - Parameter y: Shape `[T, C]`, of which `range` is written, rounded where it is bf16.
   package func forward(
-    _ row: Row, _ weights: Weights, into y: UnsafeMutablePointer<Float>, tokens range: Range<Int>
+    _ row: Row, _ weights: Weights, into y: Operand, tokens range: Range<Int>
+  ) {
+    switch (row.x.kind, y.kind) {
+    case (.float, .float): forward(row, row.x.floats, weights, y.floats, range)
+    case (.float, .bfloat16): forward(row, row.x.floats, weights, y.halves, range)
+    case (.bfloat16, .float): forward(row, row.x.halves, weights, y.floats, range)
+    case (.bfloat16, .bfloat16): forward(row, row.x.halves, weights, y.halves, range)
+    }
+  }
+
+  @inline(__always)
+  private func forward<X: StoredNumber, Y: StoredNumber>(
+    _ row: Row, _ x: UnsafePointer<X>, _ weights: Weights, _ y: UnsafeMutablePointer<Y>,
+    _ range: Range<Int>
   ) {
     for segment in segments(row) {
       for block in blocks(of: segment.tokens.clamped(to: range)) {
         for c in stride(from: 0, to: channels, by: Lanes.width) {
           let n = min(Lanes.width, channels - c)
           switch width {
-          case 1: forward(row, weights, y, block, segment, c, n, Taps<1>())
-          case 2: forward(row, weights, y, block, segment, c, n, Taps<2>())
-          case 3: forward(row, weights, y, block, segment, c, n, Taps<3>())
-          case 4: forward(row, weights, y, block, segment, c, n, Taps<4>())
-          case 5: forward(row, weights, y, block, segment, c, n, Taps<5>())
-          case 6: forward(row, weights, y, block, segment, c, n, Taps<6>())
-          case 7: forward(row, weights, y, block, segment, c, n, Taps<7>())
-          default: forward(row, weights, y, block, segment, c, n, Taps<8>())
+          case 1: forward(row, x, weights, y, block, segment, c, n, Taps<1>())
+          case 2: forward(row, x, weights, y, block, segment, c, n, Taps<2>())
+          case 3: forward(row, x, weights, y, block, segment, c, n, Taps<3>())
+          case 4: forward(row, x, weights, y, block, segment, c, n, Taps<4>())
+          case 5: forward(row, x, weights, y, block, segment, c, n, Taps<5>())
+          case 6: forward(row, x, weights, y, block, segment, c, n, Taps<6>())
+          case 7: forward(row, x, weights, y, block, segment, c, n, Taps<7>())
+          default: forward(row, x, weights, y, block, segment, c, n, Taps<8>())
           }
         }
       }
@@ -110,6 +124,19 @@ package struct ShortConvolution: Sendable {
     for tap in 0...width {
       (gradients.sums + tap * channels + range.lowerBound).update(repeating: 0, count: range.count)
     }
+    switch row.x.kind {
+    case .float: backward(row, row.x.floats, weights, gradients, dTaps, dBias, range)
+    case .bfloat16: backward(row, row.x.halves, weights, gradients, dTaps, dBias, range)
+    }
+    deliver(gradients.sums, dTaps, dBias, range)
+  }
+
+  @inline(__always)
+  private func backward<X: StoredNumber>(
+    _ row: Row, _ x: UnsafePointer<X>, _ weights: Weights, _ gradients: Gradients,
+    _ dTaps: UnsafeMutablePointer<Float>?, _ dBias: UnsafeMutablePointer<Float>?,
+    _ range: Range<Int>
+  ) {
     for segment in segments(row) {
       // The last tokens' sources get their gradients from no further token: zeros are read behind them.
       let end = segment.tokens.upperBound
@@ -120,19 +147,18 @@ package struct ShortConvolution: Sendable {
         for c in stride(from: range.lowerBound, to: range.upperBound, by: Lanes.width) {
           let n = min(Lanes.width, range.upperBound - c)
           switch width {
-          case 1: backward(row, weights, gradients, block, segment, c, n, Taps<1>())
-          case 2: backward(row, weights, gradients, block, segment, c, n, Taps<2>())
-          case 3: backward(row, weights, gradients, block, segment, c, n, Taps<3>())
-          case 4: backward(row, weights, gradients, block, segment, c, n, Taps<4>())
-          case 5: backward(row, weights, gradients, block, segment, c, n, Taps<5>())
-          case 6: backward(row, weights, gradients, block, segment, c, n, Taps<6>())
-          case 7: backward(row, weights, gradients, block, segment, c, n, Taps<7>())
-          default: backward(row, weights, gradients, block, segment, c, n, Taps<8>())
+          case 1: backward(row, x, weights, gradients, block, segment, c, n, Taps<1>())
+          case 2: backward(row, x, weights, gradients, block, segment, c, n, Taps<2>())
+          case 3: backward(row, x, weights, gradients, block, segment, c, n, Taps<3>())
+          case 4: backward(row, x, weights, gradients, block, segment, c, n, Taps<4>())
+          case 5: backward(row, x, weights, gradients, block, segment, c, n, Taps<5>())
+          case 6: backward(row, x, weights, gradients, block, segment, c, n, Taps<6>())
+          case 7: backward(row, x, weights, gradients, block, segment, c, n, Taps<7>())
+          default: backward(row, x, weights, gradients, block, segment, c, n, Taps<8>())
           }
         }
       }
     }
-    deliver(gradients.sums, dTaps, dBias, range)
   }
 
   /// Tokens of a block, whose registers of channels are worked on one after another: few, so that memory is

@@ -4,10 +4,20 @@
   /// One vector register of floats.
   typealias Lanes = SIMD16<Float>
   private typealias Bits = SIMD16<UInt32>
+
+  extension Lanes {
+    /// As many numbers of 16 bits.
+    typealias Halves = SIMD16<UInt16>
+  }
 #else
   /// One vector register of floats.
   typealias Lanes = SIMD8<Float>
   private typealias Bits = SIMD8<UInt32>
+
+  extension Lanes {
+    /// As many numbers of 16 bits.
+    typealias Halves = SIMD8<UInt16>
+  }
 #endif
 
 extension Lanes {
@@ -98,6 +108,58 @@ extension Lanes {
     let exponent = unsafeBitCast(shifted, to: Bits.self) &<< 23
     let y = unsafeBitCast(unsafeBitCast(p, to: Bits.self) &+ exponent, to: Lanes.self)
     return y.replacing(with: 0, where: x .< Lanes(repeating: -87.336_54))
+  }
+
+  /// Numbers from their bits in bf16.
+  @inline(__always)
+  init(bitsOfBFloat16 halves: Halves) {
+    #if LASP_AVX512
+      let wide = _mm512_cvtepu16_epi32(unsafeBitCast(halves, to: SIMD4<Int64>.self))
+      self = unsafeBitCast(unsafeBitCast(wide, to: Bits.self) &<< 16, to: Lanes.self)
+    #else
+      self = unsafeBitCast(Bits(truncatingIfNeeded: halves) &<< 16, to: Lanes.self)
+    #endif
+  }
+
+  /// The bits of the nearest bf16 numbers, as `BFloat16.rounded`.
+  @inline(__always)
+  var bitsOfBFloat16: Halves {
+    #if LASP_AVX512
+      // The generic conversion is not one instruction.
+      let words = _mm512_cvtepi32_epi16(unsafeBitCast(rounded &>> 16, to: SIMD8<Int64>.self))
+      return unsafeBitCast(words, to: Halves.self)
+    #else
+      return Halves(truncatingIfNeeded: rounded &>> 16)
+    #endif
+  }
+
+  /// The nearest bf16 numbers in the upper halves; what the lower halves hold does not count.
+  @inline(__always)
+  private var rounded: Bits {
+    let bits = unsafeBitCast(self, to: Bits.self)
+    let nearest = bits &+ 0x7FFF &+ (bits &>> 16 & 1)
+    return nearest.replacing(with: bits | 0x40_0000, where: self .!= self)
+  }
+
+  /// Pairs of numbers rounded to bf16, those of `low` in the lower halves, as bits.
+  @inline(__always)
+  static func pairs(_ low: Lanes, _ high: Lanes) -> Lanes {
+    unsafeBitCast(low.rounded &>> 16 | high.rounded & 0xFFFF_0000, to: Lanes.self)
+  }
+
+  /// The numbers of a register of pairs.
+  @inline(__always)
+  static func halves(_ pairs: UnsafePointer<UInt32>) -> (low: Lanes, high: Lanes) {
+    let bits = UnsafeRawPointer(pairs).loadUnaligned(as: Bits.self)
+    return (
+      unsafeBitCast(bits &<< 16, to: Lanes.self), unsafeBitCast(bits & 0xFFFF_0000, to: Lanes.self)
+    )
+  }
+
+  /// Writes a whole register of bits, aligned or not.
+  @inline(__always)
+  func store(_ target: UnsafeMutablePointer<UInt32>) {
+    UnsafeMutableRawPointer(target).storeBytes(of: self, as: Lanes.self)
   }
 
   /// A length that is a whole number of registers.

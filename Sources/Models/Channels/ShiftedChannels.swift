@@ -13,18 +13,17 @@ struct ShiftedChannels: ChannelMixer {
   /// The gate's share of the token before, and its projection; nil for none.
   let receptance: (share: Parameter, linear: Linear)?
 
-  /// The shift and the mixing read it, too.
-  var readers: Readers { .any }
-
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     let before = try shift(x, tape: tape, pass: pass)
     let k = try tape.squaredReLU(
-      key(tape.interpolation(x, before, by: keyShare), tape: tape, for: .products), for: .products)
+      key(tape.interpolation(x, before, by: keyShare, for: .products), tape: tape, for: .products),
+      for: .products)
     guard let receptance else { return try value(k, adding: residual, tape: tape) }
     let gate = try tape.sigmoid(
-      receptance.linear(tape.interpolation(x, before, by: receptance.share), tape: tape))
+      receptance.linear(
+        tape.interpolation(x, before, by: receptance.share, for: .products), tape: tape))
     let y = tape.product(gate, try value(k, tape: tape))
     return residual.map { tape.sum($0, y) } ?? y
   }

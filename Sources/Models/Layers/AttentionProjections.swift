@@ -1,6 +1,7 @@
 import Autodiff
 import Kernels
 import SequenceParallel
+import Tensors
 
 /// What softmax attention computes before and after the softmax: projections to queries, keys and values, norms of their
 /// heads, rotary positions, and the projection out.
@@ -37,17 +38,21 @@ struct AttentionProjections {
 
   /// Queries `[N, H·d]`, keys and values `[N, keyHeads·d]` of `x`, `[N, D]`: normalised where the model says so, before
   /// positions.
+  ///
+  /// - Parameter readers: Who reads the values.
   func callAsFunction(
-    _ x: Variable, tape: Tape
+    _ x: Variable, tape: Tape, for readers: Readers = .any
   ) throws -> (q: Variable, k: Variable, v: Variable) {
     let q = try query(x, tape: tape)
     let k = try key(x, tape: tape)
-    let v = try value(x, tape: tape)
+    let v = try value(x, tape: tape, for: readers)
     return (queryNorm?(q, tape: tape) ?? q, keyNorm?(k, tape: tape) ?? k, v)
   }
 
-  /// Queries or keys, rotated by their positions.
-  func rotated(_ x: Variable, tape: Tape, pass: SequencePass) -> Variable {
-    tape.rotaryEmbedding(x, positions, pass: pass)
+  /// Queries or keys, rotated by their positions, for some readers.
+  func rotated(
+    _ x: Variable, tape: Tape, pass: SequencePass, for readers: Readers = .any
+  ) -> Variable {
+    tape.rotaryEmbedding(x, positions, pass: pass, for: readers)
   }
 }

@@ -16,13 +16,15 @@ struct Convolution {
   /// Where its halo crosses seams.
   let slot: CarrySlot
 
-  /// `[N, C]` to `[N, C]`.
-  func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
+  /// `[N, C]` to `[N, C]`, for some readers.
+  func callAsFunction(
+    _ x: Variable, tape: Tape, pass: SequencePass, for readers: Readers = .any
+  ) throws -> Variable {
     let isFused = ShortConvolution.activations.contains(activation)
     let y = try tape.shortConvolution(
-      x, weight: taps, bias: bias, activation: isFused ? activation : .identity, slot: slot,
-      pass: pass)
-    return isFused ? y : tape.activation(activation, y)
+      x, weight: taps, bias: bias, activation: isFused ? activation : .identity,
+      for: isFused ? readers : .products, slot: slot, pass: pass)
+    return isFused ? y : tape.activation(activation, y, for: readers)
   }
 }
 

@@ -11,8 +11,10 @@ struct LowRankProjection {
   let down, up: Linear
   let middle: Middle
 
-  /// `[N, D]` to `[N, C]`.
-  func callAsFunction(_ x: Variable, tape: Tape) throws -> Variable {
+  /// `[N, D]` to `[N, C]`, for some readers.
+  func callAsFunction(
+    _ x: Variable, tape: Tape, for readers: Readers = .any
+  ) throws -> Variable {
     let y = try down(x, tape: tape, for: .products)
     let z =
       switch middle {
@@ -20,6 +22,6 @@ struct LowRankProjection {
       case .tanh: tape.tanh(y)
       case .sigmoid: tape.sigmoid(y)
       }
-    return try up(z, tape: tape)
+    return try up(z, tape: tape, for: readers)
   }
 }

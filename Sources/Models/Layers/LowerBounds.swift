@@ -14,11 +14,11 @@ struct LowerBounds {
   /// The name of `θ` in files.
   static let name = "model.lower_bounds"
 
-  /// `x [N, D]` to `log f`, in nats, and `1 − f`.
+  /// `x [N, D]` to `log f`, in nats, and `1 − f`, which is stored for products.
   func callAsFunction(
     _ x: Variable, tape: Tape
   ) -> (logarithm: Variable, complement: Variable) {
-    tape.lowerBoundedGate(x, bounds: theta, layer: layer)
+    tape.lowerBoundedGate(x, bounds: theta, layer: layer, for: .products)
   }
 
   /// What the block borrows from the region of shared weights.

@@ -11,11 +11,15 @@ struct MixingProjection {
   let activation: Activation
 
   /// `[N, D]` to `[N, C]`, for some readers.
+  ///
+  /// - Parameter isGate: Whether decays come of it, so that what the convolution reads stays fp32.
   func callAsFunction(
-    _ x: Variable, tape: Tape, pass: SequencePass, for readers: Readers = .any
+    _ x: Variable, tape: Tape, pass: SequencePass, isGate: Bool = false,
+    for readers: Readers = .any
   ) throws -> Variable {
     if let convolution {
-      return try convolution(linear(x, tape: tape), tape: tape, pass: pass)
+      return try convolution(
+        linear(x, tape: tape, for: isGate ? .any : .products), tape: tape, pass: pass, for: readers)
     }
     let y = try linear(x, tape: tape, for: activation == .identity ? readers : .products)
     return tape.activation(activation, y, for: readers)

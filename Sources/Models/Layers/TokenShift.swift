@@ -9,8 +9,8 @@ struct TokenShift {
   /// Where its halo crosses seams: one row of the layer's input.
   let slot: CarrySlot
 
-  /// `x [N, D]` to the row before each token, zero at the start of a document.
+  /// `x [N, D]` to the row before each token, zero at the start of a document, which pointwise functions read.
   func callAsFunction(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
-    try tape.tokenShift(x, slot: slot, pass: pass)
+    try tape.tokenShift(x, for: .products, slot: slot, pass: pass)
   }
 }

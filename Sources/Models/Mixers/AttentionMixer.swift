@@ -28,10 +28,10 @@ struct AttentionMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q o [N, H·d]; k v [N, keyHeads·d].
-    let (q, k, v) = try projections(x, tape: tape)
+    let (q, k, v) = try projections(x, tape: tape, for: .products)
     let o = try tape.attention(
-      q: projections.rotated(q, tape: tape, pass: pass),
-      k: projections.rotated(k, tape: tape, pass: pass), v: v,
+      q: projections.rotated(q, tape: tape, pass: pass, for: .products),
+      k: projections.rotated(k, tape: tape, pass: pass, for: .products), v: v,
       dimension: projections.heads.keyDimension, window: window,
       slot: CarrySlot(layer: layer, .window), pass: pass)
     return try projections.output(o, adding: residual, tape: tape)

@@ -66,7 +66,7 @@ struct CombaMixer: FlashLayer {
     let negative = tape.headScale(k, innerDecay, factor: .negativeSigmoid)
     let q = tape.headScale(
       negative, correction, adding: try query(x, tape: tape, pass: pass))
-    let v = try value(x, tape: tape, pass: pass)
+    let v = try value(x, tape: tape, pass: pass, for: .products)
     let g = try tape.softplusGate(decay(x, tape: tape), rate: rate, bias: rateBias)
     let beta = try tape.sigmoid(step(x, tape: tape))
     // What a token writes of its value, it also erases of what the state holds.
@@ -74,7 +74,8 @@ struct CombaMixer: FlashLayer {
     let o = try tape.recurrence(
       kernel,
       RecurrenceInputs(
-        q: tape.l2Norm(q, width: K), k: written, v: v, g: g, a: tape.l2Norm(negative, width: K),
+        q: tape.l2Norm(q, width: K, for: .products), k: written, v: v, g: g,
+        a: tape.l2Norm(negative, width: K),
         b: written),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)

@@ -41,12 +41,12 @@ struct CosFormerMixer: FlashLayer {
       slot: CarrySlot(layer: layer, .state(1)))
     func weighted(_ linear: Linear) throws -> Variable {
       try tape.cosineWeighted(
-        tape.relu(linear(x, tape: tape)), weights, layout: pass.layout)
+        tape.relu(linear(x, tape: tape, for: .products)), weights, layout: pass.layout)
     }
     let o = try tape.recurrence(
       kernel,
       RecurrenceInputs(
-        q: weighted(query), k: weighted(key), v: value(x, tape: tape)),
+        q: weighted(query), k: weighted(key), v: value(x, tape: tape, for: .products)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     return try output(o, adding: residual, tape: tape)
   }

@@ -53,7 +53,7 @@ struct DeltaNetMixer: FlashLayer {
     // Shapes: x [N, D]; q k [N, H·K]; v o [N, H·V]; beta [N, H].
     let q = normalized(try query(x, tape: tape, pass: pass), tape: tape)
     let k = normalized(try key(x, tape: tape, pass: pass), tape: tape)
-    let v = try value(x, tape: tape, pass: pass)
+    let v = try value(x, tape: tape, pass: pass, for: .products)
     let o = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: v, beta: try beta(x, tape: tape)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
@@ -62,8 +62,8 @@ struct DeltaNetMixer: FlashLayer {
 
   private func normalized(_ x: Variable, tape: Tape) -> Variable {
     switch keyNorm {
-    case .l2: tape.l2Norm(x, width: heads.keyDimension)
-    case .sum: tape.sumNorm(x, width: heads.keyDimension)
+    case .l2: tape.l2Norm(x, width: heads.keyDimension, for: .products)
+    case .sum: tape.sumNorm(x, width: heads.keyDimension, for: .products)
     }
   }
 

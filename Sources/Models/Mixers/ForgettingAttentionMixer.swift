@@ -50,7 +50,8 @@ struct ForgettingAttentionMixer: FlashLayer {
         tape.rmsNorm(y, width: heads.keyDimension, epsilon: Self.normEpsilon), weight)
     }
     let o = try tape.attention(
-      q: normalized(query, queryNorm), k: normalized(key, keyNorm), v: value(x, tape: tape),
+      q: normalized(query, queryNorm), k: normalized(key, keyNorm),
+      v: value(x, tape: tape, for: .products),
       logGates: tape.logSigmoidGate(gate(x, tape: tape), divisor: 1),
       dimension: heads.keyDimension, slot: CarrySlot(layer: layer, .window), pass: pass)
     guard let outputGate else { return try output(o, adding: residual, tape: tape) }

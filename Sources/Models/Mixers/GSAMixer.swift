@@ -48,9 +48,12 @@ struct GSAMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q [N, H·K]; k [N, keyHeads·K]; v [N, keyHeads·V]; g [N, keyHeads·M]; o [N, H·V].
-    let q = tape.activation(featureMap, try query(x, tape: tape, pass: pass))
-    let k = tape.activation(featureMap, try key(x, tape: tape, pass: pass))
-    let v = tape.silu(try value(x, tape: tape, pass: pass))
+    let q = tape.activation(
+      featureMap, try query(x, tape: tape, pass: pass, for: .products), for: .products)
+    let k = tape.activation(
+      featureMap, try key(x, tape: tape, pass: pass, for: .products), for: .products)
+    let v = tape.silu(
+      try value(x, tape: tape, pass: pass, for: .products), for: .products)
     let g = tape.logSigmoidGate(try gate(x, tape: tape), divisor: divisor)
     let o = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: v, g: g),

@@ -53,7 +53,8 @@ struct GateLoopMixer: FlashLayer {
     let g = try tape.logSigmoidGate(magnitude(x, tape: tape), divisor: 1)
     let o = try tape.recurrence(
       kernel,
-      RecurrenceInputs(q: q, k: k, v: value(x, tape: tape), g: tape.doubled(g, width: width)),
+      RecurrenceInputs(
+        q: q, k: k, v: value(x, tape: tape, for: .products), g: tape.doubled(g, width: width)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
   }

@@ -57,9 +57,11 @@ struct GatedDeltaNetMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k [N, keyHeads·K]; v o [N, H·V]; g beta [N, H].
-    let q = tape.l2Norm(try query(x, tape: tape, pass: pass), width: kernel.keyDimension)
-    let k = tape.l2Norm(try key(x, tape: tape, pass: pass), width: kernel.keyDimension)
-    let v = try value(x, tape: tape, pass: pass)
+    let q = tape.l2Norm(
+      try query(x, tape: tape, pass: pass), width: kernel.keyDimension, for: .products)
+    let k = tape.l2Norm(
+      try key(x, tape: tape, pass: pass), width: kernel.keyDimension, for: .products)
+    let v = try value(x, tape: tape, pass: pass, for: .products)
     let g = try tape.softplusGate(decay(x, tape: tape), rate: rate, bias: rateBias)
     let beta = try tape.sigmoid(step(x, tape: tape), scale: largestStep)
     let o = try tape.recurrence(

@@ -64,9 +64,11 @@ struct GatedDeltaProductMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes, with n steps: x [N, D]; q [N, H·K]; k [N, n·H·K]; v [N, n·H·V]; o [N, H·V]; g [N, H]; beta [N, n·H].
-    let q = tape.l2Norm(try query(x, tape: tape, pass: pass), width: kernel.keyDimension)
-    let k = tape.l2Norm(try key(x, tape: tape, pass: pass), width: kernel.keyDimension)
-    let v = try value(x, tape: tape, pass: pass)
+    let q = tape.l2Norm(
+      try query(x, tape: tape, pass: pass), width: kernel.keyDimension, for: .products)
+    let k = tape.l2Norm(
+      try key(x, tape: tape, pass: pass), width: kernel.keyDimension, for: .products)
+    let v = try value(x, tape: tape, pass: pass, for: .products)
     let g = try decay.map {
       tape.softplusGate(try $0.projection(x, tape: tape), rate: $0.rate, bias: $0.bias)
     }

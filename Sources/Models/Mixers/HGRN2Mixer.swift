@@ -51,13 +51,14 @@ struct HGRN2Mixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q g k [N, H·K]; v o [N, H·V].
-    let q = tape.silu(try query(x, tape: tape, pass: pass))
-    let (g, k) = bounds(try forget(x, tape: tape, pass: pass), tape: tape)
-    let v = try input(x, tape: tape, pass: pass)
+    let q = tape.silu(
+      try query(x, tape: tape, pass: pass, for: .products), for: .products)
+    let (g, k) = bounds(try forget(x, tape: tape, pass: pass, isGate: true), tape: tape)
+    let v = try input(x, tape: tape, pass: pass, for: .products)
     let o = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: v, g: g),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    return try output(norm(o, tape: tape), adding: residual, tape: tape)
+    return try output(norm(o, tape: tape, for: .products), adding: residual, tape: tape)
   }
 
   var sharedParameters: [Parameter] { bounds.shared }

@@ -36,8 +36,8 @@ struct HGRNMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; i g written h [N, I].
-    let i = try input(x, tape: tape, pass: pass)
-    let (g, written) = bounds(try forget(x, tape: tape, pass: pass), tape: tape)
+    let i = try input(x, tape: tape, pass: pass, for: .products)
+    let (g, written) = bounds(try forget(x, tape: tape, pass: pass, isGate: true), tape: tape)
     let h = try tape.elementwiseRecurrence(
       tape.swiGLU(gate: i, written), logDecay: g, slot: CarrySlot(layer: layer, .state(0)),
       pass: pass)

@@ -68,9 +68,11 @@ struct KDAMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k [N, keyHeads·K]; v o [N, H·V]; g [N, H·K]; beta [N, H].
-    let q = tape.l2Norm(try query(x, tape: tape, pass: pass), width: kernel.keyDimension)
-    let k = tape.l2Norm(try key(x, tape: tape, pass: pass), width: kernel.keyDimension)
-    let v = try value(x, tape: tape, pass: pass)
+    let q = tape.l2Norm(
+      try query(x, tape: tape, pass: pass), width: kernel.keyDimension, for: .products)
+    let k = tape.l2Norm(
+      try key(x, tape: tape, pass: pass), width: kernel.keyDimension, for: .products)
+    let v = try value(x, tape: tape, pass: pass, for: .products)
     let f = try decay.up(decay.down(x, tape: tape), tape: tape)
     let g =
       if let leastDecay {

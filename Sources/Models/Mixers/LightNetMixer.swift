@@ -51,9 +51,10 @@ struct LightNetMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q k g [N, H·K]; v o [N, H·V].
-    let q = tape.silu(try query(x, tape: tape, pass: pass))
+    let q = tape.silu(
+      try query(x, tape: tape, pass: pass, for: .products), for: .products)
     let logits = try key(x, tape: tape, pass: pass)
-    let v = try value(x, tape: tape, pass: pass)
+    let v = try value(x, tape: tape, pass: pass, for: .products)
     let state = CarrySlot(layer: layer, .state(0))
     let (k, g) = try tape.cumulativeSoftmax(
       logits, keyDimension: heads.keyDimension, slot: CarrySlot(layer: layer, .state(1)),

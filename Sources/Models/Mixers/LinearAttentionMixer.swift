@@ -53,7 +53,7 @@ struct LinearAttentionMixer: FlashLayer {
     let q = try features(query, queryMap, isNormed: family.normsQueries)
     let k = try features(key, keyMap, isNormed: family.normsKeys)
     let o = try tape.recurrence(
-      kernel, RecurrenceInputs(q: q, k: k, v: value(x, tape: tape)),
+      kernel, RecurrenceInputs(q: q, k: k, v: value(x, tape: tape, for: .products)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
   }

@@ -87,7 +87,8 @@ struct MLSTMMixer: FlashLayer {
     let h = try tape.recurrence(
       kernel,
       RecurrenceInputs(
-        q: query(x, tape: tape), k: key(x, tape: tape), v: value(x, tape: tape), g: f,
+        q: query(x, tape: tape, for: .products), k: key(x, tape: tape, for: .products),
+        v: value(x, tape: tape, for: .products), g: f,
         beta: tape.softCap(inputGate(x, tape: tape), gateCap)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     let gated = try tape.product(

@@ -78,32 +78,34 @@ struct Mamba2Mixer: FlashLayer {
   ) throws -> Variable {
     // Shapes: u [N, D]; z x y [N, H·V]; k q [N, G·K]; s g [N, H].
     let (inner, keys) = (size.inner, size.groups * size.stateSize)
-    let z = try gate(u, tape: tape)
-    let all = try convolution(mixed(u, tape: tape), tape: tape, pass: pass)
-    let x = tape.columns(all, 0..<inner)
-    let k = tape.columns(all, inner..<inner + keys)
-    let q = tape.columns(all, inner + keys..<inner + 2 * keys)
+    let z = try gate(u, tape: tape, for: .products)
+    let all = try convolution(
+      mixed(u, tape: tape, for: .products), tape: tape, pass: pass, for: .products)
+    let x = tape.columns(all, 0..<inner, for: .products)
+    let k = tape.columns(all, inner..<inner + keys, for: .products)
+    let q = tape.columns(all, inner + keys..<inner + 2 * keys, for: .products)
     let s = try tape.stepSize(step(u, tape: tape), bias: stepBias, limits: limits)
     let g = tape.decay(ofSteps: s, rate: rate)
     let o = try tape.recurrence(
-      kernel, RecurrenceInputs(q: q, k: k, v: tape.headProduct(x, s), g: g),
+      kernel, RecurrenceInputs(q: q, k: k, v: tape.headProduct(x, s, for: .products), g: g),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    let y = tape.headScale(x, skip, adding: o)
+    // A norm reads fp32; a gate does not need it.
+    let y = tape.headScale(x, skip, adding: o, for: gating == .afterNorm ? .any : .products)
     return try output(gated(y, by: z, tape: tape), adding: residual, tape: tape)
   }
 
   private func gated(_ y: Variable, by z: Variable, tape: Tape) -> Variable {
     switch gating {
     case .beforeNorm: normalized(tape.swiGLU(gate: z, y), tape: tape)
-    case .afterNorm: tape.swiGLU(gate: z, normalized(y, tape: tape))
-    case .withoutNorm: tape.swiGLU(gate: z, y)
+    case .afterNorm: tape.swiGLU(gate: z, normalized(y, tape: tape), for: .products)
+    case .withoutNorm: tape.swiGLU(gate: z, y, for: .products)
     }
   }
 
-  /// Each group's norm.
+  /// Each group's norm, which a projection or a gate reads.
   private func normalized(_ y: Variable, tape: Tape) -> Variable {
     guard let norm else { return y }
-    if size.groups == 1 { return tape.rmsNorm(y, weight: norm, epsilon: epsilon) }
+    if size.groups == 1 { return tape.rmsNorm(y, weight: norm, epsilon: epsilon, for: .products) }
     return tape.headScale(
       tape.rmsNorm(y, width: size.inner / size.groups, epsilon: epsilon), norm)
   }

@@ -54,14 +54,14 @@ struct MambaMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; u z dt y [N, I]; b c [N, states].
-    let u = try convolution(input(x, tape: tape), tape: tape, pass: pass)
-    let z = try gate(x, tape: tape)
+    let u = try convolution(input(x, tape: tape, for: .products), tape: tape, pass: pass)
+    let z = try gate(x, tape: tape, for: .products)
     let dt = try tape.stepSize(
       step(stepRank(u, tape: tape), tape: tape), bias: stepBias, limits: 0...(.infinity))
     let y = try tape.selectiveScan(
       u, steps: dt, b: written(u, tape: tape), c: read(u, tape: tape), logRates: logRates,
       skip: skip, slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    return try output(tape.swiGLU(gate: z, y), adding: residual, tape: tape)
+    return try output(tape.swiGLU(gate: z, y, for: .products), adding: residual, tape: tape)
   }
 
   var recurrences: [RecurrenceSize] {

@@ -85,23 +85,24 @@ struct RWKV6Mixer: FlashLayer {
     // Shapes: x [N, D]; r k g [N, H·K]; v o [N, H·V].
     let before = try shift(x, tape: tape, pass: pass)
     let mixed = tape.tanh(
-      try mixing.down(tape.interpolation(x, before, by: mixing.share), tape: tape))
+      try mixing.down(tape.interpolation(x, before, by: mixing.share, for: .products), tape: tape))
     let rank = mixed.shape.columns / shares.count
     let inputs = try shares.enumerated().map { index, share in
-      let part = tape.columns(mixed, index * rank..<(index + 1) * rank)
-      return tape.interpolation(x, before, by: try share(part, tape: tape))
+      let part = tape.columns(mixed, index * rank..<(index + 1) * rank, for: .products)
+      return tape.interpolation(x, before, by: try share(part, tape: tape), for: .products)
     }
-    let r = try receptance(inputs[0], tape: tape)
+    let r = try receptance(inputs[0], tape: tape, for: .products)
     let g = tape.exponentialGate(try decay(inputs[1], tape: tape))
-    let k = try key(inputs[2], tape: tape)
-    let v = try value(inputs[3], tape: tape)
+    let k = try key(inputs[2], tape: tape, for: .products)
+    let v = try value(inputs[3], tape: tape, for: .products)
     let seen = try tape.recurrence(
       kernel, RecurrenceInputs(q: r, k: k, v: v, g: g),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     let o = norm(
       tape.headBonus(q: r, k: k, v: v, weight: bonus, heads: heads.heads, adding: seen), tape: tape)
     return try output(
-      tape.swiGLU(gate: gate(inputs[4], tape: tape), o), adding: residual, tape: tape)
+      tape.swiGLU(gate: gate(inputs[4], tape: tape, for: .products), o, for: .products),
+      adding: residual, tape: tape)
   }
 
   var recurrences: [RecurrenceSize] {

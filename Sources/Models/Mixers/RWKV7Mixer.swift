@@ -107,26 +107,32 @@ struct RWKV7Mixer: FlashLayer {
   ) throws -> Variable {
     // Shapes: all [N, D], D = H·K.
     let before = try shift(x, tape: tape, pass: pass)
-    func input(_ index: Int) -> Variable { tape.interpolation(x, before, by: shares[index]) }
-    let (r, k) = (try receptance(input(0), tape: tape), try key(input(2), tape: tape))
+    func input(_ index: Int) -> Variable {
+      tape.interpolation(x, before, by: shares[index], for: .products)
+    }
+    let r = try receptance(input(0), tape: tape, for: .products)
+    let k = try key(input(2), tape: tape, for: .products)
     let w = tape.sigmoid(try decay(input(1), tape: tape), scale: Self.leastDecay)
     let valueInput = input(3)
-    let v = try values(value(valueInput, tape: tape), of: valueInput, tape: tape)
+    let v = try values(value(valueInput, tape: tape, for: .products), of: valueInput, tape: tape)
     let rates = try rate(input(4), tape: tape)
     let a = tape.sigmoid(rates)
     let removed = tape.l2Norm(
-      tape.channelScale(k, removalKey), width: kernel.keyDimension, epsilon: keyEpsilon)
-    let written = tape.interpolation(k, tape.product(k, a), by: keyRate)
+      tape.channelScale(k, removalKey), width: kernel.keyDimension, epsilon: keyEpsilon,
+      for: .products)
+    let written = tape.interpolation(
+      k, tape.product(k, a, for: .products), by: keyRate, for: .products)
     let o = try tape.recurrence(
       kernel,
       RecurrenceInputs(
         q: r, k: written, v: v, g: w, a: removed,
-        b: tape.product(removed, tape.sigmoid(rates, scale: -1))),
+        b: tape.product(removed, tape.sigmoid(rates, scale: -1), for: .products)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     let y = tape.headBonus(
       q: r, k: written, v: v, weight: bonus, heads: heads, adding: norm(o, tape: tape))
     return try output(
-      tape.product(y, gate(input(5), tape: tape)), adding: residual, tape: tape)
+      tape.product(y, gate(input(5), tape: tape, for: .products), for: .products), adding: residual,
+      tape: tape)
   }
 
   /// This layer's values: those of layer 0 as they are, for all to read; later ones with a share of these.
@@ -137,7 +143,8 @@ struct RWKV7Mixer: FlashLayer {
     }
     // Where layer 0 is of another kind, there are none, which counts as zero.
     let first = tape.sharedValue(Self.firstValues) ?? tape.constant(v.shape, 0)
-    return tape.interpolation(v, first, by: tape.sigmoid(try residualValue(x, tape: tape)))
+    return tape.interpolation(
+      v, first, by: tape.sigmoid(try residualValue(x, tape: tape)), for: .products)
   }
 
   var recurrences: [RecurrenceSize] { [RecurrenceSize(kernel, heads: heads)] }

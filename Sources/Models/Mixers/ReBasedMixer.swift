@@ -53,7 +53,9 @@ struct ReBasedMixer: FlashLayer {
       return tape.reshaped(y, [x.shape.rows, heads.keyWidth])
     }
     let o = try tape.recurrence(
-      kernel, RecurrenceInputs(q: features(query), k: features(key), v: value(x, tape: tape)),
+      kernel,
+      RecurrenceInputs(
+        q: features(query), k: features(key), v: value(x, tape: tape, for: .products)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     return try output(o, adding: residual, tape: tape)
   }

@@ -44,13 +44,16 @@ struct ReGLAMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; q [N, H·K]; k g [N, keyHeads·K]; v [N, keyHeads·V]; o [N, H·V].
-    let q = tape.normalizedExponential(try query(x, tape: tape), width: heads.keyDimension)
-    let k = tape.normalizedExponential(try key(x, tape: tape), width: heads.keyDimension)
+    let q = tape.normalizedExponential(
+      try query(x, tape: tape), width: heads.keyDimension, for: .products)
+    let k = tape.normalizedExponential(
+      try key(x, tape: tape), width: heads.keyDimension, for: .products)
     let g = try tape.refinedGate(gate(x, tape: tape), refinedBy: refinement(x, tape: tape))
     let o = try tape.recurrence(
       kernel,
       RecurrenceInputs(
-        q: q, k: tape.product(tape.decayComplement(g), k), v: value(x, tape: tape), g: g),
+        q: q, k: tape.product(tape.decayComplement(g), k, for: .products),
+        v: value(x, tape: tape, for: .products), g: g),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
   }

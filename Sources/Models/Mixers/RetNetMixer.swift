@@ -41,8 +41,10 @@ struct RetNetMixer: FlashLayer {
   ) throws -> Variable {
     // Shapes: x [N, D]; q [N, H·K]; k [N, keyHeads·K]; v [N, keyHeads·V]; o [N, H·V].
     func rotated(_ linear: Linear) throws -> Variable {
-      try tape.rotaryEmbedding(
-        tape.activation(featureMap, linear(x, tape: tape)), positions, pass: pass)
+      let isKept = featureMap != .identity
+      return try tape.rotaryEmbedding(
+        tape.activation(featureMap, linear(x, tape: tape, for: isKept ? .products : .any)),
+        positions, pass: pass, for: .products)
     }
     let logDecay = (0..<heads.heads * heads.valueParts).map {
       Float(log1p(-pow(2, -5 - Double($0 / heads.valueParts))))
@@ -50,7 +52,8 @@ struct RetNetMixer: FlashLayer {
     let o = try tape.recurrence(
       kernel,
       RecurrenceInputs(
-        q: rotated(query), k: rotated(key), v: value(x, tape: tape), logDecay: logDecay),
+        q: rotated(query), k: rotated(key), v: value(x, tape: tape, for: .products),
+        logDecay: logDecay),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)
   }

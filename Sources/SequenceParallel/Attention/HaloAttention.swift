@@ -38,7 +38,7 @@ struct HaloAttention: AttentionCrossing {
       return try heads.absorb(block(halo.values), after: heads.noGates)
     }
     let exchange = makeExchange()
-    try exchange.begin(heads.parts)
+    try exchange.begin(heads.parts.map(Operand.init))
     try heads.absorb(heads.own)
     let halo = try exchange.finish()
     pass.memory[slot] = halo

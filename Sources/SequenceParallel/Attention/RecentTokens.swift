@@ -74,7 +74,7 @@ extension Tape {
       halo = kept
     } else {
       let exchange = makeExchange()
-      try exchange.begin([k.value, v.value])
+      try exchange.begin([k.stored, v.stored])
       halo = try exchange.finish()
       pass.memory[slot] = halo
     }

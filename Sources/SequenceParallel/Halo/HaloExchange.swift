@@ -21,7 +21,7 @@ final class HaloExchange {
   private let terrace: Int?
   private let category: TimeCategory
   private var inbox: [(transfer: HaloPlan.Transfer, incoming: IncomingMessage)] = []
-  private var receipt: (tensors: [Tensor], halo: Tensor)?
+  private var receipt: (operands: [Operand], halo: Tensor)?
 
   /// Plans the exchange.
   ///
@@ -55,17 +55,17 @@ final class HaloExchange {
 
   /// Posts the receives of this rank's halo and sends what other ranks need of these tensors.
   ///
-  /// - Parameter tensors: Each `[rows × length, columns]`.
-  func begin(_ tensors: [Tensor]) throws {
+  /// - Parameter operands: Each `[rows × length, columns]`; what crosses is fp32.
+  func begin(_ operands: [Operand]) throws {
     try post(plan.sources, .forward)
-    receipt = (tensors, Tensor(haloShape, pool: workspace.pool))
+    receipt = (operands, Tensor(haloShape, pool: workspace.pool))
     for transfer in plan.destinations {
       try send(transfer, .forward) { message in
         let lengths = self.leftLengths
         for row in 0..<self.layout.rows {
           message[row] = Float(countBits: lengths[row])
           self.copy(
-            transfer.tokens, row: row, of: tensors, lengths,
+            transfer.tokens, row: row, of: operands, lengths,
             into: self.place(message, transfer, row))
         }
       }
@@ -74,7 +74,7 @@ final class HaloExchange {
 
   /// Waits for the halo; on the last rank also hands the sequence's last tokens to `pass.right`.
   func finish() throws -> Halo {
-    guard let (tensors, values) = receipt else { preconditionFailure("no halo was begun") }
+    guard let (operands, values) = receipt else { preconditionFailure("no halo was begun") }
     let rows = layout.rows
     var lengths = layout.rank == 0 ? leftLengths : [Int](repeating: plan.carried, count: rows)
     try wait(.forward)
@@ -82,7 +82,7 @@ final class HaloExchange {
       if layout.rank == 0 {
         for row in 0..<rows {
           copy(
-            own, row: row, of: tensors, lengths,
+            own, row: row, of: operands, lengths,
             into: values.pointer + row * own.count * total)
         }
       }
@@ -103,7 +103,7 @@ final class HaloExchange {
       values: values, known: lengths.map { min(own.count, max(own.upperBound, 0) + $0) },
       before: lengths)
     if pass.holdsRight {
-      keepRight(halo, tensors)
+      keepRight(halo, operands)
     }
     return halo
   }
@@ -269,7 +269,7 @@ final class HaloExchange {
 
   /// Copies a row's tokens, those before the sequence from the left carry, or zeros where there are none.
   private func copy(
-    _ tokens: Range<Int>, row: Int, of tensors: [Tensor], _ lengths: [Int],
+    _ tokens: Range<Int>, row: Int, of operands: [Operand], _ lengths: [Int],
     into target: UnsafeMutablePointer<Float>
   ) {
     let (left, first) = (pass.left.values[slot], layout.shard.lowerBound)
@@ -285,9 +285,9 @@ final class HaloExchange {
         continue
       }
       var place = 0
-      for (tensor, width) in zip(tensors, columns) {
+      for (operand, width) in zip(operands, columns) {
         let token = row * layout.length + position - first
-        (target + place).update(from: tensor.pointer + token * width, count: width)
+        operand.copy(token * width..<(token + 1) * width, into: target + place)
         place += width
       }
     }
@@ -313,7 +313,7 @@ final class HaloExchange {
 
   /// Hands the last tokens of the halo and the shard to `pass.right`; what belongs to documents that have
   /// ended is zero, and not counted.
-  private func keepRight(_ halo: Halo, _ tensors: [Tensor]) {
+  private func keepRight(_ halo: Halo, _ operands: [Operand]) {
     let (rows, end) = (layout.rows, layout.total)
     let lengths = (0..<rows).map { row in
       if let terrace {
@@ -335,7 +335,7 @@ final class HaloExchange {
           if token < own.count {
             target.update(from: halo.pointer(row: row, token: token), count: total)
           } else {
-            copy(position..<position + 1, row: row, of: tensors, [], into: target)
+            copy(position..<position + 1, row: row, of: operands, [], into: target)
           }
         }
       }

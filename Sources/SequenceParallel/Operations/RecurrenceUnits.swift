@@ -11,8 +11,9 @@ import Tensors
 struct RecurrenceUnits: @unchecked Sendable {
   let kernel: any RecurrenceKernel
   let inputs: RecurrenceInputs
-  /// Queries, keys and values in fp32: where they are stored otherwise, widened for as long as this lives.
+  /// Its wide inputs in fp32: where they are stored otherwise, widened for as long as this lives.
   private let q, k, v: Tensor
+  private let a, b: Tensor?
   let layout: SequenceLayout
   let heads: Int
   let plans: [ChunkPlan]
@@ -30,6 +31,8 @@ struct RecurrenceUnits: @unchecked Sendable {
     q = workspace.tensor(of: inputs.q.stored, inputs.q.shape)
     k = workspace.tensor(of: inputs.k.stored, inputs.k.shape)
     v = workspace.tensor(of: inputs.v.stored, inputs.v.shape)
+    a = inputs.a.map { workspace.tensor(of: $0.stored, $0.shape) }
+    b = inputs.b.map { workspace.tensor(of: $0.stored, $0.shape) }
     self.layout = layout
     let lowRank = [inputs.a, inputs.b].compactMap { $0 }
     let counts =
@@ -83,8 +86,8 @@ struct RecurrenceUnits: @unchecked Sendable {
       v: rows(v, unit, width: kernel.valueWidth),
       g: inputs.g.map { rows($0.value, unit, width: gWidth) },
       beta: inputs.beta.map { rows($0.value, unit, width: 1) },
-      a: inputs.a.map { rows($0.value, unit, width: kernel.keyWidth) },
-      b: inputs.b.map { rows($0.value, unit, width: kernel.keyWidth) },
+      a: a.map { rows($0, unit, width: kernel.keyWidth) },
+      b: b.map { rows($0, unit, width: kernel.keyWidth) },
       logDecay: inputs.logDecay.isEmpty ? 0 : inputs.logDecay[head])
   }
 

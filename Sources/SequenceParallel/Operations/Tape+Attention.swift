@@ -22,7 +22,7 @@ extension Tape {
   /// Run again (recomputation), it sends nothing: a window's halo, or the whole output, was kept.
   ///
   /// - Parameters:
-  ///   - q: Queries, `[N, heads·d]`, `N = rows × length`.
+  ///   - q: Queries, `[N, heads·d]`, `N = rows × length`; they, keys and values may be stored for products.
   ///   - k: Keys, `[N, keyHeads·d]`; each serves `heads / keyHeads` neighbouring heads.
   ///   - v: Values, `[N, keyHeads·d]`.
   ///   - logGates: The logs of forgetting gates, `[N, heads]`, at most 0, whose sums over the tokens after a key and up to
@@ -52,11 +52,16 @@ extension Tape {
       window != nil
       ? HaloAttention(slot: slot, window: window, widths: widths, pass: pass)
       : pass.crossing(of: widths, exchange: exchange, slot: slot)
+    let workspace = workspace
+    // Made anew for each pass: what it widens of the inputs is not kept between them.
+    func heads(_ output: AttentionHeads.Output?) -> AttentionHeads {
+      AttentionHeads(
+        kernel, q: workspace.tensor(of: q.stored, q.shape),
+        k: workspace.tensor(of: k.stored, k.shape), v: workspace.tensor(of: v.stored, v.shape),
+        logGates: logGates?.value, window: window, pass: pass, output: output)
+    }
     let kept: AttentionHeads.Output? = pass.memory[slot]
-    let run = AttentionHeads(
-      kernel, q: q.value, k: k.value, v: v.value, logGates: logGates?.value, window: window,
-      pass: pass,
-      output: kept)
+    let run = heads(kept)
     if kept == nil {
       try workspace.counters.measure(.attention) {
         run.begin()
@@ -67,8 +72,10 @@ extension Tape {
     // Whoever records now runs for the last time; whoever does not will run again, maybe more than once: a
     // segment runs for what leaves it, then a second time, and then its regions are recomputed.
     pass.memory[slot] = !isRecording && crossing.keepsOutput ? run.output : nil
+    let output = run.output
     return record(run.o, inputs: [q, k, v] + [logGates].compactMap { $0 }) { [unowned self] dO in
       try workspace.counters.measure(.attention) {
+        let run = heads(output)
         let dq = Tensor(q.shape, pool: pool)
         let gradients = KeyGradients(
           k: Tensor(k.shape, pool: pool), v: Tensor(v.shape, pool: pool),

@@ -10,7 +10,7 @@ extension Tape {
   ///
   /// - Parameters:
   ///   - kernel: Which recurrence.
-  ///   - inputs: q, k, v, which may be stored for products, and what the kernel reads beside them.
+  ///   - inputs: q, k, v, a and b, which may be stored for products, and what the kernel reads beside them.
   ///   - slot: The layer and state, for carries and messages.
   ///   - pass: The shard's layout and seams.
   /// - Returns: `[N, heads·outputWidth]`.

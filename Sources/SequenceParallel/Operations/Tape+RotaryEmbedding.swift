@@ -10,37 +10,40 @@ extension Tape {
   /// - Parameters:
   ///   - x: Shape `[N, H·d]`, `N = rows × length`; queries or keys.
   ///   - frequencies: How far pairs turn, of `d` numbers a head.
+  ///   - readers: Who reads the result.
   /// - Returns: Shape `[N, H·d]`.
   package func rotaryEmbedding(
-    _ x: Variable, _ frequencies: RotaryFrequencies, pass: SequencePass
+    _ x: Variable, _ frequencies: RotaryFrequencies, pass: SequencePass,
+    for readers: Readers = .any
   ) -> Variable {
     let d = frequencies.dimension
     precondition(
       d > 0 && x.shape.columns % d == 0,
       "x \(x.shape) cannot be rotated in heads of \(d)")
-    let (heads, length) = (x.shape.columns / d, pass.layout.length)
+    let (heads, length, columns) = (x.shape.columns / d, pass.layout.length, x.shape.columns)
     let table = pass.rotation(frequencies)
-    func each(_ body: @Sendable (_ first: Int, _ tokens: Range<Int>) -> Void) {
-      workspace.compute(.normsAndGates) {
-        for row in 0..<pass.layout.rows {
-          workspace.team.parallel(length, grain: max(1, (1 << 15) / x.shape.columns)) {
-            body(row * length * heads * d, $0)
-          }
-        }
+    let (y, input, sum) = (workspace.room(for: x.shape, readers: readers), x.stored, x.sum)
+    for row in 0..<pass.layout.rows {
+      let first = row * length * columns
+      rowBlocks(length, width: columns, of: [input, y], on: .normsAndGates) { _, tokens, block in
+        let start = tokens.lowerBound * columns
+        let part = first + start..<first + tokens.upperBound * columns
+        // The kernel counts tokens from the first of the row.
+        RotaryEmbedding.forward(
+          input.read(part, block(0)) - start, table: table.pointer,
+          into: y.room(part, block(1)) - start, tokens: tokens, heads: heads, dimension: d)
+        y.finish(part, block(1))
       }
     }
-    let (y, input) = (Tensor(x.shape, pool: pool), x.value)
-    each { first, tokens in
-      RotaryEmbedding.forward(
-        input.pointer + first, table: table.pointer, into: y.pointer + first, tokens: tokens,
-        heads: heads, dimension: d)
-    }
-    return record(y, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
-      each { first, tokens in
-        RotaryEmbedding.backward(
-          dy.pointer + first, table: table.pointer, into: dx.pointer + first, tokens: tokens,
-          heads: heads, dimension: d, accumulate: accumulate)
+    return record(y, x.shape, inputs: [x]) { [unowned self] dy in
+      let (dx, accumulate) = sum.target(in: workspace)
+      for row in 0..<pass.layout.rows {
+        let first = row * length * columns
+        rowBlocks(length, width: columns, of: [], on: .normsAndGates) { _, tokens, _ in
+          RotaryEmbedding.backward(
+            dy.pointer + first, table: table.pointer, into: dx.pointer + first, tokens: tokens,
+            heads: heads, dimension: d, accumulate: accumulate)
+        }
       }
     }
   }

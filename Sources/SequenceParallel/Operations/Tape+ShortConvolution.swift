@@ -13,11 +13,12 @@ extension Tape {
   ///   - x: Shape `[N, C]`, `N = rows × length`.
   ///   - weight: Shape `[C, 1, W]`.
   ///   - bias: Shape `[C]`, or nil.
+  ///   - readers: Who reads the result.
   ///   - slot: The layer and a halo of its own, for carries and messages.
   /// - Returns: Shape `[N, C]`.
   package func shortConvolution(
     _ x: Variable, weight: Parameter, bias: Parameter? = nil,
-    activation: Activation, slot: CarrySlot, pass: SequencePass
+    activation: Activation, for readers: Readers = .any, slot: CarrySlot, pass: SequencePass
   ) throws -> Variable {
     let shape = parameters.table[weight].shape
     let (channels, width) = (shape[0], shape[2])
@@ -36,13 +37,15 @@ extension Tape {
       }
       return taps
     }
-    let (y, halo) = try run.forward(x.value, taps: taps(), bias: bias.map(parameters.value))
-    return record(y, inputs: [x], always: trains(weight, bias)) { [unowned self] dy in
+    let (input, y) = (x.stored, workspace.room(for: x.shape, readers: readers))
+    let halo = try run.forward(
+      input, into: y, taps: taps(), bias: bias.map(parameters.value))
+    return record(y, x.shape, inputs: [x], always: trains(weight, bias)) { [unowned self] dy in
       let (dx, accumulate) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
       let dTaps = trains(weight) ? Tensor([width, channels], pool: pool) : nil
       try run.backward(
-        x.value, dy, halo, taps: taps(), bias: bias.map(parameters.value), into: dx,
+        input, dy, halo, taps: taps(), bias: bias.map(parameters.value), into: dx,
         accumulate: accumulate, dTaps: dTaps, dBias: bias.flatMap(gradientSums))
       guard let dTaps, let dw = gradientSums(weight) else { return }
       workspace.compute(.normsAndGates) {
@@ -57,9 +60,12 @@ extension Tape {
   ///
   /// - Parameters:
   ///   - x: Shape `[N, C]`, `N = rows × length`.
+  ///   - readers: Who reads the result.
   ///   - slot: The layer and a halo of its own, for carries and messages.
   /// - Returns: Shape `[N, C]`.
-  package func tokenShift(_ x: Variable, slot: CarrySlot, pass: SequencePass) throws -> Variable {
+  package func tokenShift(
+    _ x: Variable, for readers: Readers = .any, slot: CarrySlot, pass: SequencePass
+  ) throws -> Variable {
     let channels = x.shape.columns
     let run = ConvolutionRun(
       kernel: ShortConvolution(channels: channels, width: 2, activation: .identity), slot: slot,
@@ -69,12 +75,13 @@ extension Tape {
       taps.pointer.update(repeating: 1, count: channels)
       (taps.pointer + channels).update(repeating: 0, count: channels)
     }
-    let (y, halo) = try run.forward(x.value, taps: taps, bias: nil)
-    return record(y, inputs: [x]) { [unowned self] dy in
+    let (input, y) = (x.stored, workspace.room(for: x.shape, readers: readers))
+    let halo = try run.forward(input, into: y, taps: taps, bias: nil)
+    return record(y, x.shape, inputs: [x]) { [unowned self] dy in
       let (dx, accumulate) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
       try run.backward(
-        x.value, dy, halo, taps: taps, bias: nil, into: dx, accumulate: accumulate, dTaps: nil,
+        input, dy, halo, taps: taps, bias: nil, into: dx, accumulate: accumulate, dTaps: nil,
         dBias: nil)
     }
   }
@@ -96,13 +103,14 @@ private struct ConvolutionRun {
       category: .normsAndGates)
   }
 
-  /// Gives the output, and the halo for the backward pass.
-  func forward(_ x: Tensor, taps: Tensor, bias: UnsafePointer<Float>?) throws -> (Tensor, Halo) {
-    let y = Tensor(x.shape, pool: workspace.pool)
+  /// Writes the output; gives the halo for the backward pass.
+  func forward(
+    _ x: Operand, into y: Operand, taps: Tensor, bias: UnsafePointer<Float>?
+  ) throws -> Halo {
     let weights = ShortConvolution.Weights(taps: taps.pointer, bias: bias)
     if let halo: Halo = pass.memory[slot] {
       compute(x, halo, weights, y, tokens: 0..<layout.length)
-      return (y, halo)
+      return halo
     }
     let exchange = makeExchange()
     try exchange.begin([x])
@@ -112,12 +120,12 @@ private struct ConvolutionRun {
     let halo = try exchange.finish()
     compute(x, halo, weights, y, tokens: 0..<inner)
     pass.memory[slot] = halo
-    return (y, halo)
+    return halo
   }
 
   /// Writes or adds to `dx`; writes `dTaps`, `[W, C]`; adds to `dBias`.
   func backward(
-    _ x: Tensor, _ dy: Tensor, _ halo: Halo, taps: Tensor, bias: UnsafePointer<Float>?,
+    _ x: Operand, _ dy: Tensor, _ halo: Halo, taps: Tensor, bias: UnsafePointer<Float>?,
     into dx: Tensor, accumulate: Bool, dTaps: Tensor?, dBias: UnsafeMutablePointer<Float>?
   ) throws {
     let exchange = makeExchange()
@@ -150,19 +158,19 @@ private struct ConvolutionRun {
     try exchange.finishBackward([dx], halo: dHalo)
   }
 
-  private func row(_ row: Int, _ x: Tensor, _ halo: Halo?) -> ShortConvolution.Row {
+  private func row(_ row: Int, _ x: Operand, _ halo: Halo?) -> ShortConvolution.Row {
     let first = layout.shard.lowerBound
     let starts = layout.documentStarts[row].map { $0 - first }
       .filter { $0 > -kernel.width && $0 < layout.length }
-    let x = x.pointer + row * layout.length * kernel.channels
     return ShortConvolution.Row(
-      x: x, halo: halo.map { $0.pointer(row: row, token: 0) } ?? x, tokens: layout.length,
+      x: x.from(row * layout.length * kernel.channels),
+      halo: halo.map { UnsafePointer($0.pointer(row: row, token: 0)) }, tokens: layout.length,
       starts: starts)
   }
 
   /// Computes some tokens of every row, over all threads.
   private func compute(
-    _ x: Tensor, _ halo: Halo?, _ weights: ShortConvolution.Weights, _ y: Tensor,
+    _ x: Operand, _ halo: Halo?, _ weights: ShortConvolution.Weights, _ y: Operand,
     tokens: Range<Int>
   ) {
     let (kernel, C, n) = (kernel, kernel.channels, layout.length)
@@ -172,7 +180,7 @@ private struct ConvolutionRun {
         let input = self.row(row, x, halo)
         workspace.team.parallel(tokens.count, grain: max(1, (1 << 14) / C)) { range in
           kernel.forward(
-            input, weights, into: y.pointer + row * n * C,
+            input, weights, into: y.from(row * n * C),
             tokens: tokens.lowerBound + range.lowerBound..<tokens.lowerBound + range.upperBound)
         }
       }

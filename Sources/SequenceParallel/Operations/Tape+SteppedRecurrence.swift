@@ -73,15 +73,18 @@ private struct SteppedRecurrence {
       let (rows, columns) = (x.shape.rows, x.shape.columns)
       precondition(columns % steps == 0, "\(steps) steps of \(x.shape)")
       return Variable(
-        reshaped(x.value, [rows * steps, columns / steps]), needsGradient: false)
+        reshaped(numbers(x), [rows * steps, columns / steps]), needsGradient: false)
     }
     return RecurrenceInputs(
-      q: Variable(spread(inputs.q.value, at: steps - 1), needsGradient: false),
+      q: Variable(spread(numbers(inputs.q), at: steps - 1), needsGradient: false),
       k: steppedRows(inputs.k), v: steppedRows(inputs.v),
       g: inputs.g.map { Variable(spread($0.value, at: 0), needsGradient: false) },
       beta: inputs.beta.map(steppedRows), a: inputs.a.map(steppedRows),
       b: inputs.b.map(steppedRows), logDecay: inputs.logDecay)
   }
+
+  /// An input in fp32, however it is stored.
+  private func numbers(_ x: Variable) -> Tensor { workspace.tensor(of: x.stored, x.shape) }
 
   private func reshaped(_ x: Tensor, _ shape: Shape) -> Tensor {
     Tensor(shape, buffer: x.buffer, offset: x.offset)

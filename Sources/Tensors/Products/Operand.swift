@@ -63,6 +63,14 @@ package struct Operand: Sendable {
     return UnsafePointer(block)
   }
 
+  /// Copies a part's numbers in fp32.
+  package func copy(_ part: Range<Int>, into target: UnsafeMutablePointer<Float>) {
+    switch kind {
+    case .float: target.update(from: floats + part.lowerBound, count: part.count)
+    case .bfloat16: BFloat16.widen(halves + part.lowerBound, into: target, count: part.count)
+    }
+  }
+
   /// Where fp32 numbers of a part are written: where they are to lie, or a block that `finish` rounds.
   package func room(
     _ part: Range<Int>, _ block: UnsafeMutablePointer<Float>
