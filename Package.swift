@@ -81,6 +81,7 @@ let package = Package(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(
       name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    .systemLibrary(name: "CBFloat16"),
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(name: "COpenMPI", pkgConfig: "mpi", providers: [.apt(["libopenmpi-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
@@ -96,7 +97,7 @@ let package = Package(
       name: "Tensors",
       dependencies: ["COpenBLAS", "Measurement"] + oneDNN.map { .byName(name: $0) },
       swiftSettings: numeric + oneDNN.map { _ in .define("LASP_ONEDNN") }),
-    module("Kernels", ["Tensors"], numeric: true),
+    module("Kernels", ["CBFloat16", "Tensors"], numeric: true),
     module("MessagePassing", ["COpenMPI", "Configuration", "Measurement"], numeric: true),
     module("Autodiff", ["Kernels", "Tensors", "Measurement"], numeric: true),
     module(

@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Tensors
 import Testing
 
 /// One head over several tiles, with windows and documents, its keys cut into blocks anyhow.
@@ -11,7 +12,8 @@ private struct HeadCase {
   /// q, k, v and dO, `[tokens, dimension]` each.
   let numbers: [[Float]]
 
-  init(seed: UInt64) {
+  /// - Parameter rounds: Whether its numbers are such as bf16 has.
+  init(seed: UInt64, rounds: Bool = false) {
     var random = Mix(state: seed)
     let tokens = Int.random(in: 1...300, using: &random)
     self.tokens = tokens
@@ -27,7 +29,15 @@ private struct HeadCase {
       Int32(max(0, t - window + 1, starts.filter { $0 <= t }.max() ?? 0))
     }
     let count = tokens * dimension
-    numbers = (0..<4).map { _ in (0..<count).map { _ in Float.random(in: -2...2, using: &random) } }
+    var numbers = (0..<4).map { _ in
+      (0..<count).map { _ in Float.random(in: -2...2, using: &random) }
+    }
+    if rounds {
+      for i in numbers.indices {
+        BFloat16.round(numbers[i], keepingWidth: &numbers[i], count: count)
+      }
+    }
+    self.numbers = numbers
   }
 
   /// o, dq, dk, dv a token at a time, in Double.
@@ -60,8 +70,9 @@ private struct HeadCase {
   }
 
   /// The same by the kernel, block after block in the given order.
-  func run(blocks order: [Int]) -> [[Float]] {
-    let (kernel, d) = (SoftmaxAttention(dimension: dimension, scale: scale), dimension)
+  func run(blocks order: [Int], operands: Operand.Kind = .float) -> [[Float]] {
+    let kernel = SoftmaxAttention(dimension: dimension, scale: scale, operands: operands)
+    let d = dimension
     func room(_ numbers: [Float]) -> UnsafeMutablePointer<Float> {
       let room = UnsafeMutablePointer<Float>.allocate(capacity: max(numbers.count, 1))
       for (index, x) in numbers.enumerated() { room[index] = x }
@@ -119,6 +130,22 @@ private struct HeadCase {
       // Together: where a query sees one key only, the gradients of both are exactly 0.
       #expect(
         distance(Array(result[1...].joined()), Array(expected[1...].joined())) < 1e-5,
+        "gradients of seed \(seed)")
+    }
+  }
+
+  @Test(
+    "products of bf16 are off by what their operands are rounded by", arguments: 0..<40)
+  func rounds(seed: UInt64) {
+    let test = HeadCase(seed: seed, rounds: true)
+    let expected = test.reference
+    let blocks = Array(0..<test.cuts.count - 1)
+    for order in [blocks, blocks.reversed()] {
+      let result = test.run(blocks: order, operands: .bfloat16)
+      // Probabilities and their gradients are rounded, by 2⁻⁹ each.
+      #expect(distance(result[0], expected[0]) < 0x1p-8, "o of seed \(seed)")
+      #expect(
+        distance(Array(result[1...].joined()), Array(expected[1...].joined())) < 0x1p-7,
         "gradients of seed \(seed)")
     }
   }

@@ -25,11 +25,24 @@ extension SoftmaxAttention {
     }
   }
 
-  /// `delta_t = Σ dO_t ⊙ O_t` of some tokens.
+  /// `delta_t = Σ dO_t ⊙ O_t` of some tokens; of `dO` as products read it, so that a query's only key gets no gradient.
   package func deltas(
     _ o: TokenRows, _ dO: TokenRows, into delta: UnsafeMutablePointer<Float>, tokens: Range<Int>
   ) {
-    for token in tokens { delta[token] = Rows.dot(o[token], dO[token], count: dimension) }
+    for token in tokens {
+      let (o, dO) = (o[token], dO[token])
+      guard operands == .bfloat16 else {
+        delta[token] = Rows.dot(o, dO, count: dimension)
+        continue
+      }
+      var sum = Lanes()
+      for i in stride(from: 0, to: dimension, by: Lanes.width) {
+        let n = min(Lanes.width, dimension - i)
+        let rounded = Lanes(bitsOfBFloat16: Lanes.load(dO + i, count: n).bitsOfBFloat16)
+        sum = sum.addingProduct(Lanes.load(o + i, count: n), rounded)
+      }
+      delta[token] = sum.sum()
+    }
   }
 
   /// The gradients that a block of keys and values gets from all queries, and gives to them.
@@ -47,28 +60,21 @@ extension SoftmaxAttention {
     scratch: UnsafeMutablePointer<Float>
   ) {
     let x = Scratch(scratch, dimension)
-    let (d, ld) = (dimension, Self.tile)
+    let d = dimension
     for tile in tiles {
       let view = TileView(queries, keys, tile: tile)
       let bias = ForgettingBias(queries, keys, view, scratch: x.gates)
       let seen = bias?.seen ?? view.keys
       guard !seen.isEmpty else { continue }
       let n = view.count
-      let (q, dO) = (queries.q[view.start], gradients.dO[view.start])
-      packQueries(queries.q, view, into: x.qT)
-      SmallMatrix.transpose(
-        dO, ld: gradients.dO.stride, rows: n, columns: d, into: x.dOT, ld: ld)
+      packQueries(queries.q, view, into: x)
+      packGradients(gradients.dO, queries.q, view, into: x)
       for start in stride(from: seen.lowerBound, to: seen.upperBound, by: Self.keyTile) {
         let count = min(Self.keyTile, seen.upperBound - start)
-        let (k, v) = (keys.k[start], keys.v[start])
-        SmallMatrix.multiply(
-          k, lda: keys.k.stride, x.qT, ldb: ld, into: x.p, ldc: ld, rows: count, columns: n,
-          inner: d)
+        formScores(keys.k, from: start, count: count, queries: n, x)
         bias?.add(to: x.p, from: start, count: count)
         view.mask(x.p, from: start, count: count)
-        SmallMatrix.multiply(
-          v, lda: keys.v.stride, x.dOT, ldb: ld, into: x.dP, ldc: ld, rows: count, columns: n,
-          inner: d)
+        formGradients(keys.v, from: start, count: count, queries: n, x)
         scoreGradients(
           x.p, x.dP, keys: count, queries: n, logSum: gradients.logSum + view.start,
           delta: gradients.delta + view.start)
@@ -76,15 +82,12 @@ extension SoftmaxAttention {
           bias.addGradients(
             x.dP, scale: scale, from: start, count: count, keys: dLogSums, queries: queries)
         }
-        SmallMatrix.multiply(
-          x.p, lda: ld, dO, ldb: gradients.dO.stride, into: dv[start], ldc: dv.stride, rows: count,
-          columns: d, inner: n, store: .add)
-        SmallMatrix.multiply(
-          x.dP, lda: ld, q, ldb: queries.q.stride, into: dk[start], ldc: dk.stride, rows: count,
-          columns: d, inner: n, store: .add)
-        SmallMatrix.multiply(
-          x.dP, lda: ld, transposed: true, k, ldb: keys.k.stride, into: x.o, ldc: x.ldD, rows: n,
-          columns: d, inner: count, store: start == seen.lowerBound ? .replace : .add)
+        addToKeys(
+          x.p, gradients.dO, x.pairs.gradients, view, into: dv, from: start, count: count, x)
+        addToKeys(x.dP, queries.q, x.pairs.queries, view, into: dk, from: start, count: count, x)
+        addToQueries(
+          x.dP, keys.k, from: start, count: count, queries: n, x,
+          store: start == seen.lowerBound ? .replace : .add)
       }
       Rows.add(
         x.o, stride: x.ldD, rows: n, columns: d, into: gradients.dq[view.start],

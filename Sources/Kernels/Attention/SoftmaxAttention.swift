@@ -18,10 +18,12 @@ package struct SoftmaxAttention: Sendable {
   package let dimension: Int
   /// What scores are multiplied by.
   package let scale: Float
+  /// What its products read: fp32, or numbers that are rounded to bf16 for them.
+  let operands: Operand.Kind
 
-  package init(dimension: Int, scale: Float) {
+  package init(dimension: Int, scale: Float, operands: Operand.Kind = .float) {
     precondition(dimension > 0, "attention heads of \(dimension) numbers")
-    (self.dimension, self.scale) = (dimension, scale)
+    (self.dimension, self.scale, self.operands) = (dimension, scale, operands)
   }
 
   /// Queries of one (row, head) and what they may see.
@@ -94,7 +96,7 @@ package struct SoftmaxAttention: Sendable {
   package static func tiles(_ tokens: Int) -> Int { (tokens + tile - 1) / tile }
 
   /// Floats of scratch of a thread, for either pass.
-  package var scratchCount: Int { Scratch.count(dimension) }
+  package var scratchCount: Int { Scratch.count(dimension, pairs: operands == .bfloat16) }
 
   /// Starts the sums of all queries.
   package func begin(_ sums: Sums, tokens: Range<Int>) {
@@ -116,21 +118,19 @@ package struct SoftmaxAttention: Sendable {
     maximal: UnsafeMutablePointer<Int32>? = nil, scratch: UnsafeMutablePointer<Float>
   ) {
     let x = Scratch(scratch, dimension)
-    let (d, ld) = (dimension, Self.tile)
+    let d = dimension
     for tile in tiles {
       let view = TileView(queries, keys, tile: tile)
       let bias = ForgettingBias(queries, keys, view, scratch: x.gates)
       let seen = bias?.seen ?? view.keys
       guard !seen.isEmpty else { continue }
       let n = view.count
-      packQueries(queries.q, view, into: x.qT)
+      packQueries(queries.q, view, into: x)
       Rows.copy(
         sums.o[view.start], stride: sums.o.stride, rows: n, columns: d, into: x.o, ld: x.ldD)
       for start in stride(from: seen.lowerBound, to: seen.upperBound, by: Self.keyTile) {
         let count = min(Self.keyTile, seen.upperBound - start)
-        SmallMatrix.multiply(
-          keys.k[start], lda: keys.k.stride, x.qT, ldb: ld, into: x.p, ldc: ld, rows: count,
-          columns: n, inner: d)
+        formScores(keys.k, from: start, count: count, queries: n, x)
         bias?.add(to: x.p, from: start, count: count)
         view.mask(x.p, from: start, count: count)
         if let maximal {
@@ -141,9 +141,9 @@ package struct SoftmaxAttention: Sendable {
         renormalize(
           x.p, keys: count, queries: n, maximum: sums.maximum + view.start,
           sum: sums.sum + view.start, factors: x.factors)
-        SmallMatrix.multiply(
-          x.p, lda: ld, transposed: true, keys.v[start], ldb: keys.v.stride, into: x.o, ldc: x.ldD,
-          rows: n, columns: d, inner: count, store: .addScaled(x.o, ld: x.ldD, by: x.factors))
+        addToQueries(
+          x.p, keys.v, from: start, count: count, queries: n, x,
+          store: .addScaled(x.o, ld: x.ldD, by: x.factors))
       }
       Rows.copy(
         x.o, stride: x.ldD, rows: n, columns: d, into: sums.o[view.start], ld: sums.o.stride)

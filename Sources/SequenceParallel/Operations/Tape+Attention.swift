@@ -45,7 +45,8 @@ extension Tape {
     precondition(window.map { $0 > 0 } ?? true, "a window of \(window ?? 0) tokens")
     precondition(window == nil || logGates == nil, "gates that forget in a window")
     let kernel = SoftmaxAttention(
-      dimension: dimension, scale: scale ?? 1 / Float(dimension).squareRoot())
+      dimension: dimension, scale: scale ?? 1 / Float(dimension).squareRoot(),
+      operands: workspace.products.operands)
     let gates = logGates?.shape.columns ?? 0
     let widths = KeyWidths(k: k.shape.columns, v: v.shape.columns, gates: gates)
     let crossing: any AttentionCrossing =

@@ -1,0 +1,171 @@
+// Small products of bf16 pairs by the instruction that multiplies them, where the CPU has it (AVX512-BF16).
+#ifndef LASP_CBFLOAT16_SHIM_H
+#define LASP_CBFLOAT16_SHIM_H
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
+/// Whether this CPU multiplies pairs of bf16.
+static inline int lasp_pairs_available(void) {
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
+#else
+  return 0;
+#endif
+}
+
+/// What becomes of a product.
+enum { lasp_pairs_replace = 0, lasp_pairs_add = 1, lasp_pairs_scale = 2 };
+
+#ifdef __x86_64__
+#define LASP_PAIRS __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+
+/// R rows of V registers of C. `row` and `pair` are the steps of A, in pairs.
+LASP_PAIRS static inline __attribute__((always_inline)) void lasp_pairs_tile(
+    const int R, const int V, const uint32_t *a, ptrdiff_t row, ptrdiff_t pair, const uint32_t *b,
+    ptrdiff_t ldb, float *c, ptrdiff_t ldc, ptrdiff_t pairs, __mmask16 last, int store,
+    const float *factors) {
+  __m512 sum[8][4];
+#pragma clang loop unroll(full)
+  for (int r = 0; r < R; r++) {
+#pragma clang loop unroll(full)
+    for (int v = 0; v < V; v++) sum[r][v] = _mm512_setzero_ps();
+  }
+  for (ptrdiff_t i = 0; i < pairs; i++) {
+    __m512i right[4];
+#pragma clang loop unroll(full)
+    for (int v = 0; v < V; v++) right[v] = _mm512_loadu_si512(b + i * ldb + 16 * v);
+#pragma clang loop unroll(full)
+    for (int r = 0; r < R; r++) {
+      __m512i left = _mm512_set1_epi32((int)a[r * row + i * pair]);
+#pragma clang loop unroll(full)
+      for (int v = 0; v < V; v++)
+        sum[r][v] = _mm512_dpbf16_ps(sum[r][v], (__m512bh)left, (__m512bh)right[v]);
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int r = 0; r < R; r++) {
+#pragma clang loop unroll(full)
+    for (int v = 0; v < V; v++) {
+      float *place = c + r * ldc + 16 * v;
+      __mmask16 mask = v == V - 1 ? last : (__mmask16)0xFFFF;
+      __m512 value = sum[r][v];
+      if (store == lasp_pairs_add)
+        value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, place));
+      else if (store == lasp_pairs_scale)
+        value = _mm512_fmadd_ps(
+            _mm512_set1_ps(factors[r]), _mm512_maskz_loadu_ps(mask, place), value);
+      _mm512_mask_storeu_ps(place, mask, value);
+    }
+  }
+}
+
+/// V registers of all rows of C.
+LASP_PAIRS static inline __attribute__((always_inline)) void lasp_pairs_panel(
+    const int V, const uint32_t *a, ptrdiff_t row, ptrdiff_t pair, const uint32_t *b, ptrdiff_t ldb,
+    float *c, ptrdiff_t ldc, ptrdiff_t rows, ptrdiff_t pairs, __mmask16 last, int store,
+    const float *factors) {
+  ptrdiff_t r = 0;
+  for (; r + 6 <= rows; r += 6)
+    lasp_pairs_tile(
+        6, V, a + r * row, row, pair, b, ldb, c + r * ldc, ldc, pairs, last, store, factors + r);
+  for (; r + 2 <= rows; r += 2)
+    lasp_pairs_tile(
+        2, V, a + r * row, row, pair, b, ldb, c + r * ldc, ldc, pairs, last, store, factors + r);
+  if (r < rows)
+    lasp_pairs_tile(
+        1, V, a + r * row, row, pair, b, ldb, c + r * ldc, ldc, pairs, last, store, factors + r);
+}
+
+/// Rounds `[rows, columns]` to pairs of neighbours in a row, `[rows, (columns + 1) / 2]`; an odd last stands beside 0.
+LASP_PAIRS static inline void lasp_pairs_pack_rows(
+    const float *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs) {
+  ptrdiff_t width = (columns + 1) / 2;
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    const float *row = x + r * ld;
+    uint32_t *target = pairs + r * width;
+    for (ptrdiff_t j = 0; j < columns; j += 32) {
+      ptrdiff_t left = columns - j;
+      if (left >= 32) {
+        __m512bh both =
+            _mm512_cvtne2ps_pbh(_mm512_loadu_ps(row + j + 16), _mm512_loadu_ps(row + j));
+        _mm512_storeu_si512(target + j / 2, (__m512i)both);
+      } else {
+        __mmask16 low = (__mmask16)(left >= 16 ? 0xFFFF : (1 << left) - 1);
+        __mmask16 high = (__mmask16)(left > 16 ? (1 << (left - 16)) - 1 : 0);
+        __m512bh both = _mm512_cvtne2ps_pbh(
+            _mm512_maskz_loadu_ps(high, row + j + 16), _mm512_maskz_loadu_ps(low, row + j));
+        _mm512_mask_storeu_epi32(
+            target + j / 2, (__mmask16)((1 << (left + 1) / 2) - 1), (__m512i)both);
+      }
+    }
+  }
+}
+
+/// Rounds `[rows, columns]` to pairs of neighbours in a column, `[(rows + 1) / 2, ld]`; an odd last row stands beside 0.
+///
+/// Whole registers of pairs are written.
+LASP_PAIRS static inline void lasp_pairs_pack_columns(
+    const float *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs,
+    ptrdiff_t pairs_ld) {
+  // Number i of the first row, then number i of the second.
+  const __m512i order = _mm512_set_epi16(
+      31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19,
+      3, 18, 2, 17, 1, 16, 0);
+  for (ptrdiff_t r = 0; r < rows; r += 2) {
+    const float *row = x + r * ld;
+    uint32_t *target = pairs + r / 2 * pairs_ld;
+    for (ptrdiff_t j = 0; j < columns; j += 16) {
+      ptrdiff_t left = columns - j;
+      __mmask16 mask = (__mmask16)(left >= 16 ? 0xFFFF : (1 << left) - 1);
+      __m512 first = _mm512_maskz_loadu_ps(mask, row + j);
+      __m512 second =
+          r + 1 < rows ? _mm512_maskz_loadu_ps(mask, row + ld + j) : _mm512_setzero_ps();
+      __m512i both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+      _mm512_storeu_si512(target + j, _mm512_permutexvar_epi16(order, both));
+    }
+  }
+}
+
+/// `C ← A B`, `C + A B` or `f ⊙ C + A B`, by a CPU that multiplies pairs.
+///
+/// A has `rows` rows of pairs along the inner index, `row` and `pair` apart; B has a row for each pair, of which whole
+/// registers are read; sums are fp32.
+LASP_PAIRS static inline void lasp_pairs_multiply(
+    const uint32_t *a, ptrdiff_t row, ptrdiff_t pair, const uint32_t *b, ptrdiff_t ldb, float *c,
+    ptrdiff_t ldc, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t pairs, int store,
+    const float *factors) {
+  for (ptrdiff_t j = 0; j < columns;) {
+    ptrdiff_t left = columns - j;
+    __mmask16 last = (__mmask16)(left % 16 == 0 || left > 64 ? 0xFFFF : (1 << left % 16) - 1);
+    if (left > 48) {
+      lasp_pairs_panel(4, a, row, pair, b + j, ldb, c + j, ldc, rows, pairs, last, store, factors);
+      j += 64;
+    } else if (left > 32) {
+      lasp_pairs_panel(3, a, row, pair, b + j, ldb, c + j, ldc, rows, pairs, last, store, factors);
+      j += 48;
+    } else if (left > 16) {
+      lasp_pairs_panel(2, a, row, pair, b + j, ldb, c + j, ldc, rows, pairs, last, store, factors);
+      j += 32;
+    } else {
+      lasp_pairs_panel(1, a, row, pair, b + j, ldb, c + j, ldc, rows, pairs, last, store, factors);
+      j += 16;
+    }
+  }
+}
+#else
+static inline void lasp_pairs_multiply(
+    const uint32_t *a, ptrdiff_t row, ptrdiff_t pair, const uint32_t *b, ptrdiff_t ldb, float *c,
+    ptrdiff_t ldc, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t pairs, int store,
+    const float *factors) {}
+static inline void lasp_pairs_pack_rows(
+    const float *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs) {}
+static inline void lasp_pairs_pack_columns(
+    const float *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs,
+    ptrdiff_t pairs_ld) {}
+#endif
+#endif
