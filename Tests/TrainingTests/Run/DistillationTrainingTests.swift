@@ -10,7 +10,7 @@ import Testing
 @testable import Training
 
 /// Folders of small teachers of all kinds, as a seed makes them.
-private final class Teachers {
+final class Teachers {
   private let folder: TemporaryFolder
 
   init(_ mixers: [String], _ keys: String...) throws {
