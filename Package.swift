@@ -143,8 +143,9 @@ let package = Package(
     .executableTarget(
       name: "lasp-train",
       dependencies: [
-        "Studies", "Preparation", "Training", "Inference", "Reporting", "Models", "Optimizers",
-        "SequenceParallel", "MessagePassing", "Tensors", "Configuration", "Files", "Tokenizers",
+        "Studies", "Preparation", "Training", "Inference", "Reporting", "Checkpoints", "Models",
+        "Optimizers", "SequenceParallel", "MessagePassing", "Tensors", "Configuration", "Files",
+        "Tokenizers",
         argumentParser,
       ]),
 

@@ -19,11 +19,22 @@ package struct CheckpointSection: ConfigurationSection, Equatable {
   package static let name = "checkpoint"
   package static let documentation = "When a run saves what it needs to go on."
 
-  @Key("every", .course, unit: "steps", "Steps between checkpoints; 0 = none.")
+  @Key(
+    "every", .course, unit: "steps",
+    "Steps between checkpoints; 0 = by time alone. The end of a run has one too.")
   package var every = 0
+
+  @Key(
+    "minutes", .course, from: 0, unit: "minutes",
+    "Minutes after which a step is followed by one, whatever every says; 0 = never.")
+  package var minutes = 10.0
 
   @Key("keep", .course, "Latest checkpoints that are kept; 0 = all.")
   package var keep = 2
+
+  @Key(
+    "keep_every", .course, unit: "steps", "Checkpoints of such steps are kept for good; 0 = none.")
+  package var keepEvery = 0
 
   @Key(
     "dtype", .course,

@@ -31,11 +31,12 @@ package struct ModelFolder {
   ///   - adapter: The folder of an adapter of the model.
   ///   - lora: New adapters that the model gets; their weights are read from nowhere.
   ///   - linearisation: What becomes of the Transformer that it holds; nil to leave it as it is.
+  ///   - inherited: Names of tensors that came from a Transformer when the model was made of it.
   /// - Throws: `CheckpointError` that names missing tensors and wrong shapes, a handful of them; `AdapterError` for new
   ///   adapters that the model cannot have, `LinearisationError` for a method that does not fit.
   package init(
     path given: String, adapter: String? = nil, adapting lora: LoRA? = nil,
-    linearising linearisation: Linearisation? = nil
+    linearising linearisation: Linearisation? = nil, inheriting inherited: [String] = []
   ) throws {
     let path = try Self.modelPath(given)
     if path != given, let adapter {
@@ -66,7 +67,10 @@ package struct ModelFolder {
     let exchange = linearisation.map {
       TensorExchange($0, from: LanguageModel(read), to: model)
     }
-    model.inherited = exchange?.copiedParameters ?? []
+    let inherited = Set(inherited)
+    model.inherited =
+      exchange?.copiedParameters
+      ?? model.tensors.filter { inherited.contains($0.name) }.flatMap(\.pieces).map(\.parameter)
     (self.configuration, self.model, self.source) = (configuration, model, source)
     (self.exchange, self.names) = (exchange, exchange.map { names.renamed(by: $0) } ?? names)
     let wrong = (exchange?.from ?? model).tensors.compactMap { wanted -> String? in

@@ -22,7 +22,7 @@ package struct RunConfiguration: Sendable {
   /// The teacher.
   package internal(set) var distillation: DistillationSection
   /// The data.
-  package let data: DataSection
+  package internal(set) var data: DataSection
   /// The sequences.
   package let sequence: SequenceSection
   /// The grid of ranks.
@@ -103,7 +103,8 @@ package struct RunConfiguration: Sendable {
     self.document = document
     if document.problems.isEmpty {
       document.report(
-        lengthProblem + problemsOfStages + Self.problems(model, reading: data, sequence)
+        lengthProblem + problemsOfStages + problemsOfResuming
+          + Self.problems(model, reading: data, sequence)
           + Self.problems(linearise, of: model, lora)
           + Self.problems(distillation, linearise))
     }

@@ -16,19 +16,31 @@ import Tensors
 package enum Trainer {
   /// Trains as asked, on every rank.
   ///
-  /// - Parameters:
-  ///   - overwrite: Whether files of an earlier run in the same folder may be replaced.
-  ///   - trace: File for a trace of the first steps; nil for none.
+  /// - Parameter options: What is asked beside the run file.
   package static func run(
-    _ configuration: RunConfiguration, overwrite: Bool, trace: String?
+    _ configuration: RunConfiguration, _ options: TrainingOptions = TrainingOptions()
   ) throws -> TrainingEnd {
     StopSignal.listen()
     return try RankProgram.run(configuration) { world, workspace in
       let session = try TrainingSession(
-        configuration, overwrite: overwrite, trace: trace, world: world, workspace: workspace)
+        configuration, options, world: world, workspace: workspace)
       return try session.train { StopSignal.isRaised }
     }
   }
+}
+
+/// What is asked of a run beside its run file.
+package struct TrainingOptions: Sendable {
+  /// Whether files of an earlier run in the same folder may be replaced.
+  package var overwrites = false
+  /// Whether a run may go on with another model or other data than its checkpoint was written with.
+  package var acceptsChanges = false
+  /// Whether checkpoints that were set aside are deleted.
+  package var forgets = false
+  /// File for a trace of the first steps; nil for none.
+  package var trace: String?
+
+  package init() {}
 }
 
 /// How training ended.
@@ -66,6 +78,12 @@ final class TrainingSession {
   var done: Int
   /// What checkpoints tell of the run so far.
   var history: RunHistory
+  /// What to say of a run that has come to its end before; nil for one that goes on.
+  private let nothingToDo: String?
+  /// Seconds of a clock that never goes back.
+  var clock: () -> Double = { ProcessInfo.processInfo.systemUptime }
+  /// When the last checkpoint was written, or the run began.
+  var saved = 0.0
   /// What tells the files that the run reads from others.
   let fingerprint: DataFingerprint
   private var hasWarnedOfNoTarget = (inStep: false, inEvaluation: false)
@@ -82,26 +100,52 @@ final class TrainingSession {
   }
 
   init(
-    _ configuration: RunConfiguration, overwrite: Bool = false, trace: String? = nil, world: World,
-    workspace: Workspace
+    _ configuration: RunConfiguration, _ options: TrainingOptions = TrainingOptions(),
+    world: World, workspace: Workspace
   ) throws {
     let communicator = world.communicator
-    self.configuration = configuration
     self.world = communicator
     try Agreement.ofProgram(configuration).check(communicator)
     var lock = communicator.rank == 0 ? try RunFolder.lock(configuration: configuration) : nil
-    let setup = try RunSetup(configuration, world: communicator)
+    let point = try ResumePoint.find(configuration, world: communicator)
+    let (checkpoint, state) = (point?.checkpoint, point?.state)
+    let configuration = configuration.findingTokenizer(in: checkpoint)
+    self.configuration = configuration
+    // What cannot be read is told better by who reads it.
+    let read = Result { try configuration.dataFingerprint() }
+    let changes = (try? read.get()).flatMap { fingerprint in
+      checkpoint.map { ResumeChanges(configuration, fingerprint, from: $0) }
+    }
+    let changed = try communicator.together {
+      try checkpoint.flatMap {
+        try changes?.accepted(by: configuration, anyway: options.acceptsChanges, from: $0)
+      } ?? []
+    }
+    let setup = try RunSetup(
+      configuration, world: communicator,
+      resuming: checkpoint?.isFormer == false && changes?.isOfModel == false ? checkpoint : nil)
     origin = setup.origin
     tokenizerFiles = setup.tokenizerFiles
     evaluationCorpus = setup.evaluation
     chance = setup.chance
     self.setup = setup
     self.workspace = workspace
-    fingerprint = try communicator.together { try configuration.dataFingerprint() }
-    let point = try ResumePoint.find(configuration, world: communicator)
-    let (checkpoint, state) = (point?.checkpoint, point?.state)
-    if let point { try point.check(configuration) }
+    fingerprint = try communicator.together { try read.get() }
     try Self.keepProducts(of: state, configuration, workspace)
+    var progress = StageProgress(configuration)
+    if let checkpoint {
+      progress = try StageProgress(configuration, from: checkpoint.state, in: checkpoint.path)
+    }
+    self.progress = progress
+    done = state?.step ?? 0
+    history = RunHistory(configuration, from: point)
+    levels = LossLevels(
+      vocabulary: setup.corpus.vocabulary, window: configuration.training.spikeWindow)
+    nothingToDo = try Self.nothingToDo(configuration, progress, history, world: communicator)
+    guard nothingToDo == nil else {
+      (rehearsals, exchange, recording, outputs) = ([], .chain, nil, nil)
+      return
+    }
     let rehearsals = (0..<configuration.stageCount).map { index in
       let stage = configuration.stage(index)
       return Rehearsals(
@@ -120,18 +164,9 @@ final class TrainingSession {
         }.max() ?? 0) : nil
     let folder =
       communicator.rank == 0
-      ? try RunFolder.prepare(configuration: configuration, overwrite: overwrite) : nil
+      ? try RunFolder.prepare(configuration: configuration, overwrite: options.overwrites) : nil
     if let folder, lock == nil { lock = try RunLock(folder.path) }
     let held = lock
-    var progress = StageProgress(configuration)
-    if let checkpoint {
-      progress = try StageProgress(configuration, from: checkpoint.state, in: checkpoint.path)
-    }
-    self.progress = progress
-    done = state?.step ?? 0
-    history = RunHistory(configuration, from: point)
-    levels = LossLevels(
-      vocabulary: setup.corpus.vocabulary, window: configuration.training.spikeWindow)
     let run = try Self.run(
       progress, setup, world: communicator, workspace: workspace, exchange: choice.kind, rehearsals)
     self.run = run
@@ -155,7 +190,7 @@ final class TrainingSession {
       from: checkpoint, reading: fingerprint, products: workspace.productSettings
     ).check(communicator)
     let stepsLeft = progress.steps - done
-    recording = try trace.map {
+    recording = try options.trace.map {
       try TraceRecording(
         path: $0, stepsLeft: stepsLeft, world: communicator, counters: run.context.counters)
     }
@@ -181,7 +216,12 @@ final class TrainingSession {
       return Outputs(folder: folder, lock: held!, log: log, start: start, console: console)
     }
     try announceStage()
-    for note in point?.notes ?? [] { try warn(note) }
+    if let checkpoint {
+      try outputs?.log.resume(step: done, path: checkpoint.path, changes: changed)
+      outputs?.console.resume(step: done, path: checkpoint.path, changes: changed)
+    }
+    for warning in point?.warnings ?? [] { try warn(warning) }
+    try tidy(options, resuming: checkpoint)
     if newlyTrained > 0, let checkpoint {
       try warn(
         "\(Format.number(newlyTrained, of: "tensor")) more are trained than when \(checkpoint.path) was written: the "
@@ -216,17 +256,22 @@ final class TrainingSession {
   /// - Parameter isAskedToStop: Whether this rank is; all ranks then stop after the same step.
   @discardableResult
   func train(until isAskedToStop: () -> Bool = { false }) throws -> TrainingEnd {
+    if let nothingToDo {
+      if world.rank == 0 { Console(steps: done, every: 1).note(nothingToDo) }
+      return .finished
+    }
     let started = ProcessInfo.processInfo.systemUptime
     func seconds() -> Double { ProcessInfo.processInfo.systemUptime - started }
     defer { outputs?.lock.release() }
+    saved = clock()
     do {
       var isFinished = progress.isLast && progress.end(after: done) != nil
       while !isFinished {
-        let isAsked = try step(stop: isAskedToStop())
+        let asked = try step(stop: isAskedToStop(), save: isDueByTime)
         let end = try stageEnd()
         isFinished = end != nil && progress.isLast
         // After the last step only an evaluation is long, and that hears the request itself.
-        var stops = isAsked && !isFinished
+        var stops = asked.stops && !isFinished
         if !stops,
           isDue(configuration.evaluation.every)
             || (end != nil && configuration.evaluation.every > 0)
@@ -243,11 +288,12 @@ final class TrainingSession {
         }
         if let end, !isFinished {
           try beginStage(after: end)
-        } else if checkpointIsDue() {
+        } else if checkpointIsDue(asked: asked.saves) {
           try checkpoint()
         }
       }
       try recording?.finish()
+      try checkpoint()
       try writeModel()
     } catch {
       try? outputs?.log.end(reason: "\(error)", steps: done, seconds: seconds())
@@ -269,20 +315,27 @@ final class TrainingSession {
   private func isDue(_ every: Int) -> Bool { every > 0 && done % every == 0 }
 
   /// Whether a checkpoint is to be written now: one that comes due while updates are skipped waits for the next update.
-  private func checkpointIsDue() -> Bool {
-    owesCheckpoint = owesCheckpoint || isDue(configuration.checkpoint.every)
+  private func checkpointIsDue(asked: Bool) -> Bool {
+    owesCheckpoint = owesCheckpoint || asked || isDue(configuration.checkpoint.every)
     guard owesCheckpoint, run.vigilance.skipped == 0 else { return false }
     owesCheckpoint = false
     return true
   }
 
-  /// Trains a step; gives whether all ranks stop after it.
-  private func step(stop: Bool) throws -> Bool {
+  /// Whether the last checkpoint is as old as was asked; rank 0's clock counts.
+  private var isDueByTime: Bool {
+    let minutes = configuration.checkpoint.minutes
+    return world.rank == 0 && minutes > 0 && clock() - saved >= 60 * minutes
+  }
+
+  /// Trains a step; gives whether all ranks stop after it, and whether they save.
+  private func step(stop: Bool, save: Bool) throws -> StepOutcome {
     let counters = run.context.counters
     counters.reset()
     let started = ProcessInfo.processInfo.systemUptime
     var outcome =
-      try recording?.step(done + 1) { try run.step(done, stop: stop) } ?? run.step(done, stop: stop)
+      try recording?.step(done + 1) { try run.step(done, stop: stop, save: save) }
+      ?? run.step(done, stop: stop, save: save)
     if outcome.spike?.action == TrainingSection.SpikeAction.rewind.rawValue {
       outcome.spike?.goBack(to: try rewind())
     }
@@ -295,7 +348,7 @@ final class TrainingSession {
     try keepPlace()
     guard let outputs else {
       try guardSteps(after: outcome)
-      return outcome.stops
+      return outcome
     }
     let tokens = configuration.training.batch * configuration.sequence.length
     let report = StepReport(
@@ -313,7 +366,7 @@ final class TrainingSession {
         "step \(outcome.step + 1) has no token to predict, and so no loss; look at data.loss_mask and data.documents"
       )
     }
-    return outcome.stops
+    return outcome
   }
 
   /// Why the stage ends after the step that is done, the same on all ranks; nil where it goes on.

@@ -48,6 +48,7 @@ struct LaspTrain: ParsableCommand {
       mpirun -n 8 lasp-train                    train it on eight ranks
       lasp-train --data.path FILE               train on any file, as bytes
       lasp-train run.yaml --training.steps 500  train a run file, one key changed
+      lasp-train --resume runs/NAME             go on with a run from its last checkpoint
       lasp-train --dry-run --ranks 8 run.yaml   what that will need, without doing it
       lasp-train help train                     all options of training
 
@@ -64,7 +65,8 @@ struct LaspTrain: ParsableCommand {
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, BenchmarkCommand.self,
       ExportCommand.self, ScalingCommand.self, ParityCommand.self, ModelsCommand.self,
-      LineariseCommand.self, PrepareCommand.self, TokenizeCommand.self, ConfigCommand.self,
+      LineariseCommand.self, PrepareCommand.self, TokenizeCommand.self, CheckpointsCommand.self,
+      ConfigCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }

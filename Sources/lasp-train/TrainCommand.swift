@@ -8,12 +8,14 @@ struct TrainCommand: ParsableCommand {
     abstract: "Train a model, or plan the training of one.",
     usage: """
       lasp-train [<run file>] [--overwrite] [--trace <file>] \(OverrideOptions.usage)
+      lasp-train --resume <run> [<run file>] [--accept-changes] [--forget] \(OverrideOptions.usage)
       lasp-train [<run file>] --dry-run [--ranks <P>] \(OverrideOptions.usage)
       lasp-train [<run file>] --print-config \(OverrideOptions.usage)
       """,
     discussion: """
       A run writes its log, its checkpoints and in the end its model in runs/<name>, or in \
-      log.directory. With --training.resume auto it goes on from its last checkpoint.
+      log.directory. --resume runs/<name> goes on from its last checkpoint that is whole, which holds the run file; \
+      --resume with a checkpoint goes back to that one, and later ones are set aside.
 
       SIGTERM or SIGUSR1 to any rank, or SIGUSR1 to mpirun, ends the run after the step, with a \
       checkpoint and exit code 75.
@@ -29,6 +31,18 @@ struct TrainCommand: ParsableCommand {
 
   @Flag(help: "Replace an earlier run in the same folder, which is refused else.")
   var overwrite = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Go on with a run, or from one of its checkpoints, by the run file in it.", valueName: "run"),
+    completion: .directory)
+  var resume: String?
+
+  @Flag(help: "Go on although the model or the data are others than the checkpoint's.")
+  var acceptChanges = false
+
+  @Flag(help: "Delete checkpoints of the run that were set aside.")
+  var forget = false
 
   @Option(
     help: ArgumentHelp(
@@ -57,13 +71,19 @@ struct TrainCommand: ParsableCommand {
   }
 
   func run() throws {
-    let configuration = try overrides.load(file: config)
+    let configuration =
+      try resume.map {
+        try RunConfiguration.resuming($0, file: config, overrides: overrides.overrides)
+      } ?? overrides.load(file: config)
     if printConfig {
       print(configuration.resolved, terminator: "")
     } else if dryRun {
       try Plan.run(configuration, ranks: ranks ?? 1)
     } else {
-      let end = try Trainer.run(configuration, overwrite: overwrite, trace: trace)
+      var options = TrainingOptions()
+      (options.overwrites, options.acceptsChanges) = (overwrite, acceptChanges)
+      (options.forgets, options.trace) = (forget, trace)
+      let end = try Trainer.run(configuration, options)
       if end != .finished { throw ExitCode(end.exitReason.rawValue) }
     }
   }

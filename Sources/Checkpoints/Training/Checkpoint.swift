@@ -21,6 +21,11 @@ package struct Checkpoint: Sendable {
   /// Bytes of its files, as it was written.
   package var bytes: Int { manifest?.bytes ?? 0 }
 
+  /// Whether a folder is a checkpoint.
+  package static func isOne(_ path: String) -> Bool {
+    FileSystem.exists("\(path)/\(TrainingState.fileName)")
+  }
+
   /// Opens a checkpoint.
   ///
   /// - Throws: `CheckpointError` for a folder that is none, or whose `state.json` is damaged.
@@ -28,7 +33,7 @@ package struct Checkpoint: Sendable {
     var path = path
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
     try checkpointFiles { () throws(FileError) in try AtomicFolder.recover(path) }
-    guard FileSystem.exists("\(path)/\(TrainingState.fileName)") else {
+    guard Self.isOne(path) else {
       throw .noCheckpoint(path: path)
     }
     self.path = path
@@ -44,6 +49,11 @@ package struct Checkpoint: Sendable {
   package func verify(part: Int = 0, of parts: Int = 1) throws(CheckpointError) {
     try manifest?.verify(in: path, part: part, of: parts)
   }
+
+  /// Compares the sizes of its files with what was written; reads none.
+  ///
+  /// - Throws: `CheckpointError.damaged` that names the file.
+  package func checkSizes() throws(CheckpointError) { try manifest?.checkSizes(in: path) }
 
   /// The model's folder, which of a run with adapters lies in the checkpoint's.
   package var modelPath: String {

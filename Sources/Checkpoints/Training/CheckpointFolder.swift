@@ -30,6 +30,16 @@ package struct CheckpointFolder: Sendable {
     /// It, or why it cannot be opened.
     package let checkpoint: Result<Checkpoint, CheckpointError>
 
+    /// One that is named.
+    package init(_ checkpoint: Checkpoint) {
+      self.init(
+        path: checkpoint.path, step: checkpoint.state.step, checkpoint: .success(checkpoint))
+    }
+
+    init(path: String, step: Int, checkpoint: Result<Checkpoint, CheckpointError>) {
+      (self.path, self.step, self.checkpoint) = (path, step, checkpoint)
+    }
+
     /// Its place among the others; what cannot be opened stands by its step, as what was written before there were places.
     var serial: Int { (try? checkpoint.get().state.serial) ?? 0 }
   }
@@ -95,18 +105,20 @@ extension CheckpointFolder {
   ///
   /// They are renamed, the last one first, as `step-00000300.abandoned-1`.
   ///
-  /// - Returns: Their new paths.
-  package func setAside(after checkpoint: Checkpoint) throws(FileError) -> [String] {
+  /// - Returns: Where each lay and where it is now, ascending.
+  package func setAside(
+    after checkpoint: Checkpoint
+  ) throws(FileError) -> [(was: String, is: String)] {
     let later = items().filter {
       $0.serial > checkpoint.state.serial || $0.step > checkpoint.state.step
     }
-    var moved: [String] = []
+    var moved: [(was: String, is: String)] = []
     for item in later.sorted(by: { $0.step > $1.step }) {
       var number = 1
       while FileSystem.exists("\(item.path)\(Self.mark)\(number)") { number += 1 }
       let place = "\(item.path)\(Self.mark)\(number)"
       try FileSystem.rename(item.path, to: place)
-      moved.append(place)
+      moved.append((item.path, place))
     }
     if !moved.isEmpty { try FileSystem.synchronize(path) }
     return moved.reversed()

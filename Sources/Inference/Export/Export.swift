@@ -4,7 +4,7 @@ import Models
 import Reporting
 import Tensors
 
-/// `lasp-train export`: writes a model anew in fp32, where it has an adapter with that in its weights.
+/// `lasp-train export`: writes a model anew, where it has an adapter with that in its weights.
 package struct Export {
   private let folder: ModelFolder
 
@@ -13,8 +13,11 @@ package struct Export {
   /// - Parameters:
   ///   - adapter: The folder of an adapter of the model, or nil.
   ///   - merges: Whether the adapter is added to the weights.
+  /// A checkpoint is compared with what was written first.
+  ///
   /// - Throws: `CheckpointError`; `ExportError` where there is an adapter that is not to be merged, or none to merge.
   package init(modelFolder: String, adapter: String? = nil, merges: Bool) throws {
+    if Checkpoint.isOne(modelFolder) { try Checkpoint(path: modelFolder).verify() }
     folder = try ModelFolder(path: modelFolder, adapter: adapter)
     Notices.print(folder.notices)
     guard merges == (folder.adapter != nil) else {
@@ -24,13 +27,14 @@ package struct Export {
 
   /// Writes the model's folder, which appears when it is complete.
   ///
-  /// - Returns: How many weights changed.
-  package func write(_ output: String) throws -> Int {
+  /// - Parameter format: How weights are stored.
+  /// - Returns: How many weights have adapters merged.
+  package func write(_ output: String, as format: WeightFormat = .fp32) throws -> Int {
     let model = folder.model
     let store = WholeParameters(table: model.table, gradients: false, pool: BufferPool())
     try folder.read(into: store)
     let merged = store.mergeAdapters()
-    try ModelFolder.write(model, to: output, keeping: folder.origin()) {
+    try ModelFolder.write(model, to: output, keeping: folder.origin(), as: format) {
       try $0(0..<model.table.count, store.values.pointer)
     }
     return merged

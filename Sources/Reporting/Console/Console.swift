@@ -103,6 +103,15 @@ package final class Console {
     print("checkpoint after step \(step): \(path) (\(Format.seconds(seconds)))")
   }
 
+  /// Prints from where the run goes on, and in what it is another than before, a line each.
+  package func resume(step: Int, path: String, changes: [String]) {
+    print("goes on after step \(step), from \(path)")
+    for change in changes { print("  \(change)") }
+  }
+
+  /// Prints a line.
+  package func note(_ line: String) { print(line) }
+
   /// Prints a warning.
   package func warning(_ message: String) { print("warning: \(message)") }
 

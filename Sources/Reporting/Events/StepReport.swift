@@ -10,6 +10,8 @@ package struct StepOutcome: Sendable {
   package let learningRate: Double
   /// Whether any rank asks to stop: the same on all.
   package var stops = false
+  /// Whether any rank asks for a checkpoint: the same on all.
+  package var saves = false
   /// Why there was no update; nil where there was one.
   package var skipped: SkippedStep?
   /// What stands out of it; nil where nothing does, or nobody looks.
@@ -21,10 +23,11 @@ package struct StepOutcome: Sendable {
   package var loss: Double { sums.meanLoss }
 
   package init(
-    step: Int, sums: LossSums, gradientNorm: Double, learningRate: Double, stops: Bool = false
+    step: Int, sums: LossSums, gradientNorm: Double, learningRate: Double, stops: Bool = false,
+    saves: Bool = false
   ) {
     (self.step, self.sums, self.gradientNorm) = (step, sums, gradientNorm)
-    (self.learningRate, self.stops) = (learningRate, stops)
+    (self.learningRate, self.stops, self.saves) = (learningRate, stops, saves)
   }
 }
 

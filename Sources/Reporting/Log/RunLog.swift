@@ -190,6 +190,15 @@ package final class RunLog {
     try write(line)
   }
 
+  /// Writes a `resume` event: from where the run goes on, and in what it is another than before.
+  package func resume(step: Int, path: String, changes: [String]) throws(FileError) {
+    var line = line("resume")
+    line.set("step", step)
+    line.set("path", path)
+    line.set("changes", changes)
+    try write(line)
+  }
+
   /// Writes a `warning` event.
   package func warning(_ message: String) throws(FileError) {
     var line = line("warning")

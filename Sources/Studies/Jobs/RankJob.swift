@@ -42,7 +42,7 @@ struct RankJob: Sendable {
     try FileSystem.makeFolder(place)
     let arguments =
       ["train"] + (runFile.map { [$0] } ?? []) + overrides.map { "--\($0)" }
-      + ["--log.directory=\(place)", "--overwrite"]
+      + ["--checkpoint.minutes=0", "--log.directory=\(place)", "--overwrite"]
     defer {
       for part in ["model", "checkpoints"] { try? FileSystem.remove("\(place)/\(part)") }
     }

@@ -86,6 +86,9 @@ package struct RunFolder: Sendable, Equatable {
 
   private var parts: [String] { [logPath, modelPath, adapterPath, checkpointsPath] }
 
+  /// Whether the run has come to its end and left what it made.
+  var isFinished: Bool { [modelPath, adapterPath].contains(where: FileSystem.exists) }
+
   private var holdsRun: Bool { parts.contains(where: FileSystem.exists) }
 
   /// The folder that the user named; nil for none.
@@ -95,6 +98,11 @@ package struct RunFolder: Sendable, Equatable {
     }
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
     return path
+  }
+
+  /// Whether a run goes on with the one in the folder that its run file names.
+  static func resumes(_ configuration: RunConfiguration) -> Bool {
+    givenPath(configuration).map { resumes(configuration, in: $0) } ?? false
   }
 
   /// Whether the run goes on with the one in its own folder; another's checkpoint begins a new run.

@@ -23,6 +23,7 @@ struct RunHistory {
       ? state.step * configuration.training.batch * configuration.sequence.length : state.tokens
     (loss, evaluationLoss) = (state.loss, state.evaluationLoss)
     checkpoint = point.checkpoint
+    if !point.checkpoint.isFormer, RunFolder.resumes(configuration) { savedStep = state.step }
   }
 
   /// Takes note of a step.

@@ -1,6 +1,7 @@
 import Checkpoints
 import Configuration
 import Corpora
+import Files
 import MessagePassing
 import Models
 import Optimizers
@@ -20,6 +21,8 @@ package struct RunSetup {
   package let teacher: ModelFolder?
   /// What that folder hands on to the model that is written.
   package let origin: ModelFolder.Origin?
+  /// The folder of the model without the adapters that it has, as the run began with it; nil where that is not there.
+  package let basePath: String?
   /// The files of the tokenizer that `data.tokenizer` names, which go along with the model, or nil.
   package let tokenizerFiles: TokenizerFiles?
   /// Why there is no evaluation although one is wanted.
@@ -70,8 +73,13 @@ package struct RunSetup {
   ///
   /// - Throws: `ConfigurationError`, `CorpusError` or `CheckpointError`, whatever does not fit: on the first
   ///   rank that finds it, and `MessagePassingError.peerFailed` on the others.
-  package init(_ configuration: RunConfiguration, world: any Communicator) throws {
-    let tokenizer = try world.together { try configuration.readTokenizer() }
+  ///
+  /// - Parameter checkpoint: Where a run goes on whose model is as it was: instead of the folder that the run began with.
+  package init(
+    _ configuration: RunConfiguration, world: any Communicator,
+    resuming checkpoint: Checkpoint? = nil
+  ) throws {
+    let tokenizer = try world.together { try configuration.readTokenizer(resuming: checkpoint) }
     var needed = 0
     if configuration.model.from == nil, configuration.model.vocabulary == 0,
       configuration.teacherPath == nil
@@ -83,7 +91,8 @@ package struct RunSetup {
       needed = Int(try world.allReduceMaximum(Double(mine)))
     }
     self = try world.together {
-      try RunSetup(configuration, dataVocabulary: needed, tokenizer: tokenizer)
+      try RunSetup(
+        configuration, dataVocabulary: needed, tokenizer: tokenizer, resuming: checkpoint)
     }
   }
 
@@ -104,15 +113,17 @@ package struct RunSetup {
   ///   - dataVocabulary: What the data's files need; 0 to find out, if that is needed.
   ///   - tokenizer: What makes tokens of text; nil for bytes.
   private init(
-    _ configuration: RunConfiguration, dataVocabulary: Int, tokenizer: ModelTokenizer?
+    _ configuration: RunConfiguration, dataVocabulary: Int, tokenizer: ModelTokenizer?,
+    resuming checkpoint: Checkpoint? = nil
   ) throws {
     folder = try configuration.reportingMisfits {
-      try configuration.model.from.map {
-        try ModelFolder(
-          path: $0, adapter: configuration.model.adapter, adapting: configuration.lora.lora,
-          linearising: configuration.linearise.linearisation(configuration.model))
-      }
+      try configuration.openModel(resuming: checkpoint)
     }
+    basePath =
+      checkpoint == nil
+      ? folder?.path
+      : configuration.model.from.flatMap { try? ModelFolder.modelPath($0) }
+        .flatMap { FileSystem.exists("\($0)/config.json") ? $0 : nil }
     origin = try folder?.origin()
     let teacher = try configuration.teacherPath.map { try ModelFolder(path: $0) }
     self.teacher = teacher
@@ -204,9 +215,25 @@ extension RunConfiguration {
     return hasTeacher ? distillation.objective(nextToken) : nextToken
   }
 
+  /// The folder that the model comes from; nil for a new model.
+  ///
+  /// A run that goes on finds all of it in its checkpoint, whatever has become of the folder that it began with.
+  fileprivate func openModel(resuming checkpoint: Checkpoint?) throws -> ModelFolder? {
+    guard let from = model.from else { return nil }
+    guard let checkpoint else {
+      return try ModelFolder(
+        path: from, adapter: model.adapter, adapting: lora.lora,
+        linearising: linearise.linearisation(model))
+    }
+    return try ModelFolder(
+      path: lora.lora == nil ? checkpoint.path : checkpoint.modelPath, adapting: lora.lora,
+      inheriting: checkpoint.state.inherited)
+  }
+
   /// What makes tokens of the run's texts; nil for bytes.
-  fileprivate func readTokenizer() throws -> ModelTokenizer? {
-    let folder = try (model.from ?? teacherPath).map { try ModelFolder.modelPath($0) }
+  fileprivate func readTokenizer(resuming checkpoint: Checkpoint? = nil) throws -> ModelTokenizer? {
+    let from = model.from == nil ? nil : checkpoint?.path ?? model.from
+    let folder = try (from ?? teacherPath).map { try ModelFolder.modelPath($0) }
     let others = evaluation.path.map { [$0] } ?? []
     try data.checkTokenizer(model: folder, others: others)
     return try data.readTokenizer(model: folder, others: others)

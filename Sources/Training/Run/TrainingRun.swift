@@ -203,8 +203,9 @@ package final class TrainingRun {
   /// - Parameters:
   ///   - step: Counted from 0.
   ///   - stop: Whether this rank asks all ranks to stop after the step.
+  ///   - save: Whether it asks for a checkpoint after it.
   /// - Throws: `TrainingError.weightsNotFinite` where the update before made of a weight what is no finite number.
-  package func step(_ step: Int, stop: Bool = false) throws -> StepOutcome {
+  package func step(_ step: Int, stop: Bool = false, save: Bool = false) throws -> StepOutcome {
     let workspace = context.workspace
     let counters = workspace.counters
     workspace.compute(.optimizer) { store.clearGradients() }
@@ -234,10 +235,12 @@ package final class TrainingRun {
     }
     var numbers = try counters.measure(.reduce) {
       try world.allReduce(
-        sums.numbers + [squares, stop ? 1 : 0, Double(renewed), hasFiniteWeights ? 0 : 1], .sum)
+        sums.numbers
+          + [squares, stop ? 1 : 0, save ? 1 : 0, Double(renewed), hasFiniteWeights ? 0 : 1], .sum)
     }
     guard numbers.removeLast() == 0 else { throw try weightsNotFinite() }
     let renewedOfAll = Int(numbers.removeLast())
+    let saves = numbers.removeLast()
     let stops = numbers.removeLast()
     let squaresOfAll = numbers.removeLast()
     let total = sums.with(numbers)
@@ -246,7 +249,8 @@ package final class TrainingRun {
     let norm = GradientNorm(sumOfSquares: squaresOfAll / (count * count))
     var outcome = StepOutcome(
       step: step, sums: total, gradientNorm: norm.value,
-      learningRate: optimizer.learningRate(at: step), stops: stops > 0)
+      learningRate: optimizer.learningRate(at: step), stops: stops > 0,
+      saves: saves > 0)
     outcome.renewedStreams = renewedOfAll
     guard norm.isFinite, total.isFinite else {
       outcome.skipped = try skip(step: step, losses: losses)

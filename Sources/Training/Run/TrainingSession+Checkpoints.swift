@@ -21,13 +21,15 @@ extension TrainingSession {
     try run.write(to: writer)
     try run.writeStreams(to: writer, step: done)
     history.savedStep = done
+    saved = clock()
     guard let outputs, let writer else { return nil }
     let written = try writer.finish()
     history.checkpoint = written
     // While updates are skipped, what was good before them stays.
     if run.vigilance.skipped == 0 {
       outputs.folder.checkpoints.prune(
-        keeping: configuration.checkpoint.keep, every: 0, and: written.path)
+        keeping: configuration.checkpoint.keep, every: configuration.checkpoint.keepEvery,
+        and: written.path)
     }
     let seconds = ProcessInfo.processInfo.systemUptime - started
     try outputs.log.checkpoint(step: done, path: written.path, seconds: seconds)
@@ -76,7 +78,7 @@ extension TrainingSession {
   func writeModel() throws {
     try run.checkWeights()
     // Adapters alone go on from the folder that the run began with: where more was trained, it is another model.
-    let base = run.model.lora == nil || hasOwnModel ? nil : origin?.path
+    let base = run.model.lora == nil || hasOwnModel ? nil : setup.basePath
     if base == nil {
       try write { folder, weights in
         try ModelFolder.write(
@@ -94,7 +96,8 @@ extension TrainingSession {
 
   /// Whether the model without its adapters is another than that of the folder that it came from.
   private var hasOwnModel: Bool {
-    setup.folder?.exchange != nil || configuration.linearise.kinds.contains(.transfer)
+    configuration.linearise.linearisation(configuration.model) != nil
+      || configuration.linearise.kinds.contains(.transfer)
   }
 
   /// Brings the weights of all ranks to rank 0, which writes them.

@@ -35,7 +35,7 @@ struct TextTrainingTests {
   private func train(_ name: String, _ more: [String]) throws {
     let configuration = try RunConfiguration.load(
       overrides: keys(["log.directory=\(folder.file(name))"] + more).map { Override($0) })
-    #expect(try Trainer.run(configuration, overwrite: false, trace: nil) == .finished)
+    #expect(try Trainer.run(configuration) == .finished)
   }
 
   @Test(

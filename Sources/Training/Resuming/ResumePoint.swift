@@ -7,8 +7,8 @@ import Tensors
 struct ResumePoint {
   /// The checkpoint.
   let checkpoint: Checkpoint
-  /// Which checkpoints were passed over and why, and what else is to be told.
-  var notes: [String] = []
+  /// Which checkpoints were passed over and why, and what else a user is to be told.
+  var warnings: [String] = []
 
   /// What the checkpoint says beside its numbers.
   var state: TrainingState { checkpoint.state }
@@ -30,21 +30,10 @@ struct ResumePoint {
         try checkpoint.verify(part: world.rank, of: world.size)
         return checkpoint
       }
-      return ResumePoint(checkpoint: checkpoint, notes: former(checkpoint))
+      return ResumePoint(checkpoint: checkpoint, warnings: former(checkpoint))
     case .auto:
       guard let folder = RunFolder.givenPath(configuration) else { return nil }
       return try latest(in: RunFolder(path: folder), world: world)
-    }
-  }
-
-  /// Makes sure that it is the checkpoint of such a run.
-  func check(_ configuration: RunConfiguration) throws {
-    let seed = configuration.training.seed
-    guard state.seed == seed else {
-      throw CheckpointError.unsupported(
-        path: checkpoint.path,
-        reason:
-          "its run has the seed \(state.seed), this one \(seed); set training.seed=\(state.seed)")
     }
   }
 
@@ -70,7 +59,7 @@ struct ResumePoint {
       let checkpoint = try opened.get()
       return ResumePoint(
         checkpoint: checkpoint,
-        notes: skipped.map { "\($0.path) is passed over: \($0.why)" }
+        warnings: skipped.map { "\($0.path) is passed over: \($0.why)" }
           + (skipped.isEmpty ? [] : ["the run goes on from \(path), the one before"])
           + former(checkpoint))
     }
