@@ -165,13 +165,15 @@ struct ResumeTests {
 
   @Test("A finished run has nothing to do, and more steps go on from its end")
   func finished() throws {
-    try runs.train("run")
+    // A course of the learning rate that does not depend on the number of steps.
+    let level = ["schedule.minimum=1"]
+    try runs.train("run", level)
     let (log, model) = (try runs.folder.read("run/log.jsonl"), try runs.weights("run"))
     #expect(try runs.resume(runs.path("run")) == [.finished, .finished])
     #expect(try runs.folder.read("run/log.jsonl") == log)
     #expect(try runs.weights("run") == model)
     try runs.resume(runs.path("run"), ["training.steps=8"])
-    try runs.train("whole", ["training.steps=8"])
+    try runs.train("whole", level + ["training.steps=8"])
     #expect(try runs.weights("run") == runs.weights("whole"))
   }
 
