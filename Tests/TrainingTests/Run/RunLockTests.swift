@@ -98,8 +98,10 @@ struct RunLockTests {
   private func session(_ overrides: String..., overwrite: Bool = false) throws -> TrainingSession {
     let small = try SmallRun(
       ["training.steps=6", "evaluation.every=0", "log.directory=\(folder.path)/run"] + overrides)
+    var options = TrainingOptions()
+    options.overwrites = overwrite
     return try TrainingSession(
-      small.configuration, overwrite: overwrite,
+      small.configuration, options,
       world: World(communicator: SoloCommunicator(), host: Host(ranks: 1, index: 0)),
       workspace: Workspace())
   }
