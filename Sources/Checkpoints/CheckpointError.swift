@@ -59,7 +59,7 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
     case .wrongElements(let path, let name, let type, let wanted):
       "\(path): tensor \(name) holds \(type.rawValue) elements, but \(wanted) are needed"
     case .noCheckpoint(let path):
-      "\(path) is no checkpoint: there is no state.json; name a folder step-… below a run's checkpoints"
+      "\(path) is no checkpoint, as there is no state.json in it, nor the folder of a run that has one"
     case .noneWhole(let path, let count, let reason):
       "no checkpoint in \(path) is whole; of \(count), the latest: \(reason)"
     case .noRoom(let path, let needed, let free):

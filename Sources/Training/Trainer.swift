@@ -141,7 +141,8 @@ final class TrainingSession {
     history = RunHistory(configuration, from: point)
     levels = LossLevels(
       vocabulary: setup.corpus.vocabulary, window: configuration.training.spikeWindow)
-    nothingToDo = try Self.nothingToDo(configuration, progress, history, world: communicator)
+    nothingToDo = try Self.nothingToDo(
+      configuration, options, progress, history, world: communicator)
     guard nothingToDo == nil else {
       (rehearsals, exchange, recording, outputs) = ([], .chain, nil, nil)
       return

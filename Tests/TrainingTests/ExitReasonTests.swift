@@ -36,6 +36,9 @@ struct ExitReasonTests {
       (CheckpointError.notFinite(path: "a", name: "w", value: .nan), .numerical),
       (CorpusError.noTarget(paths: ["a"]), .data),
       (CheckpointError.file(FileError("write", "a", code: ENOSPC)), .resources),
+      (CheckpointError.noRoom(path: "a", needed: 2 << 20, free: 1 << 20), .resources),
+      (CheckpointError.noneWhole(path: "a", count: 1, reason: "short"), .checkpoint),
+      (CheckpointError.noCheckpoint(path: "a"), .checkpoint),
       (FileError("write", "log.jsonl", code: EDQUOT), .resources),
       (FileError("write", "log.jsonl", code: EACCES), .failure),
       (

@@ -51,6 +51,7 @@ package struct CheckpointManifest: Sendable, Equatable {
   init?(_ json: JSONValue) {
     guard let object = json.object else { return nil }
     var files: [String: [WrittenRange]] = [:]
+    var total = 0
     for (name, file) in object {
       // A name leads nowhere but into the folder.
       let parts = name.split(separator: "/", omittingEmptySubsequences: false)
@@ -68,7 +69,9 @@ package struct CheckpointManifest: Sendable, Equatable {
         end = next
         ranges.append(WrittenRange(file: name, offset: offset, length: length, hash: hash))
       }
-      guard end == size, size > 0 else { return nil }
+      let (sum, overflow) = total.addingReportingOverflow(end)
+      guard end == size, size > 0, !overflow else { return nil }
+      total = sum
       files[name] = ranges
     }
     self.files = files

@@ -59,15 +59,17 @@ extension TrainingState {
     let file = path + "/" + fileName
     func damaged(_ reason: String) -> CheckpointError { .damaged(path: file, reason: reason) }
     let json = try JSONValue(file: file)
-    guard let step = json["step"]?.integer, step >= 0, let seed = json["seed"]?.integer else {
-      throw damaged("it has no step or seed")
-    }
+    guard let step = json["step"]?.integer, (0..<most).contains(step),
+      let seed = json["seed"]?.integer
+    else { throw damaged("it has no step or seed") }
     var state = TrainingState(
       step: step, seed: seed, version: json["version"]?.string ?? "",
       rule: json["optimizer"]?.string ?? formerRule,
       stateStart: json["state_start"]?.integer ?? 0, products: json["products"]?.string)
-    guard state.stateStart <= step else {
-      throw damaged("its optimizer began at step \(state.stateStart), after step \(step)")
+    guard (0...step).contains(state.stateStart) else {
+      throw damaged(
+        "its optimizer began at step \(state.stateStart), which is not within the \(step) that are done"
+      )
     }
     if let stage = json["stage"] {
       guard let number = stage["number"]?.integer, number > 0,
@@ -94,11 +96,13 @@ extension TrainingState {
     guard let manifest = json["files"].flatMap(CheckpointManifest.init) else {
       throw damaged("its list of files is none")
     }
-    state.tokens = json["tokens"]?.integer ?? 0
+    guard let tokens = json["tokens"]?.integer, (0..<most).contains(tokens),
+      let serial = json["serial"]?.integer, (0..<most).contains(serial)
+    else { throw damaged("its tokens or serial are no count") }
+    (state.tokens, state.serial) = (tokens, serial)
     state.loss = json["loss"]?.number
     state.evaluationLoss = json["evaluation_loss"]?.number
     state.time = json["time"]?.string.flatMap(time(of:)) ?? 0
-    state.serial = json["serial"]?.integer ?? 0
     state.inherited = json["inherited"]?.array?.compactMap(\.string) ?? []
     state.configuration = json["configuration"] ?? [:]
     state.given = json["given"]?.array?.compactMap(\.string) ?? []
@@ -111,6 +115,9 @@ extension TrainingState {
     }
     return (state, manifest, identity)
   }
+
+  /// No count of steps, tokens or checkpoints reaches it, so that sums of them have room.
+  private static let most = 1 << 60
 
   /// A time of day in UTC, as `2026-11-26T10:15:30Z`.
   package static func text(ofTime seconds: Double) -> String {

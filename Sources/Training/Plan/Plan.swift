@@ -51,7 +51,9 @@ package struct Plan {
   ) throws {
     let configuration = configuration.stage(0)
     let ranks = try configuration.virtualRanks(processes: processes)
-    let setup = try RunSetup(configuration)
+    let checkpoint = ResumePoint.planned(configuration)
+    let setup = try RunSetup(
+      configuration.findingTokenizer(in: checkpoint), resuming: checkpoint)
     let model = setup.model
     processBytes =
       known

@@ -37,6 +37,18 @@ struct ResumePoint {
     }
   }
 
+  /// The checkpoint that a run would go on from, unread and unchecked; nil for none, or one of an earlier format.
+  static func planned(_ configuration: RunConfiguration) -> Checkpoint? {
+    let checkpoint: Checkpoint? =
+      switch configuration.training.resume {
+      case .none: nil
+      case .path(let path): try? Checkpoint(path: path)
+      case .auto:
+        RunFolder.givenPath(configuration).flatMap { RunFolder(path: $0).checkpoints.latest }
+      }
+    return checkpoint?.isFormer == false ? checkpoint : nil
+  }
+
   private static func latest(
     in folder: RunFolder, world: any Communicator
   ) throws -> ResumePoint? {

@@ -8,17 +8,17 @@ extension TrainingSession {
   ///
   /// Collective: rank 0 looks what there is.
   static func nothingToDo(
-    _ configuration: RunConfiguration, _ progress: StageProgress, _ history: RunHistory,
-    world: any Communicator
+    _ configuration: RunConfiguration, _ options: TrainingOptions, _ progress: StageProgress,
+    _ history: RunHistory, world: any Communicator
   ) throws -> String? {
-    guard let state = history.checkpoint?.state, RunFolder.resumes(configuration),
-      progress.isLast, progress.end(after: state.step) != nil,
+    guard let checkpoint = history.checkpoint, RunFolder.resumes(configuration),
+      progress.isLast, progress.end(after: checkpoint.state.step) != nil,
       let path = RunFolder.givenPath(configuration)
     else { return nil }
-    let folder = RunFolder(path: path)
-    guard try world.allReduceSum(world.rank == 0 && folder.isFinished ? 1 : 0) > 0 else {
-      return nil
-    }
+    let (state, folder) = (checkpoint.state, RunFolder(path: path))
+    let isFinished = world.rank == 0 && folder.isFinished(after: checkpoint)
+    guard try world.allReduceSum(isFinished ? 1 : 0) > 0 else { return nil }
+    let forgotten = world.rank == 0 && options.forgets ? try folder.checkpoints.forget() : 0
     let results = [
       state.loss.map { "loss \(Format.fixed($0))" },
       state.evaluationLoss.map { "held out \(Format.fixed($0))" },
@@ -26,6 +26,9 @@ extension TrainingSession {
     return "nothing to do: the run in \(path) is finished, after "
       + ([Format.number(state.step, of: "step")] + results).joined(separator: ", ")
       + "; its model is there, and more steps go on from its end"
+      + (forgotten > 0
+        ? "; \(Format.number(forgotten, of: "checkpoint")) that had been set aside are deleted"
+        : "")
   }
 
   /// Sets aside the checkpoints that the run goes back behind, and says so; forgets those that were set aside, if that is asked for.

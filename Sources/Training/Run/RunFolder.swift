@@ -86,8 +86,14 @@ package struct RunFolder: Sendable, Equatable {
 
   private var parts: [String] { [logPath, modelPath, adapterPath, checkpointsPath] }
 
-  /// Whether the run has come to its end and left what it made.
-  var isFinished: Bool { [modelPath, adapterPath].contains(where: FileSystem.exists) }
+  /// Whether the run has made its model after a checkpoint; a model that is older is of what the run went back behind.
+  func isFinished(after checkpoint: Checkpoint) -> Bool {
+    func time(_ path: String) -> Date? {
+      (try? FileManager.default.attributesOfItem(atPath: path))?[.modificationDate] as? Date
+    }
+    guard let written = time(checkpoint.path) else { return false }
+    return [modelPath, adapterPath].compactMap(time).contains { $0 >= written }
+  }
 
   private var holdsRun: Bool { parts.contains(where: FileSystem.exists) }
 

@@ -99,12 +99,14 @@ package struct RunSetup {
   /// Opens the data, and makes a model with the vocabulary that it needs.
   ///
   /// - Throws: `ConfigurationError`, `CorpusError`, `TokenizerError` or `CheckpointError`, whatever does not fit.
-  package init(_ configuration: RunConfiguration) throws {
-    let tokenizer = try configuration.readTokenizer()
+  package init(
+    _ configuration: RunConfiguration, resuming checkpoint: Checkpoint? = nil
+  ) throws {
+    let tokenizer = try configuration.readTokenizer(resuming: checkpoint)
     self = try RunSetup(
       configuration,
       dataVocabulary: configuration.data.vocabularyOfTokenizer(tokenizer?.tokenizer),
-      tokenizer: tokenizer)
+      tokenizer: tokenizer, resuming: checkpoint)
   }
 
   /// Opens the data, and makes a model with the vocabulary that it needs.

@@ -69,6 +69,7 @@ extension TrainingSession {
       "data": .integer(run.grid.data),
       "sharding": .string("\(configuration.parallel.sharding)"),
       "threads": .integer(workspace.team.size),
+      "build": .string(BuildIdentity.current),
       "directory": .string(FileManager.default.currentDirectoryPath),
     ]
     return state

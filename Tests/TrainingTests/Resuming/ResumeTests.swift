@@ -172,6 +172,12 @@ struct ResumeTests {
     #expect(try runs.resume(runs.path("run")) == [.finished, .finished])
     #expect(try runs.folder.read("run/log.jsonl") == log)
     #expect(try runs.weights("run") == model)
+    // A model of what the run went back behind is not its own.
+    let old = [FileAttributeKey.modificationDate: Date(timeIntervalSince1970: 1e9)]
+    try FileManager.default.removeItem(atPath: runs.path("run") + "/model/model.safetensors")
+    try FileManager.default.setAttributes(old, ofItemAtPath: runs.path("run") + "/model")
+    #expect(try runs.resume(runs.path("run")) == [.finished, .finished])
+    #expect(try runs.weights("run") == model)
     try runs.resume(runs.path("run"), ["training.steps=8"])
     try runs.train("whole", level + ["training.steps=8"])
     #expect(try runs.weights("run") == runs.weights("whole"))

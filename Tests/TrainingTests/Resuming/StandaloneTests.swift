@@ -26,6 +26,7 @@ struct StandaloneTests {
       #expect(try runs.events("from-\(step)", "resume").last?["changes"] == [])
     }
     _ = try ModelFolder(path: runs.checkpoint("whole", 2))
+    _ = try Plan(RunConfiguration.resuming(runs.checkpoint("whole", 2)), processes: 2)
   }
 
   @Test("A run from a model's folder goes on without it")
