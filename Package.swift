@@ -91,7 +91,7 @@ let package = Package(
     .target(
       name: "Files", dependencies: packers.map { .byName(name: $0.name) },
       swiftSettings: numeric + packers.map { .define($0.flag) }),
-    module("Configuration", [yams]),
+    module("Configuration", ["Files", yams]),
     module("Measurement"),
     .target(
       name: "Tensors",
@@ -151,6 +151,7 @@ let package = Package(
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
     .target(name: "TemporaryFolders", path: "Tests/TemporaryFolders"),
+    .target(name: "Mutations", path: "Tests/Mutations"),
     .target(
       name: "CommunicatorDoubles", dependencies: ["MessagePassing"],
       path: "Tests/CommunicatorDoubles"),
@@ -159,8 +160,8 @@ let package = Package(
       dependencies: ["Reporting", "Measurement", "Configuration", "TemporaryFolders"],
       path: "Tests/LogFixtures"),
     tests("ReferenceMath"),
-    tests("Files", ["TemporaryFolders"]),
-    tests("Configuration"),
+    tests("Files", ["Mutations", "TemporaryFolders"]),
+    tests("Configuration", ["Mutations"]),
     tests("Measurement"),
     tests("Tensors", ["COpenBLAS"]),
     tests("Kernels", ["Tensors"]),
@@ -180,13 +181,17 @@ let package = Package(
     tests("DataParallel", ["Autodiff", "MessagePassing", "Tensors", "Measurement"]),
     tests("Optimizers", ["Tensors"]),
     .testTarget(
-      name: "TokenizersTests", dependencies: ["Tokenizers", "TemporaryFolders"],
+      name: "TokenizersTests", dependencies: ["Tokenizers", "Mutations", "TemporaryFolders"],
       exclude: ["Fixtures"], swiftSettings: numeric),
-    tests("Corpora", ["Configuration"]),
-    tests("Checkpoints", ["Models", "Autodiff", "Configuration", "Tensors", "TemporaryFolders"]),
+    tests("Corpora", ["Configuration", "Files", "Tokenizers", "Mutations", "TemporaryFolders"]),
+    tests(
+      "Checkpoints",
+      [
+        "Models", "Autodiff", "Configuration", "Tensors", "Files", "Mutations", "TemporaryFolders",
+      ]),
     tests(
       "Preparation",
-      ["Corpora", "Tokenizers", "Files", "Reporting", "TemporaryFolders"]),
+      ["Corpora", "Tokenizers", "Files", "Reporting", "Mutations", "TemporaryFolders"]),
     tests("Reporting", ["Configuration", "Files", "LogFixtures"]),
     tests(
       "Inference",
@@ -201,13 +206,13 @@ let package = Package(
         "Checkpoints", "Tokenizers", "Models", "DataParallel", "SequenceParallel", "Corpora",
         "Autodiff",
         "MessagePassing", "Tensors", "Measurement", "Configuration", "Files", "CommunicatorDoubles",
-        "TemporaryFolders", "Inference", "Reporting",
+        "Mutations", "TemporaryFolders", "Inference", "Reporting",
       ]),
     tests(
       "Studies",
       [
-        "Reporting", "Models", "SequenceParallel", "Configuration", "TemporaryFolders",
-        "LogFixtures",
+        "Reporting", "Models", "SequenceParallel", "Configuration", "Mutations",
+        "TemporaryFolders", "LogFixtures",
       ]),
   ]
 )

@@ -18,7 +18,7 @@ extension JSONValue {
   /// A key that an object of a JSON file has more than once; nil where there is none.
   static func repeatedKey(inFile path: String) throws(CheckpointError) -> String? {
     let file = try checkpointFiles { () throws(FileError) in try MappedFile(path: path) }
-    return repeatedKey(in: file.bytes)
+    return withExtendedLifetime(file) { repeatedKey(in: file.bytes) }
   }
 
   /// A key that an object in JSON text has more than once; nil where there is none.

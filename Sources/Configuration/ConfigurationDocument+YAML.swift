@@ -1,18 +1,20 @@
+import Files
 import Foundation
 import Yams
 
 extension ConfigurationDocument {
   /// Reads a run file.
   package mutating func read(file: String) {
-    guard let data = FileManager.default.contents(atPath: file) else {
-      var isFolder: ObjCBool = false
-      let exists = FileManager.default.fileExists(atPath: file, isDirectory: &isFolder)
+    let data: Data
+    do throws(FileError) {
+      data = try MappedFile(path: file, most: Self.longestFile).data
+    } catch {
       let message =
-        isFolder.boolValue
-        ? "is a folder, not a run file; give the path of a YAML file"
-        : exists
-          ? "cannot be read; check its permissions"
-          : "there is no such run file; check the path"
+        switch FileSystem.kind(file) {
+        case .folder: "is a folder, not a run file; give the path of a YAML file"
+        case .missing: "there is no such run file; check the path"
+        default: error.description
+        }
       return note(.wholeFile(file), nil, message)
     }
     guard let text = String(data: data, encoding: .utf8) else {
@@ -20,6 +22,15 @@ extension ConfigurationDocument {
     }
     read(yaml: text, named: file)
   }
+
+  /// Bytes of the longest run file.
+  private static let longestFile = 1 << 20
+
+  /// References to anchors that a run file may have: their number can double with each anchor that refers to another.
+  private static let mostAliases = 32
+
+  /// Keys that are given twice of which all are told.
+  private static let mostDuplicates = 20
 
   /// Reads the text of a run file.
   ///
@@ -92,8 +103,15 @@ extension ConfigurationDocument {
 
   /// Composes the text; where a key stands twice, notes it, renames the first and tries again.
   private mutating func compose(_ text: String, named name: String) -> Node? {
+    guard text.aliases <= Self.mostAliases else {
+      note(
+        .wholeFile(name), nil,
+        "refers to anchors \(text.aliases) times, and may \(Self.mostAliases) times; write values out"
+      )
+      return nil
+    }
     var text = text
-    for attempt in 0... {
+    for attempt in 0..<Self.mostDuplicates {
       do throws(any Error) {
         return try Yams.compose(yaml: text)
       } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
@@ -140,5 +158,22 @@ extension ConfigurationDocument {
     default:
       note(.wholeFile(name), nil, "is not YAML: \(error); \(remedy)")
     }
+  }
+}
+
+extension String {
+  /// How many references to anchors a text of YAML has at most, such as `*base`.
+  fileprivate var aliases: Int {
+    var count = 0
+    var previous = UInt8(ascii: " ")
+    for byte in utf8 {
+      let isName = byte > 0x20 && !"*[]{},".utf8.contains(byte)
+      if previous == UInt8(ascii: "*"), isName { count += 1 }
+      // Within a word or behind a quote, a star is only a star.
+      previous =
+        byte == UInt8(ascii: "*") && !(previous <= 0x20 || "[]{},:-?".utf8.contains(previous))
+        ? 0x61 : byte
+    }
+    return count
   }
 }

@@ -164,6 +164,8 @@ package struct ConfigurationDocument: Sendable {
   }
 
   mutating func note(_ origin: Origin, _ key: String?, _ message: String) {
-    problems.append(Problem(origin: origin, key: key, message: message))
+    // What was given may be of any length, and stands in the message.
+    let text = message.count <= 1000 ? message : "\(message.prefix(500)) … \(message.suffix(400))"
+    problems.append(Problem(origin: origin, key: key, message: text))
   }
 }

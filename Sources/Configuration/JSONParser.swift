@@ -11,6 +11,8 @@ struct JSONParser {
   /// The value of a whole text.
   static func value(of text: Data) -> JSONValue? {
     var parser = JSONParser(text: [UInt8](text))
+    // A mark of the order of bytes, as editors of Windows write one.
+    if parser.text.starts(with: [0xEF, 0xBB, 0xBF]) { parser.index = 3 }
     guard let value = parser.value() else { return nil }
     parser.skipSpace()
     return parser.index == parser.text.count ? value : nil

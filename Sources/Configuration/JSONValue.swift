@@ -59,20 +59,17 @@ package enum JSONValue: Sendable {
 
   /// Reads JSON text; `Infinity` and `NaN` without quotes are accepted, as Python writes them.
   ///
-  /// - Throws: `DecodingError` when it is not JSON.
-  package init(_ text: Data) throws {
-    if let value = JSONParser.value(of: text) {
-      self = value
-      return
-    }
-    let decoder = JSONDecoder()
-    do {
-      self = try decoder.decode(JSONValue.self, from: text)
-    } catch {
-      decoder.allowsJSON5 = true
-      self = try decoder.decode(JSONValue.self, from: text)
-    }
+  /// - Throws: `JSONError` when it is not JSON.
+  package init(_ text: Data) throws(JSONError) {
+    guard let value = JSONParser.value(of: text) else { throw JSONError() }
+    self = value
   }
+}
+
+/// Text that is not JSON.
+package struct JSONError: Error, Equatable, CustomStringConvertible {
+  /// What is wrong, as it stands behind what was read.
+  package var description: String { "it is not JSON" }
 }
 
 extension JSONValue: Equatable {
@@ -89,28 +86,6 @@ extension JSONValue: Equatable {
     case (.array(let a), .array(let b)): a == b
     case (.object(let a), .object(let b)): a == b
     default: false
-    }
-  }
-}
-
-extension JSONValue: Decodable {
-  /// Reads any value.
-  package init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if container.decodeNil() {
-      self = .null
-    } else if let value = try? container.decode(Bool.self) {
-      self = .bool(value)
-    } else if let value = try? container.decode(Int.self) {
-      self = .integer(value)
-    } else if let value = try? container.decode(Double.self) {
-      self = .number(value)
-    } else if let value = try? container.decode(String.self) {
-      self = .string(value)
-    } else if let value = try? container.decode([JSONValue].self) {
-      self = .array(value)
-    } else {
-      self = .object(try container.decode([String: JSONValue].self))
     }
   }
 }

@@ -54,6 +54,8 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
   case textTooShort(key: String, path: String, tokens: Int, least: Int)
   /// A task with more tokens than a model knows.
   case taskBeyondVocabulary(task: String, tokens: Int, vocabulary: Int)
+  /// A companion file that says something else than when it was opened.
+  case changed(path: String, position: Int, reason: String)
   /// Labels that are not as many as the tokens.
   case labelCount(path: String, labels: Int, file: String, tokens: Int)
 
@@ -150,6 +152,10 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
       return
         "the \(task) task has \(tokens) different tokens, but the model knows \(vocabulary); give "
         + "the keys of data that it was trained with, or another data.task"
+    case .changed(let path, let position, let reason):
+      return
+        "\(path) was changed while it was read: at byte \(position) \(reason); restore it, and go on from the "
+        + "last checkpoint"
     case .labelCount(let path, let labels, let file, let tokens):
       return
         "\(path) has \(labels) labels, but \(file) has \(tokens) tokens; data.labels needs one for "
@@ -162,15 +168,7 @@ package enum CorpusError: Error, Equatable, CustomStringConvertible {
   }
 }
 
-extension MappedFile {
-  /// Maps a file of data; reads nothing.
-  ///
-  /// - Throws: `CorpusError` when it is missing, no regular file, or unreadable.
-  convenience init(data path: String) throws(CorpusError) {
-    do throws(FileError) {
-      try self.init(path: path)
-    } catch {
-      throw .file(error)
-    }
-  }
+/// Runs file operations, whose errors become those of data.
+func dataFiles<Result>(_ body: () throws(FileError) -> Result) throws(CorpusError) -> Result {
+  do { return try body() } catch { throw .file(error) }
 }

@@ -89,7 +89,7 @@ extension DataSection {
       if tokenizer != nil, TokenFile.isText(path.path, tokenBytes: tokenBytes.count) { continue }
       var file = try TokenFile(path: path.path, tokenBytes: tokenBytes.count)
       file.labels = try openLabels(index, of: file)
-      let here = file.vocabulary(part: part, of: parts)
+      let here = try file.vocabulary(part: part, of: parts)
       guard here <= Self.mostTokens else {
         throw .implausible(path: file.path, token: here - 1, tokenBytes: file.tokenBytes)
       }
@@ -99,7 +99,7 @@ extension DataSection {
   }
 
   /// The most tokens that a vocabulary may turn out to have.
-  private static let mostTokens = 1 << 24
+  static let mostTokens = 1 << 24
 
   /// The files with their weights, document starts and loss masks.
   ///

@@ -7,14 +7,14 @@ package struct DocumentOffsets: Sendable {
   private let source: Source
 
   private enum Source: Sendable {
-    case list(MappedFile)
+    case list(OpenFile)
     case megatron(MegatronIndex)
   }
 
   /// The documents of Megatron's index.
   init(_ index: MegatronIndex) { (count, source) = (index.documents, .megatron(index)) }
 
-  /// Maps a companion file and checks all of it.
+  /// Opens a companion file and checks all of it.
   ///
   /// - Parameters:
   ///   - path: The companion file.
@@ -22,49 +22,84 @@ package struct DocumentOffsets: Sendable {
   /// - Throws: `CorpusError` when it is missing, ends within an offset, or holds an offset that is not
   ///   above the one before or is beyond the tokens.
   package init(path: String, of tokens: TokenFile) throws(CorpusError) {
-    let file = try MappedFile(data: path)
-    let bytes = file.bytes.count
-    guard bytes % 8 == 0 else { throw .partialOffset(path: path, bytes: bytes) }
-    (count, source) = (bytes / 8, .list(file))
+    let file = try dataFiles { () throws(FileError) in try OpenFile(path: path) }
+    guard file.count % 8 == 0 else { throw .partialOffset(path: path, bytes: file.count) }
+    (count, source) = (file.count / 8, .list(file))
     var last: UInt64?
-    for index in 0..<count {
-      let offset = Self.value(index, in: file)
-      if let last, offset <= last {
-        throw .unsortedOffsets(path: path, index: index, offset: offset, previous: last)
+    let piece = 1 << 17
+    for first in stride(from: 0, to: count, by: piece) {
+      let bytes = try dataFiles { () throws(FileError) in
+        try file.read(8 * first..<8 * min(first + piece, count))
       }
-      guard offset < UInt64(tokens.count) else {
-        throw .offsetBeyond(
-          path: path, index: index, offset: offset, file: tokens.path, tokens: tokens.count)
+      try bytes.withUnsafeBufferPointer { buffer throws(CorpusError) in
+        let bytes = UnsafeRawBufferPointer(buffer)
+        for place in 0..<bytes.count / 8 {
+          let (index, offset) = (
+            first + place,
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * place, as: UInt64.self))
+          )
+          if let last, offset <= last {
+            throw .unsortedOffsets(path: path, index: index, offset: offset, previous: last)
+          }
+          guard offset < UInt64(tokens.count) else {
+            throw .offsetBeyond(
+              path: path, index: index, offset: offset, file: tokens.path, tokens: tokens.count)
+          }
+          last = offset
+        }
       }
-      last = offset
     }
   }
 
   /// The offsets within a range, ascending, each once; found in `O(log count)`.
-  func offsets(in range: Range<Int>) -> [Int] {
+  ///
+  /// - Throws: `CorpusError` where they are no longer ascending, or cannot be read.
+  func offsets(in range: Range<Int>) throws(CorpusError) -> [Int] {
+    func changed(_ index: Int, _ offset: Int) -> CorpusError {
+      .changed(
+        path: path, position: 8 * index, reason: "is offset \(offset), which is not in order")
+    }
     var (low, high) = (0, count)
+    // The offsets before `low` and at `high`, between which all others lie.
+    var (before, after) = (-1, Int.max)
     while low < high {
       let middle = (low + high) / 2
-      if value(middle) < range.lowerBound { low = middle + 1 } else { high = middle }
+      let offset = try value(middle)
+      guard before <= offset, offset <= after else { throw changed(middle, offset) }
+      if offset < range.lowerBound {
+        (low, before) = (middle + 1, offset)
+      } else {
+        (high, after) = (middle, offset)
+      }
     }
     var offsets: [Int] = []
+    var last = range.lowerBound
     for index in low..<count {
-      let offset = value(index)
+      let offset = try value(index)
+      guard offset >= last else { throw changed(index, offset) }
       guard offset < range.upperBound else { break }
       // Megatron's documents may be empty.
-      if offsets.last != offset { offsets.append(offset) }
+      if offset != offsets.last { offsets.append(offset) }
+      last = offset
     }
     return offsets
   }
 
-  private func value(_ index: Int) -> Int {
+  private var path: String {
     switch source {
-    case .list(let file): Int(Self.value(index, in: file))
-    case .megatron(let megatron): megatron.start(ofDocument: index)
+    case .list(let file): file.path
+    case .megatron(let megatron): megatron.path
     }
   }
 
-  private static func value(_ index: Int, in file: MappedFile) -> UInt64 {
-    UInt64(littleEndian: file.bytes.load(fromByteOffset: 8 * index, as: UInt64.self))
+  private func value(_ index: Int) throws(CorpusError) -> Int {
+    switch source {
+    case .list(let file):
+      let offset = try dataFiles { () throws(FileError) in
+        try file.number(at: 8 * index, as: UInt64.self)
+      }
+      return Int(clamping: offset)
+    case .megatron(let megatron): return try megatron.start(ofDocument: index)
+    }
   }
 }

@@ -11,20 +11,22 @@ extension TokenFile {
   ///
   /// With a separator the first token of the file begins a document, and the tokens from the one
   /// before `range` on are read.
-  func documentStarts(in range: Range<Int>) -> [Int] {
+  ///
+  /// - Throws: `CorpusError` when the disk fails, or when a file says something else than when it was opened.
+  func documentStarts(in range: Range<Int>) throws(CorpusError) -> [Int] {
     switch documents {
     case .none: return []
-    case .offsets(let offsets): return offsets.offsets(in: range)
+    case .offsets(let offsets): return try offsets.offsets(in: range)
     case .separator(let separator):
       guard !range.isEmpty else { return [] }
       let first = max(1, range.lowerBound)
       var starts = range.lowerBound == 0 ? [0] : []
       guard first < range.upperBound else { return starts }
-      let count = range.upperBound - first
-      withUnsafeTemporaryAllocation(of: Int32.self, capacity: count) { tokens in
-        read(first - 1..<range.upperBound - 1, into: tokens.baseAddress!)
-        for i in 0..<count where tokens[i] == separator { starts.append(first + i) }
+      var tokens = [Int32](repeating: 0, count: range.upperBound - first)
+      try tokens.withUnsafeMutableBufferPointer { tokens throws(CorpusError) in
+        try read(first - 1..<range.upperBound - 1, into: tokens.baseAddress!)
       }
+      for i in tokens.indices where tokens[i] == separator { starts.append(first + i) }
       return starts
     }
   }

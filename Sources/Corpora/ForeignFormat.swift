@@ -1,4 +1,5 @@
 import Configuration
+import Files
 import Foundation
 
 /// Formats of files that are neither text nor tokens as they stand, told by how they begin.
@@ -7,18 +8,24 @@ package enum ForeignFormat: String, Sendable, CaseIterable {
 
   /// The format of a file, by its first bytes; nil for text and tokens.
   ///
-  /// - Parameters:
-  ///   - name: The file's name, for JSON whose first line is long.
-  ///   - isText: Whether it was said to be text, bytes as they are, of which JSON is some.
-  package static func of(
-    _ file: UnsafeRawBufferPointer, name: String, isText: Bool
-  ) -> ForeignFormat? {
+  /// - Parameter isText: Whether it was said to be text, bytes as they are, of which JSON is some.
+  /// - Throws: `FileError` when it cannot be read.
+  package static func of(_ file: OpenFile, isText: Bool) throws(FileError) -> ForeignFormat? {
+    let ends = Ends(
+      first: try file.read(0..<min(file.count, 1 << 20)),
+      last: try file.read(max(0, file.count - 4)..<file.count), count: file.count)
     if let format = allCases.first(where: { format in
-      format.beginnings.contains { file.starts(with: $0) } && format.goesOn(in: file)
+      format.beginnings.contains { ends.first.starts(with: $0) } && format.goesOn(in: ends)
     }) {
       return format
     }
-    return !isText && holdsObject(file, name: name) ? .jsonLines : nil
+    return !isText && holdsObject(ends.first, name: file.path) ? .jsonLines : nil
+  }
+
+  /// How a file begins and ends, and its length.
+  private struct Ends {
+    let first, last: [UInt8]
+    let count: Int
   }
 
   /// What files of the format begin with.
@@ -40,28 +47,29 @@ package enum ForeignFormat: String, Sendable, CaseIterable {
   }
 
   /// Whether what follows is of the format, too, where the beginning alone could be that of text or tokens.
-  private func goesOn(in file: UnsafeRawBufferPointer) -> Bool {
-    switch self {
-    case .parquet: file.count >= 12 && file.suffix(4).elementsEqual("PAR1".utf8)
+  private func goesOn(in file: Ends) -> Bool {
+    let first = file.first
+    return switch self {
+    case .parquet: file.count >= 12 && file.last.elementsEqual("PAR1".utf8)
     // Flags beyond those that there are, and an operating system that there is not.
-    case .gzip: file.count >= 18 && file[3] & 0xE0 == 0 && (file[9] <= 13 || file[9] == 255)
+    case .gzip: file.count >= 18 && first[3] & 0xE0 == 0 && (first[9] <= 13 || first[9] == 255)
     case .bzip2:
-      file.count >= 10 && (0x31...0x39).contains(file[3])
-        && file[4..<10].elementsEqual([0x31, 0x41, 0x59, 0x26, 0x53, 0x59])
+      file.count >= 10 && (0x31...0x39).contains(first[3])
+        && first[4..<10].elementsEqual([0x31, 0x41, 0x59, 0x26, 0x53, 0x59])
     // A frame, an empty dictionary or list, or a global; the last opcode of each is a full stop.
     case .pickle:
-      file.count > 3 && [0x95, 0x7D, 0x5D, 0x28, 0x63, 0x8A, 0x58].contains(file[2])
-        && file[file.count - 1] == 0x2E
+      file.count > 3 && [0x95, 0x7D, 0x5D, 0x28, 0x63, 0x8A, 0x58].contains(first[2])
+        && file.last.last == 0x2E
     case .safetensors:
-      file.count > 10 && file[8] == 0x7B && file[9] == 0x22
-        && file.loadUnaligned(as: UInt64.self).littleEndian < UInt64(file.count) - 8
+      file.count > 10 && first[8] == 0x7B && first[9] == 0x22
+        && first[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+          < UInt64(file.count) - 8
     default: true
     }
   }
 
   /// Whether the first line is a whole object of JSON.
-  private static func holdsObject(_ file: UnsafeRawBufferPointer, name: String) -> Bool {
-    let first = file.prefix(1 << 20)
+  private static func holdsObject(_ first: [UInt8], name: String) -> Bool {
     guard let start = first.firstIndex(where: { $0 > 0x20 }), first[start] == UInt8(ascii: "{")
     else { return false }
     if name.hasSuffix(".jsonl") || name.hasSuffix(".ndjson") { return true }

@@ -13,9 +13,14 @@ struct LLMCHeader {
   /// Reads a file's header; nil where it has none.
   ///
   /// - Throws: `CorpusError.unreadable` for another version, or another number of tokens than the file has room for.
-  init?(_ file: MappedFile) throws(CorpusError) {
-    guard file.bytes.count >= Self.bytes else { return nil }
-    let (magic, version, count) = (file.number(0), file.number(1), file.number(2))
+  init?(_ file: OpenFile) throws(CorpusError) {
+    guard file.count >= Self.bytes else { return nil }
+    let (magic, version, count) = try dataFiles { () throws(FileError) in
+      func number(_ place: Int) throws(FileError) -> Int {
+        Int(try file.number(at: 4 * place, as: Int32.self))
+      }
+      return (try number(0), try number(1), try number(2))
+    }
     // GPT-2's tokens in 16 bits, Llama 3's in 32.
     guard let kind = [20_240_520: (1, 2), 20_240_801: (7, 4)][magic] else { return nil }
     let (known, width) = kind
@@ -24,19 +29,12 @@ struct LLMCHeader {
         path: file.path,
         reason: "its header is that of llm.c, version \(version), and only \(known) is known")
     }
-    guard count >= 0, file.bytes.count == Self.bytes + count * width else {
+    guard count >= 0, file.count == Self.bytes + count * width else {
       throw .unreadable(
         path: file.path,
         reason: "its header says \(count) tokens of \(width) bytes, but after it there are "
-          + "\(file.bytes.count - Self.bytes) bytes; get the file again")
+          + "\(file.count - Self.bytes) bytes; get the file again")
     }
     (tokens, tokenBytes) = (count, width)
-  }
-}
-
-extension MappedFile {
-  /// A little-endian 32-bit integer, by its place.
-  fileprivate func number(_ place: Int) -> Int {
-    Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * place, as: Int32.self)))
   }
 }

@@ -4,7 +4,7 @@
 package struct Labels: Sendable {
   private let labels: StoredTokens
 
-  /// Maps a companion file; its labels are checked when they are read.
+  /// Opens a companion file; its labels are checked when they are read.
   ///
   /// - Parameters:
   ///   - path: The companion file.
@@ -28,7 +28,7 @@ package struct Labels: Sendable {
   func read(
     _ range: Range<Int>, into targets: UnsafeMutablePointer<Int32>, vocabulary: Int
   ) throws(CorpusError) {
-    labels.read(range, into: targets)
+    try labels.read(range, into: targets)
     let none = Int32(bitPattern: none)
     for i in 0..<range.count where targets[i] == none { targets[i] = -1 }
     for i in 0..<range.count where targets[i] != -1 {
@@ -38,7 +38,7 @@ package struct Labels: Sendable {
   }
 
   /// One more than the largest label of a part.
-  func vocabulary(in range: Range<Int>) -> Int {
-    Int(labels.largestToken(in: range, upTo: none - 1)) + 1
+  func vocabulary(in range: Range<Int>) throws(CorpusError) -> Int {
+    Int(try labels.largestToken(in: range, upTo: none - 1)) + 1
   }
 }

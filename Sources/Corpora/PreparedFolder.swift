@@ -59,9 +59,10 @@ package struct PreparedFolder: Equatable, Sendable {
         reason: "it is a folder without \(Self.metaName); give a file, or a folder that lasp-train "
           + "prepare has completed")
     }
-    let file = try MappedFile(data: path)
+    let file = try dataFiles { () throws(FileError) in try MappedFile(path: path, most: 1 << 30) }
     guard let json = try? JSONValue(file.data), json["format"]?.string == Self.format,
-      let vocabulary = json["vocabulary"]?.integer, vocabulary > 0,
+      let vocabulary = json["vocabulary"]?.integer,
+      (1...DataSection.mostTokens).contains(vocabulary),
       let tokenBytes = json["token_bytes"]?.integer, [1, 2, 4].contains(tokenBytes),
       let tokens = json["tokens"]?.integer, tokens > 0,
       let documents = json["documents"]?.integer, documents > 0,

@@ -62,7 +62,7 @@ package struct SequentialWindows: Corpus {
         at: start, positions: positions, end: part.range.upperBound, vocabulary: vocabulary,
         inputs: inputs, targets: targets)
       let window = start..<min(start + length, part.range.upperBound)
-      return part.file.documentStarts(in: window).map { $0 - start }
+      return try part.file.documentStarts(in: window).map { $0 - start }
     }
   }
 

@@ -1,6 +1,6 @@
 import Files
 
-/// Numbers of one width, in a mapped file or in memory: bytes, or little-endian `uint16` or `uint32`.
+/// Numbers of one width, in a file or in memory: bytes, or little-endian `uint16` or `uint32`.
 struct StoredTokens: Sendable {
   /// Number of tokens.
   let count: Int
@@ -10,18 +10,11 @@ struct StoredTokens: Sendable {
   let documents: DocumentOffsets?
   /// Where the file lies.
   let path: String
-  /// The whole content.
-  var bytes: UnsafeRawBufferPointer {
-    switch storage {
-    case .file(let file): file.bytes
-    case .memory(let memory): memory.bytes
-    }
-  }
   private let storage: Storage
   /// Bytes before the first token.
   private let first: Int
 
-  /// Maps a file, and looks at how it begins: llm.c's and Megatron's say themselves how wide tokens are.
+  /// Opens a file, and looks at how it begins: llm.c's and Megatron's say themselves how wide tokens are.
   ///
   /// - Parameters:
   ///   - path: The file.
@@ -31,11 +24,14 @@ struct StoredTokens: Sendable {
   ///   within a token.
   init(path: String, tokenBytes: Int) throws(CorpusError) {
     precondition([0, 1, 2, 4].contains(tokenBytes), "tokens of \(tokenBytes) bytes")
-    var file = try MappedFile(data: path)
-    if path.hasSuffix(".idx"), MegatronIndex.begins(file) {
-      file = try MappedFile(data: String(path.dropLast(4)) + ".bin")
+    func open(_ path: String) throws(CorpusError) -> OpenFile {
+      try dataFiles { () throws(FileError) in try OpenFile(path: path) }
     }
-    guard file.bytes.count > 0 else { throw .empty(path: path) }
+    var file = try open(path)
+    if path.hasSuffix(".idx"), try MegatronIndex.begins(file) {
+      file = try open(String(path.dropLast(4)) + ".bin")
+    }
+    guard file.count > 0 else { throw .empty(path: path) }
     let layout = try TokenLayout(file, said: tokenBytes)
     guard layout.count > 0 else { throw .empty(path: path) }
     (self.path, storage) = (file.path, .file(file))
@@ -45,8 +41,19 @@ struct StoredTokens: Sendable {
 
   /// Holds tokens that were made of a file.
   init(path: String, holding tokens: [Int32]) {
-    (self.path, storage) = (path, .memory(TokenMemory(tokens)))
+    (self.path, storage) = (path, .memory(tokens))
     (tokenBytes, count, first, documents) = (4, tokens.count, 0, nil)
+  }
+
+  /// All bytes of the file, as they stand.
+  ///
+  /// - Throws: `CorpusError` when there are more than `most`, or when the file has become shorter.
+  func content(most: Int) throws(CorpusError) -> [UInt8] {
+    guard case .file(let file) = storage else { preconditionFailure("\(path) is not a file's") }
+    guard file.count <= most else {
+      throw .textTooLong(path: path, bytes: file.count, most: most)
+    }
+    return try dataFiles { () throws(FileError) in try file.read(0..<file.count) }
   }
 
   /// Reads consecutive tokens.
@@ -54,45 +61,58 @@ struct StoredTokens: Sendable {
   /// - Parameters:
   ///   - range: Which, within `0..<count`.
   ///   - destination: Room for as many; a token above `Int32.max` becomes negative.
-  func read(_ range: Range<Int>, into destination: UnsafeMutablePointer<Int32>) {
-    guard let base = start(of: range) else { return }
-    switch tokenBytes {
-    case 1:
-      for i in 0..<range.count {
-        destination[i] = Int32(base.load(fromByteOffset: i, as: UInt8.self))
+  /// - Throws: `CorpusError` when the disk fails, or when the file has become shorter.
+  func read(
+    _ range: Range<Int>, into destination: UnsafeMutablePointer<Int32>
+  ) throws(CorpusError) {
+    check(range)
+    let room = UnsafeMutableRawPointer(destination)
+    switch storage {
+    case .memory(let tokens):
+      tokens.withUnsafeBytes {
+        room.copyMemory(from: $0.baseAddress! + 4 * range.lowerBound, byteCount: 4 * range.count)
       }
-    case 2:
-      for i in 0..<range.count {
-        destination[i] = Int32(
-          UInt16(littleEndian: base.load(fromByteOffset: 2 * i, as: UInt16.self)))
+    case .file(let file):
+      // What is narrower is read to the room's end, and widened from there on.
+      let source = room + (4 - tokenBytes) * range.count
+      try dataFiles { () throws(FileError) in
+        try file.read(
+          first + range.lowerBound * tokenBytes..<first + range.upperBound * tokenBytes,
+          into: source)
       }
-    default:
-      for i in 0..<range.count {
-        destination[i] = Int32(
-          bitPattern: UInt32(littleEndian: base.load(fromByteOffset: 4 * i, as: UInt32.self)))
+      switch tokenBytes {
+      case 1:
+        for i in 0..<range.count {
+          destination[i] = Int32(source.load(fromByteOffset: i, as: UInt8.self))
+        }
+      case 2:
+        for i in 0..<range.count {
+          destination[i] = Int32(
+            UInt16(littleEndian: source.load(fromByteOffset: 2 * i, as: UInt16.self)))
+        }
+      default:
+        for i in 0..<range.count { destination[i] = Int32(littleEndian: destination[i]) }
       }
     }
   }
 
   /// The largest of some tokens that are not above a limit, 0 for none.
-  func largestToken(in range: Range<Int>, upTo limit: UInt32 = .max) -> UInt32 {
-    guard let base = start(of: range) else { return 0 }
-    switch tokenBytes {
-    case 1:
-      return UInt32(
-        largest(
-          UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt8.self), count: range.count),
-          upTo: UInt8(truncatingIfNeeded: limit)))
-    case 2:
-      return UInt32(
-        largest(
-          UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt16.self), count: range.count),
-          upTo: UInt16(truncatingIfNeeded: limit)))
-    default:
-      return largest(
-        UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt32.self), count: range.count),
-        upTo: limit)
+  func largestToken(in range: Range<Int>, upTo limit: UInt32 = .max) throws(CorpusError) -> UInt32 {
+    let piece = 1 << 18
+    var tokens = [Int32](repeating: 0, count: min(piece, range.count))
+    var largest: UInt32 = 0
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: piece) {
+      let part = start..<min(start + piece, range.upperBound)
+      try tokens.withUnsafeMutableBufferPointer { tokens throws(CorpusError) in
+        let base = tokens.baseAddress!
+        try read(part, into: base)
+        for i in 0..<part.count {
+          let token = UInt32(bitPattern: base[i])
+          if token <= limit { largest = max(largest, token) }
+        }
+      }
     }
+    return largest
   }
 
   /// Checks tokens that were read.
@@ -111,42 +131,15 @@ struct StoredTokens: Sendable {
     }
   }
 
-  private func start(of range: Range<Int>) -> UnsafeRawPointer? {
+  private func check(_ range: Range<Int>) {
     precondition(
       range.lowerBound >= 0 && range.upperBound <= count,
       "tokens \(range) of \(path), which has \(count)")
-    return range.isEmpty ? nil : bytes.baseAddress! + first + range.lowerBound * tokenBytes
-  }
-
-  @inline(__always)
-  private func largest<T: FixedWidthInteger>(_ tokens: UnsafeBufferPointer<T>, upTo limit: T) -> T {
-    var result: T = 0
-    for i in 0..<tokens.count {
-      let token = T(littleEndian: tokens[i])
-      if token <= limit { result = max(result, token) }
-    }
-    return result
   }
 }
 
 /// Where tokens are kept.
 private enum Storage: Sendable {
-  case file(MappedFile)
-  case memory(TokenMemory)
-}
-
-/// Memory of tokens.
-///
-/// Unchecked: it is only read, and freed with the last reference.
-private final class TokenMemory: @unchecked Sendable {
-  /// Little-endian numbers of 32 bits.
-  let bytes: UnsafeRawBufferPointer
-
-  init(_ tokens: [Int32]) {
-    let memory = UnsafeMutableBufferPointer<Int32>.allocate(capacity: tokens.count)
-    _ = memory.initialize(from: tokens.lazy.map(\.littleEndian))
-    bytes = UnsafeRawBufferPointer(memory)
-  }
-
-  deinit { bytes.deallocate() }
+  case file(OpenFile)
+  case memory([Int32])
 }

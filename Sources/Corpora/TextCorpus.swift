@@ -71,8 +71,11 @@ package struct TextCorpus: TrainingCorpus {
         Source(file: file, tokens: tokens, windows: max(1, (tokens - length) / length)))
       kept.append((file, tokens..<file.count))
     }
-    self.vocabulary =
-      vocabulary > 0 ? vocabulary : files.map { $0.file.vocabulary(part: 0, of: 1) }.max()!
+    var needed = vocabulary
+    if vocabulary == 0 {
+      for (file, _) in files { needed = max(needed, try file.vocabulary(part: 0, of: 1)) }
+    }
+    self.vocabulary = needed
     for (file, _) in files {
       if case .separator(let token) = file.documents, token >= self.vocabulary {
         throw .separatorBeyond(path: file.path, token: Int(token), vocabulary: self.vocabulary)
@@ -104,7 +107,8 @@ package struct TextCorpus: TrainingCorpus {
         at: start, positions: positions, end: source.tokens, vocabulary: vocabulary,
         inputs: inputs, targets: targets)
       return source.file.documents == nil
-        ? [] : [0] + source.file.documentStarts(in: start + 1..<start + length).map { $0 - start }
+        ? []
+        : [0] + (try source.file.documentStarts(in: start + 1..<start + length)).map { $0 - start }
     }
   }
 

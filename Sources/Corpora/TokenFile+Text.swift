@@ -23,10 +23,8 @@ extension TokenFile {
   /// - Throws: `CorpusError` when it is too long.
   init(text file: StoredTokens, tokenizer: any Tokenizer) throws(CorpusError) {
     let path = file.path
-    guard file.bytes.count <= Self.longestText else {
-      throw .textTooLong(path: path, bytes: file.bytes.count, most: Self.longestText)
-    }
-    let tokens = tokenizer.encode(file.bytes.bindMemory(to: UInt8.self))
+    let text = try file.content(most: Self.longestText)
+    let tokens = tokenizer.encode(text)
     guard let first = tokens.first else { throw .empty(path: path) }
     var decoder = TokenBytes(tokenizer)
     let unpredicted = tokenizer.opening.isEmpty ? decoder.append(first).count : 0
@@ -34,6 +32,6 @@ extension TokenFile {
       StoredTokens(path: path, holding: tokenizer.opening + tokens),
       text: Text(
         vocabulary: tokenizer.vocabulary,
-        predictedBytes: max(0, file.bytes.count - unpredicted)))
+        predictedBytes: max(0, text.count - unpredicted)))
   }
 }

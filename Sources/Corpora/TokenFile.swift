@@ -1,7 +1,7 @@
 import Files
 import Tokenizers
 
-/// A mapped file of tokens: text, one token a byte, or little-endian `uint16` or `uint32` tokens, as they stand
+/// A file of tokens: text, one token a byte, or little-endian `uint16` or `uint32` tokens, as they stand
 /// (nanoGPT's), after llm.c's header, or with Megatron's index beside them.
 package struct TokenFile: Sendable {
   /// Where documents begin in it, at first as the file itself says; nil where it is one text.
@@ -23,7 +23,7 @@ package struct TokenFile: Sendable {
   /// Whether what is predicted are bytes of text.
   var predictsBytes: Bool { tokenBytes == 1 && labels == nil }
 
-  /// Maps a file, and looks at how it begins.
+  /// Opens a file, and looks at how it begins.
   ///
   /// - Parameters:
   ///   - path: The file.
@@ -67,8 +67,11 @@ package struct TokenFile: Sendable {
   /// - Parameters:
   ///   - range: Which, within `0..<count`.
   ///   - destination: Room for as many; a token above `Int32.max` becomes negative.
-  package func read(_ range: Range<Int>, into destination: UnsafeMutablePointer<Int32>) {
-    tokens.read(range, into: destination)
+  /// - Throws: `CorpusError` when the disk fails, or when the file has become shorter.
+  package func read(
+    _ range: Range<Int>, into destination: UnsafeMutablePointer<Int32>
+  ) throws(CorpusError) {
+    try tokens.read(range, into: destination)
   }
 
   /// Reads the inputs and targets of a part of the window that begins at token `start`.
@@ -94,7 +97,7 @@ package struct TokenFile: Sendable {
     let first = start + positions.lowerBound
     let present = max(0, min(positions.count, end - first))
     if present > 0 {
-      read(first..<first + present, into: inputs)
+      try read(first..<first + present, into: inputs)
       try tokens.check(inputs, count: present, from: first, vocabulary: vocabulary)
     }
     for i in present..<positions.count { inputs[i] = 0 }
@@ -110,18 +113,14 @@ package struct TokenFile: Sendable {
     for i in max(0, present - 1)..<positions.count { targets[i] = -1 }
     if present > 0, first + present < end {
       let last = targets + (present - 1)
-      read(first + present..<first + present + 1, into: last)
+      try read(first + present..<first + present + 1, into: last)
       try tokens.check(last, count: 1, from: first + present, vocabulary: vocabulary)
     }
     let predicted = first + 1..<first + 1 + present
-    for token in documentStarts(in: predicted.clamped(to: 0..<end)) {
+    for token in try documentStarts(in: predicted.clamped(to: 0..<end)) {
       targets[token - predicted.lowerBound] = -1
     }
-    if let lossMask {
-      for i in 0..<present where targets[i] >= 0 {
-        if try !lossMask.predicts(first + 1 + i) { targets[i] = -1 }
-      }
-    }
+    try lossMask?.apply(to: targets, count: present, from: first + 1)
   }
 
   /// The vocabulary that the file's tokens and labels need: 256 for bytes, else one more than the largest token.
@@ -132,11 +131,13 @@ package struct TokenFile: Sendable {
   /// - Parameters:
   ///   - part: Which part of the file, from 0.
   ///   - parts: Number of its parts.
-  package func vocabulary(part: Int, of parts: Int) -> Int {
+  /// - Throws: `CorpusError` when the disk fails, or when a file has become shorter.
+  package func vocabulary(part: Int, of parts: Int) throws(CorpusError) -> Int {
     precondition((0..<parts).contains(part), "part \(part) of \(parts)")
     if let text { return text.vocabulary }
     guard tokenBytes > 1 else { return ByteTokenizer().vocabulary }
     let range = count * part / parts..<count * (part + 1) / parts
-    return max(Int(tokens.largestToken(in: range)) + 1, labels?.vocabulary(in: range) ?? 0)
+    return max(
+      Int(try tokens.largestToken(in: range)) + 1, try labels?.vocabulary(in: range) ?? 0)
   }
 }

@@ -18,8 +18,11 @@ struct TokenLayout {
   ///   - said: Bytes of a token as they were given, 1, 2 or 4; 0 for what the file says, or else 2 if its name ends with
   ///     `.bin`, 1 if not.
   /// - Throws: `CorpusError` when it is of a format that is not read here, damaged, or of another width than was given.
-  init(_ file: MappedFile, said: Int) throws(CorpusError) {
-    if let format = ForeignFormat.of(file.bytes, name: file.path, isText: said == 1) {
+  init(_ file: OpenFile, said: Int) throws(CorpusError) {
+    let foreign = try dataFiles { () throws(FileError) in
+      try ForeignFormat.of(file, isText: said == 1)
+    }
+    if let format = foreign {
       throw .foreignFormat(path: file.path, format)
     }
     let layout: TokenLayout
@@ -31,13 +34,14 @@ struct TokenLayout {
         count: index.tokens, tokenBytes: index.tokenBytes, documents: DocumentOffsets(index))
     } else {
       let width = said > 0 ? said : file.path.hasSuffix(".bin") ? 2 : 1
-      guard file.bytes.count % width == 0 else {
-        throw .partialToken(path: file.path, bytes: file.bytes.count, tokenBytes: width)
+      guard file.count % width == 0 else {
+        throw .partialToken(path: file.path, bytes: file.count, tokenBytes: width)
       }
-      if said == 0, width == 2, Self.looksWide(file.bytes) {
+      if said == 0, width == 2, try dataFiles({ () throws(FileError) in try Self.looksWide(file) })
+      {
         throw .looksWide(path: file.path)
       }
-      self.init(count: file.bytes.count / width, tokenBytes: width)
+      self.init(count: file.count / width, tokenBytes: width)
       return
     }
     guard said == 0 || said == layout.tokenBytes else {
@@ -48,12 +52,14 @@ struct TokenLayout {
 
   /// Whether a file looks as if its tokens had four bytes: every other number of two bytes is next to nothing, as the upper
   /// halves of tokens are, and the ones between are not.
-  private static func looksWide(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    guard bytes.count % 4 == 0, bytes.count >= 4 * 64 else { return false }
+  private static func looksWide(_ file: OpenFile) throws(FileError) -> Bool {
+    guard file.count % 4 == 0, file.count >= 4 * 64 else { return false }
+    let bytes = try file.read(0..<min(file.count, 4 * 4096))
     var largest: UInt32 = 0
-    for index in 0..<min(bytes.count / 4, 4096) {
-      let number = UInt32(
-        littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self))
+    for index in 0..<bytes.count / 4 {
+      let number = bytes[4 * index..<4 * index + 4].reversed().reduce(UInt32(0)) {
+        $0 << 8 | UInt32($1)
+      }
       if number >> 16 > 3 { return false }
       largest = max(largest, number & 0xFFFF)
     }

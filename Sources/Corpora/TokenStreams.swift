@@ -66,7 +66,7 @@ package struct TokenStreams: TrainingCorpus {
         at: start, positions: positions, end: (row + 1) * stream, vocabulary: vocabulary,
         inputs: inputs, targets: targets)
       let window = (isFresh ? start + 1 : start)..<start + length
-      return (isFresh ? [0] : []) + file.documentStarts(in: window).map { $0 - start }
+      return (isFresh ? [0] : []) + (try file.documentStarts(in: window)).map { $0 - start }
     }
   }
 }

@@ -12,11 +12,14 @@ package final class AtomicFile {
 
   /// Begins to write a file.
   ///
-  /// - Throws: `FileError` when its folder is missing or may not be written.
+  /// - Throws: `FileError` when its folder is missing or may not be written, or when what stands there is no file.
   package init(path: String) throws(FileError) {
     self.path = path
+    try FileSystem.checkOutput(path)
     temporary = "\(FileSystem.folder(of: path))/.tmp-\(FileSystem.name(of: path))-\(getpid())"
-    descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    // What a killed process of this number left; nothing that stands there is written through.
+    unlink(temporary)
+    descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw FileError("write", path) }
   }
 
@@ -59,6 +62,7 @@ package final class AtomicFile {
       throw error
     }
     do throws(FileError) {
+      try FileSystem.checkOutput(path)
       try FileSystem.rename(temporary, to: path)
     } catch {
       unlink(temporary)

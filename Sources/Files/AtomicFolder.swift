@@ -18,6 +18,7 @@ package final class AtomicFolder {
     self.destination = destination
     let parent = FileSystem.folder(of: destination)
     let prefix = ".tmp-\(FileSystem.name(of: destination))-"
+    try FileSystem.checkOutput(destination)
     try FileSystem.makeFolder(parent)
     try AtomicFolder.recover(destination)
     for name in try FileSystem.names(in: parent) where name.hasPrefix(prefix) {

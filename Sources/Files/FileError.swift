@@ -8,8 +8,20 @@ package struct FileError: Error, Equatable, CustomStringConvertible {
   package let path: String
   /// The system's error number.
   package let code: Int32
-  /// What stands there in place of a regular file; nil where that is not what is wrong.
-  private let kind: FileKind?
+  /// What is wrong where the system refused nothing.
+  private let fault: Fault?
+
+  /// What can be wrong with a file that the system would read or write.
+  enum Fault: Equatable {
+    /// Something else stands where a file is to be read.
+    case notReadable(FileKind)
+    /// Something else stands where a file or folder is to be written.
+    case notReplaceable(FileKind)
+    /// It was shortened after it was opened.
+    case shortened(from: Int, to: Int)
+    /// It is longer than such a file can be.
+    case tooLong(bytes: Int, most: Int)
+  }
 
   /// Describes a refused operation.
   ///
@@ -21,12 +33,12 @@ package struct FileError: Error, Equatable, CustomStringConvertible {
     self.action = action
     self.path = path
     self.code = code
-    kind = nil
+    fault = nil
   }
 
-  /// Describes something that is no regular file.
-  init(_ action: String, _ path: String, kind: FileKind) {
-    (self.action, self.path, self.code, self.kind) = (action, path, ESPIPE, kind)
+  /// Describes what this program refuses, and not the system.
+  init(_ action: String, _ path: String, fault: Fault) {
+    (self.action, self.path, self.code, self.fault) = (action, path, ESPIPE, fault)
   }
 
   /// Whether the system ran out of something: space on the disk, memory, or files that may be open.
@@ -36,11 +48,18 @@ package struct FileError: Error, Equatable, CustomStringConvertible {
 
   /// One sentence: what failed, where, why, and what to do where that is known.
   package var description: String {
-    switch kind {
-    case .pipe?, .socket?, .device?:
-      "cannot \(action) \(path): it is a \(kind!), which has no beginning to go back to; write what it "
+    switch fault {
+    case .notReadable(let kind):
+      "cannot \(action) \(path): it is a \(kind), which has no beginning to go back to; write what it "
         + "gives into a file, and name that"
-    default: "cannot \(action) \(path): \(String(cString: strerror(code)))\(cure)"
+    case .notReplaceable(let kind):
+      "cannot \(action) \(path): it is a \(kind), which is never replaced; name another file or folder"
+    case .shortened(let before, let now):
+      "cannot \(action) \(path): it was changed meanwhile, and ends at byte \(now) where there were "
+        + "\(before) bytes when it was opened; restore it, and go on from the last checkpoint"
+    case .tooLong(let bytes, let most):
+      "cannot \(action) \(path): it has \(bytes) bytes, and such a file at most \(most); is it another one?"
+    case nil: "cannot \(action) \(path): \(String(cString: strerror(code)))\(cure)"
     }
   }
 

@@ -99,15 +99,11 @@ package final class InputFile {
   }
 
   private static func open(_ path: String) throws(InputError) -> Int32 {
-    // Of a pipe the opening alone would wait for its writer.
-    switch FileSystem.kind(path) {
-    case .file, .missing: break
-    case .folder: throw .file(FileError("read", path, code: EISDIR))
-    case let kind: throw .file(FileError("read", path, kind: kind))
+    do throws(FileError) {
+      return try FileSystem.openToRead(path).descriptor
+    } catch {
+      throw .file(error)
     }
-    let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw .file(FileError("open", path)) }
-    return descriptor
   }
 }
 

@@ -37,9 +37,8 @@ struct SourceFile: Equatable, Sendable {
     }
     first.removeSubrange(count...)
     if format == .none {
-      let file = try files { () throws(FileError) in try MappedFile(path: path) }
-      let foreign = withExtendedLifetime(file) {
-        ForeignFormat.of(file.bytes, name: path, isText: true)
+      let foreign = try files { () throws(FileError) in
+        try ForeignFormat.of(OpenFile(path: path), isText: true)
       }
       if let foreign { throw .foreignFormat(path: path, foreign) }
     }

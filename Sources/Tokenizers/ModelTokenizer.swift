@@ -37,12 +37,12 @@ package struct ModelTokenizer: Sendable {
     for file in ["generation_config.json", "config.json"] {
       let value = try Self.readJSON("\(folder)/\(file)")?["eos_token_id"]
       ends += (value?.array ?? value.map { [$0] } ?? []).compactMap {
-        $0.integer.flatMap(Int32.init(exactly:))
+        $0.integer.flatMap(Int32.init(exactly:)).flatMap { $0 >= 0 ? $0 : nil }
       }
     }
     // A model may stop at several tokens, such as at a turn's end; the tokenizer's own ends a text.
     let end = Self.name("eos_token", in: settings, special).flatMap(tokenizer.token(of:))
-    separator = end ?? ends.first
+    separator = end ?? ends.first { $0 < tokenizer.vocabulary }
     endTokens = Set(ends + (end.map { [$0] } ?? []))
     chatTemplate = try Self.readTemplate(settings, folder)
     self.tokenizer = tokenizer

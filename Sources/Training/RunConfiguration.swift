@@ -77,6 +77,12 @@ package struct RunConfiguration: Sendable {
   package init(_ document: ConfigurationDocument) throws(ConfigurationError) {
     var document = document
     given = document.given
+    let extents = Self.extents(document)
+    if !extents.isEmpty {
+      // Nothing is laid out by them.
+      document.report(extents)
+      try document.check()
+    }
     threads = document.section(HostSection.self).threads
     lora = document.section(LoRASection.self)
     linearise = document.section(LineariseSection.self)
@@ -104,6 +110,7 @@ package struct RunConfiguration: Sendable {
     if document.problems.isEmpty {
       document.report(
         lengthProblem + problemsOfStages + problemsOfResuming
+          + Self.extents(model, batch: training.batch, length: sequence.length)
           + Self.problems(model, reading: data, sequence)
           + Self.problems(linearise, of: model, lora)
           + Self.problems(distillation, linearise))

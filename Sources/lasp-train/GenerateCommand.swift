@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Foundation
 import Inference
 import Training
@@ -109,9 +110,6 @@ struct GenerateCommand: ParsableCommand {
     guard let promptFile, promptFile != "-" else {
       return String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
     }
-    guard let data = FileManager.default.contents(atPath: promptFile) else {
-      throw ValidationError("--prompt-file \(promptFile) cannot be read.")
-    }
-    return String(decoding: data, as: UTF8.self)
+    return String(decoding: try MappedFile(path: promptFile).data, as: UTF8.self)
   }
 }

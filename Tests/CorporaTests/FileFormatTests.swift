@@ -12,9 +12,9 @@ private func bytes<Number: FixedWidthInteger>(_ numbers: [Int], as _: Number.Typ
   }
 }
 
-private func tokens(_ file: TokenFile) -> [Int32] {
+private func tokens(_ file: TokenFile) throws -> [Int32] {
   var tokens = [Int32](repeating: 0, count: file.count)
-  file.read(0..<file.count, into: &tokens)
+  try file.read(0..<file.count, into: &tokens)
   return tokens
 }
 
@@ -48,7 +48,7 @@ struct FileFormatTests {
       name, llmc(magic: kind.magic, version: kind.version, count: 4, rest))
     let file = try TokenFile(path: path)
     #expect(file.tokenBytes == kind.width)
-    #expect(tokens(file) == numbers.map(Int32.init))
+    #expect(try tokens(file) == numbers.map(Int32.init))
     #expect(file.documents == nil)
     #expect(try tokens(TokenFile(path: path, tokenBytes: kind.width)) == numbers.map(Int32.init))
     #expect(
@@ -102,10 +102,10 @@ struct FileFormatTests {
       index(lengths: [2, 3, 4], bounds: [0, 2, 2, 3], width: kind.width, code: kind.code))
     let file = try TokenFile(path: "\(folder.path)/\(name)")
     #expect(file.tokenBytes == kind.width)
-    #expect(tokens(file) == numbers.map(Int32.init))
-    #expect(file.documentStarts(in: 0..<9) == [0, 5])
-    #expect(file.documentStarts(in: 1..<5) == [])
-    #expect(file.documentStarts(in: 5..<6) == [5])
+    #expect(try tokens(file) == numbers.map(Int32.init))
+    #expect(try file.documentStarts(in: 0..<9) == [0, 5])
+    #expect(try file.documentStarts(in: 1..<5) == [])
+    #expect(try file.documentStarts(in: 5..<6) == [5])
   }
 
   @Test("Documents of Megatron's index are used unless the run file says where documents begin")

@@ -54,8 +54,8 @@ struct LabelTests {
   func vocabulary() throws {
     let folder = try DataFolder()
     let file = try file(folder, labels: labels)
-    #expect(file.vocabulary(part: 0, of: 1) == 21)
-    #expect((0..<3).map { file.vocabulary(part: $0, of: 3) }.max() == 21)
+    #expect(try file.vocabulary(part: 0, of: 1) == 21)
+    #expect(try (0..<3).map { try file.vocabulary(part: $0, of: 3) }.max() == 21)
     let windows = SequentialWindows([(file, 0..<12)], length: 12, batch: 1, vocabulary: 20)
     let error = try #require(throws: CorpusError.self) { try windows.whole(0) }
     #expect(

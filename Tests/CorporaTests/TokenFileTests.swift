@@ -3,9 +3,9 @@ import Testing
 @testable import Corpora
 
 @Suite struct TokenFiles {
-  private func tokens(_ file: TokenFile) -> [Int32] {
+  private func tokens(_ file: TokenFile) throws -> [Int32] {
     var tokens = [Int32](repeating: 0, count: file.count)
-    file.read(0..<file.count, into: &tokens)
+    try file.read(0..<file.count, into: &tokens)
     return tokens
   }
 
@@ -21,9 +21,9 @@ import Testing
     let folder = try DataFolder()
     let file = try TokenFile(
       path: folder.write(name, [0, 65, 255, 10]), tokenBytes: tokenBytes)
-    #expect(tokens(file) == expected)
+    #expect(try tokens(file) == expected)
     let stored = try StoredTokens(path: file.path, tokenBytes: tokenBytes)
-    #expect(stored.largestToken(in: 0..<stored.count) == UInt32(expected.max()!))
+    #expect(try stored.largestToken(in: 0..<stored.count) == UInt32(expected.max()!))
   }
 
   @Test func faultyFilesGiveOneSentence() throws {
@@ -84,10 +84,10 @@ import Testing
     for largest in 0..<8 {
       let tokens = (0..<8).map { $0 == largest ? UInt8(200) : UInt8($0) }
       let file = try TokenFile(path: folder.write("t.bin", tokens.flatMap { [$0, 0] }))
-      #expect((0..<parts).map { file.vocabulary(part: $0, of: parts) }.max() == 201)
+      #expect(try (0..<parts).map { try file.vocabulary(part: $0, of: parts) }.max() == 201)
     }
     let text = try TokenFile(path: folder.write("t.txt", [65]))
-    #expect(text.vocabulary(part: parts - 1, of: parts) == 256)
+    #expect(try text.vocabulary(part: parts - 1, of: parts) == 256)
   }
 
   @Test(arguments: [1, 2, 3, 4, 5, 7, 16, 17, 100, 1024, 1025])

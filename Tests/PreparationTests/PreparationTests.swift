@@ -47,7 +47,7 @@ struct PreparationTests {
       }
     }
     var tokens = [Int32](repeating: 0, count: file.count)
-    file.read(0..<file.count, into: &tokens)
+    try file.read(0..<file.count, into: &tokens)
     let mask =
       FileSystem.exists(path + "/mask.bin")
       ? Array(try folder.read("\(name)/mask.bin")) : tokens.map { _ in 1 }

@@ -130,9 +130,15 @@ struct RunLogTests {
 
   @Test("A full disk is one sentence with a cure")
   func full() throws {
-    try FileManager.default.createSymbolicLink(
-      atPath: "\(fixture.files.path)/log.jsonl", withDestinationPath: "/dev/full")
     let log = try log()
+    // What the log has open becomes a device that is always full.
+    let full = open("/dev/full", O_RDWR)
+    let place = URL(fileURLWithPath: log.path).resolvingSymlinksInPath().path
+    let opened = (3..<1024).first {
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == place
+    }
+    dup2(full, Int32(try #require(opened)))
+    close(full)
     #expect {
       try log.warning("lost")
     } throws: {

@@ -34,6 +34,28 @@ struct RunConfigurationTests {
       "renew it: lasp-train config > Configs/default.yaml")
   }
 
+  @Test(
+    "Numbers that no run can have are refused before anything is laid out by them",
+    arguments: [
+      ("model.depth", 1_000_000_000, 1024), ("model.dimension", 1_000_000_000_000_000, 1 << 20),
+      ("model.heads", Int.max, 1 << 20), ("training.batch", 1 << 40, 1 << 24),
+      ("sequence.length", Int.max, 1 << 40), ("data.recall_keys", Int.max, 1 << 40),
+    ])
+  func extents(key: String, value: Int, most: Int) {
+    #expect(
+      Self.problems("\(key)=\(value)") == [
+        "--\(key): \(value) is more than \(most), the most that is computed"
+      ])
+  }
+
+  @Test("Numbers that are too many together are refused")
+  func extentsTogether() {
+    let problems = Self.problems("training.batch=\(1 << 24)", "sequence.length=\(1 << 40)")
+    #expect(problems.count == 1)
+    #expect(problems.first?.hasPrefix("--training.batch: ") == true)
+    #expect(Self.problems("training.seed=\(Int.max)") == [])
+  }
+
   @Test("A key of another update rule is refused; one of the rule's own holds")
   func keysOfRules() throws {
     #expect(

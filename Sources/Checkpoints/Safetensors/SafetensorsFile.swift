@@ -1,6 +1,6 @@
 import Files
 
-/// A safetensors file, mapped: only what is read is loaded.
+/// A safetensors file: only what is asked for is read.
 package final class SafetensorsFile: Sendable {
   /// Where the file lies.
   package let path: String
@@ -9,7 +9,7 @@ package final class SafetensorsFile: Sendable {
   /// Every tensor of the file, in the order of its bytes.
   package let tensors: [StoredTensor]
 
-  private let file: MappedFile
+  private let file: OpenFile
   private let dataStart: Int
   private let positions: [String: Int]
 
@@ -17,12 +17,12 @@ package final class SafetensorsFile: Sendable {
   ///
   /// - Throws: `CheckpointError` when it cannot be opened, is damaged or is not a safetensors file.
   package init(path: String) throws(CheckpointError) {
-    file = try checkpointFiles { () throws(FileError) in try MappedFile(path: path) }
-    let header = try SafetensorsHeader(file: file.bytes, path: path)
+    file = try checkpointFiles { () throws(FileError) in try OpenFile(path: path) }
+    let header = try SafetensorsHeader(file)
     self.path = path
     metadata = header.metadata
     tensors = header.tensors
-    dataStart = file.bytes.count - header.dataBytes
+    dataStart = file.count - header.dataBytes
     positions = Dictionary(
       uniqueKeysWithValues: tensors.indices.map { (header.tensors[$0].name, $0) })
   }
@@ -32,7 +32,7 @@ package final class SafetensorsFile: Sendable {
 
   /// Reads a part of a floating-point tensor (F32, F16, BF16 or F64) as fp32.
   ///
-  /// The file's pages are given back to the system piece by piece, so that no more of it than a piece is in memory.
+  /// Of what is stored in another type no more than a piece is in memory.
   ///
   /// - Parameters:
   ///   - name: The tensor's name.
@@ -47,26 +47,37 @@ package final class SafetensorsFile: Sendable {
     precondition(
       elements.lowerBound >= 0 && elements.upperBound <= tensor.count,
       "elements \(elements) of tensor \(name), which has \(tensor.count)")
-    guard !elements.isEmpty, let base = file.bytes.baseAddress else { return }
-    let size = tensor.type.size
-    for first in stride(from: elements.lowerBound, to: elements.upperBound, by: Self.piece) {
-      let count = min(Self.piece, elements.upperBound - first)
-      let start = dataStart + tensor.range.lowerBound + first * size
-      let (source, target) = (base + start, destination + (first - elements.lowerBound))
-      switch tensor.type {
-      case .float32: NumberFormats.read(float32: source, count: count, into: target)
-      case .float16: NumberFormats.read(float16: source, count: count, into: target)
-      case .bfloat16: NumberFormats.read(bfloat16: source, count: count, into: target)
-      case .float64: NumberFormats.read(float64: source, count: count, into: target)
-      default:
-        throw .wrongElements(
-          path: path, name: name, type: tensor.type, wanted: "floating-point numbers")
+    guard tensor.type.isFloatingPoint else {
+      throw .wrongElements(
+        path: path, name: name, type: tensor.type, wanted: "floating-point numbers")
+    }
+    let (type, size) = (tensor.type, tensor.type.size)
+    let first = dataStart + tensor.range.lowerBound
+    if type == .float32 {
+      return try checkpointFiles { () throws(FileError) in
+        try file.read(
+          first + elements.lowerBound * size..<first + elements.upperBound * size,
+          into: destination)
       }
-      file.release(start..<start + count * size)
+    }
+    for start in stride(from: elements.lowerBound, to: elements.upperBound, by: Self.piece) {
+      let count = min(Self.piece, elements.upperBound - start)
+      let bytes = try checkpointFiles { () throws(FileError) in
+        try file.read(first + start * size..<first + (start + count) * size)
+      }
+      let target = destination + (start - elements.lowerBound)
+      bytes.withUnsafeBytes { bytes in
+        guard let source = bytes.baseAddress else { return }
+        switch type {
+        case .float16: NumberFormats.read(float16: source, count: count, into: target)
+        case .bfloat16: NumberFormats.read(bfloat16: source, count: count, into: target)
+        default: NumberFormats.read(float64: source, count: count, into: target)
+        }
+      }
     }
   }
 
-  /// Elements that are read before their pages are given back.
+  /// Elements that are read at once.
   private static let piece = 1 << 21
 
   /// Reads a whole floating-point tensor as fp32.
@@ -94,14 +105,16 @@ package final class SafetensorsFile: Sendable {
   ///   a number above `Int.max`.
   package func readIntegers(_ name: String) throws(CheckpointError) -> [Int] {
     guard let tensor = tensor(name) else { throw .missingTensor(path: path, name: name) }
-    let bytes = UnsafeRawBufferPointer(
-      rebasing: file.bytes[dataStart...][
-        dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound])
+    let content = try checkpointFiles { () throws(FileError) in
+      try file.read(dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound)
+    }
     func integers<T: FixedWidthInteger>(_: T.Type) -> [Int]? {
       var numbers: [Int] = []
       numbers.reserveCapacity(tensor.count)
       for i in 0..<tensor.count {
-        let element = bytes.loadUnaligned(fromByteOffset: i * tensor.type.size, as: T.self)
+        let element = content.withUnsafeBytes {
+          $0.loadUnaligned(fromByteOffset: i * tensor.type.size, as: T.self)
+        }
         guard let number = Int(exactly: element) else { return nil }
         numbers.append(number)
       }

@@ -1,4 +1,5 @@
 import Configuration
+import Files
 import Foundation
 
 /// The header of a safetensors file: 8 bytes of length (little endian), then JSON, then the data.
@@ -40,12 +41,13 @@ struct SafetensorsHeader: Equatable {
   ///
   /// - Throws: `CheckpointError.damaged` when the header, a shape or an offset breaks the format's
   ///   rules, or when the file is longer or shorter than the header says.
-  init(file: UnsafeRawBufferPointer, path: String) throws(CheckpointError) {
+  init(_ file: OpenFile) throws(CheckpointError) {
+    let path = file.path
     func damaged(_ reason: String) -> CheckpointError { .damaged(path: path, reason: reason) }
     guard file.count >= 8 else {
       throw damaged("it has \(file.count) bytes, and a safetensors file has at least 8")
     }
-    let length = UInt64(littleEndian: file.loadUnaligned(as: UInt64.self))
+    let length: UInt64 = try checkpointFiles { () throws(FileError) in try file.number(at: 0) }
     guard length <= SafetensorsHeader.longest else {
       throw damaged("it announces a header of \(length) bytes, so it is not a safetensors file")
     }
@@ -53,27 +55,27 @@ struct SafetensorsHeader: Equatable {
     guard start <= file.count else {
       throw damaged("it has \(file.count) bytes, but its header alone ends at byte \(start)")
     }
-    let fields: [String: Field]
-    do {
-      fields = try JSONDecoder().decode([String: Field].self, from: Data(file[8..<start]))
-    } catch {
+    let text = try checkpointFiles { () throws(FileError) in try file.read(8..<start) }
+    guard let fields = try? JSONValue(Data(text)).object else {
       throw damaged("its header of \(length) bytes is not the JSON of a safetensors file")
     }
-    if let name = JSONValue.repeatedKey(in: UnsafeRawBufferPointer(rebasing: file[8..<start])) {
+    if let name = text.withUnsafeBytes({ JSONValue.repeatedKey(in: $0) }) {
       throw damaged("its header lists \(name) twice")
     }
     metadata = [:]
     tensors = []
     for (name, field) in fields {
-      switch field {
-      case .metadata(let text):
-        guard name == "__metadata__" else {
-          throw damaged("tensor \(name) has no dtype, shape and data_offsets")
+      guard name != "__metadata__" else {
+        guard let texts = field.object?.mapValues(\.string), !texts.values.contains(nil) else {
+          throw damaged("its __metadata__ is no object of texts")
         }
-        metadata = text
-      case .tensor(let description):
-        tensors.append(try description.checked(name: name, path: path))
+        metadata = texts.compactMapValues { $0 }
+        continue
       }
+      guard let description = Description(field) else {
+        throw damaged("tensor \(name) has no dtype, shape and data_offsets")
+      }
+      tensors.append(try description.checked(name: name, path: path))
     }
     tensors.sort {
       ($0.range.lowerBound, $0.range.upperBound, $0.name)
@@ -114,48 +116,45 @@ struct SafetensorsHeader: Equatable {
   }
 }
 
-/// A value of the header's JSON object, before its numbers are checked.
-private enum Field: Decodable {
-  case metadata([String: String])
-  case tensor(Description)
+/// What a header says of a tensor, before its numbers are checked.
+private struct Description {
+  let dtype: String
+  let shape: [Int]
+  let data_offsets: [Int]
 
-  init(from decoder: any Decoder) throws {
-    if let text = try? [String: String](from: decoder) {
-      self = .metadata(text)
-    } else {
-      self = .tensor(try Description(from: decoder))
-    }
+  init?(_ json: JSONValue) {
+    guard let type = json["dtype"]?.string, let shape = json["shape"]?.array,
+      let offsets = json["data_offsets"]?.array,
+      !(shape + offsets).map(\.integer).contains(nil)
+    else { return nil }
+    (dtype, self.shape, data_offsets) = (
+      type, shape.compactMap(\.integer), offsets.compactMap(\.integer)
+    )
   }
 
-  struct Description: Decodable {
-    let dtype: String
-    let shape: [Int]
-    let data_offsets: [Int]
-
-    func checked(name: String, path: String) throws(CheckpointError) -> StoredTensor {
-      guard let type = ElementType(rawValue: dtype) else {
-        throw .unsupported(
-          path: path, reason: "tensor \(name) has elements of type \(dtype), which is not supported"
-        )
-      }
-      var bytes = type.size
-      for extent in shape {
-        let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
-        guard extent >= 0, !overflow else {
-          throw .damaged(path: path, reason: "tensor \(name) has the impossible shape \(shape)")
-        }
-        bytes = product
-      }
-      guard data_offsets.count == 2, data_offsets[0] >= 0, data_offsets[0] <= data_offsets[1],
-        data_offsets[1] - data_offsets[0] == bytes
-      else {
-        throw .damaged(
-          path: path,
-          reason: "tensor \(name) of \(dtype) \(shape) needs \(bytes) bytes, "
-            + "but its data_offsets are \(data_offsets)")
-      }
-      return StoredTensor(
-        name: name, type: type, shape: shape, range: data_offsets[0]..<data_offsets[1])
+  func checked(name: String, path: String) throws(CheckpointError) -> StoredTensor {
+    guard let type = ElementType(rawValue: dtype) else {
+      throw .unsupported(
+        path: path, reason: "tensor \(name) has elements of type \(dtype), which is not supported"
+      )
     }
+    var bytes = type.size
+    for extent in shape {
+      let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
+      guard extent >= 0, !overflow else {
+        throw .damaged(path: path, reason: "tensor \(name) has the impossible shape \(shape)")
+      }
+      bytes = product
+    }
+    guard data_offsets.count == 2, data_offsets[0] >= 0, data_offsets[0] <= data_offsets[1],
+      data_offsets[1] - data_offsets[0] == bytes
+    else {
+      throw .damaged(
+        path: path,
+        reason: "tensor \(name) of \(dtype) \(shape) needs \(bytes) bytes, "
+          + "but its data_offsets are \(data_offsets)")
+    }
+    return StoredTensor(
+      name: name, type: type, shape: shape, range: data_offsets[0]..<data_offsets[1])
   }
 }

@@ -61,12 +61,12 @@ package struct NeedleTask: SequenceTask, Equatable {
       throw .textTooShort(
         key: "data.needle.path", path: text.path, tokens: text.count, least: content)
     }
-    return { sequence, draws in
+    return { sequence, draws throws(CorpusError) in
       sequence.clear(with: 0)
       if let text {
         let start = draws.integer(below: text.count - content + 1)
-        sequence.inputs.withUnsafeMutableBufferPointer {
-          text.read(start..<start + content, into: $0.baseAddress!)
+        try sequence.inputs.withUnsafeMutableBufferPointer { inputs throws(CorpusError) in
+          try text.read(start..<start + content, into: inputs.baseAddress!)
         }
       } else {
         for position in 0..<content {

@@ -22,7 +22,9 @@ package final class RunLog {
   }
 
   private static func open(_ path: String) throws(FileError) -> Int32 {
-    let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
+    try FileSystem.checkOutput(path)
+    let flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW
+    let descriptor = Glibc.open(path, flags, 0o666)
     guard descriptor >= 0 else { throw FileError("write", path) }
     return descriptor
   }

@@ -23,7 +23,7 @@ extension PipelineReader {
         } else if let name = item["SpecialToken"]?["id"]?.string,
           let ids = json["special_tokens"]?[name]?["ids"]?.array
         {
-          let tokens = ids.compactMap { $0.integer.map { Int32(truncatingIfNeeded: $0) } }
+          let tokens = ids.map { token($0) ?? -1 }
           if texts == 0 { before += tokens } else { after += tokens }
         } else {
           throw damaged("its template names a special token that it does not have")

@@ -25,7 +25,7 @@ extension PipelineReader {
     }
     var vocabulary: [(bytes: [UInt8], token: Int32)] = []
     for (piece, number) in json["vocab"]?.fields ?? [] {
-      guard let token = number.integer.flatMap(Int32.init(exactly:)), token >= 0 else {
+      guard let token = token(number) else {
         throw damaged("the number of the piece \(piece) is no token")
       }
       vocabulary.append((Array(piece.utf8), token))
@@ -100,7 +100,7 @@ extension PipelineReader {
       scores.append(score)
     }
     guard let least = scores.min() else { throw damaged("its vocabulary is empty") }
-    let unknown = json["unk_id"]?.integer.map { Int32(truncatingIfNeeded: $0) }
+    let unknown = json["unk_id"]?.integer.map { Int32(clamping: $0) }
     guard unknown.map({ scores.indices.contains(Int($0)) }) ?? true else {
       throw damaged("its unk_id is beyond the vocabulary")
     }

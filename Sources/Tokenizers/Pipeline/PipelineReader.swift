@@ -59,7 +59,18 @@ struct PipelineReader {
       }
     }
     try readTemplate(json["post_processor"], into: &tokenizer)
+    for token in tokenizer.opening + tokenizer.closing
+    where !(0..<Int32(tokenizer.vocabulary)).contains(token) {
+      throw damaged("it puts token \(token) around a text, which is not in its vocabulary")
+    }
     return tokenizer
+  }
+
+  /// The token of a number; nil for one that no vocabulary has.
+  ///
+  /// Tables are as long as the greatest token, which is a claim of the file.
+  func token(_ number: TokenizerJSON) -> Int32? {
+    number.integer.flatMap { (0..<1 << 22).contains($0) ? Int32($0) : nil }
   }
 
   /// An error for what the file should hold.
@@ -117,7 +128,7 @@ struct PipelineReader {
     var tokens: [AddedTokens.Token] = []
     for entry in json?.array ?? [] {
       guard let content = entry["content"]?.string,
-        let number = entry["id"]?.integer.flatMap(Int32.init(exactly:)), number >= 0
+        let number = entry["id"].flatMap(token)
       else { throw damaged("an added token has no content or no id") }
       tokens.append(
         AddedTokens.Token(

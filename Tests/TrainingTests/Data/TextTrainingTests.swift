@@ -117,7 +117,7 @@ struct TextTrainingTests {
     let expected = read.opening + read.encode([UInt8](text))
     let files = try configuration.data.openFiles(tokenizer: read)
     var tokens = [Int32](repeating: 0, count: files[0].file.count)
-    files[0].file.read(0..<tokens.count, into: &tokens)
+    try files[0].file.read(0..<tokens.count, into: &tokens)
     #expect(tokens == expected)
     #expect(try RunSetup(configuration).corpus.vocabulary == read.vocabulary)
   }

@@ -1,0 +1,121 @@
+"""What the machine has no more of: disk space, memory, files; output that nobody takes."""
+
+import os
+import shutil
+import subprocess
+
+from cases import case
+from jobs import check
+
+
+def unprivileged():
+    """Why a file system of its own cannot be made here; nothing where it can."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        return "not root"
+    made = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
+                          capture_output=True)
+    return None if made.returncode == 0 else "no file system may be mounted"
+
+
+def on_small_disk(run, size, *more, **options):
+    """Runs in a file system of a size that the job alone sees; what it wrote is kept beside it."""
+    kept = os.path.join(run.folder, "kept")
+    script = (
+        f'mount -t tmpfs -o size={size} none "$1/runs" && shift && "$@"; code=$?; '
+        f'mkdir -p "{kept}" && cp -a "{run.folder}/runs/." "{kept}"; exit $code')
+    os.makedirs(os.path.join(run.folder, "runs"), exist_ok=True)
+    wrapper = ["unshare", "--mount", "bash", "-c", script, "bash", run.folder]
+    result = run.start(*more, wrapper=wrapper, **options).wait()
+    shutil.rmtree(os.path.join(run.folder, "runs"))
+    os.rename(kept, os.path.join(run.folder, "runs"))
+    return result
+
+
+@case("a full disk", short=True, needs=unprivileged)
+def full_disk(bench):
+    run = bench.make("--checkpoint.keep=0")
+    checkpoint = 260_000
+    result = on_small_disk(run, f"{checkpoint}")
+    check(result.code in (0, 7), f"code {result.code}: {result.output[-1000:]}")
+    check("No space left" in result.output or "space" in result.output, result.output[-1000:])
+    if run.checkpoints():
+        run.resumes(bench.reference())
+    return result
+
+
+@case("files of 30 kB at most (ulimit -f)", short=True)
+def short_files(bench):
+    run = bench.make()
+    result = run.start(limits="ulimit -f 30").wait().expect([0, 7], "File too large", seconds=60)
+    if run.steps():
+        run.go("--training.resume=auto").expect(0)
+    return result
+
+
+@case("20 open files at most (ulimit -n)")
+def few_files(bench):
+    run = bench.make()
+    result = run.start("--parallel.timeout=10", limits="ulimit -n 20").wait(60)
+    return goes_on_or_is_equal(bench, run, result)
+
+
+def goes_on_or_is_equal(bench, run, result):
+    """What was too little ends in few words and loses nothing; what was enough changes nothing."""
+    if result.code == 0:
+        run.equals(bench.reference())
+        return result
+    check(result.output.count("\n") < 12, f"{result.output.count(chr(10))} lines: {result.output[:1500]}")
+    run.go("--training.resume=auto").expect(0)
+    run.equals(bench.reference())
+    return result
+
+
+def memory(megabytes):
+    def body(bench):
+        run = bench.make()
+        limits = f"ulimit -v {megabytes * 1024}"
+        result = run.start("--parallel.timeout=10", limits=limits).wait(100)
+        return goes_on_or_is_equal(bench, run, result)
+
+    return body
+
+
+for megabytes in (60, 120, 200, 250, 300, 350, 400, 450, 500):
+    case(f"{megabytes} MB of addresses a rank (ulimit -v)", short=megabytes == 300)(memory(megabytes))
+
+
+@case("more threads than the system gives", short=True)
+def many_threads(bench):
+    run = bench.make()
+    result = run.go("--threads=100000").expect([2, 7], seconds=60)
+    check(result.output.count("\n") < 8, result.output[:1500])
+    return result
+
+
+for key, value in (("model.depth", 10**9), ("training.batch", 2**40), ("model.dimension", 10**15),
+                   ("sequence.length", 2**50), ("model.heads", 2**40), ("evaluation.tokens", 2**62)):
+    def huge(bench, key=key, value=value):
+        result = bench.make().go(f"--{key}={value}").expect([2, 3, 7], seconds=60)
+        check(result.output.count("\n") < 8, result.output[:1500])
+        return result
+
+    case(f"{key} = {value}", short=key == "training.batch")(huge)
+
+
+def deaf(title, redirection):
+    def body(bench):
+        run = bench.make()
+        wrapper = ["bash", "-c", f'"$@" {redirection}', "bash"]
+        result = run.start(wrapper=wrapper).wait()
+        result.expect(0)
+        run.equals(bench.reference())
+        return result
+
+    case(title, short="full" in title)(body)
+
+
+deaf("standard output is closed", ">&-")
+deaf("standard output and error are closed", ">&- 2>&-")
+deaf("standard output is full", ">/dev/full")
+deaf("nobody reads standard output", "> >(exec true)")
+deaf("all three standard streams are closed", "<&- >&- 2>&-")
