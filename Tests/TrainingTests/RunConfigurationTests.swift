@@ -48,6 +48,15 @@ struct RunConfigurationTests {
       ])
   }
 
+  @Test("Heads that are wider than a recurrence computes are refused with how many there must be")
+  func wideHeads() {
+    #expect(
+      Self.problems("model.dimension=8192", "model.heads=8") == [
+        "--model.heads: 8 heads cut a width of 8192 into 1024 numbers each, and 264 is the most; use at "
+          + "least 32 heads"
+      ])
+  }
+
   @Test("Numbers that are too many together are refused")
   func extentsTogether() {
     let problems = Self.problems("training.batch=\(1 << 24)", "sequence.length=\(1 << 40)")

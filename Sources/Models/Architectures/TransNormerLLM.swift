@@ -72,6 +72,14 @@ package struct TransNormerLLM: Architecture {
           message: "\(heads) heads do not divide a width of \(width); "
             + "choose a divisor of \(width), or another width"))
     }
+    if let most = tooWide(width / heads, rotates: !keys.lrpeLayers.isEmpty) {
+      found.append(
+        KeyProblem(
+          "heads", keys.hidden > 0 ? "model.tnl.hidden" : "dimension",
+          message:
+            "\(heads) heads cut a width of \(width) into \(width / heads) numbers each, and \(most) is the "
+            + "most; use at least \((width + most - 1) / most) heads"))
+    }
     if let beyond = keys.lrpeLayers.first(where: { $0 >= section.depth }) {
       found.append(
         KeyProblem(
@@ -86,6 +94,15 @@ package struct TransNormerLLM: Architecture {
           message: "the mixer tnl has no attention layers beside it; choose another mixer"))
     }
     return found + section.unread(by: "tnl", reading: sharedKeys)
+  }
+
+  /// The most numbers that a head may have, where it has more.
+  ///
+  /// - Parameter rotates: Whether some layers' keys are rotated, which makes two numbers of each.
+  private static func tooWide(_ head: Int, rotates: Bool) -> Int? {
+    let keys = DiagonalRecurrence.mostKeys / (rotates ? 2 : 1)
+    let most = min(keys, DiagonalRecurrence.mostValues)
+    return head > most ? most : nil
   }
 
   /// The model that a run file describes.
@@ -126,6 +143,13 @@ package struct TransNormerLLM: Architecture {
     keys.require("norm_type", "simplermsnorm")
     guard hidden % heads == 0 else {
       throw .impossible(key: "hidden_dim", reason: "\(heads) heads do not divide \(hidden)")
+    }
+    if let most = Self.tooWide(hidden / heads, rotates: !lrpeLayers.isEmpty) {
+      throw .impossible(
+        key: "decoder_attention_heads",
+        reason:
+          "\(heads) heads cut a width of \(hidden) into \(hidden / heads) numbers each, and \(most) is the most"
+      )
     }
     guard flags.isEmpty || flags.count == depth else {
       throw .impossible(
