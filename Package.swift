@@ -93,12 +93,14 @@ let package = Package(
       swiftSettings: numeric + packers.map { .define($0.flag) }),
     module("Configuration", ["Files", yams]),
     module("Measurement"),
+    module("Faults", ["Measurement"]),
     .target(
       name: "Tensors",
-      dependencies: ["COpenBLAS", "Measurement"] + oneDNN.map { .byName(name: $0) },
+      dependencies: ["COpenBLAS", "Faults", "Measurement"] + oneDNN.map { .byName(name: $0) },
       swiftSettings: numeric + oneDNN.map { _ in .define("LASP_ONEDNN") }),
     module("Kernels", ["CBFloat16", "Tensors"], numeric: true),
-    module("MessagePassing", ["COpenMPI", "Configuration", "Measurement"], numeric: true),
+    module(
+      "MessagePassing", ["COpenMPI", "Configuration", "Faults", "Measurement"], numeric: true),
     module("Autodiff", ["Kernels", "Tensors", "Measurement"], numeric: true),
     module(
       "SequenceParallel",
@@ -116,12 +118,12 @@ let package = Package(
       exclude: ["SentencePiece/SentencePieceModel.proto"], swiftSettings: numeric),
     module("Corpora", ["Tokenizers", "Tensors", "Configuration", "Files"], numeric: true),
     module("Checkpoints", ["Models", "Autodiff", "Tensors", "Configuration", "Files", crypto]),
-    module("Reporting", ["MessagePassing", "Measurement", "Configuration", "Files"]),
+    module("Reporting", ["MessagePassing", "Faults", "Measurement", "Configuration", "Files"]),
     module(
       "Inference",
       [
         "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models", "SequenceParallel",
-        "Autodiff", "MessagePassing", "Tensors", "Configuration",
+        "Autodiff", "MessagePassing", "Tensors", "Configuration", "Faults",
       ]),
     module(
       "Training",
@@ -129,7 +131,7 @@ let package = Package(
         "Inference", "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models", "Optimizers",
         "DataParallel",
         "SequenceParallel", "Autodiff", "MessagePassing", "Tensors", "Measurement", "Configuration",
-        "Files",
+        "Faults", "Files",
       ]),
     module(
       "Preparation", ["Reporting", "Corpora", "Tokenizers", "Configuration", "Files"],
@@ -144,7 +146,8 @@ let package = Package(
       name: "lasp-train",
       dependencies: [
         "Studies", "Preparation", "Training", "Inference", "Reporting", "Checkpoints", "Models",
-        "Optimizers", "SequenceParallel", "MessagePassing", "Tensors", "Configuration", "Files",
+        "Optimizers", "SequenceParallel", "MessagePassing", "Tensors", "Configuration", "Faults",
+        "Files",
         "Tokenizers",
         argumentParser,
       ]),
@@ -163,6 +166,7 @@ let package = Package(
     tests("Files", ["Mutations", "TemporaryFolders"]),
     tests("Configuration", ["Mutations"]),
     tests("Measurement"),
+    tests("Faults"),
     tests("Tensors", ["COpenBLAS"]),
     tests("Kernels", ["Tensors"]),
     tests("MessagePassing", ["CommunicatorDoubles"]),

@@ -2,8 +2,8 @@
 package enum MessagePassingError: Error, Sendable {
   /// An MPI call failed; `message` is MPI's own.
   case library(call: String, message: String)
-  /// Nothing came for `seconds` while waiting for `purpose`.
-  case deadline(purpose: String, seconds: Double)
+  /// Nothing came for `seconds` while waiting for `purpose`; `culprit` says who holds it up, where that was found out.
+  case deadline(purpose: String, seconds: Double, culprit: String? = nil)
   /// Another rank failed, for a reason of its own; `rank` counts in the world.
   case peerFailed(rank: Int, reason: String)
   /// A message has another size, in bytes, than the receiver expects.
@@ -26,9 +26,10 @@ extension MessagePassingError: CustomStringConvertible {
     switch self {
     case .library(let call, let message):
       return "\(call) failed: \(message)"
-    case .deadline(let purpose, let seconds):
-      return "waited \(seconds.rounded(toPlaces: 1)) s for \(purpose) and it did not come; "
-        + "look for a rank that stopped or lags, or set LASP_DEADLINE to more seconds"
+    case .deadline(let purpose, let seconds, let culprit):
+      return "waited \(seconds.rounded(toPlaces: 1)) s for \(purpose) and it did not come"
+        + (culprit.map { ": \($0); see to that rank" } ?? "; look for a rank that stopped or lags")
+        + ", or give parallel.timeout more seconds"
     case .peerFailed(let rank, let reason):
       return "rank \(rank) failed: \(reason)"
     case .sizeMismatch(let message, let expected, let received):

@@ -1,3 +1,4 @@
+import Faults
 import Glibc
 import Synchronization
 
@@ -146,7 +147,7 @@ package final class RehearsalCommunicator: Communicator {
 
   /// Prints the message and ends the process.
   package func abort(_ message: String, code: Int32) -> Never {
-    printFailure(message)
+    LastWords.say(message)
     exit(code)
   }
 }

@@ -39,6 +39,11 @@ package struct ParallelSection: ConfigurationSection, Equatable {
     "Virtual ranks of a sequence, a thread each: the same bits on any number of ranks; 0 = none.")
   package var reproducible = 0
 
+  @Key(
+    "timeout", .layout, above: 0, unit: "seconds",
+    "How long a rank waits for others, or stands still, before the job ends and names the culprit.")
+  package var timeout = 300.0
+
   package init() {}
 
   /// The grid for a number of ranks; virtual ones, where ranks are virtual.

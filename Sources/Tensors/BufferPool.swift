@@ -1,3 +1,4 @@
+import Faults
 import Glibc
 import Synchronization
 
@@ -109,7 +110,11 @@ package final class BufferPool: Sendable {
     var pointer: UnsafeMutableRawPointer?
     let alignment = size >= 1 << 21 ? 1 << 21 : (size >= 4096 ? 4096 : 64)
     guard posix_memalign(&pointer, alignment, size) == 0, let pointer else {
-      preconditionFailure("out of memory: \(size) bytes asked for; fewer tokens a rank help")
+      LastWords.end(
+        exhausted:
+          "the system has no more memory: \(size) bytes were asked for, and \(statistics.held) are held; "
+          + "--dry-run tells what a run needs, and more ranks, parallel.sharding, training.recompute or "
+          + "shorter segments need less")
     }
     if size >= 1 << 21 { madvise(pointer, size, MADV_HUGEPAGE) }
     return (pointer, size)
@@ -127,7 +132,10 @@ package final class BufferPool: Sendable {
   private func reserve(_ size: Int) -> UnsafeMutableRawPointer {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
     guard let pointer = mmap(nil, size, PROT_NONE, flags, -1, 0), pointer != MAP_FAILED else {
-      preconditionFailure("\(size) bytes of addresses could not be reserved")
+      LastWords.end(
+        exhausted:
+          "\(size) bytes of addresses could not be reserved, which a plan of the run needs; its model or "
+          + "batch is too large for any machine, or ulimit -v is too low")
     }
     return pointer
   }

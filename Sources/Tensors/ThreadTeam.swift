@@ -1,3 +1,4 @@
+import Faults
 import Glibc
 import Synchronization
 
@@ -27,7 +28,12 @@ package final class ThreadTeam: Sendable {
           start.gate.work(start.index)
           return nil
         }, start.toOpaque())
-      precondition(code == 0, "thread \(index) of \(size) could not be started: error \(code)")
+      guard code == 0 else {
+        LastWords.end(
+          exhausted: "thread \(index + 1) of \(size) could not be started "
+            + "(\(String(cString: strerror(code)))); set threads to fewer, or raise the limits of memory and "
+            + "threads (ulimit -v, ulimit -u)")
+      }
       return handle
     }
   }

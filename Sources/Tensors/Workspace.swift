@@ -1,3 +1,4 @@
+import Faults
 import Measurement
 
 /// What every computation of a rank uses: memory, threads, and a way to let communication progress.
@@ -52,7 +53,10 @@ package final class Workspace {
   /// Called now and then by long operations, so that messages under way move on.
   ///
   /// Open MPI progresses only when it is called. What this does never changes the order of arithmetic.
-  package func poll() throws { try progress.poll() }
+  package func poll() throws {
+    Phase.beat()
+    try progress.poll()
+  }
 
   /// Whether other ranks send and receive while this one computes, so that long operations should poll:
   /// ranks of its sequence, or ranks that have the same weights.

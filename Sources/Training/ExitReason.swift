@@ -1,6 +1,7 @@
 import Checkpoints
 import Configuration
 import Corpora
+import Faults
 import Files
 import Inference
 import MessagePassing
@@ -34,6 +35,7 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
     self =
       switch error {
       case is ConfigurationError: .configuration
+      case let error as OutputError: error.isFull ? .resources : .failure
       case let error as any ErrorWithExitReason: error.exitReason
       case GenerationError.emptyPrompt: .configuration
       case TrainingError.folderTaken, TrainingError.folderInUse: .configuration

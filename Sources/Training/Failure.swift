@@ -1,3 +1,4 @@
+import Faults
 import Foundation
 
 /// How a process that fails before its ranks know each other says so.
@@ -18,8 +19,10 @@ package enum Failure {
   ) -> Int32 {
     let rank = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"]
       .lazy.compactMap { environment[$0].flatMap { Int($0) } }.first
+    // What the launcher then sends to the others shall end them.
+    StopSignal.release()
     if let rank, rank > 0 { Thread.sleep(forTimeInterval: 4) }
-    FileHandle.standardError.write(Data((message + "\n").utf8))
+    LastWords.say(message)
     return status.rawValue
   }
 }

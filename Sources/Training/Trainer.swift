@@ -1,6 +1,7 @@
 import Checkpoints
 import Configuration
 import Corpora
+import Faults
 import Files
 import Foundation
 import Measurement
@@ -24,7 +25,7 @@ package enum Trainer {
     return try RankProgram.run(configuration) { world, workspace in
       let session = try TrainingSession(
         configuration, options, world: world, workspace: workspace)
-      return try session.train { StopSignal.isRaised }
+      return try session.train()
     }
   }
 }
@@ -37,6 +38,8 @@ package struct TrainingOptions: Sendable {
   package var acceptsChanges = false
   /// Whether checkpoints that were set aside are deleted.
   package var forgets = false
+  /// Whether a run that needs more memory than there is begins all the same.
+  package var forces = false
   /// File for a trace of the first steps; nil for none.
   package var trace: String?
 
@@ -86,6 +89,9 @@ final class TrainingSession {
   var saved = 0.0
   /// What tells the files that the run reads from others.
   let fingerprint: DataFingerprint
+  /// When this rank asks all to stop.
+  var request: StopRequest
+  private var savesDone = StopSignal.savesAsked
   private var hasWarnedOfNoTarget = (inStep: false, inEvaluation: false)
 
   /// What rank 0 writes with.
@@ -105,6 +111,7 @@ final class TrainingSession {
   ) throws {
     let communicator = world.communicator
     self.world = communicator
+    request = StopRequest(maxMinutes: configuration.training.maxMinutes)
     try Agreement.ofProgram(configuration).check(communicator)
     var lock = communicator.rank == 0 ? try RunFolder.lock(configuration: configuration) : nil
     let point = try ResumePoint.find(configuration, world: communicator)
@@ -157,12 +164,12 @@ final class TrainingSession {
     let choice = try ExchangeChoice(measuring: rehearsals[0], world: communicator)
     exchange = choice.kind
     // Only rank 0 prints it: what the process is now, and what the run adds.
-    let expectedMemory =
+    let added =
       communicator.rank == 0
-      ? ProcessMemory.residentBytes
-        + (try rehearsals.map {
-          try Self.runMemory($0, choice, processes: world.processes)
-        }.max() ?? 0) : nil
+      ? try rehearsals.map { try Self.runMemory($0, choice, processes: world.processes) }.max() ?? 0
+      : 0
+    let expectedMemory = communicator.rank == 0 ? ProcessMemory.residentBytes + added : nil
+    if !options.forces { try Self.checkMemory(bytes: added, of: world) }
     let folder =
       communicator.rank == 0
       ? try RunFolder.prepare(configuration: configuration, overwrite: options.overwrites) : nil
@@ -213,7 +220,9 @@ final class TrainingSession {
       if !folder.continues { try folder.removeEarlierRun() }
       let log = try RunLog(path: folder.logPath)
       try log.start(start)
+      log.recordFaults(stepsDone: stepsDone)
       console.banner(start)
+      if let note = Self.launcherNote() { console.note("note: \(note)") }
       return Outputs(folder: folder, lock: held!, log: log, start: start, console: console)
     }
     try announceStage()
@@ -251,45 +260,67 @@ final class TrainingSession {
       * (try rehearsals.step(rank: 0, exchange: choice.kind).bytes)
   }
 
+  /// Refuses a run that needs more memory than a host has left; collective.
+  ///
+  /// - Parameter bytes: What the run adds to the first process, on rank 0; the others need as much.
+  private static func checkMemory(bytes: Int, of world: World) throws {
+    let communicator = world.communicator
+    let bytes = Int(try communicator.allReduceMaximum(Double(min(bytes, 1 << 60))))
+    let processes = max(1, world.host.ranks * world.processes / communicator.size)
+    try communicator.together {
+      try MemoryShortage.check(
+        bytes: bytes, ranks: processes, host: world.host.name,
+        left: HostMemory.left(processes: processes))
+    }
+  }
+
   /// Runs all steps, or those until any rank is asked to stop; an error is recorded in the log before it
   /// goes on.
   ///
-  /// - Parameter isAskedToStop: Whether this rank is; all ranks then stop after the same step.
+  /// - Parameter isAskedToStop: Whether this rank is, beside what `StopRequest` tells; all ranks then stop after the
+  ///   same step.
   @discardableResult
-  func train(until isAskedToStop: () -> Bool = { false }) throws -> TrainingEnd {
+  func train(until isAsked: () -> Bool = { false }) throws -> TrainingEnd {
     if let nothingToDo {
       if world.rank == 0 { Console(steps: done, every: 1).note(nothingToDo) }
       return .finished
     }
+    func isAskedToStop() -> Bool { isAsked() || request.reason() != nil }
     let started = ProcessInfo.processInfo.systemUptime
     func seconds() -> Double { ProcessInfo.processInfo.systemUptime - started }
     defer { outputs?.lock.release() }
     saved = clock()
     do {
       var isFinished = progress.isLast && progress.end(after: done) != nil
+      // An evaluation before which the run was stopped comes first.
+      var stops = false
+      if !isFinished, history.evaluationIsDue { stops = try !evaluate(until: isAskedToStop) }
       while !isFinished {
-        let asked = try step(stop: isAskedToStop(), save: isDueByTime)
-        let end = try stageEnd()
-        isFinished = end != nil && progress.isLast
-        // After the last step only an evaluation is long, and that hears the request itself.
-        var stops = asked.stops && !isFinished
-        if !stops,
-          isDue(configuration.evaluation.every)
-            || (end != nil && configuration.evaluation.every > 0)
-        {
-          stops = try !evaluate(until: isAskedToStop)
+        var (end, saves): (StageEnd?, Bool) = (nil, false)
+        if !stops {
+          let outcome = try step(stop: isAsked())
+          saves = outcome?.saves ?? false
+          if outcome != nil { end = try stageEnd() }
+          isFinished = end != nil && progress.isLast
+          // After the last step only an evaluation is long, and that hears the request itself.
+          stops = (outcome?.stops ?? true) && !isFinished
+          let evaluates =
+            outcome != nil && configuration.evaluation.every > 0
+            && (isDue(configuration.evaluation.every) || end != nil)
+          history.evaluationIsDue = evaluates && end == nil
+          if !stops, evaluates { stops = try !evaluate(until: isAskedToStop) }
         }
         if stops {
           try recording?.finish()
           try checkpoint()
-          try outputs?.log.end(reason: "stopped by a signal", steps: done, seconds: seconds())
-          outputs?.console.end(
-            reason: "stopped by a signal", steps: done, seconds: seconds(), modelPath: nil)
+          let reason = request.reason() ?? StopRequest.bySignal
+          try outputs?.log.end(reason: reason, steps: done, seconds: seconds())
+          outputs?.console.end(reason: reason, steps: done, seconds: seconds(), modelPath: nil)
           return .stopped
         }
         if let end, !isFinished {
           try beginStage(after: end)
-        } else if checkpointIsDue(asked: asked.saves) {
+        } else if checkpointIsDue(asked: saves) {
           try checkpoint()
         }
       }
@@ -297,7 +328,10 @@ final class TrainingSession {
       try checkpoint()
       try writeModel()
     } catch {
-      try? outputs?.log.end(reason: "\(error)", steps: done, seconds: seconds())
+      // Else the rank that speaks for all has its line recorded, which is perhaps not this one.
+      if !ProcessWatch.current.isWatching || world.size == 1 {
+        try? outputs?.log.end(reason: "\(error)", steps: done, seconds: seconds())
+      }
       outputs?.console.end(reason: "stopped", steps: done, seconds: seconds(), modelPath: nil)
       throw error
     }
@@ -329,14 +363,29 @@ final class TrainingSession {
     return world.rank == 0 && minutes > 0 && clock() - saved >= 60 * minutes
   }
 
-  /// Trains a step; gives whether all ranks stop after it, and whether they save.
-  private func step(stop: Bool, save: Bool) throws -> StepOutcome {
+  /// Trains a step; nil where all ranks stop within it.
+  ///
+  /// - Parameter stop: Whether this rank asks for that; what `request` tells is heard until the step's end.
+  private func step(stop: Bool) throws -> StepOutcome? {
+    Phase.enter("step", done + 1)
     let counters = run.context.counters
     counters.reset()
     let started = ProcessInfo.processInfo.systemUptime
-    var outcome =
-      try recording?.step(done + 1) { try run.step(done, stop: stop, save: save) }
-      ?? run.step(done, stop: stop, save: save)
+    var savesAsked = savesDone
+    func isAskedToSave() -> Bool {
+      savesAsked = StopSignal.savesAsked
+      return savesAsked > savesDone || isDueByTime
+    }
+    var outcome: StepOutcome
+    do {
+      func train() throws -> StepOutcome {
+        try run.step(done, stop: stop || request.reason() != nil, save: isAskedToSave())
+      }
+      outcome = try recording?.step(done + 1, train) ?? train()
+    } catch is StepAbandoned {
+      return nil
+    }
+    if outcome.saves { savesDone = savesAsked }
     if outcome.spike?.action == TrainingSection.SpikeAction.rewind.rawValue {
       outcome.spike?.goBack(to: try rewind())
     }
@@ -344,6 +393,8 @@ final class TrainingSession {
     let ranks = try RankFigures.gather(
       RankFigures(counters, seconds: seconds), world: world)
     done += 1
+    CrashHandler.record(steps: done)
+    request.reserve = max(request.reserve, 60 + 2 * seconds)
     progress.add(loss: outcome.loss)
     history.add(outcome, tokens: configuration.training.batch * configuration.sequence.length)
     try keepPlace()
@@ -440,7 +491,11 @@ final class TrainingSession {
 
   /// Evaluates; gives whether it came to its end before any rank was asked to stop.
   private func evaluate(until isAskedToStop: () -> Bool) throws -> Bool {
-    guard let corpus = evaluationCorpus else { return true }
+    guard let corpus = evaluationCorpus else {
+      history.evaluationIsDue = false
+      return true
+    }
+    Phase.enter("the evaluation after step", done)
     try run.checkWeights()
     let started = ProcessInfo.processInfo.systemUptime
     let steps = configuration.evaluation.steps(of: corpus)
@@ -450,6 +505,7 @@ final class TrainingSession {
     guard sums.isFinite else {
       throw TrainingError.evaluationNotFinite(step: done, loss: sums.loss)
     }
+    history.evaluationIsDue = false
     if sums.targets > 0 { history.evaluationLoss = sums.loss / Double(sums.targets) }
     guard let outputs else { return true }
     if sums.targets == 0, !hasWarnedOfNoTarget.inEvaluation {
@@ -465,6 +521,18 @@ final class TrainingSession {
       try warn(levels.sentence(evaluation: report.loss, step: done))
     }
     return true
+  }
+
+  /// What the user should know of what started the ranks.
+  private static func launcherNote(
+    environment: [String: String] = ProcessInfo.processInfo.environment
+  ) -> String? {
+    guard environment["OMPI_COMM_WORLD_SIZE"] != nil, environment["LASP_LAUNCHER"] == nil else {
+      return nil
+    }
+    return
+      "mpirun kills its ranks a second after SIGTERM or Ctrl-C: send it SIGUSR1 to stop with a checkpoint, or "
+      + "start by Launch/mpirun, which does so"
   }
 
   func warn(_ message: String) throws {

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Configuration
+import Faults
 import Foundation
+import MessagePassing
 import Reporting
 import Tensors
 import Training
@@ -8,17 +10,34 @@ import Training
 @main
 enum Main {
   static func main() {
+    StandardStreams.open()
+    StopSignal.hold()
     CoreType.choose()
-    exit(run(Array(CommandLine.arguments.dropFirst())))
+    CrashHandler.install()
+    ProcessWatch.current.begin(environment: ProcessInfo.processInfo.environment)
+    var code = run(Array(CommandLine.arguments.dropFirst()))
+    if let reason = StandardStreams.flush() {
+      code = Failure.report(reason, .failure)
+    }
+    exit(code)
   }
 
   /// Runs a command line and gives the exit code, an `ExitReason`.
   nonisolated static func run(_ arguments: [String]) -> Int32 {
     let (overrides, rest) = Override.extract(from: arguments, schemas: RunConfiguration.schemas)
+    // Until the run file has been read, this is what is known of it.
+    if let seconds = overrides.last(where: { $0.key == "parallel.timeout" })?.text.flatMap(
+      Double.init),
+      seconds > 0
+    {
+      ProcessWatch.current.limit = seconds
+    }
     let end = rest.firstIndex(of: "--") ?? rest.endIndex
     let expanded = rest[..<end] + overrides.map { "--set=" + $0.description } + rest[end...]
     do {
       var command = try LaspTrain.parseAsRoot(Array(expanded))
+      // Only training has something to save.
+      if !(command is TrainCommand) { StopSignal.release() }
       try command.run()
       return 0
     } catch let code as ExitCode {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Faults
 import Foundation
 import Tokenizers
 
@@ -43,6 +44,6 @@ struct TokenizeCommand: ParsableCommand {
         }
         return token
       }
-    FileHandle.standardOutput.write(Data(tokenizer.decode(tokens).utf8))
+    try StandardStreams.write(tokenizer.decode(tokens))
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Faults
 import Training
 
 /// `lasp-train train`, and `lasp-train` alone.
@@ -17,8 +18,9 @@ struct TrainCommand: ParsableCommand {
       log.directory. --resume runs/<name> goes on from its last checkpoint that is whole, which holds the run file; \
       --resume with a checkpoint goes back to that one, and later ones are set aside.
 
-      SIGTERM or SIGUSR1 to any rank, or SIGUSR1 to mpirun, ends the run after the step, with a \
-      checkpoint and exit code 75.
+      SIGTERM, SIGINT, SIGHUP or SIGUSR1 to any rank or to Launch/mpirun, or SIGUSR1 to mpirun, ends the \
+      run after the step, with a checkpoint and exit code 75; a second SIGINT ends it at once. SIGUSR2 \
+      asks for a checkpoint. training.max_minutes and the end of a Slurm allocation end it likewise.
 
       \(OverrideOptions.help)
       """)
@@ -31,6 +33,9 @@ struct TrainCommand: ParsableCommand {
 
   @Flag(help: "Replace an earlier run in the same folder, which is refused else.")
   var overwrite = false
+
+  @Flag(help: "Begin a run that seems to need more memory than there is, which is refused else.")
+  var force = false
 
   @Option(
     help: ArgumentHelp(
@@ -71,6 +76,7 @@ struct TrainCommand: ParsableCommand {
   }
 
   func run() throws {
+    if printConfig || dryRun { StopSignal.release() }
     let configuration =
       try resume.map {
         try RunConfiguration.resuming($0, file: config, overrides: overrides.overrides)
@@ -82,7 +88,7 @@ struct TrainCommand: ParsableCommand {
     } else {
       var options = TrainingOptions()
       (options.overwrites, options.acceptsChanges) = (overwrite, acceptChanges)
-      (options.forgets, options.trace) = (forget, trace)
+      (options.forgets, options.trace, options.forces) = (forget, trace, force)
       let end = try Trainer.run(configuration, options)
       if end != .finished { throw ExitCode(end.exitReason.rawValue) }
     }

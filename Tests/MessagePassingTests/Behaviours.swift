@@ -314,7 +314,7 @@ private func deadline(_ world: any Communicator) throws {
       try require(waiting.purpose == "what never comes" && waiting.seconds > 0, "\(waiting)")
     }
   }
-  guard case .deadline("what never comes", let seconds)? = error, seconds >= 0.05 else {
+  guard case .deadline("what never comes", let seconds, _)? = error, seconds >= 0.05 else {
     throw Wrong(what: "\(String(describing: error))")
   }
   try require(world.watch.waitSeconds - waited >= 0.05, "the wait is counted")

@@ -26,16 +26,6 @@ import Testing
     #expect((host.cores, host.defaultThreads, host.ranks) == (cores, threads, affinities.count))
   }
 
-  @Test("A deadline that is no number is refused in words", arguments: ["soon", "-3", "0", ""])
-  func deadline(text: String) throws {
-    let error = try #require(throws: MessagePassingError.self) {
-      try World.start(environment: ["LASP_DEADLINE": text])
-    }
-    #expect("\(error)".hasPrefix("LASP_DEADLINE=\(text) in the environment is not"))
-    let world = try World.start(environment: ["LASP_DEADLINE": "12.5"])
-    #expect(world.communicator.watch.deadline == 12.5)
-  }
-
   @Test(
     "A launcher is recognised by its variables",
     arguments: [

@@ -46,6 +46,7 @@ extension TrainingState {
         "sha256": .string(parent.identity),
       ]
     }
+    if evaluationIsDue { keys["evaluation_due"] = .bool(true) }
     if let vigilance { keys["vigilance"] = vigilance }
     return keys
   }
@@ -102,6 +103,7 @@ extension TrainingState {
     (state.tokens, state.serial) = (tokens, serial)
     state.loss = json["loss"]?.number
     state.evaluationLoss = json["evaluation_loss"]?.number
+    state.evaluationIsDue = json["evaluation_due"]?.bool ?? false
     state.time = json["time"]?.string.flatMap(time(of:)) ?? 0
     state.inherited = json["inherited"]?.array?.compactMap(\.string) ?? []
     state.configuration = json["configuration"] ?? [:]

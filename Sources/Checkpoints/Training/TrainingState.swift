@@ -25,6 +25,8 @@ package struct TrainingState: Sendable, Equatable {
   /// The loss of the last step, and of the last evaluation; nil where there was none.
   package var loss: Double?
   package var evaluationLoss: Double?
+  /// Whether an evaluation was due after the step, before which the run was stopped.
+  package var evaluationIsDue = false
   /// When it was written, in seconds since 1970.
   package var time = 0.0
   /// Its place among the checkpoints of its folder, in the order in which they were written.

@@ -1,3 +1,4 @@
+import Faults
 import Foundation
 import Tensors
 import Tokenizers
@@ -44,11 +45,11 @@ package struct Generation {
 
   /// Prints the prompt, unless it is a question, and what follows it.
   package func run() throws {
-    try run { FileHandle.standardOutput.write(Data($0.utf8)) }
+    try run { try StandardStreams.write($0) }
   }
 
   /// Gives the prompt, unless it is a question, and what follows it, to a function.
-  func run(_ emit: (String) -> Void) throws {
+  func run(_ emit: (String) throws -> Void) throws {
     let workspace = Workspace(threads: max(1, threads), products: products)
     BLAS.setThreads(workspace.team.size)
     let generator = try Generator(modelFolder: modelFolder, adapter: adapter, workspace: workspace)
@@ -60,7 +61,7 @@ package struct Generation {
       // What follows goes on within the text, and perhaps within a character.
       var shown = ""
       for token in prompt.tokens { shown += decoder.append(token) }
-      emit(form == .raw ? shown : self.prompt)
+      try emit(form == .raw ? shown : self.prompt)
     }
     var stops = StopStrings(self.stops)
     var logits = try generator.read(prompt.tokens)
@@ -68,12 +69,12 @@ package struct Generation {
       let token = sampler.choose(logits, index: index)
       if prompt.endTokens.contains(token) { break }
       let (text, isStopped) = stops.append(decoder.append(token))
-      emit(text)
-      if isStopped { return emit("\n") }
+      try emit(text)
+      if isStopped { return try emit("\n") }
       if index + 1 < tokens { logits = try generator.read([token]) }
     }
     let (text, isStopped) = stops.append(decoder.finish())
-    emit(text + (isStopped ? "" : stops.finish()) + "\n")
+    try emit(text + (isStopped ? "" : stops.finish()) + "\n")
   }
 }
 

@@ -1,5 +1,7 @@
 import COpenMPI
+import Faults
 import Glibc
+import Synchronization
 
 /// A communicator whose ranks are processes, by Open MPI.
 ///
@@ -18,6 +20,8 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
 
   let library: MPILibrary
   let handle: MPI_Comm?
+  /// The numbers in the world of this communicator's ranks.
+  private let worldRanks: [Int]
   /// The tag of `gather`, above all others.
   private let gatherTag = 1 << 20
 
@@ -35,6 +39,7 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     self.handle = handle
     (rank, size) = try library.place(in: handle)
     watch = Watch(worldRank: rank, deadline: deadline)
+    worldRanks = Array(0..<size)
   }
 
   private init(_ handle: MPI_Comm?, from other: MPICommunicator) throws(MessagePassingError) {
@@ -42,6 +47,7 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     watch = other.watch
     self.handle = handle
     (rank, size) = try library.place(in: handle)
+    worldRanks = try library.worldRanks(of: handle, size: size)
   }
 
   /// Starts sending `buffer` to `destination`.
@@ -93,7 +99,10 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     precondition(color >= 0, "a colour of \(color)")
     try synchronize(for: "all ranks to split a communicator")
     var part: MPI_Comm?
-    try library.check(MPI_Comm_split(handle, Int32(color), Int32(key), &part), "MPI_Comm_split")
+    try Phase.during("for all ranks in MPI_Comm_split", nil, .meeting) {
+      () throws(MessagePassingError) in
+      try library.check(MPI_Comm_split(handle, Int32(color), Int32(key), &part), "MPI_Comm_split")
+    }
     return try MPICommunicator(part, from: self)
   }
 
@@ -101,7 +110,10 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
   package func duplicate() throws(MessagePassingError) -> any Communicator {
     try synchronize(for: "all ranks to duplicate a communicator")
     var twin: MPI_Comm?
-    try library.check(MPI_Comm_dup(handle, &twin), "MPI_Comm_dup")
+    try Phase.during("for all ranks in MPI_Comm_dup", nil, .meeting) {
+      () throws(MessagePassingError) in
+      try library.check(MPI_Comm_dup(handle, &twin), "MPI_Comm_dup")
+    }
     return try MPICommunicator(twin, from: self)
   }
 
@@ -109,10 +121,13 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
   func splitByHost() throws(MessagePassingError) -> any Communicator {
     try synchronize(for: "all ranks to find those of their machine")
     var part: MPI_Comm?
-    try library.check(
-      MPI_Comm_split_type(
-        handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), lasp_info_null(), &part),
-      "MPI_Comm_split_type")
+    try Phase.during("for all ranks in MPI_Comm_split_type", nil, .meeting) {
+      () throws(MessagePassingError) in
+      try library.check(
+        MPI_Comm_split_type(
+          handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), lasp_info_null(), &part),
+        "MPI_Comm_split_type")
+    }
     return try MPICommunicator(part, from: self)
   }
 
@@ -125,9 +140,12 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
 
   /// Prints the message after `name`, and ends every rank of the job within seconds.
   func abort(_ message: String, code: Int32, as name: String) -> Never {
-    alarm(15)  // should MPI itself hang
+    // Should MPI itself hang, this still ends the process with the code.
+    exitCode.store(code, ordering: .relaxed)
+    signal(SIGALRM) { _ in _exit(exitCode.load(ordering: .relaxed)) }
+    alarm(15)
     if library.isFirstToEnd(patience: watch.worldRank == 0 ? 0.05 : 0.5) {
-      printFailure("\(name): \(message)")
+      LastWords.say("\(name): \(message)")
     } else {
       sleep(10)  // the other rank ends this one
     }
@@ -141,8 +159,11 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     _ calls: () throws(MessagePassingError) -> [MPIOperation.PartialRequest]
   ) throws(MessagePassingError) -> Request {
     if let error = library.mistake { throw error }
+    Phase.beat()
     let pieces = try calls()
-    return Request(MPIOperation(call, pieces, library: library, watch: watch, lists: lists))
+    return Request(
+      MPIOperation(
+        call, pieces, library: library, watch: watch, worldRanks: worldRanks, lists: lists))
   }
 
   /// Bytes of the pieces in which a message of `bytes` goes; both sides work out the same.
@@ -198,7 +219,25 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
   }
 }
 
+/// What a signal's handler ends the process with.
+private let exitCode = Atomic<Int32>(1)
+
 extension MPILibrary {
+  /// The numbers in the world of a communicator's ranks.
+  func worldRanks(of handle: MPI_Comm?, size: Int) throws(MessagePassingError) -> [Int] {
+    var (mine, all): (MPI_Group?, MPI_Group?)
+    try check(MPI_Comm_group(handle, &mine), "MPI_Comm_group")
+    try check(MPI_Comm_group(world, &all), "MPI_Comm_group")
+    let ranks = (0..<size).map(Int32.init)
+    var numbers = [Int32](repeating: 0, count: size)
+    try check(
+      MPI_Group_translate_ranks(mine, Int32(size), ranks, all, &numbers),
+      "MPI_Group_translate_ranks")
+    MPI_Group_free(&mine)
+    MPI_Group_free(&all)
+    return numbers.map(Int.init)
+  }
+
   /// This rank's number in a communicator, and the communicator's size.
   func place(in handle: MPI_Comm?) throws(MessagePassingError) -> (rank: Int, size: Int) {
     var (rank, size): (Int32, Int32) = (0, 0)

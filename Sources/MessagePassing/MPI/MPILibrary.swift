@@ -1,4 +1,5 @@
 import COpenMPI
+import Faults
 import Glibc
 import Measurement
 import Synchronization
@@ -30,9 +31,11 @@ final class MPILibrary: @unchecked Sendable {
     self.largestPiece = largestPiece
     var isInitialized: Int32 = 0
     MPI_Initialized(&isInitialized)
-    if isInitialized == 0 { try start() }
-    try numberByHost()
-    try check(MPI_Comm_dup(world, &ending), "MPI_Comm_dup")
+    try Phase.during("for all ranks in MPI_Init", nil, .meeting) { () throws(MessagePassingError) in
+      if isInitialized == 0 { try start() }
+      try numberByHost()
+      try check(MPI_Comm_dup(world, &ending), "MPI_Comm_dup")
+    }
     if isInitialized == 0 { try finalizeAtExit(deadline: deadline) }
   }
 
@@ -56,6 +59,8 @@ final class MPILibrary: @unchecked Sendable {
           + "use one that supports MPI_THREAD_SERIALIZED")
     }
     try check(lasp_return_errors(lasp_comm_world()), "MPI_Comm_set_errhandler")
+    // Open MPI has put handlers of its own.
+    CrashHandler.install()
   }
 
   /// Numbers all ranks so that those of a host are consecutive.
@@ -122,9 +127,14 @@ final class MPILibrary: @unchecked Sendable {
         guard status == 0 || status == World.stopCode else { return }
         // MPI waits for all ranks without a deadline: so they meet before.
         let all = Unmanaged<MPICommunicator>.fromOpaque(raw!).takeRetainedValue()
+        ProcessWatch.current.adopt([all.watch])
+        all.watch.inquire { ProcessWatch.current.judge(waitingFor: $0) }
+        Phase.enter("the end of the program")
         do {
           try all.synchronize(for: "all ranks to end")
+          Phase.enter("for all ranks in MPI_Finalize", nil, .meeting)
           try all.library.check(MPI_Finalize(), "MPI_Finalize")
+          Phase.enter("the end of the program", nil, .long)
         } catch {
           all.fail(error)
         }

@@ -13,6 +13,8 @@ final class MPIOperation: PendingOperation, @unchecked Sendable {
   }
 
   let watch: Watch
+  /// The numbers in the world of the communicator's ranks.
+  private let worldRanks: [Int]
   private let call: Call
   private let library: MPILibrary
   private var pieces: [PartialRequest]
@@ -28,10 +30,18 @@ final class MPIOperation: PendingOperation, @unchecked Sendable {
 
   init(
     _ call: Call, _ pieces: [PartialRequest], library: MPILibrary, watch: Watch,
-    lists: UnsafeMutableBufferPointer<Int32>? = nil
+    worldRanks: [Int], lists: UnsafeMutableBufferPointer<Int32>? = nil
   ) {
     (self.call, self.pieces, self.library, self.lists) = (call, pieces, library, lists)
     self.watch = watch
+    self.worldRanks = worldRanks
+  }
+
+  var peers: [Int]? {
+    switch call {
+    case .send(let other, _), .receive(let other, _): [worldRanks[other]]
+    case .collective: worldRanks
+    }
   }
 
   deinit { lists?.deallocate() }

@@ -61,6 +61,16 @@ package struct Host: Sendable {
     defaultThreads = 1
   }
 
+  /// What tells this machine, as processes see it, from others of the same name: a network of its own has other sockets.
+  static var identity: String {
+    var text = [CChar](repeating: 0, count: 256)
+    let count = readlink("/proc/self/ns/net", &text, text.count - 1)
+    let network = String(
+      decoding: text.prefix(max(count, 0)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+    let boot = readSystemFile("/proc/sys/kernel/random/boot_id") ?? ""
+    return "\(boot) \(network)"
+  }
+
   static var name: String {
     var buffer = [CChar](repeating: 0, count: 256)
     gethostname(&buffer, buffer.count - 1)

@@ -1,3 +1,4 @@
+import Faults
 import Foundation
 
 /// All ranks of a run, seen from one of them.
@@ -40,15 +41,14 @@ package struct World: Sendable {
   ///
   /// - Parameters:
   ///   - environment: The process's variables.
-  ///   - deadline: Seconds that a wait may last; `LASP_DEADLINE`, or else 300, without it.
+  ///   - deadline: Seconds that a wait may last.
   /// - Throws: `MessagePassingError.launcher` if processes were started together and yet do not form one
-  ///   world, or if `LASP_DEADLINE` is no number of seconds.
+  ///   world.
   package static func start(
-    environment: [String: String] = ProcessInfo.processInfo.environment, deadline: Double? = nil
+    environment: [String: String] = ProcessInfo.processInfo.environment,
+    deadline: Double = Watch.usualDeadline
   ) throws(MessagePassingError) -> World {
     let launcher = Launcher(environment: environment)
-    let deadline =
-      if let deadline { deadline } else { try Watch.deadline(environment: environment) }
     guard launcher.isPresent else {
       let communicator = SoloCommunicator(deadline: deadline)
       return World(communicator: communicator, host: try Host(neighbours: communicator))
@@ -59,8 +59,14 @@ package struct World: Sendable {
     if let complaint = launcher.complaint(worldSize: communicator.size) {
       throw .launcher(complaint)
     }
+    let watch = ProcessWatch.current
+    watch.limit = deadline
+    watch.adopt([communicator.watch])
+    communicator.watch.inquire { watch.judge(waitingFor: $0) }
     let host = try Host(neighbours: communicator.splitByHost())
     library.share(cores: host.cores, ranks: host.ranks)
+    try watch.join(
+      communicator, isOneHost: host.ranks == communicator.size, launchRank: library.launchRank)
     return World(communicator: communicator, host: host, launchRank: library.launchRank)
   }
 

@@ -55,6 +55,8 @@ package struct Request: ~Copyable, Sendable {
 /// What a request stands for, in one kind of communicator.
 package protocol PendingOperation: AnyObject, Sendable {
   var watch: Watch { get }
+  /// The ranks of the world that it waits for; nil if it cannot tell.
+  var peers: [Int]? { get }
   /// Makes progress and says whether the operation is done; not called again once it has thrown.
   func test() throws(MessagePassingError) -> Bool
   /// Gives way until something may have changed.
@@ -63,4 +65,9 @@ package protocol PendingOperation: AnyObject, Sendable {
   func pause(after elapsed: UInt64)
   /// Gives the operation up; it never touches its buffer again.
   func cancel()
+}
+
+extension PendingOperation {
+  /// It cannot tell.
+  package var peers: [Int]? { nil }
 }

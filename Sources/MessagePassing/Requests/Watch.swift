@@ -1,3 +1,4 @@
+import Faults
 import Measurement
 import Synchronization
 
@@ -16,9 +17,19 @@ package final class Watch: Sendable {
   /// This rank's number in the world.
   package let worldRank: Int
 
+  private struct Published {
+    var purpose: String
+    var since: UInt64
+    var peers: [Int]?
+  }
+
+  /// Finds out about the ranks that a wait has been too long for; given their numbers, if they are known.
+  typealias Inquiry = @Sendable ([Int]?) -> Verdict
+
   private let waited = Atomic<UInt64>(0)
   private let deadlineNanoseconds: Atomic<UInt64>
-  private let published = Mutex<(purpose: String, since: UInt64)?>(nil)
+  private let published = Mutex<Published?>(nil)
+  private let inquiry = Mutex<Inquiry?>(nil)
   private let failing = Atomic<Bool>(false)
 
   /// Makes the watch of a rank.
@@ -32,17 +43,6 @@ package final class Watch: Sendable {
   /// Seconds that a wait may last where nothing else is said.
   package static let usualDeadline = 300.0
 
-  /// Seconds that a wait may last by `LASP_DEADLINE`.
-  static func deadline(environment: [String: String]) throws(MessagePassingError) -> Double {
-    guard let text = environment["LASP_DEADLINE"] else { return usualDeadline }
-    guard let seconds = Double(text), seconds > 0 else {
-      throw .launcher(
-        "LASP_DEADLINE=\(text) in the environment is not a number of seconds above 0; "
-          + "set it to one, such as 60, or leave it out")
-    }
-    return seconds
-  }
-
   /// Seconds that this rank has spent waiting, since the start.
   package var waitSeconds: Double { Double(waited.load(ordering: .relaxed)) * 1e-9 }
 
@@ -52,10 +52,31 @@ package final class Watch: Sendable {
     set { deadlineNanoseconds.store(nanoseconds(max(newValue, 0)), ordering: .relaxed) }
   }
 
+  /// A wait that lasts too long is looked into by this, and goes on, ten times as long at most, while those that it
+  /// waits for work.
+  func inquire(by inquiry: Inquiry?) { self.inquiry.withLock { $0 = inquiry } }
+
+  /// What this rank waits for now, as others are told.
+  var currentWait: RankReport.Wait? {
+    published.withLock { $0 }.map {
+      RankReport.Wait(purpose: $0.purpose, seconds: Self.seconds(since: $0.since), peers: $0.peers)
+    }
+  }
+
+  /// Seconds since a time of the clock in which stops do not count.
+  private static func seconds(since start: UInt64) -> Double {
+    Double(elapsed(since: start)) * 1e-9
+  }
+
+  private static func elapsed(since start: UInt64) -> UInt64 {
+    let now = AwakeClock.nanoseconds
+    return now > start ? now - start : 0
+  }
+
   /// What this rank waits for now, if it has waited for more than an instant.
   package var waiting: Waiting? {
     published.withLock { $0 }.map {
-      Waiting(purpose: $0.purpose, seconds: Double(Clock.nanoseconds - $0.since) * 1e-9)
+      Waiting(purpose: $0.purpose, seconds: Self.seconds(since: $0.since))
     }
   }
 
@@ -71,7 +92,8 @@ package final class Watch: Sendable {
     polling poll: (() throws -> Void)
   ) throws(MessagePassingError) {
     if try operation.test() { return }
-    let start = Clock.nanoseconds
+    let (start, first) = (Clock.nanoseconds, AwakeClock.nanoseconds)
+    var extended: UInt64 = 0
     var isPublished = false
     defer {
       waited.add(Clock.nanoseconds - start, ordering: .relaxed)
@@ -83,15 +105,40 @@ package final class Watch: Sendable {
       }
       if try operation.test() { return }
       let elapsed = Clock.nanoseconds - start
-      if elapsed > deadlineNanoseconds.load(ordering: .relaxed) {
-        throw .deadline(purpose: purpose(), seconds: Double(elapsed) * 1e-9)
+      let deadline = deadlineNanoseconds.load(ordering: .relaxed)
+      if elapsed > deadline, Self.elapsed(since: first) > deadline + extended {
+        try look(into: operation, purpose(), since: first, deadline: deadline)
+        extended += deadline / 4 + 1_000_000
       }
       if !isPublished, elapsed > 100_000 {
-        let text = purpose()
-        published.withLock { $0 = (text, start) }
+        let text = Published(purpose: purpose(), since: first, peers: operation.peers)
+        published.withLock { $0 = text }
         isPublished = true
       }
       operation.pause(after: elapsed)
+    }
+  }
+
+  /// Looks into a wait that has lasted too long.
+  ///
+  /// - Throws: `MessagePassingError.deadline`, unless those that it waits for work.
+  private func look(
+    into operation: any PendingOperation, _ purpose: String, since first: UInt64, deadline: UInt64
+  ) throws(MessagePassingError) {
+    let seconds = Self.seconds(since: first)
+    guard let inquiry = inquiry.withLock({ $0 }) else {
+      throw .deadline(purpose: purpose, seconds: seconds)
+    }
+    switch inquiry(operation.peers) {
+    case .end(let culprit):
+      // Asking took a while, in which what was late may have come, as it does after a stop of all ranks.
+      if try operation.test() || Self.elapsed(since: first) < deadline { return }
+      throw .deadline(purpose: purpose, seconds: seconds, culprit: culprit)
+    case .waitOn:
+      guard Self.elapsed(since: first) > 10 * deadline else { return }
+      throw .deadline(
+        purpose: purpose, seconds: seconds,
+        culprit: "all that it waits for work, but ten times too long")
     }
   }
 }

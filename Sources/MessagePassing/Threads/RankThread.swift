@@ -1,3 +1,4 @@
+import Faults
 import Glibc
 
 extension Optional<MessagePassingError> {
@@ -52,10 +53,16 @@ final class RankThread<T>: @unchecked Sendable {
     let code = pthread_create(
       &handle, &attributes,
       { raw in
+        CrashHandler.useOwnStack()
         Unmanaged<Call>.fromOpaque(raw!).takeRetainedValue().body()
         return nil
       }, call.toOpaque())
-    precondition(code == 0, "a rank's thread could not be started: error \(code)")
+    guard code == 0 else {
+      LastWords.end(
+        exhausted: "the thread of a virtual rank could not be started "
+          + "(\(String(cString: strerror(code)))); fewer virtual ranks a process "
+          + "(parallel.reproducible, or more processes) need fewer threads")
+    }
   }
 
   private func join() { pthread_join(handle, nil) }

@@ -1,3 +1,4 @@
+import Faults
 import Glibc
 
 /// A communicator whose ranks are threads of one process.
@@ -126,7 +127,7 @@ package class ThreadCommunicator: Communicator, @unchecked Sendable {
   /// Prints `rank 3 (host): message` and ends the process.
   package func abort(_ message: String, code: Int32) -> Never {
     world.halt()  // one rank speaks
-    printFailure("\(name): \(message)")
+    LastWords.say("\(name): \(message)")
     _exit(code)
   }
 

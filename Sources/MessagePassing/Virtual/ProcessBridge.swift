@@ -1,3 +1,4 @@
+import Faults
 import Glibc
 import Measurement
 
@@ -193,7 +194,7 @@ final class ProcessBridge: @unchecked Sendable {
     if let process = process as? MPICommunicator {
       process.abort(message, code: code, as: name)
     }
-    printFailure("\(name): \(message)")
+    LastWords.say("\(name): \(message)")
     _exit(code)
   }
 

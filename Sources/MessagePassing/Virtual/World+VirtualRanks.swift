@@ -21,11 +21,20 @@ extension Communicator {
       size > 1
       ? try ProcessBridge(duplicate(), hosted: hosted, world: world) : nil
     world.bridge = bridge
+    let watches = Dictionary(
+      uniqueKeysWithValues: hosted.map { ($0, Watch(worldRank: $0, deadline: deadline)) })
+    // Its ranks wait, and not the process.
+    if self is MPICommunicator {
+      ProcessWatch.current.adopt(Array(watches.values))
+      for watch in watches.values {
+        watch.inquire { ProcessWatch.current.judge(waitingFor: $0) }
+      }
+    }
     do {
       let results = try RankThread.run(hosted, world: world, stackBytes: stackBytes) { rank in
         let communicator = VirtualCommunicator(
           world: world, context: 0, members: Array(0..<ranks), rank: rank,
-          watch: Watch(worldRank: rank, deadline: deadline))
+          watch: watches[rank]!)
         return try body(communicator)
       }
       try bridge?.close()

@@ -28,27 +28,15 @@ package struct TerminalOutput: Sendable {
     environment: [String: String] = ProcessInfo.processInfo.environment
   ) -> TerminalOutput {
     let kind = environment["TERM"] ?? ""
+    let stream = PatientStream()
     guard isatty(STDERR_FILENO) == 1, !kind.isEmpty, kind != "dumb" else {
-      return TerminalOutput { write($0 + "\n", to: STDOUT_FILENO) }
+      return TerminalOutput { stream.write($0 + "\n", to: STDOUT_FILENO) }
     }
     var size = winsize()
     let known = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
     return TerminalOutput(
       width: known ? Int(size.ws_col) : 80,
-      foot: { write("\r\u{1b}[K" + $0, to: STDERR_FILENO) },
-      line: { write($0 + "\n", to: STDOUT_FILENO) })
-  }
-
-  /// Writes all of a text at once; a console that takes no more ends no training.
-  private static func write(_ text: String, to descriptor: Int32) {
-    var text = text
-    text.withUTF8 { bytes in
-      var done = 0
-      while done < bytes.count {
-        let count = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
-        if count < 0 && errno != EINTR { return }
-        done += max(count, 0)
-      }
-    }
+      foot: { stream.write("\r\u{1b}[K" + $0, to: STDERR_FILENO) },
+      line: { stream.write($0 + "\n", to: STDOUT_FILENO) })
   }
 }

@@ -1,14 +1,17 @@
 import Configuration
+import Faults
 import Files
 import Foundation
+import Synchronization
 
 /// `log.jsonl`, the record of a run for programs: an event a line, as `Docs/Log.md` describes.
 ///
 /// Only rank 0 has one. Each line is one write at the file's end: a killed run leaves whole lines.
-package final class RunLog {
+package final class RunLog: Sendable {
   /// Where the file lies.
   package let path: String
-  private var descriptor: Int32
+  private let descriptor: Int32
+  private let hasEnded = Atomic<Bool>(false)
 
   /// Opens the log of a run that now starts.
   ///
@@ -41,13 +44,31 @@ package final class RunLog {
   /// - Returns: Whether it is empty, without a `start` event.
   package func reopen() throws(FileError) -> Bool {
     let another = try Self.open(path)
-    close(descriptor)
-    descriptor = another
+    // The number stays the same, which the handler of crashes knows, too.
+    dup2(another, descriptor)
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    close(another)
     try dropPartialLine()
     return lseek(descriptor, 0, SEEK_END) == 0
   }
 
-  deinit { close(descriptor) }
+  deinit {
+    CrashHandler.record(in: -1)
+    close(descriptor)
+  }
+
+  /// Has the line that a fault of any rank ends with written as this log's `end` event.
+  package func recordFaults(stepsDone: Int) {
+    let started = ProcessInfo.processInfo.systemUptime
+    CrashHandler.record(steps: stepsDone)
+    CrashHandler.record(in: descriptor)
+    // It outlives the run, whose error is on its way to where the last words are said.
+    LastWords.carry { line in
+      try? self.end(
+        reason: line, steps: CrashHandler.steps,
+        seconds: ProcessInfo.processInfo.systemUptime - started)
+    }
+  }
 
   /// Writes the `start` event.
   package func start(_ event: StartEvent) throws(FileError) {
@@ -208,13 +229,15 @@ package final class RunLog {
     try write(line)
   }
 
-  /// Writes the `end` event.
+  /// Writes the `end` event, unless it has been written.
   ///
   /// - Parameters:
   ///   - reason: `finished`, or what ended the run early.
   ///   - steps: Steps done in all.
   ///   - seconds: Seconds since the `start` event.
   package func end(reason: String, steps: Int, seconds: Double) throws(FileError) {
+    guard !hasEnded.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    CrashHandler.record(in: -1)
     var line = line("end")
     line.set("reason", reason)
     line.set("steps", steps)

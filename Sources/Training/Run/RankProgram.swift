@@ -1,4 +1,5 @@
 import Configuration
+import Faults
 import MessagePassing
 import Tensors
 
@@ -13,7 +14,8 @@ package enum RankProgram {
   package static func run<T: Sendable>(
     _ configuration: RunConfiguration, _ body: @Sendable (World, Workspace) throws -> T
   ) throws -> T {
-    let world = try World.start()
+    let world = try World.start(deadline: configuration.parallel.timeout)
+    Phase.enter("the start", nil, .long)
     guard configuration.parallel.reproducible > 0 else {
       let threads =
         configuration.threads > 0 ? configuration.threads : world.host.defaultThreads

@@ -9,6 +9,8 @@ struct RunHistory {
   /// The loss of the last step, and of the last evaluation; nil where there was none.
   var loss: Double?
   var evaluationLoss: Double?
+  /// Whether an evaluation is due before the next step, since the run was stopped before it.
+  var evaluationIsDue = false
   /// The checkpoint that the run wrote last, or goes on from; on ranks but the first only the latter.
   var checkpoint: Checkpoint?
   /// The steps that were done when the run's own folder got its last checkpoint, the same on all ranks.
@@ -22,6 +24,7 @@ struct RunHistory {
       point.checkpoint.isFormer
       ? state.step * configuration.training.batch * configuration.sequence.length : state.tokens
     (loss, evaluationLoss) = (state.loss, state.evaluationLoss)
+    evaluationIsDue = state.evaluationIsDue
     checkpoint = point.checkpoint
     if !point.checkpoint.isFormer, RunFolder.resumes(configuration) { savedStep = state.step }
   }

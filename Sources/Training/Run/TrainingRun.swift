@@ -202,10 +202,13 @@ package final class TrainingRun {
   ///
   /// - Parameters:
   ///   - step: Counted from 0.
-  ///   - stop: Whether this rank asks all ranks to stop after the step.
-  ///   - save: Whether it asks for a checkpoint after it.
-  /// - Throws: `TrainingError.weightsNotFinite` where the update before made of a weight what is no finite number.
-  package func step(_ step: Int, stop: Bool = false, save: Bool = false) throws -> StepOutcome {
+  ///   - stop: Whether this rank asks all ranks to stop after the step, or behind a micro-batch of it.
+  ///   - save: Whether it asks for a checkpoint after the step.
+  /// - Throws: `StepAbandoned` where the ranks stop within the step; `TrainingError.weightsNotFinite` where the update
+  ///   before made of a weight what is no finite number.
+  package func step(
+    _ step: Int, stop: @autoclosure () -> Bool = false, save: @autoclosure () -> Bool = false
+  ) throws -> StepOutcome {
     let workspace = context.workspace
     let counters = workspace.counters
     workspace.compute(.optimizer) { store.clearGradients() }
@@ -215,9 +218,19 @@ package final class TrainingRun {
       teacher?.carries = microBatches.map { _ in Carry() }
     }
     targetsPerPosition = try countTargetsPerPosition(step: step)
-    let losses = try microBatches.indices.map {
-      try train(
-        microBatch: $0, step: step, completes: $0 == microBatches.count - 1)
+    // What streams carry has moved on with each micro-batch: such a step is finished.
+    let mayEnd = carried == 0 && !corpus.continues(step: step + 1)
+    var vote: StopVote?
+    let losses = try microBatches.indices.map { microBatch in
+      let sums = try train(
+        microBatch: microBatch, step: step, completes: microBatch == microBatches.count - 1)
+      if mayEnd, try vote?.isPassed() == true {
+        try settle()
+        throw StepAbandoned()
+      }
+      vote =
+        mayEnd && microBatch + 2 < microBatches.count ? try StopVote(stop(), world: world) : nil
+      return sums
     }
     let sums = losses.reduce(into: LossSums(), +=)
     if corpus.continues(step: step + 1) { carried += configuration.sequence.length }
@@ -235,13 +248,14 @@ package final class TrainingRun {
     }
     var numbers = try counters.measure(.reduce) {
       try world.allReduce(
-        sums.numbers
-          + [squares, stop ? 1 : 0, save ? 1 : 0, Double(renewed), hasFiniteWeights ? 0 : 1], .sum)
+        sums.numbers + [
+          squares, (stop() ? 1 : 0) + (save() ? Self.saving : 0), Double(renewed),
+          hasFiniteWeights ? 0 : 1,
+        ], .sum)
     }
     guard numbers.removeLast() == 0 else { throw try weightsNotFinite() }
     let renewedOfAll = Int(numbers.removeLast())
-    let saves = numbers.removeLast()
-    let stops = numbers.removeLast()
+    let asked = numbers.removeLast()
     let squaresOfAll = numbers.removeLast()
     let total = sums.with(numbers)
     checkPositions(total)
@@ -249,8 +263,8 @@ package final class TrainingRun {
     let norm = GradientNorm(sumOfSquares: squaresOfAll / (count * count))
     var outcome = StepOutcome(
       step: step, sums: total, gradientNorm: norm.value,
-      learningRate: optimizer.learningRate(at: step), stops: stops > 0,
-      saves: saves > 0)
+      learningRate: optimizer.learningRate(at: step),
+      stops: asked.truncatingRemainder(dividingBy: Self.saving) > 0, saves: asked >= Self.saving)
     outcome.renewedStreams = renewedOfAll
     guard norm.isFinite, total.isFinite else {
       outcome.skipped = try skip(step: step, losses: losses)
@@ -269,6 +283,16 @@ package final class TrainingRun {
     return outcome
   }
 
+  /// What a rank adds to the number of those that ask to stop if it asks for a checkpoint: more than there are ranks.
+  private static let saving = Double(1 << 24)
+
+  /// Waits for what is under way within a step or an evaluation that is given up.
+  private func settle() throws {
+    try context.drain()
+    try teacher?.settle()
+    try store.settle(polling: context.workspace.poll)
+  }
+
   /// The loss on a corpus that is not trained on, over all ranks.
   ///
   /// - Parameters:
@@ -283,15 +307,11 @@ package final class TrainingRun {
       for rows in microBatches { sums += try evaluate(corpus, rows: rows, step: step) }
       let asking = try world.allReduceSum(isAskedToStop() ? 1 : 0)
       if asking > 0, step + 1 < steps {
-        try context.drain()
-        try teacher?.settle()
-        try store.settle(polling: context.workspace.poll)
+        try settle()
         return nil
       }
     }
-    try context.drain()
-    try teacher?.settle()
-    try store.settle(polling: context.workspace.poll)
+    try settle()
     return sums.with(try world.allReduce(sums.numbers, .sum))
   }
 }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Configuration
+import Faults
 import Foundation
 import Reporting
 
@@ -11,6 +12,10 @@ extension TrainingSession {
   @discardableResult
   func checkpoint() throws -> String? {
     if history.savedStep == done { return history.checkpoint?.path }
+    return try Phase.during("the checkpoint after step", done, .long) { try writeCheckpoint() }
+  }
+
+  private func writeCheckpoint() throws -> String? {
     try run.checkWeights()
     let started = ProcessInfo.processInfo.systemUptime
     let writer = try outputs.map {
@@ -32,6 +37,7 @@ extension TrainingSession {
         and: written.path)
     }
     let seconds = ProcessInfo.processInfo.systemUptime - started
+    request.reserve = max(request.reserve, 60 + 3 * seconds)
     try outputs.log.checkpoint(step: done, path: written.path, seconds: seconds)
     outputs.console.checkpoint(step: done, path: written.path, seconds: seconds)
     return written.path
@@ -47,6 +53,7 @@ extension TrainingSession {
     state.tokens = history.tokens
     (state.loss, state.evaluationLoss) = (history.loss, history.evaluationLoss)
     state.vigilance = run.vigilance.memory.json
+    state.evaluationIsDue = history.evaluationIsDue
     state.time = Date().timeIntervalSince1970
     state.serial = serial
     state.parent = history.checkpoint.map {
@@ -77,6 +84,7 @@ extension TrainingSession {
 
   /// Writes the model; of one with adapters these, and where it came from no folder the model beside them.
   func writeModel() throws {
+    Phase.enter("writing the model", nil, .long)
     try run.checkWeights()
     // Adapters alone go on from the folder that the run began with: where more was trained, it is another model.
     let base = run.model.lora == nil || hasOwnModel ? nil : setup.basePath

@@ -54,6 +54,11 @@ package struct TrainingSection: ConfigurationSection, Equatable {
   @Key("accumulation", .layout, from: 1, "Micro-batches in which a step's batch is computed.")
   package var accumulation = 1
 
+  @Key(
+    "max_minutes", .course, from: 0, unit: "minutes",
+    "Minutes after which the run stops with a checkpoint and exit code 75; 0 = never.")
+  package var maxMinutes = 0.0
+
   @Key("seed", .data, "Seed of initial weights, data order and tasks.")
   package var seed = 1
 
