@@ -40,7 +40,7 @@ package final class Tape {
   private var uses: [Int]
 
   private enum Operation {
-    case twin(output: GradientSum, backward: (Tensor) throws -> Void)
+    case twin(output: GradientSum, bytes: Int, backward: (Operand) throws -> Void)
     case regionStart([Int])
     case regionEnd([Int])
   }
@@ -91,9 +91,28 @@ package final class Tape {
     _ stored: Operand, _ shape: Shape, inputs: [Variable] = [], always: Bool = false,
     backward: @escaping (Tensor) throws -> Void
   ) -> Variable {
+    record(stored, shape, inputs: inputs, always: always, gradientReaders: .any) {
+      try backward($0.tensor(shape))
+    }
+  }
+
+  /// The same for a twin that reads its output's gradient as it is stored.
+  ///
+  /// - Parameter gradientReaders: What the twin reads it by: where it is products, the op that makes it rounds it.
+  func record(
+    _ stored: Operand, _ shape: Shape, inputs: [Variable], always: Bool, gradientReaders: Readers,
+    backward: @escaping (Operand) throws -> Void
+  ) -> Variable {
     let remembered = isRecording && (always || inputs.contains { $0.needsGradient })
-    let output = Variable(stored, shape, needsGradient: remembered)
-    if remembered { operations.append(.twin(output: output.sum, backward: backward)) }
+    let output = Variable(
+      stored, shape, needsGradient: remembered, gradientReaders: gradientReaders)
+    let read = inputs.reduce(0) { $0 + $1.stored.bytes($1.shape) }
+    workspace.counters.note(workspace.counters.last, bytes: read + stored.bytes(shape))
+    if remembered {
+      // Read once more, and a gradient for each that wants one.
+      let bytes = inputs.reduce(read) { $0 + ($1.needsGradient ? 4 * $1.shape.count : 0) }
+      operations.append(.twin(output: output.sum, bytes: bytes, backward: backward))
+    }
     return output
   }
 
@@ -174,8 +193,12 @@ package final class Tape {
     isRecording = true
     while let operation = operations.popLast() {
       switch operation {
-      case .twin(let output, let backward):
-        if let gradient = output.take() { try backward(gradient) }
+      case .twin(let output, let bytes, let backward):
+        if let gradient = output.take() {
+          try backward(gradient)
+          workspace.counters.note(
+            workspace.counters.last, bytes: bytes + gradient.bytes(output.shape))
+        }
         try workspace.poll()
       case .regionEnd(let read):
         try acquire(read, gradients: true)

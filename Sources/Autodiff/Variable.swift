@@ -15,15 +15,18 @@ package final class Variable {
     self.init(Operand(value), value.shape, needsGradient: needsGradient)
   }
 
-  init(_ stored: Operand, _ shape: Shape, needsGradient: Bool) {
+  /// - Parameter gradientReaders: Who reads its gradient on the way back.
+  init(
+    _ stored: Operand, _ shape: Shape, needsGradient: Bool, gradientReaders: Readers = .any
+  ) {
     (self.stored, self.shape) = (stored, shape)
-    sum = GradientSum(shape, isNeeded: needsGradient)
+    sum = GradientSum(shape, isNeeded: needsGradient, readers: gradientReaders)
   }
 
   /// The value in fp32, where it is stored so.
   package var value: Tensor {
     precondition(stored.kind == .float, "a value \(shape) for products read by another op")
-    return Tensor(shape, buffer: stored.buffer, offset: stored.offset)
+    return stored.tensor(shape)
   }
 
   /// The value as products read it; what is made for them is made once, and may take memory.
@@ -55,6 +58,14 @@ package final class Variable {
     sum.target(in: workspace)
   }
 
+  /// The same for an op that can round what it writes, where only products read it.
+  func gradientRoom(in workspace: Workspace) -> (room: Operand, accumulate: Bool) {
+    sum.room(in: workspace)
+  }
+
+  /// Room for a gradient that `sum.add` gets when it is finished.
+  func newGradient(in workspace: Workspace) -> Operand { sum.newGradient(in: workspace) }
+
   /// Hands the gradient over and forgets it.
-  func takeGradient() -> Tensor? { sum.take() }
+  func takeGradient() -> Tensor? { sum.take()?.tensor(shape) }
 }

@@ -63,8 +63,22 @@ package final class Counters {
   package private(set) var transferSeconds = 0.0
   /// Seconds of these that the rank spent waiting for them.
   package private(set) var transferWaitSeconds = 0.0
+  /// What ops say of their work, by category: how little would have to be done.
+  package private(set) var work = [Work](repeating: Work(), count: TimeCategory.allCases.count)
+  /// The category that ended last.
+  package private(set) var last = TimeCategory.other
   /// Where spans are recorded, if a trace was asked for.
   package var trace: Trace?
+
+  /// What some computation takes at least.
+  package struct Work: Sendable {
+    /// Floating-point operations of products with weights, whose operands have the run's precision.
+    package var productOperations = 0.0
+    /// Floating-point operations in fp32.
+    package var operations = 0.0
+    /// Bytes of what is read once and of what is written once.
+    package var bytes = 0.0
+  }
 
   private var nanoseconds = [UInt64](repeating: 0, count: TimeCategory.allCases.count)
   private var open: [(category: TimeCategory, started: UInt64)] = []
@@ -100,8 +114,18 @@ package final class Counters {
     nanoseconds[current.rawValue] += now - since
     let (outer, started) = open.removeLast()
     trace?.add(current.name, from: started, to: now)
+    last = current
     current = outer
     since = now
+  }
+
+  /// Notes what a computation takes at least.
+  package func note(
+    _ category: TimeCategory, productOperations: Double = 0, operations: Double = 0, bytes: Int = 0
+  ) {
+    work[category.rawValue].productOperations += productOperations
+    work[category.rawValue].operations += operations
+    work[category.rawValue].bytes += Double(bytes)
   }
 
   /// Notes that a sum of gradients, or a gather of weights, is under way from now on.
@@ -150,6 +174,7 @@ package final class Counters {
   package func reset() {
     nanoseconds = nanoseconds.map { _ in 0 }
     since = Clock.nanoseconds
+    work = work.map { _ in Work() }
     stateBytesSent = 0
     haloBytesSent = 0
     gradientBytesSent = 0

@@ -71,6 +71,15 @@ package final class Workspace {
     hasPeers ? max(1, operationsBetweenPolls * team.size / max(operations, 1)) : .max
   }
 
+  /// What operations of products with weights count as between polls: a quarter where the CPU multiplies bf16, since it is
+  /// that much faster there (AMX) or messages may wait for twice a few milliseconds (AVX512-BF16).
+  package func operationsBetweenPolls(ofProducts operations: Int) -> Int {
+    guard let settings = productSettings, settings.precision == .bf16, !settings.widens else {
+      return operations
+    }
+    return max(1, operations / 4)
+  }
+
   /// Works on items in batches, and polls after each; in one go where there are no other ranks.
   ///
   /// - Parameters:

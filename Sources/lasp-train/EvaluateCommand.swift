@@ -111,7 +111,7 @@ struct EvaluateCommand: ParsableCommand {
     let (model, gradients, parallel) = (model, gradients, configuration.parallel)
     let adapter = adapter.path
     let given = tokens.flatMap { tokens in output.map { (tokens: tokens, output: $0) } }
-    try RankProgram.run(configuration) { world, workspace in
+    try RankProgram.run(configuration, weightsStay: !gradients) { world, workspace in
       let ranks = world.communicator
       if let given {
         let loss = try TokenEvaluation(
@@ -147,7 +147,7 @@ struct EvaluateCommand: ParsableCommand {
     let lengths = try listedLengths ?? [configuration.sequence.length]
     let (model, sequences, depths, output) = (model, sequences ?? 64, depths ?? 5, output)
     let adapter = adapter.path
-    try RankProgram.run(configuration) { world, workspace in
+    try RankProgram.run(configuration, weightsStay: true) { world, workspace in
       let writes = world.communicator.rank == 0
       let evaluation = try TaskEvaluation(
         modelFolder: model, adapter: adapter, data: configuration.data, lengths: lengths,

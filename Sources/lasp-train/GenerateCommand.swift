@@ -99,7 +99,7 @@ struct GenerateCommand: ParsableCommand {
     var generation = Generation(
       modelFolder: model, adapter: adapter.path, prompt: try text(), tokens: tokens,
       sampler: Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed),
-      threads: configuration.threads, products: try configuration.products())
+      threads: configuration.threads, products: try configuration.productsOfWeightsThatStay())
     generation.form = chat ? .chat(system: system) : raw ? .raw : .text
     generation.stops = stop
     try generation.run()

@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Tensors
 import Testing
 
 /// The kinds of diagonal decay.
@@ -126,11 +127,22 @@ private struct DiagonalResult: Equatable {
 
 /// Runs the shards of a case one after another as ranks do: with the separate calls, or where `known` with
 /// those for a state that is already there.
-private func run(_ test: DiagonalCase, known: Bool, accumulate: Bool = false) -> DiagonalResult {
+///
+/// - Parameter rounding: Makes queries, keys and values numbers of bf16, which the kernel gets as such or in fp32.
+private func run(
+  _ test: DiagonalCase, known: Bool, accumulate: Bool = false, rounding: Operand.Kind? = nil
+) -> DiagonalResult {
   let (K, V, T) = (test.K, test.V, test.T)
   let kernel = test.kernel
   let algebra = StateMap(kernel.mapKind, keyDimension: K, valueDimension: V)
   let rows = Floats(test.rows)
+  var halves = [UInt16](repeating: 0, count: rows.count)
+  BFloat16.round(rows.base, into: &halves, count: rows.count)
+  let rounded = Floats(rows.count)
+  BFloat16.widen(halves, into: rounded.base, count: rows.count)
+  let stored = UnsafeMutablePointer<UInt16>.allocate(capacity: max(rows.count, 1))
+  stored.initialize(from: halves, count: rows.count)
+  defer { stored.deallocate() }
   let gWidth = test.kind == .vector ? K : 1
   let start: Float = accumulate ? 1 : .nan
   let (o, dq, dk) = (Floats(T * (V + 1)), Floats(T * (K + 2), start), Floats(T * (K + 1), start))
@@ -145,8 +157,16 @@ private func run(_ test: DiagonalCase, known: Bool, accumulate: Bool = false) ->
     func place(_ x: Int) -> TokenRows {
       TokenRows(rows.base + t * test.stride + x * max(K, V), stride: test.stride)
     }
+    func input(_ x: Int) -> TokenRows {
+      let offset = t * test.stride + x * max(K, V)
+      switch rounding {
+      case nil: return place(x)
+      case .float: return TokenRows(rounded.base + offset, stride: test.stride)
+      case .bfloat16: return TokenRows(stored + offset, stride: test.stride)
+      }
+    }
     let head = RecurrenceHead(
-      q: place(0), k: place(1), v: place(2),
+      q: input(0), k: input(1), v: input(2),
       g: test.kind == .scalar || test.kind == .vector ? place(4) : nil, logDecay: test.logDecay)
     func mutable(_ x: Floats, _ stride: Int) -> MutableTokenRows {
       MutableTokenRows(x.base + t * stride, stride: stride, accumulates: accumulate)
@@ -269,6 +289,22 @@ private func distance(_ x: [Float], _ y: [Double]) -> Double {
           seed \(seed) \(kind): \(name) is off by \(error) with K \(test.K) V \(test.V) T \(test.T) \
           chunk \(test.chunkLength) cuts \(test.cuts) starts \(test.starts) decay \(test.logDecay)
           """)
+      }
+    }
+  }
+
+  @Test("numbers of bf16 are what they are in fp32", arguments: DiagonalKind.allCases)
+  func readsBFloat16(kind: DiagonalKind) {
+    for seed in 2000..<2010 {
+      let test = DiagonalCase(kind, seed: UInt64(seed))
+      for known in [false, true] {
+        let (short, long) = (
+          run(test, known: known, rounding: .bfloat16), run(test, known: known, rounding: .float)
+        )
+        for part in [\DiagonalResult.o, \.q, \.k, \.v, \.final, \.initial] {
+          #expect(short[keyPath: part] == long[keyPath: part])
+        }
+        #expect(kind == .none || kind == .fixed || short.g == long.g)
       }
     }
   }

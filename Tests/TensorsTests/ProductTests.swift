@@ -26,7 +26,8 @@ struct ProductTests {
 
   @Test(
     "They are those of their operands, rounded where they are bf16, with fp32 sums",
-    arguments: all, [(5, 5, 4), (33, 65, 7), (64, 48, 200), (130, 70, 333), (1, 64, 1), (3, 1, 2)])
+    arguments: all,
+    [(5, 5, 4), (33, 65, 7), (64, 48, 200), (130, 70, 333), (1, 64, 1), (3, 1, 2), (3, 5, 4500)])
   func products(settings: ProductSettings, size: (rows: Int, columns: Int, count: Int)) throws {
     let (rows, columns, count) = size
     for threads in [1, 3] {
@@ -163,7 +164,25 @@ struct ProductTests {
       let direct = try ProductSettings(.bf16)
       #expect(direct.library == .onednn && !direct.widens && direct.warning == nil)
     }
-    #expect(ProductLibrary.known(ofFamily: .other) == .openblas)
+  }
+
+  @Test(
+    "fp32 is by the library that was faster on this kind of CPU, OpenBLAS on one that was not measured"
+  )
+  func known() throws {
+    let amd: UInt32 = 0x6874_7541
+    let intel: UInt32 = 0x756E_6547
+    let families = [
+      CPUFamily.of(vendor: amd, family: 0x19, model: 0x11),
+      .of(vendor: amd, family: 0x19, model: 0x61), .of(vendor: intel, family: 6, model: 0xCF),
+      .of(vendor: amd, family: 0x19, model: 0x01), .of(vendor: intel, family: 6, model: 0x6A),
+      .of(vendor: amd, family: 6, model: 0xCF),
+    ]
+    #expect(families == [.zen4, .zen4, .emeraldRapids, .other, .other, .other])
+    let libraries = families.map { ProductLibrary.known(ofFamily: $0) }
+    #expect(libraries == [.onednn, .onednn, .onednn, .openblas, .openblas, .openblas])
+    let here = ProductLibrary.known(ofFamily: .current)
+    #expect(try ProductSettings(.fp32).library == (OneDNN.version == nil ? .openblas : here))
   }
 
   @Test(

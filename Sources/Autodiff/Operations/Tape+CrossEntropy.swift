@@ -145,6 +145,9 @@ private struct HeadTiles {
     let taught = soft.map { SoftTiles($0, rows: tile.shape[0], vocabulary: vocabulary) }
     let (products, matrix) = (workspace.products, tape.weight(weight, for: .output))
     let hasGradients = addsToWeights || dx != nil
+    let count = 1 + (dx == nil ? 0.0 : 1) + (addsToWeights && tape.trains(weight) ? 1 : 0)
+    workspace.counters.note(
+      .head, productOperations: 2 * count * Double(n) * Double(vocabulary) * Double(width))
     let backward = dx == nil ? nil : tape.weight(weight, for: .inputGradient)
     // The logits' gradients as products read them.
     let dLogits = hasGradients ? workspace.operandRoom(of: tile) : Operand(tile)

@@ -56,12 +56,13 @@ extension Tape {
     }
     let sum = x.sum
     return record(y, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = sum.target(in: workspace)
-      elementwise(dy.count) { range in
-        let at = range.lowerBound
+      let (dx, accumulate) = sum.room(in: workspace)
+      blocks(dy.count, of: [dx]) { part, block in
+        let at = part.lowerBound
         Sigmoid.backward(
-          y.pointer + at, scale: scale, dy.pointer + at, into: dx.pointer + at,
-          count: range.count, accumulate: accumulate)
+          y.pointer + at, scale: scale, dy.pointer + at, into: dx.room(part, block(0)),
+          count: part.count, accumulate: accumulate)
+        dx.finish(part, block(0))
       }
     }
   }
@@ -78,14 +79,27 @@ extension Tape {
       y.finish(part, block(2))
     }
     return record(y, a.shape, inputs: [a, b]) { [unowned self] dy in
-      for (side, other) in [(a, b), (b, a)] where side.needsGradient {
-        let (d, accumulate) = side.gradientTarget(in: workspace)
-        let other = other.stored
-        blocks(dy.count, of: [other]) { part, block in
-          Product.backward(
-            other.read(part, block(0)), dy.pointer + part.lowerBound,
-            into: d.pointer + part.lowerBound, count: part.count, accumulate: accumulate)
+      guard a !== b, a.needsGradient, b.needsGradient else {
+        for (side, other) in [(a, right), (b, left)] where side.needsGradient {
+          let (d, accumulate) = side.gradientTarget(in: workspace)
+          blocks(dy.count, of: [other]) { part, block in
+            Product.backward(
+              other.read(part, block(0)), dy.pointer + part.lowerBound,
+              into: d.pointer + part.lowerBound, count: part.count, accumulate: accumulate)
+          }
         }
+        return
+      }
+      let ((da, addsA), (db, addsB)) = (
+        a.gradientRoom(in: workspace), b.gradientRoom(in: workspace)
+      )
+      blocks(dy.count, of: [left, right, da, db]) { part, block in
+        Product.backward(
+          left.read(part, block(0)), right.read(part, block(1)), dy.pointer + part.lowerBound,
+          da: (da.room(part, block(2)), addsA), db: (db.room(part, block(3)), addsB),
+          count: part.count)
+        da.finish(part, block(2))
+        db.finish(part, block(3))
       }
     }
   }
@@ -103,16 +117,16 @@ extension Tape {
       y.finish(part, block(2))
     }
     return record(y, x.shape, inputs: [gate, x]) { [unowned self] dy in
-      let da = Tensor(gate.shape, pool: pool)
-      let db = Tensor(x.shape, pool: pool)
-      blocks(dy.count, of: [gates, input]) { part, block in
-        let at = part.lowerBound
+      let (da, db) = (gate.newGradient(in: workspace), x.newGradient(in: workspace))
+      blocks(dy.count, of: [gates, input, da, db]) { part, block in
         SwiGLU.backward(
-          gates.read(part, block(0)), input.read(part, block(1)), dy.pointer + at,
-          da: da.pointer + at, db: db.pointer + at, count: part.count)
+          gates.read(part, block(0)), input.read(part, block(1)), dy.pointer + part.lowerBound,
+          da: da.room(part, block(2)), db: db.room(part, block(3)), count: part.count)
+        da.finish(part, block(2))
+        db.finish(part, block(3))
       }
-      gate.add(gradient: da, in: workspace)
-      x.add(gradient: db, in: workspace)
+      gate.sum.add(da, in: workspace)
+      x.sum.add(db, in: workspace)
     }
   }
 
@@ -138,11 +152,12 @@ extension Tape {
       y.finish(part, block(1))
     }
     return record(y, x.shape, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
-      blocks(dy.count, of: [input]) { part, block in
-        let at = part.lowerBound
+      let (dx, accumulate) = x.gradientRoom(in: workspace)
+      blocks(dy.count, of: [input, dx]) { part, block in
         backward(
-          input.read(part, block(0)), dy.pointer + at, dx.pointer + at, part.count, accumulate)
+          input.read(part, block(0)), dy.pointer + part.lowerBound, dx.room(part, block(1)),
+          part.count, accumulate)
+        dx.finish(part, block(1))
       }
     }
   }

@@ -111,10 +111,10 @@ extension Tape {
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
       let (dGate, addsGate) =
         gate.needsGradient
-        ? gate.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+        ? gate.gradientRoom(in: workspace) : (Operand(Tensor(x.shape, pool: pool)), false)
       let sums = RowSums(rows: rows, width: width, workspace: workspace)
       let scratch = Tensor([workspace.team.size, width], pool: pool, kind: .buffers)
-      let blocks = BlockScratch(width: width, of: [gates], in: workspace)
+      let blocks = BlockScratch(width: width, of: [gates, dGate], in: workspace)
       workspace.compute(.normsAndGates) {
         // All threads read the weights.
         nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
@@ -123,9 +123,10 @@ extension Tape {
             let part = rows.lowerBound * width..<rows.upperBound * width
             norm.backward(
               input.pointer, gate: gates.read(part, block(0)) - part.lowerBound, weight: w,
-              inverse: inverse.pointer, dy.pointer, into: dx.pointer, dGate: dGate.pointer,
-              dWeight: dw, scratch: scratch.pointer + thread * width, rows: rows,
-              accumulate: (addsX, addsGate))
+              inverse: inverse.pointer, dy.pointer, into: dx.pointer,
+              dGate: dGate.room(part, block(1)) - part.lowerBound, dWeight: dw,
+              scratch: scratch.pointer + thread * width, rows: rows, accumulate: (addsX, addsGate))
+            dGate.finish(part, block(1))
           }
           guard let blocks else { return run(rows, .none) }
           blocks.each(rows, thread: thread, run)

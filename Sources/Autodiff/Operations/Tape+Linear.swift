@@ -29,6 +29,10 @@ extension Tape {
     let isAddedTo = residual != nil || bias != nil || low != nil
     let y = workspace.room(for: shape, readers: isAddedTo ? .any : readers)
     let hidden = low.map { HiddenRows(n, rank: $0.rank, in: workspace) }
+    let batched = workspace.operationsBetweenPolls(ofProducts: 2 * out * input)
+    // Of each of its three products.
+    let operations = 2 * Double(n) * Double(out) * Double(input)
+    workspace.counters.note(.projections, productOperations: operations)
     try workspace.compute(.projections) {
       var beta: Float = 0
       if let residual {
@@ -47,7 +51,7 @@ extension Tape {
         }
         beta = 1
       }
-      try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { part in
+      try workspace.inBatches(n, operations: batched, atLeast: 64) { part in
         let (first, count) = (part.lowerBound, part.count)
         let (x, y) = (rows.from(first * input), y.from(first * out))
         products.output(x, matrix, into: y, count: count, beta: beta)
@@ -63,7 +67,11 @@ extension Tape {
     let keptHidden = trains(adapter?.up) ? hidden?.rows : nil
     let (sumOfX, sumOfResidual) = (x.sum, residual?.sum)
     let trained = trains(weight, bias, adapter?.down, adapter?.up)
-    return record(y, shape, inputs: inputs, always: trained) { [unowned self] dy in
+    // Sums of the gradient are made of it in fp32.
+    let gradientReaders = residual == nil && !trains(bias) ? Readers.products : .any
+    return record(
+      y, shape, inputs: inputs, always: trained, gradientReaders: gradientReaders
+    ) { [unowned self] dy in
       // Outside `compute`, which a rehearsal leaves out.
       let target = sumOfX.isNeeded ? sumOfX.target(in: workspace) : nil
       // The region has been acquired anew since the forward pass.
@@ -74,10 +82,12 @@ extension Tape {
       let dHidden =
         target != nil || keptForDown != nil
         ? low.map { HiddenRows(n, rank: $0.rank, in: workspace) } : nil
-      let dRows = workspace.operand(of: dy)
+      let count = (target == nil ? 0.0 : 1) + (trains(weight) ? 1 : 0)
+      workspace.counters.note(.projections, productOperations: count * operations)
+      let dRows = dy.kind == .float ? workspace.operand(of: dy.tensor(shape)) : dy
       try workspace.compute(.projections) {
         if let (dx, accumulate) = target, let matrix {
-          try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
+          try workspace.inBatches(n, operations: batched, atLeast: 64) { rows in
             products.inputGradient(
               dRows.from(rows.lowerBound * out), matrix,
               into: dx.pointer + rows.lowerBound * input, count: rows.count,
@@ -94,7 +104,7 @@ extension Tape {
           }
         }
         if let kept, trains(weight) {
-          try workspace.inBatches(n, operations: 2 * out * input, atLeast: 64) { rows in
+          try workspace.inBatches(n, operations: batched, atLeast: 64) { rows in
             products.addWeightGradient(
               dRows.from(rows.lowerBound * out), kept.from(rows.lowerBound * input),
               to: parameters.gradient(weight), rows: out, columns: input, count: rows.count)
@@ -103,13 +113,13 @@ extension Tape {
         if let bias, let sums {
           sums.add(to: [(parameters.gradient(bias), out)]) { _, rows, db in
             for row in rows {
-              let dy = dy.pointer + row * out
+              let dy = dy.floats + row * out
               for i in 0..<out { db[i] += dy[i] }
             }
           }
         }
       }
-      sumOfResidual?.add(dy, in: workspace)
+      sumOfResidual?.add(dy.tensor(shape), in: workspace)
     }
   }
 }

@@ -39,6 +39,8 @@ package protocol RecurrenceKernel: Sendable {
   /// Whether `M` follows from the layout alone (no decay and fixed decay), so that no exchange needs
   /// to send it: see `StateMap.known`.
   var isMapKnown: Bool { get }
+  /// Whether queries, keys and values may be bf16 numbers.
+  var readsBFloat16: Bool { get }
   /// Whether the backward pass reads the output, `RecurrenceGradient.o`.
   var readsOutput: Bool { get }
   /// Floats of scratch that any call here needs; its contents matter only during a call.
@@ -132,6 +134,8 @@ extension RecurrenceKernel {
   package var keyWidth: Int { keyDimension }
   package var valueWidth: Int { valueDimension }
   package var outputWidth: Int { valueDimension }
+  /// False.
+  package var readsBFloat16: Bool { false }
   /// False.
   package var readsOutput: Bool { false }
   /// As many as a map that is no matrix has, unless the kernel says otherwise.

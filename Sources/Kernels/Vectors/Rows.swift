@@ -9,6 +9,18 @@ enum Rows {
     map(source, stride, rows, columns, target, ld) { _, x in x }
   }
 
+  /// `target_i ← source_i` of rows of bf16 numbers.
+  @inline(__always)
+  static func widen(
+    _ source: UnsafePointer<UInt16>, stride: Int, rows: Int, columns: Int,
+    into target: UnsafeMutablePointer<Float>, ld: Int
+  ) {
+    for i in 0..<rows {
+      let (from, to) = (source + i &* stride, target + i &* ld)
+      for j in 0..<columns { to[j] = Float(bitPattern: UInt32(from[j]) &<< 16) }
+    }
+  }
+
   /// `target_i ← source_i`, written past the caches: a line that is overwritten whole is not read first.
   @inline(__always)
   static func stream(

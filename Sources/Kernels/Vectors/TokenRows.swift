@@ -6,11 +6,26 @@ package struct TokenRows: @unchecked Sendable {
   package let base: UnsafePointer<Float>
   /// Floats from one token to the next.
   package let stride: Int
+  /// Whether there are bf16 numbers where floats would be, which a kernel that `readsBFloat16` widens as it reads.
+  let isBFloat16: Bool
 
   /// Rows that begin at `base`, `stride` floats apart.
   package init(_ base: UnsafePointer<Float>, stride: Int) {
     self.base = base
     self.stride = stride
+    isBFloat16 = false
+  }
+
+  /// Rows of bf16 numbers, `stride` numbers apart.
+  package init(_ base: UnsafePointer<UInt16>, stride: Int) {
+    self.base = UnsafeRawPointer(base).assumingMemoryBound(to: Float.self)
+    self.stride = stride
+    isBFloat16 = true
+  }
+
+  /// The row of a token of the shard, of bf16 numbers.
+  func halves(_ token: Int) -> UnsafePointer<UInt16> {
+    UnsafeRawPointer(base).assumingMemoryBound(to: UInt16.self) + token * stride
   }
 
   /// The row of a token of the shard.

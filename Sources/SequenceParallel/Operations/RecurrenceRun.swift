@@ -19,6 +19,7 @@ struct RecurrenceRun: @unchecked Sendable {
   /// Gives the output, and what the kernel keeps for the backward pass.
   func forward() throws -> (o: Tensor, kept: Tensor) {
     let work = RecurrenceForward(self)
+    workspace.counters.note(.recurrence, operations: units.operations)
     try shard.forward(work)
     return (work.o, work.kept)
   }
@@ -29,6 +30,7 @@ struct RecurrenceRun: @unchecked Sendable {
   func backward(
     o: Tensor?, dO: Tensor, kept: Tensor, into gradients: RecurrenceGradients
   ) throws {
+    workspace.counters.note(.recurrence, operations: 2 * units.operations)
     try shard.backward(RecurrenceBackward(self, o: o, dO: dO, kept: kept, into: gradients))
   }
 

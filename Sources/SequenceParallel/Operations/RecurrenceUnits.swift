@@ -1,3 +1,4 @@
+import Autodiff
 import Kernels
 import Tensors
 
@@ -11,8 +12,9 @@ import Tensors
 struct RecurrenceUnits: @unchecked Sendable {
   let kernel: any RecurrenceKernel
   let inputs: RecurrenceInputs
-  /// Its wide inputs in fp32: where they are stored otherwise, widened for as long as this lives.
-  private let q, k, v: Tensor
+  /// Queries, keys and values as they are stored, or in fp32 for as long as this lives where the kernel reads no other.
+  private let q, k, v: Rows
+  /// In fp32, likewise.
   private let a, b: Tensor?
   let layout: SequenceLayout
   let heads: Int
@@ -28,9 +30,12 @@ struct RecurrenceUnits: @unchecked Sendable {
   ) {
     self.kernel = kernel
     self.inputs = inputs
-    q = workspace.tensor(of: inputs.q.stored, inputs.q.shape)
-    k = workspace.tensor(of: inputs.k.stored, inputs.k.shape)
-    v = workspace.tensor(of: inputs.v.stored, inputs.v.shape)
+    func rows(_ x: Variable) -> Rows {
+      Rows(
+        numbers: kernel.readsBFloat16
+          ? x.stored : Operand(workspace.tensor(of: x.stored, x.shape)), columns: x.shape.columns)
+    }
+    (q, k, v) = (rows(inputs.q), rows(inputs.k), rows(inputs.v))
     a = inputs.a.map { workspace.tensor(of: $0.stored, $0.shape) }
     b = inputs.b.map { workspace.tensor(of: $0.stored, $0.shape) }
     self.layout = layout
@@ -68,6 +73,17 @@ struct RecurrenceUnits: @unchecked Sendable {
 
   /// Rows × heads.
   var count: Int { layout.rows * heads }
+
+  /// Floating-point operations of a forward pass, of what is before a token alone; a backward pass takes twice as many.
+  var operations: Double {
+    let (k, v, c) = (
+      Double(kernel.keyDimension), Double(kernel.valueDimension), Double(kernel.chunkLength)
+    )
+    let each =
+      kernel.mapKind == .matrix
+      ? c * (3 * k + 2 * v) + 6 * k * v : c * (k + v) + 4 * k * v
+    return Double(layout.rows * layout.length * heads) * each
+  }
 
   /// The units of a range of groups.
   func units(_ groups: Range<Int>) -> Range<Int> {
@@ -115,8 +131,13 @@ struct RecurrenceUnits: @unchecked Sendable {
   /// Numbers of `g` a token and head.
   private var gWidth: Int { kernel.decayDimension }
 
-  private func place(_ tensor: Tensor, _ unit: Int, width: Int) -> (offset: Int, first: Bool) {
-    let columns = tensor.shape.columns
+  /// Rows of all heads.
+  private struct Rows {
+    let numbers: Operand
+    let columns: Int
+  }
+
+  private func place(_ columns: Int, _ unit: Int, width: Int) -> (offset: Int, first: Bool) {
     let own = columns / width
     let (row, head) = (unit / heads, unit % heads)
     let shared = heads / own
@@ -124,12 +145,18 @@ struct RecurrenceUnits: @unchecked Sendable {
   }
 
   private func rows(_ tensor: Tensor, _ unit: Int, width: Int) -> TokenRows {
-    TokenRows(
-      tensor.pointer + place(tensor, unit, width: width).offset, stride: tensor.shape.columns)
+    rows(Rows(numbers: Operand(tensor), columns: tensor.shape.columns), unit, width: width)
+  }
+
+  private func rows(_ rows: Rows, _ unit: Int, width: Int) -> TokenRows {
+    let numbers = rows.numbers.from(place(rows.columns, unit, width: width).offset)
+    return numbers.kind == .float
+      ? TokenRows(numbers.floats, stride: rows.columns)
+      : TokenRows(numbers.halves, stride: rows.columns)
   }
 
   private func target(_ tensor: Tensor, _ unit: Int, width: Int) -> MutableTokenRows {
-    let (offset, first) = place(tensor, unit, width: width)
+    let (offset, first) = place(tensor.shape.columns, unit, width: width)
     return MutableTokenRows(
       tensor.pointer + offset, stride: tensor.shape.columns, accumulates: !first)
   }

@@ -50,31 +50,34 @@ struct StepBenchmark {
     if let skipped = try training.step(step).skipped { throw TrainingError.notFinite(skipped) }
   }
 
-  /// Runs a step that is not counted and then the steps, with matrix products between them.
+  /// Runs a step that is not counted and then the steps; between them the machine itself is measured.
   func run() throws -> String {
-    var peak = SgemmPeak()
+    var floors = StepFloors(workspace)
     let counters = workspace.counters
-    var seconds: [Double] = []
+    var (seconds, onCore): ([Double], [Double]) = ([], [])
     var parts = [[Double]](repeating: [], count: TimeCategory.allCases.count)
     try step(0)
     let before = workspace.pool.statistics.allocations
     for step in 1...configuration.training.steps {
       try world.synchronize(for: "all ranks before a benchmark step")
-      for _ in 0..<4 { peak.run() }
+      floors.measure()
       try world.synchronize(for: "all ranks before a benchmark step")
       counters.reset()
-      let start = Clock.seconds
+      let (start, core) = (Clock.seconds, Clock.threadSeconds)
       try self.step(step)
       seconds.append(Clock.seconds - start)
+      onCore.append(Clock.threadSeconds - core)
       for part in TimeCategory.allCases { parts[part.rawValue].append(counters.seconds(part)) }
     }
     try training.store.settle(polling: workspace.poll)
     return report(
-      seconds: seconds.median, peak: peak.gigaflops, parts: parts.map(\.median),
+      seconds: seconds.median, onCore: onCore.median, floors: floors, parts: parts.map(\.median),
       allocations: workspace.pool.statistics.allocations - before)
   }
 
-  private func report(seconds: Double, peak: Double, parts: [Double], allocations: Int) -> String {
+  private func report(
+    seconds: Double, onCore: Double, floors: StepFloors, parts: [Double], allocations: Int
+  ) -> String {
     let model = training.model
     let tokens = configuration.training.batch * configuration.sequence.length
     let operations = model.operations(
@@ -87,23 +90,35 @@ struct StepBenchmark {
         + "\(Format.number(world.size, of: "rank")) × \(Format.number(workspace.team.size, of: "thread")), "
         + "median of \(Format.number(configuration.training.steps, of: "step"))",
       "",
-      line("step", String(format: "%.3f s", seconds)),
+      line("step", String(format: "%.3f s, on a core for %.3f s", seconds, onCore)),
       line("tokens", String(format: "%.0f a second", Double(tokens) / seconds)),
       line("speed", String(format: "%.1f GFLOP/s", gigaflops)),
       line(
         "sgemm peak",
-        String(format: "%.1f GFLOP/s a thread, OpenBLAS for ", peak) + BLAS.coreName),
-      line("products", products),
-      line("ratio", String(format: "%.3f of the peak", gigaflops / (peak * workers))),
+        String(format: "%.1f GFLOP/s a thread, OpenBLAS for ", floors.sgemmPeak) + BLAS.coreName),
+      line(
+        "product peak", String(format: "%.1f GFLOP/s a thread, ", floors.productPeak) + products),
+      line("memory", String(format: "%.1f GB/s a rank", floors.bandwidth)),
+      line(
+        "ratio", String(format: "%.3f of the sgemm peak", gigaflops / (floors.sgemmPeak * workers))),
       line("allocations", "\(allocations) in the counted steps"),
       "",
+      line("", Format.right("time", 11) + Format.right("share", 7) + Format.right("floor", 14)),
     ]
     let total = parts.reduce(0, +)
     for part in TimeCategory.allCases where parts[part.rawValue] > 0.0005 * total {
       let own = parts[part.rawValue]
-      let cell = String(format: "%8.1f ms %5.1f%%", own * 1e3, own / total * 100)
-      lines.append(line(part.name, cell))
+      var cells = String(format: "%8.1f ms %5.1f%%", own * 1e3, own / total * 100)
+      if let floor = floors.floor(part) {
+        cells += String(format: " %10.1f ms, \(floor.of)", floor.seconds * 1e3)
+      }
+      lines.append(line(part.name, cells))
     }
+    lines += [
+      "",
+      "floor: operations at the peak of their precision, or bytes that are read or written once at the memory's speed,",
+      "whichever takes longer.",
+    ]
     return lines.joined(separator: "\n") + "\n"
   }
 

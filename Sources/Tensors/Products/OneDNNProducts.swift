@@ -35,6 +35,11 @@
     private static let scratchBytes = 2 << 20
     /// Products that are kept; more than any run has shapes, unless lengths are all different.
     private static let limit = 1024
+    /// Tokens that a product in bf16 sums at once for a weight's gradient.
+    ///
+    /// What oneDNN rearranges for so many stays in the second cache: for all at once it takes 4 % longer on Zen 4, and up
+    /// to 29 % with AMX. In fp32 it makes no difference.
+    private static let tokensOfSum = 512
     /// Rows that parts of a product are multiples of.
     private static let rowsOfPart = 64
 
@@ -79,18 +84,24 @@
     ) {
       guard count > 0 else { return }
       let bytes = operands == .float ? 4 : 2
-      let (left, right) = (dy.first, x.first)
-      run(
-        rows, direction: nil,
-        shape: {
-          OneDNNProduct.Shape(
-            m: $0, n: columns, k: count, stride: rows, transposed: true, adds: true)
-        },
-        { _ in .plain }
-      ) { product, part, scratch in
-        product.run(
-          left + part.lowerBound * bytes, right, into: dW + part.lowerBound * columns,
-          scratch: scratch)
+      let most = operands == .float ? count : Self.tokensOfSum
+      for start in stride(from: 0, to: count, by: most) {
+        let tokens = min(most, count - start)
+        let (left, right) = (
+          dy.first + start * rows * bytes, x.first + start * columns * bytes
+        )
+        run(
+          rows, direction: nil,
+          shape: {
+            OneDNNProduct.Shape(
+              m: $0, n: columns, k: tokens, stride: rows, transposed: true, adds: true)
+          },
+          { _ in .plain }
+        ) { product, part, scratch in
+          product.run(
+            left + part.lowerBound * bytes, right, into: dW + part.lowerBound * columns,
+            scratch: scratch)
+        }
       }
     }
 

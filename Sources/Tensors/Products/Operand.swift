@@ -48,11 +48,20 @@ package struct Operand: Sendable {
     return buffer.pointer + offset
   }
 
+  /// An operand of fp32 as a tensor, which shares its numbers.
+  package func tensor(_ shape: Shape) -> Tensor {
+    precondition(kind == .float, "an operand of bf16 \(shape) read as fp32")
+    return Tensor(shape, buffer: buffer, offset: offset)
+  }
+
   /// The numbers of an operand of bf16.
   package var halves: UnsafeMutablePointer<UInt16> {
     precondition(kind == .bfloat16, "an operand of fp32 read as bf16")
     return UnsafeMutableRawPointer(buffer.pointer).assumingMemoryBound(to: UInt16.self) + offset
   }
+
+  /// Bytes of as many of its numbers as a shape has.
+  package func bytes(_ shape: Shape) -> Int { (kind == .float ? 4 : 2) * shape.count }
 
   /// A part's numbers in fp32: where they lie, or widened into a block.
   package func read(
@@ -100,9 +109,7 @@ extension Workspace {
 
   /// The numbers of an operand in fp32: its own, or widened ones in memory of their own.
   package func tensor(of operand: Operand, _ shape: Shape) -> Tensor {
-    guard operand.kind == .bfloat16 else {
-      return Tensor(shape, buffer: operand.buffer, offset: operand.offset)
-    }
+    guard operand.kind == .bfloat16 else { return operand.tensor(shape) }
     let tensor = Tensor(shape, pool: pool)
     compute(.other) {
       // Each thread writes a part of its own.

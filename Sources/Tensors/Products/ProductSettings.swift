@@ -15,9 +15,12 @@ package enum ProductLibrary: String, CaseIterable, Sendable {
 
   /// What is taken for fp32 where nobody chooses: what was faster when it was measured on this kind of CPU, else
   /// OpenBLAS.
+  ///
+  /// Training steps by oneDNN took 3 to 6 % less time than by OpenBLAS on Zen 4, 3 % on Emerald Rapids.
   package static func known(ofFamily family: CPUFamily) -> ProductLibrary {
     switch family {
-    case .zen4, .other: .openblas
+    case .zen4, .emeraldRapids: .onednn
+    case .other: .openblas
     }
   }
 }
@@ -26,6 +29,8 @@ package enum ProductLibrary: String, CaseIterable, Sendable {
 package enum CPUFamily: Sendable {
   /// AMD's fourth Zen, such as EPYC 9004.
   case zen4
+  /// Intel's fifth Xeon Scalable, with AMX.
+  case emeraldRapids
   /// One of which nothing is known.
   case other
 
@@ -33,10 +38,19 @@ package enum CPUFamily: Sendable {
   package static var current: CPUFamily {
     var (vendor, family, model): (UInt32, UInt32, UInt32) = (0, 0, 0)
     lasp_cpu_model(&vendor, &family, &model)
-    // "Auth" of AuthenticAMD.
-    guard vendor == 0x6874_7541, family == 0x19 else { return .other }
-    let zen4: [ClosedRange<UInt32>] = [0x10...0x1F, 0x60...0x7F, 0xA0...0xAF]
-    return zen4.contains { $0.contains(model) } ? .zen4 : .other
+    return of(vendor: vendor, family: family, model: model)
+  }
+
+  /// The family of a CPU that says this of itself.
+  package static func of(vendor: UInt32, family: UInt32, model: UInt32) -> CPUFamily {
+    // "Auth" of AuthenticAMD, "Genu" of GenuineIntel.
+    switch (vendor, family, model) {
+    case (0x6874_7541, 0x19, 0x10...0x1F), (0x6874_7541, 0x19, 0x60...0x7F),
+      (0x6874_7541, 0x19, 0xA0...0xAF):
+      return .zen4
+    case (0x756E_6547, 0x6, 0xCF): return .emeraldRapids
+    default: return .other
+    }
   }
 }
 

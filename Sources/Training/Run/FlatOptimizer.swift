@@ -108,6 +108,9 @@ package final class FlatOptimizer {
           state: statesOfRule[piece.rule].map {
             numbers(of: states[$0], at: piece.range.lowerBound, in: part.range, index)
           }, matrix: piece.matrix, scratch: scratch?.pointer)
+        // The weight and each state are read and written, the gradient is read.
+        workspace.counters.note(
+          .optimizer, bytes: 4 * piece.range.count * (3 + 2 * slice.state.count))
         workspace.compute(.optimizer) {
           rule.update(slice, now, team: workspace.team)
           for numbers in [slice.weights] + slice.state where isFinite {

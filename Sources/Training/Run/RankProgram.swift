@@ -10,10 +10,15 @@ package enum RankProgram {
   /// Where the run file asks for virtual ranks, `body` runs once for each that this process hosts, each on one
   /// thread.
   ///
+  /// - Parameter weightsStay: Whether weights never change.
   /// - Returns: What `body` gave; of several virtual ranks, what the first gave.
   package static func run<T: Sendable>(
-    _ configuration: RunConfiguration, _ body: @Sendable (World, Workspace) throws -> T
+    _ configuration: RunConfiguration, weightsStay: Bool = false,
+    _ body: @Sendable (World, Workspace) throws -> T
   ) throws -> T {
+    @Sendable func products(_ world: World) throws -> ProductSettings {
+      try configuration.chooseProducts(world: world.communicator, weightsStay: weightsStay)
+    }
     let world = try World.start(deadline: configuration.parallel.timeout)
     Phase.enter("the start", nil, .long)
     guard configuration.parallel.reproducible > 0 else {
@@ -21,18 +26,14 @@ package enum RankProgram {
         configuration.threads > 0 ? configuration.threads : world.host.defaultThreads
       BLAS.setThreads(threads)
       return try ending(world) {
-        try body(
-          world,
-          Workspace(
-            threads: threads, products: configuration.chooseProducts(world: world.communicator)))
+        try body(world, Workspace(threads: threads, products: products(world)))
       }
     }
     let ranks = try ending(world) { try configuration.virtualRanks(processes: world.processes) }
     BLAS.setThreads(1)
     return try world.run(virtualRanks: ranks) { world in
       try ending(world) {
-        try body(
-          world, Workspace(products: configuration.chooseProducts(world: world.communicator)))
+        try body(world, Workspace(products: products(world)))
       }
     }[0]
   }

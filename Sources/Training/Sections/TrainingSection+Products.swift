@@ -49,15 +49,26 @@ extension RunConfiguration {
     }
   }
 
+  /// The products of weights that never change, whose forms stay in memory: in fp32 those of a library that needs none,
+  /// unless the run file names another.
+  package func productsOfWeightsThatStay() throws -> ProductSettings {
+    try products(choosing: training.precision == .fp32 ? .openblas : nil)
+  }
+
   /// The products that all ranks take, as rank 0 finds.
   ///
   /// Collective, whatever the run file names, since nothing is known yet of the other ranks' run files. With
   /// `parallel.reproducible` nothing is measured, which could come out otherwise the next time.
-  package func chooseProducts(world: any Communicator) throws -> ProductSettings {
+  ///
+  /// - Parameter weightsStay: As in `productsOfWeightsThatStay`.
+  package func chooseProducts(
+    world: any Communicator, weightsStay: Bool = false
+  ) throws -> ProductSettings {
     let mine = try world.together {
       guard world.rank == 0 else { return "" }
       let measures = training.products == .auto && parallel.reproducible == 0
-      return try (measures ? ProductSpeed.faster(training.precision) : products().library).rawValue
+      if measures { return try ProductSpeed.faster(training.precision).rawValue }
+      return try (weightsStay ? productsOfWeightsThatStay() : products()).library.rawValue
     }
     return try products(choosing: ProductLibrary(rawValue: try world.broadcast(mine)))
   }

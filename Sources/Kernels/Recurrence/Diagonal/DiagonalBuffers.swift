@@ -95,11 +95,16 @@ struct DiagonalBuffers {
     return body(start).next - start + 16
   }
 
-  /// `target ← rows` of a chunk, `columns` floats each.
+  /// `target ← rows` of a chunk, `columns` numbers each.
   func load(
     _ rows: TokenRows, _ range: Range<Int>, _ columns: Int,
     into target: UnsafeMutablePointer<Float>, ld: Int
   ) {
+    guard !rows.isBFloat16 else {
+      return Rows.widen(
+        rows.halves(range.lowerBound), stride: rows.stride, rows: tokens, columns: columns,
+        into: target, ld: ld)
+    }
     Rows.copy(
       rows[range.lowerBound], stride: rows.stride, rows: tokens, columns: columns, into: target,
       ld: ld)
