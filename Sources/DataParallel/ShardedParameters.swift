@@ -1,4 +1,5 @@
 import Autodiff
+import Measurement
 import MessagePassing
 import Tensors
 
@@ -315,6 +316,7 @@ package final class ShardedParameters: ParameterStore {
     let units = trainedRegions.count { $0 > 0 }
     precondition(finished == units, "\(finished) of \(units) units of gradients were complete")
     finished = 0
+    FaultPoint.reach("reduction")
     try reducer?.wait(untilAtMost: 0, polling: polling)
     // Nobody may still read what the update is about to change.
     try settle(polling: polling)

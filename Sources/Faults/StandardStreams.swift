@@ -9,6 +9,8 @@ package enum StandardStreams {
   /// writes to a pipe that nobody reads.
   package static func open() {
     signal(SIGPIPE, SIG_IGN)
+    // A file that would be longer than it may (ulimit -f) is an error of its writer's, too.
+    signal(SIGXFSZ, SIG_IGN)
     for descriptor in STDIN_FILENO...STDERR_FILENO
     where fcntl(descriptor, F_GETFD) < 0 && errno == EBADF {
       // The lowest free number is this one.

@@ -1,5 +1,6 @@
 import COpenBLAS
 import Glibc
+import Measurement
 
 /// Makes the matrix products use the vector instructions that this program is built for.
 ///
@@ -14,6 +15,8 @@ package enum CoreType {
   /// called before MPI starts. On a CPU that lacks instructions the program is built with, it says so and
   /// exits with code 1.
   package static func choose() {
+    // Not before the program has begun anew for other kernels.
+    defer { FaultPoint.reach("start") }
     // No vector code may run before this check.
     if lasp_cpu_vectors() < buildVectors {
       refuse()

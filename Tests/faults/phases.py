@@ -5,18 +5,10 @@ from jobs import check
 
 # Places of the program, in the order of a run, with the step in which they are meant; steps count from 1.
 PHASES = {
-    "start": ("for all ranks in MPI_Init", 0),
-    "world": ("the start", 0),
-    "data": ("data", 7),
-    "forward": ("forward", 7),
-    "state": ("the forward state of layer", 7),
-    "backward": ("backward", 7),
-    "reduction": ("reduction", 7),
-    "update": ("update", 7),
-    "checkpoint": ("the checkpoint after step", 8),
-    "evaluation": ("the evaluation after step", 6),
-    "model": ("writing the model", 12),
-    "end": ("for all ranks in MPI_Finalize", 12),
+    "start": ("start", 0), "world": ("world", 0), "data": ("data", 7), "forward": ("forward", 7),
+    "state": ("forward state of layer", 7), "backward": ("backward", 7), "reduction": ("reduction", 7),
+    "update": ("update", 7), "checkpoint": ("checkpoint", 8), "evaluation": ("evaluation", 6),
+    "end": ("checkpoint", 12),
 }
 # Seconds that a rank may stand still in these tests.
 PATIENCE = 3
@@ -71,7 +63,7 @@ def asked(phase, name, whom):
     def body(bench):
         run = bench.make(ranks=2)
         result = run.start(fault=at(phase, 1, command)).wait()
-        late = phase in ("model", "end")
+        late = phase == "end"
         result.expect([75] + ([0] if late else []), seconds=60)
         if result.code == 75:
             check("signal" in (run.reason() or "signal"), f"the log ends with {run.reason()}")

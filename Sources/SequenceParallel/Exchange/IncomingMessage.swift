@@ -1,3 +1,4 @@
+import Measurement
 import MessagePassing
 import Tensors
 
@@ -16,6 +17,7 @@ final class IncomingMessage {
 
   /// Waits until it has arrived.
   func wait(for purpose: String, polling: () throws -> Void) throws {
+    FaultPoint.reach(purpose)
     try request.wait(for: purpose, polling: polling)
   }
 }

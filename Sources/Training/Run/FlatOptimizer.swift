@@ -1,4 +1,5 @@
 import DataParallel
+import Measurement
 import Optimizers
 import Tensors
 
@@ -87,6 +88,7 @@ package final class FlatOptimizer {
   package func update(
     _ store: ShardedParameters, step: Int, scale: Double, norm: GradientNorm, workspace: Workspace
   ) -> Bool {
+    FaultPoint.reach("update")
     var isFinite = true
     let gradientScale = scale * norm.clippingScale(limit: clip)
     for (index, part) in store.updated.enumerated() {

@@ -2,6 +2,7 @@ import Checkpoints
 import Configuration
 import Corpora
 import Files
+import Measurement
 import MessagePassing
 import Models
 import Optimizers
@@ -79,6 +80,7 @@ package struct RunSetup {
     _ configuration: RunConfiguration, world: any Communicator,
     resuming checkpoint: Checkpoint? = nil
   ) throws {
+    FaultPoint.reach("world")
     let tokenizer = try world.together { try configuration.readTokenizer(resuming: checkpoint) }
     var needed = 0
     if configuration.model.from == nil, configuration.model.vocabulary == 0,

@@ -1,5 +1,6 @@
 import Checkpoints
 import DataParallel
+import Measurement
 import MessagePassing
 import SequenceParallel
 import Tensors
@@ -19,6 +20,7 @@ extension TrainingRun {
   ///
   /// - Parameter writer: The checkpoint, on rank 0.
   package func write(to writer: CheckpointWriter?) throws {
+    FaultPoint.reach("checkpoint")
     try store.collect(.weights) { try writer?.write(.weight, $0, $1) }
     for state in optimizer.states {
       try store.collect(.moments(state.numbers.pointer, of: state.parameters)) {

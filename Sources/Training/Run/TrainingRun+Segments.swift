@@ -30,6 +30,7 @@ extension TrainingRun {
   ///
   /// - Parameter completes: Whether nothing of this step comes after it, so that gradients are complete.
   func train(microBatch: Int, step: Int, completes: Bool) throws -> LossSums {
+    FaultPoint.reach("data", step + 1)
     let rows = microBatches[microBatch]
     let goesOn = corpus.continues(step: step + 1)
     let groups = try groups()
@@ -83,6 +84,7 @@ extension TrainingRun {
 
   /// The loss of some rows, without learning.
   func evaluate(_ corpus: any Corpus, rows: Range<Int>, step: Int) throws -> LossSums {
+    FaultPoint.reach("evaluation")
     var sums = LossSums()
     var (left, leftOfTeacher) = (Carry(), Carry())
     for index in 0..<cut.segments {
@@ -167,11 +169,15 @@ extension TrainingRun {
   private func forwardAndBackward(
     _ segment: SegmentPass, later: SequencePass?, completes: Bool
   ) throws -> LossSums {
+    FaultPoint.reach("forward")
     let (result, terms) = try runner.forwardAndBackward(
       segment.batch.inputs, targets: segment.batch.targets, objective: minimised(in: segment),
       pass: segment.pass, before: later, recompute: configuration.training.recompute,
       targetsPerPosition: targetsPerPosition, part: name(segment.pass.segment)
-    ) { [store] in try store.complete(region: $0, isLast: completes) }
+    ) { [store] in
+      FaultPoint.reach("backward")
+      try store.complete(region: $0, isLast: completes)
+    }
     return LossSums(result, terms: terms, declared: lossTerms, batch: segment.batch)
   }
 
