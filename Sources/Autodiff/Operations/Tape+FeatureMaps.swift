@@ -6,9 +6,9 @@ extension Tape {
   /// The same numbers in another shape of as many; takes no memory.
   package func reshaped(_ x: Variable, _ shape: Shape) -> Variable {
     precondition(shape.count == x.shape.count, "\(x.shape) as \(shape)")
-    let y = Tensor(shape, buffer: x.value.buffer, offset: x.value.offset)
-    return record(y, inputs: [x]) { [unowned self] dy in
-      x.add(gradient: Tensor(x.shape, buffer: dy.buffer, offset: dy.offset), in: workspace)
+    let (sum, before) = (x.sum, x.shape)
+    return record(x.stored, shape, inputs: [x]) { [unowned self] dy in
+      sum.add(Tensor(before, buffer: dy.buffer, offset: dy.offset), in: workspace)
     }
   }
 

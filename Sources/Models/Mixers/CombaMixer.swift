@@ -70,12 +70,13 @@ struct CombaMixer: FlashLayer {
     let g = try tape.softplusGate(decay(x, tape: tape), rate: rate, bias: rateBias)
     let beta = try tape.sigmoid(step(x, tape: tape))
     // What a token writes of its value, it also erases of what the state holds.
-    let written = tape.headProduct(tape.l2Norm(k, width: K), beta, width: K)
+    let written = tape.headProduct(
+      tape.l2Norm(k, width: K, for: .products), beta, width: K, for: .products)
     let o = try tape.recurrence(
       kernel,
       RecurrenceInputs(
         q: tape.l2Norm(q, width: K, for: .products), k: written, v: v, g: g,
-        a: tape.l2Norm(negative, width: K),
+        a: tape.l2Norm(negative, width: K, for: .products),
         b: written),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     return try output(norm(o, input: x, tape: tape), adding: residual, tape: tape)

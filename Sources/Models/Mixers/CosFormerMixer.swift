@@ -41,7 +41,9 @@ struct CosFormerMixer: FlashLayer {
       slot: CarrySlot(layer: layer, .state(1)))
     func weighted(_ linear: Linear) throws -> Variable {
       try tape.cosineWeighted(
-        tape.relu(linear(x, tape: tape, for: .products)), weights, layout: pass.layout)
+        tape.relu(linear(x, tape: tape, for: .products), for: .products), weights,
+        layout: pass.layout,
+        for: .products)
     }
     let o = try tape.recurrence(
       kernel,

@@ -44,10 +44,11 @@ struct ForgettingAttentionMixer: FlashLayer {
   ) throws -> Variable {
     // Shapes: x q o [N, D]; k v [N, keyHeads·d]; gates [N, H].
     func normalized(_ linear: Linear, _ weight: Parameter?) throws -> Variable {
-      let y = try linear(x, tape: tape)
-      guard let weight else { return y }
-      return tape.headScale(
-        tape.rmsNorm(y, width: heads.keyDimension, epsilon: Self.normEpsilon), weight)
+      guard let weight else { return try linear(x, tape: tape, for: .products) }
+      return try tape.headScale(
+        tape.rmsNorm(
+          linear(x, tape: tape), width: heads.keyDimension, epsilon: Self.normEpsilon),
+        weight, for: .products)
     }
     let o = try tape.attention(
       q: normalized(query, queryNorm), k: normalized(key, keyNorm),
@@ -56,7 +57,9 @@ struct ForgettingAttentionMixer: FlashLayer {
       dimension: heads.keyDimension, slot: CarrySlot(layer: layer, .window), pass: pass)
     guard let outputGate else { return try output(o, adding: residual, tape: tape) }
     return try output(
-      tape.product(o, tape.sigmoid(outputGate(x, tape: tape))), adding: residual, tape: tape)
+      tape.product(
+        o, tape.sigmoid(outputGate(x, tape: tape, for: .products)), for: .products),
+      adding: residual, tape: tape)
   }
 
   var attention: AttentionSize? {

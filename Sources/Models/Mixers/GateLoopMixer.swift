@@ -48,8 +48,10 @@ struct GateLoopMixer: FlashLayer {
     let width = heads.keyDimension
     let angles = try tape.runningSum(
       angle(x, tape: tape), period: 2 * .pi, slot: CarrySlot(layer: layer, .state(1)), pass: pass)
-    let q = try tape.turned(query(x, tape: tape), by: angles, width: width)
-    let k = try tape.turned(key(x, tape: tape), by: angles, width: width)
+    let q = try tape.turned(
+      query(x, tape: tape, for: .products), by: angles, width: width, for: .products)
+    let k = try tape.turned(
+      key(x, tape: tape, for: .products), by: angles, width: width, for: .products)
     let g = try tape.logSigmoidGate(magnitude(x, tape: tape), divisor: 1)
     let o = try tape.recurrence(
       kernel,

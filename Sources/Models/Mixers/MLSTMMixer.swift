@@ -92,7 +92,8 @@ struct MLSTMMixer: FlashLayer {
         beta: tape.softCap(inputGate(x, tape: tape), gateCap)),
       slot: CarrySlot(layer: layer, .state(0)), pass: pass)
     let gated = try tape.product(
-      tape.sigmoid(gate(x, tape: tape)), norm(h, tape: tape))
+      tape.sigmoid(gate(x, tape: tape, for: .products)), norm(h, tape: tape, for: .products),
+      for: .products)
     return try output(gated, adding: residual, tape: tape)
   }
 

@@ -54,7 +54,8 @@ struct MambaMixer: FlashLayer {
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     // Shapes: x [N, D]; u z dt y [N, I]; b c [N, states].
-    let u = try convolution(input(x, tape: tape, for: .products), tape: tape, pass: pass)
+    let u = try convolution(
+      input(x, tape: tape, for: .products), tape: tape, pass: pass, for: .products)
     let z = try gate(x, tape: tape, for: .products)
     let dt = try tape.stepSize(
       step(stepRank(u, tape: tape), tape: tape), bias: stepBias, limits: 0...(.infinity))

@@ -12,7 +12,7 @@ extension Tape {
   /// of chunks.
   ///
   /// - Parameters:
-  ///   - u: Shape `[N, I]`, `N = rows × length`.
+  ///   - u: Shape `[N, I]`, `N = rows × length`; it may be stored for products.
   ///   - dt: Steps ≥ 0, `[N, I]`.
   ///   - b: Shape `[N, states]`.
   ///   - c: Shape `[N, states]`.
@@ -36,8 +36,14 @@ extension Tape {
     workspace.compute(.recurrence) {
       scan.rates(parameters.value(logRates), into: rates.pointer)
     }
-    let run = ScanRun(
-      scan: scan, u: u.value, dt: dt.value, b: b.value, c: c.value, rates: rates, pass: pass)
+    let workspace = workspace
+    // Made anew for each pass: what it widens of u is not kept between them.
+    func makeRun() -> ScanRun {
+      ScanRun(
+        scan: scan, u: workspace.tensor(of: u.stored, u.shape), dt: dt.value, b: b.value,
+        c: c.value, rates: rates, pass: pass)
+    }
+    let run = makeRun()
     let shard = run.shard(slot)
     let y = Tensor(u.shape, pool: pool)
     let kept = Tensor([run.keptOffsets.last!], pool: pool, kind: .states)
@@ -48,8 +54,9 @@ extension Tape {
     return record(y, inputs: [u, dt, b, c], always: trains(logRates, skip)) {
       [unowned self] dy in
       try workspace.counters.measure(.recurrence) {
+        let run = makeRun()
         let gradients = ScanGradients(run)
-        try shard.backward(
+        try run.shard(slot).backward(
           ScanBackward(
             run: run, skip: parameters.value(skip), kept: kept, dy: dy, gradients: gradients))
         let (db, dc) = (Tensor(b.shape, pool: pool), Tensor(c.shape, pool: pool))

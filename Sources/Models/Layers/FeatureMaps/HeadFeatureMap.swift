@@ -53,7 +53,7 @@ struct HeadFeatureMap {
     case .dpfp: tape.dpfp(x, width: width)
     case .t2r: tape.relu(try layer(0))
     case .hedgehog: tape.mirroredSoftmax(try layer(0), width: width)
-    case .elementwise_product: tape.product(try layer(0), try layer(1))
+    case .elementwise_product: tape.product(try layer(0), try layer(1), for: .products)
     }
   }
 }
