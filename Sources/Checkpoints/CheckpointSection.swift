@@ -37,6 +37,11 @@ package struct CheckpointSection: ConfigurationSection, Equatable {
   package var keepEvery = 0
 
   @Key(
+    "background", .layout,
+    "Write them beside the run, from a copy in memory; false = while the run stands still.")
+  package var background = true
+
+  @Key(
     "dtype", .course,
     "How the run's final weights are stored; bf16 halves the folder, and checkpoints stay fp32.")
   package var dtype = WeightFormat.fp32

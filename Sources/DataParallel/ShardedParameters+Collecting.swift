@@ -52,6 +52,33 @@ extension ShardedParameters {
     }
   }
 
+  /// What this rank has to write where every rank writes its own: its part of each unit, which all ranks' parts make whole.
+  ///
+  /// - Returns: Ranges of the index space, and where their numbers lie; weights under way have arrived.
+  package func own(
+    _ numbers: Numbers
+  ) throws -> [(range: Range<Int>, numbers: UnsafePointer<Float>)] {
+    try settle(polling: workspace.poll)
+    switch numbers {
+    case .weights:
+      return partition.units.indices.map { unit in
+        let part = partition.part(of: unit, rank: rank)
+        let place = sharding == .parameters ? offsets[unit] : part.lowerBound
+        return (part, UnsafePointer(values.pointer + place))
+      }
+    case .moments(let pointer, of: let parameters):
+      var next = pointer
+      return partition.units.indices.flatMap { unit in
+        parameters.pieces(of: partition.part(of: unit, rank: rank)).map { piece in
+          defer { next += piece.count }
+          return (
+            piece, sharding == .none ? pointer + parameters.offset(of: piece.lowerBound) : next
+          )
+        }
+      }
+    }
+  }
+
   /// Hands numbers of this rank to `body` on rank 0, or sends them there.
   private func give(
     _ part: Range<Int>, _ numbers: UnsafePointer<Float>,

@@ -64,6 +64,7 @@ package enum Format {
 
   /// A number in three digits: `0.812`, `12.3`, `1.24e+03`.
   package static func digits(_ value: Double) -> String {
+    if value.isNaN { return "–" }
     guard value.isFinite else { return "\(value)" }
     let size = abs(value)
     if size == 0 { return "0" }

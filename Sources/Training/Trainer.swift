@@ -72,6 +72,18 @@ final class TrainingSession {
   private let evaluationCorpus: (any Corpus)?
   private let chance: Double?
   private var owesCheckpoint = false
+  /// The checkpoint that is being written.
+  var inFlight: CheckpointInFlight?
+  /// Why the last checkpoint was not written, the same on all ranks but for its words.
+  var saveProblem: String?
+  /// Whether it has been told why checkpoints are not written beside the run.
+  var hasToldOfWriting = false
+  /// What a rank's thread does before it writes; for tests.
+  var beforeWriting: @Sendable () throws -> Void = {}
+  /// Whether this rank sees a file of rank 0's.
+  var sees: (String) -> Bool = FileSystem.exists
+  /// Ranks that share this host's memory.
+  let ranksOfHost: Int
   private var levels: LossLevels
   private(set) var outputs: Outputs?
   let origin: ModelFolder.Origin?
@@ -112,6 +124,7 @@ final class TrainingSession {
     let communicator = world.communicator
     self.world = communicator
     request = StopRequest(maxMinutes: configuration.training.maxMinutes)
+    ranksOfHost = max(1, world.host.ranks)
     try Agreement.ofProgram(configuration).check(communicator)
     var lock = communicator.rank == 0 ? try RunFolder.lock(configuration: configuration) : nil
     let point = try ResumePoint.find(configuration, world: communicator)
@@ -321,13 +334,17 @@ final class TrainingSession {
         if let end, !isFinished {
           try beginStage(after: end)
         } else if checkpointIsDue(asked: saves) {
-          try checkpoint()
+          try beginCheckpoint()
         }
       }
       try recording?.finish()
-      try checkpoint()
+      // Where the checkpoint has no room the model may have some.
+      let problem = try unsaved { try checkpoint() }
       try writeModel()
+      if let problem { throw problem }
     } catch {
+      // What all ranks have found together leaves time for what is being written.
+      if let error = error as? TrainingError, error.isOfAllRanks { try? finishCheckpoint() }
       // Else the rank that speaks for all has its line recorded, which is perhaps not this one.
       if !ProcessWatch.current.isWatching || world.size == 1 {
         try? outputs?.log.end(reason: "\(error)", steps: done, seconds: seconds())
@@ -398,6 +415,7 @@ final class TrainingSession {
     progress.add(loss: outcome.loss)
     history.add(outcome, tokens: configuration.training.batch * configuration.sequence.length)
     try keepPlace()
+    try pollCheckpoint()
     guard let outputs else {
       try guardSteps(after: outcome)
       return outcome

@@ -10,12 +10,22 @@ package enum TrainingError: Error, CustomStringConvertible {
   case evaluationNotFinite(step: Int, loss: Double)
   /// The run's folder holds an earlier run.
   case folderTaken(String)
+  /// The checkpoint in which a run was to end could not be written.
+  case notSaved(step: Int, reason: String)
   /// Another run writes to the run's folder.
   case folderInUse(folder: String, by: String)
   /// The run's folder has become another run's.
   case folderLost(folder: String, to: String)
   /// Ranks that do not agree.
   case disagreement(String)
+
+  /// Whether all ranks throw it at the same place.
+  var isOfAllRanks: Bool {
+    switch self {
+    case .notFinite, .weightsNotFinite, .evaluationNotFinite: true
+    default: false
+    }
+  }
 
   /// What is wrong and what to do.
   package var description: String {
@@ -33,6 +43,9 @@ package enum TrainingError: Error, CustomStringConvertible {
     case .folderTaken(let folder):
       "\(folder) holds an earlier run; choose another training.name or log.directory, give --overwrite, "
         + "or go on with it by --training.resume=auto"
+    case .notSaved(let step, let reason):
+      "the checkpoint after step \(step) could not be written: \(reason); make room, and go on from the one before by "
+        + "training.resume=auto"
     case .folderInUse(let folder, let writer):
       "\(folder) is written to by \(writer), or choose another training.name or log.directory (--overwrite replaces "
         + "only what has ended)"

@@ -166,11 +166,21 @@ struct RunLogTests {
         EvaluationReport(
           step: 1, sums: LogFixture.sums(), seconds: 1, tokensAreBytes: bytes, recallChance: 0.25))
     }
-    try log.checkpoint(step: 1, path: "runs/a/checkpoints/step-1", seconds: 1)
+    try log.checkpoint(step: 1, path: "runs/a/checkpoints/step-1", seconds: 1, stall: 0.25)
     try log.stage(
       StageEvent(
         number: 2, stages: 2, kind: "finetune", step: 1, start: 1, steps: 9, learningRate: 1e-3,
         parameters: 8, frozenParameters: 3, reason: nil))
+    try log.resume(step: 1, path: "runs/a/checkpoints/step-1", changes: ["training.steps 1 → 2"])
+    for cause in [
+      SkippedStep.Cause.loss(rank: 1, host: "n", sequences: 0..<2), .gradient(tensor: "w"), .sum,
+    ] {
+      try log.skip(SkippedStep(step: 1, cause: cause, batch: 4, inARow: 1))
+    }
+    var spike = Spike(
+      quantity: "loss", value: 2, median: 1, score: 9, action: "rewind", inARow: 1)
+    spike.goBack(to: 1)
+    try log.spike(spike, step: 2)
     try log.warning("w")
     try log.end(reason: "finished", steps: 1, seconds: 1)
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -182,7 +192,7 @@ struct RunLogTests {
     }
     let examples = try page.split(separator: "\n").filter { $0.hasPrefix("{") }
       .map { try JSONValue(Data($0.utf8)) }
-    #expect(examples.count == 7)
+    #expect(examples.count == 10)
     for example in examples {
       let fields = Set(example.object?.keys.map { $0 } ?? [])
       #expect(

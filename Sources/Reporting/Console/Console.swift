@@ -99,8 +99,14 @@ package final class Console {
   }
 
   /// Prints that a checkpoint lies on the disk.
-  package func checkpoint(step: Int, path: String, seconds: Double) {
-    print("checkpoint after step \(step): \(path) (\(Format.seconds(seconds)))")
+  ///
+  /// - Parameters:
+  ///   - seconds: From its beginning until it was whole.
+  ///   - stall: Seconds of these that the run stood still for it.
+  package func checkpoint(step: Int, path: String, seconds: Double, stall: Double) {
+    let beside =
+      stall < seconds ? ", of which the run stood still for \(Format.seconds(stall))" : ""
+    print("checkpoint after step \(step): \(path) (\(Format.seconds(seconds))\(beside))")
   }
 
   /// Prints from where the run goes on, and in what it is another than before, a line each.

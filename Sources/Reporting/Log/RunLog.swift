@@ -170,11 +170,18 @@ package final class RunLog: Sendable {
   }
 
   /// Writes a `checkpoint` event: a complete checkpoint lies on the disk.
-  package func checkpoint(step: Int, path: String, seconds: Double) throws(FileError) {
+  ///
+  /// - Parameters:
+  ///   - seconds: From its beginning until it was whole.
+  ///   - stall: Seconds of these that the run stood still for it.
+  package func checkpoint(
+    step: Int, path: String, seconds: Double, stall: Double
+  ) throws(FileError) {
     var line = line("checkpoint")
     line.set("step", step)
     line.set("path", path)
     line.set("seconds", seconds)
+    line.set("stall_seconds", stall)
     try write(line)
   }
 

@@ -102,7 +102,7 @@ package struct Plan {
   package var memoryBytes: Int { rehearsals.map { total($0) }.max() ?? 0 }
 
   private func total(_ rehearsal: Rehearsal) -> Int {
-    processBytes + rehearsal.poolBytes + rehearsal.tokenBytes
+    processBytes + rehearsal.bytes
   }
 
   /// The plan as text.
@@ -187,6 +187,9 @@ package struct Plan {
       lines.append(heading(kind.name, rehearsals.map { Format.bytes(bytes($0, kind)) }))
     }
     lines.append(heading("tokens", rehearsals.map { Format.bytes($0.tokenBytes) }))
+    if configuration.checkpoint.background {
+      lines.append(heading("checkpoint's copy", rehearsals.map { Format.bytes($0.copyBytes) }))
+    }
     lines.append(heading("program", rehearsals.map { _ in Format.bytes(processBytes) }))
     lines.append(heading("memory in all", rehearsals.map { Format.bytes(total($0)) }))
     lines.append("")

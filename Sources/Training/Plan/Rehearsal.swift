@@ -19,8 +19,10 @@ struct Rehearsal {
   let poolBytes: Int
   /// Bytes of tokens, targets and per-token results outside the pool.
   let tokenBytes: Int
+  /// Bytes of the copy from which it writes its part of a checkpoint.
+  let copyBytes: Int
   /// Bytes that the run adds to the process.
-  var bytes: Int { poolBytes + tokenBytes }
+  var bytes: Int { poolBytes + tokenBytes + copyBytes }
   /// Bytes of states that it sends a step.
   let stateBytes: Int
   /// Bytes of headers and halos that it sends a step.
@@ -44,6 +46,7 @@ struct Rehearsal {
     }
     poolBytes = ranks.reduce(0) { $0 + $1.poolBytes }
     tokenBytes = ranks.reduce(0) { $0 + $1.tokenBytes }
+    copyBytes = ranks.reduce(0) { $0 + $1.copyBytes }
     stateBytes = ranks.reduce(0) { $0 + $1.stateBytes }
     haloBytes = ranks.reduce(0) { $0 + $1.haloBytes }
     gradientBytes = ranks.reduce(0) { $0 + $1.gradientBytes }
@@ -70,6 +73,9 @@ struct Rehearsal {
     let rows = run.microBatches[0].count
     segmentsHeld = try run.groupSize
     tokenBytes = 4 * rows * (positions.max() ?? 0) * (3 * segmentsHeld + 5)
+    copyBytes =
+      run.configuration.checkpoint.background
+      ? try run.ownNumbers().reduce(0) { $0 + 4 * $1.1.count } : 0
     stateBytes = workspace.counters.stateBytesSent
     haloBytes = workspace.counters.haloBytesSent
     gradientBytes = workspace.counters.gradientBytesSent

@@ -20,13 +20,32 @@ extension TrainingRun {
   ///
   /// - Parameter writer: The checkpoint, on rank 0.
   package func write(to writer: CheckpointWriter?) throws {
+    try collect { try writer?.write($0, $1, $2) }
+  }
+
+  /// Brings weights and the optimizer's state to rank 0; called by all ranks.
+  ///
+  /// - Parameter body: Called on rank 0 with every piece.
+  func collect(
+    _ body: (TrainingState.Quantity, Range<Int>, UnsafePointer<Float>) throws -> Void
+  ) throws {
     FaultPoint.reach("checkpoint")
-    try store.collect(.weights) { try writer?.write(.weight, $0, $1) }
+    try store.collect(.weights) { try body(.weight, $0, $1) }
     for state in optimizer.states {
       try store.collect(.moments(state.numbers.pointer, of: state.parameters)) {
-        try writer?.write(quantity(state), $0, $1)
+        try body(quantity(state), $0, $1)
       }
     }
+  }
+
+  /// What of weights and the optimizer's state this rank writes where every rank writes its own.
+  func ownNumbers() throws -> [(TrainingState.Quantity, Range<Int>, UnsafePointer<Float>)] {
+    try store.own(.weights).map { (.weight, $0.range, $0.numbers) }
+      + optimizer.states.flatMap { state in
+        try store.own(.moments(state.numbers.pointer, of: state.parameters)).map {
+          (quantity(state), $0.range, $0.numbers)
+        }
+      }
   }
 
   /// Reads the part of a checkpoint that this rank keeps, whatever ranks and sharding wrote it.
@@ -67,15 +86,25 @@ extension TrainingRun {
   ///
   /// - Parameter step: The step that is to be done next.
   func writeStreams(to writer: CheckpointWriter?, step: Int) throws {
-    guard corpus.continues(step: step) else { return }
+    guard let streams = try collectStreams(step: step) else { return }
+    try writer?.write(streams: streams, position: carried)
+  }
+
+  /// Brings what the streams of `data.carry` carry into a step to rank 0.
+  ///
+  /// Called by all ranks.
+  ///
+  /// - Returns: A copy of each stream's tensors; nil where the streams begin anew, and on other ranks.
+  func collectStreams(step: Int) throws -> [[String: (shape: [Int], numbers: [Float])]]? {
+    guard corpus.continues(step: step) else { return nil }
     let workspace = context.workspace
     guard world.rank == 0 else {
-      guard grid.sequenceIndex == 0 else { return }
+      guard grid.sequenceIndex == 0 else { return nil }
       for values in carriedValues {
         let message = values.packed(in: workspace)
         try send([message.count], message)
       }
-      return
+      return nil
     }
     var streams = zip(carriedValues, microBatches).flatMap { $0.rows($1.count) }
     for group in 1..<grid.data {
@@ -83,10 +112,9 @@ extension TrainingRun {
         streams += try receive(from: group * grid.sequence).rows(rows.count)
       }
     }
-    try writer?.write(
-      streams: streams.map { row in
-        Dictionary(uniqueKeysWithValues: row.tensors.map { ($0.name, ($1.shape, $1.numbers)) })
-      }, position: carried)
+    return streams.map { row in
+      Dictionary(uniqueKeysWithValues: row.tensors.map { ($0.name, ($1.shape, $1.numbers)) })
+    }
   }
 
   /// Reads what the streams of this rank carry into a step, whatever ranks and grid wrote it; they begin anew with a stage.

@@ -6,41 +6,11 @@ import Reporting
 
 /// What a run writes to go on from, and in the end.
 extension TrainingSession {
-  /// Writes a checkpoint, unless the last one is of this step; gives its folder, on rank 0.
-  ///
-  /// Collective: all ranks bring their numbers to rank 0.
-  @discardableResult
-  func checkpoint() throws -> String? {
-    if history.savedStep == done { return history.checkpoint?.path }
-    return try Phase.during("the checkpoint after step", done, .long) { try writeCheckpoint() }
-  }
-
-  private func writeCheckpoint() throws -> String? {
-    try run.checkWeights()
-    let started = ProcessInfo.processInfo.systemUptime
-    let writer = try outputs.map {
-      try CheckpointWriter(
-        state(serial: $0.folder.checkpoints.nextSerial), run.checkpointLayout,
-        below: $0.folder.checkpointsPath, keeping: origin, tokenizer: tokenizerFiles)
-    }
-    try run.write(to: writer)
-    try run.writeStreams(to: writer, step: done)
-    history.savedStep = done
-    saved = clock()
-    guard let outputs, let writer else { return nil }
-    let written = try writer.finish()
-    history.checkpoint = written
-    // While updates are skipped, what was good before them stays.
-    if run.vigilance.skipped == 0 {
-      outputs.folder.checkpoints.prune(
-        keeping: configuration.checkpoint.keep, every: configuration.checkpoint.keepEvery,
-        and: written.path)
-    }
-    let seconds = ProcessInfo.processInfo.systemUptime - started
-    request.reserve = max(request.reserve, 60 + 3 * seconds)
-    try outputs.log.checkpoint(step: done, path: written.path, seconds: seconds)
-    outputs.console.checkpoint(step: done, path: written.path, seconds: seconds)
-    return written.path
+  /// Begins a checkpoint's folder, on rank 0.
+  func makeWriter(_ outputs: Outputs) throws -> CheckpointWriter {
+    try CheckpointWriter(
+      state(serial: outputs.folder.checkpoints.nextSerial), run.checkpointLayout,
+      below: outputs.folder.checkpointsPath, keeping: origin, tokenizer: tokenizerFiles)
   }
 
   /// Where the run stands, beside its numbers.

@@ -40,6 +40,7 @@ extension TrainingSession {
   ///
   /// - Returns: The step after which it was written; nil where there is none.
   func rewind() throws -> Int? {
+    try finishCheckpoint()
     let mine = world.rank == 0 ? history.checkpoint?.path : nil
     let path = try world.broadcast(mine.flatMap { FileSystem.exists($0) ? $0 : nil } ?? "")
     guard !path.isEmpty else { return nil }
