@@ -266,11 +266,13 @@ final class TrainingSession {
   }
 
   /// Bytes that a run adds to the first of its processes: a rehearsed step of rank 0, for each rank that it hosts.
+  ///
+  /// A checkpoint's copy is not among them: where it does not fit, the run does without.
   static func runMemory(
     _ rehearsals: Rehearsals, _ choice: ExchangeChoice, processes: Int
   ) throws -> Int {
-    rehearsals.ranks / processes
-      * (try rehearsals.step(rank: 0, exchange: choice.kind).bytes)
+    let step = try rehearsals.step(rank: 0, exchange: choice.kind)
+    return rehearsals.ranks / processes * (step.bytes - step.copyBytes)
   }
 
   /// Refuses a run that needs more memory than a host has left; collective.
