@@ -20,9 +20,11 @@ struct StopRequest {
   }
 
   /// Why this rank asks now; nil if it does not.
-  func reason(now: Date = Date()) -> String? {
+  func reason(
+    now: Date = Date(), uptime: Double = ProcessInfo.processInfo.systemUptime
+  ) -> String? {
     if StopSignal.isRaised { return Self.bySignal }
-    if minutes > 0, ProcessInfo.processInfo.systemUptime - started >= minutes * 60 {
+    if minutes > 0, uptime - started >= minutes * 60 {
       return "stopped by training.max_minutes"
     }
     if let allocationEnd, now.timeIntervalSince1970 + reserve >= allocationEnd {

@@ -84,7 +84,8 @@ struct StopTests {
     #expect(StopRequest(maxMinutes: 0, environment: [:]).reason(now: now) == nil)
     #expect(StopRequest(maxMinutes: 60, environment: [:]).reason(now: now) == nil)
     #expect(
-      StopRequest(maxMinutes: 1e-9, environment: [:]).reason(now: now)
+      StopRequest(maxMinutes: 60, environment: [:]).reason(
+        now: now, uptime: ProcessInfo.processInfo.systemUptime + 3600)
         == "stopped by training.max_minutes")
     var request = StopRequest(maxMinutes: 0, environment: ["SLURM_JOB_END_TIME": "1000090"])
     #expect(request.reason(now: now) == nil)
