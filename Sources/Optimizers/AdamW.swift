@@ -33,9 +33,9 @@ package struct AdamW: UpdateRule, Equatable {
   /// Updates a range in one pass over its memory.
   ///
   /// The result of an element does not depend on the range or on the number of threads.
-  package func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam) {
+  package func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam) -> Bool {
     let scale = finite(step.gradientScale)
-    slice.pieces(of: step.decay, team: team) { offset, count, decay in
+    return slice.pieces(of: step.decay, team: team) { offset, count, decay in
       pass(
         slice, offset: offset, count: count, step: step.number,
         learningRate: step.learningRate, decay: decay, gradientScale: scale)

@@ -1,27 +1,5 @@
-import Tensors
-
 /// Tells whether numbers are finite, by one pass that reads them.
 package enum FiniteNumbers {
-  /// Whether no number of a range is infinite or NaN.
-  ///
-  /// - Parameters:
-  ///   - numbers: The range's first number.
-  ///   - count: How many.
-  ///   - team: The threads that share the work.
-  package static func fill(
-    _ numbers: UnsafePointer<Float>, count: Int, team: ThreadTeam
-  ) -> Bool {
-    withUnsafeTemporaryAllocation(of: Bool.self, capacity: team.size) { results in
-      results.initialize(repeating: true)
-      // All threads read the numbers, and each writes a result of its own.
-      nonisolated(unsafe) let (results, numbers) = (results.baseAddress!, numbers)
-      team.parallel(count, grain: 1 << 16) { thread, part in
-        results[thread] = fill(numbers + part.lowerBound, count: part.count)
-      }
-      return (0..<team.size).allSatisfy { results[$0] }
-    }
-  }
-
   /// Whether no number of a range is infinite or NaN.
   ///
   /// Concretely: `0 · x` is 0 for what is finite and NaN for all else, and one sum vectorises where a search does not.

@@ -24,12 +24,12 @@ package struct Lion: UpdateRule, Equatable {
   /// Updates a range in one pass over its memory.
   ///
   /// The result of an element does not depend on the range or on the number of threads.
-  package func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam) {
+  package func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam) -> Bool {
     let (b1, b2) = (Float(beta1), Float(beta2))
     let (a1, a2) = (Float(1 - beta1), Float(1 - beta2))
     let scale = finite(step.gradientScale)
     let rate = finite(-step.learningRate)
-    slice.pieces(of: step.decay, team: team) { offset, count, decay in
+    return slice.pieces(of: step.decay, team: team) { offset, count, decay in
       let keep = finite(1 - step.learningRate * decay)
       let (w, g, m) = (slice.weights + offset, slice.gradients + offset, slice.state[0] + offset)
       for i in 0..<count {

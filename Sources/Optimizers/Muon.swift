@@ -43,7 +43,7 @@ package struct Muon: UpdateRule, Equatable {
   /// Updates one matrix.
   ///
   /// Its products run on the threads of the BLAS library, the rest on the team's.
-  package func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam) {
+  package func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam) -> Bool {
     guard let (rows, columns) = slice.matrix, let scratch = slice.scratch else {
       preconditionFailure("Muon updates whole matrices, not \(slice.range)")
     }
@@ -71,7 +71,7 @@ package struct Muon: UpdateRule, Equatable {
     nonisolated(unsafe) let direction = UnsafePointer(
       Self.orthogonalize(x, rows: rows, columns: columns))
     let rate = finite(-step.learningRate * Self.scale(rows: rows, columns: columns))
-    slice.pieces(of: step.decay, team: team) { offset, count, decay in
+    return slice.pieces(of: step.decay, team: team) { offset, count, decay in
       let keep = finite(1 - step.learningRate * decay)
       let (w, x) = (slice.weights + offset, direction + offset)
       for i in 0..<count { w[i] = (rate * x[i]).addingProduct(keep, w[i]) }

@@ -15,7 +15,9 @@ package protocol UpdateRule: Sendable {
   /// Updates a slice. Nothing may depend on how the index space is cut into slices.
   ///
   /// - Parameter team: The threads that share the work.
-  func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam)
+  /// - Returns: Whether the weights and the state are finite now.
+  @discardableResult
+  func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam) -> Bool
 }
 
 extension UpdateRule {
@@ -72,20 +74,35 @@ package struct UpdateSlice: @unchecked Sendable {
     (self.state, self.matrix, self.scratch) = (state, matrix, scratch)
   }
 
-  /// Works on the slice by threads, in pieces of one decay each.
+  /// Numbers that are worked on at once: their weights, gradients and states stay in a core's cache until they are checked.
+  private static let block = 1 << 14
+
+  /// Works on the slice by threads, in pieces of one decay each, and checks what is there afterwards.
   ///
   /// - Parameter body: Gets the first number of a piece, counted from the slice's, how many there are, and their
   ///   decay.
+  /// - Returns: Whether the weights and the state are finite now.
   func pieces(
     of decay: WeightDecay, team: ThreadTeam,
     _ body: @Sendable (_ offset: Int, _ count: Int, _ decay: Double) -> Void
-  ) {
+  ) -> Bool {
     let first = range.lowerBound
-    team.parallel(range.count, grain: 1 << 14) { part in
-      let part = first + part.lowerBound..<first + part.upperBound
-      for (range, factor) in decay.pieces(of: part) {
-        body(range.lowerBound - first, range.count, factor)
+    return withUnsafeTemporaryAllocation(of: Bool.self, capacity: team.size) { results in
+      results.initialize(repeating: true)
+      // Each thread writes a result of its own.
+      nonisolated(unsafe) let areFinite = results.baseAddress!
+      team.parallel(range.count, grain: Self.block) { thread, part in
+        for start in stride(from: part.lowerBound, to: part.upperBound, by: Self.block) {
+          let count = min(Self.block, part.upperBound - start)
+          for (range, factor) in decay.pieces(of: first + start..<first + start + count) {
+            body(range.lowerBound - first, range.count, factor)
+          }
+          areFinite[thread] =
+            areFinite[thread] && FiniteNumbers.fill(weights + start, count: count)
+            && state.allSatisfy { FiniteNumbers.fill($0 + start, count: count) }
+        }
       }
+      return results.allSatisfy { $0 }
     }
   }
 }

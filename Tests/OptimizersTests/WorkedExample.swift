@@ -16,10 +16,10 @@ package struct SignMomentum: UpdateRule {
 
   package var stateNames: [String] { ["momentum"] }
 
-  package func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam) {
+  package func update(_ slice: UpdateSlice, _ step: UpdateStep, team: ThreadTeam) -> Bool {
     let (keep, add) = (Float(beta), Float(1 - beta))
     let (rate, scale) = (finite(step.learningRate), finite(step.gradientScale))
-    slice.pieces(of: step.decay, team: team) { offset, count, decay in
+    return slice.pieces(of: step.decay, team: team) { offset, count, decay in
       let (w, g) = (slice.weights + offset, slice.gradients + offset)
       let m = slice.state[0] + offset
       let shrink = finite(1 - step.learningRate * decay)

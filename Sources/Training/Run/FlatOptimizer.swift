@@ -114,10 +114,7 @@ package final class FlatOptimizer {
         workspace.counters.note(
           .optimizer, bytes: 4 * piece.range.count * (3 + 2 * slice.state.count))
         workspace.compute(.optimizer) {
-          rule.update(slice, now, team: workspace.team)
-          for numbers in [slice.weights] + slice.state where isFinite {
-            isFinite = FiniteNumbers.fill(numbers, count: piece.range.count, team: workspace.team)
-          }
+          if !rule.update(slice, now, team: workspace.team) { isFinite = false }
         }
       }
     }
