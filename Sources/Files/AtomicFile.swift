@@ -28,17 +28,7 @@ package final class AtomicFile {
   /// - Throws: `FileError` when the disk is full or fails.
   package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
     precondition(descriptor >= 0, "\(path) was written to after its end")
-    var done = 0
-    while done < bytes.count {
-      // One call writes at most 2 GiB.
-      let part = min(bytes.count - done, 1 << 30)
-      let written = pwrite(descriptor, bytes.baseAddress! + done, part, off_t(offset + done))
-      if written < 0 {
-        if errno == EINTR { continue }
-        throw FileError("write", path)
-      }
-      done += written
-    }
+    try FileSystem.write(bytes, to: descriptor, at: offset, of: path)
   }
 
   /// Writes the bytes of `data` at the file's start.

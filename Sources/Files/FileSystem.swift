@@ -21,6 +21,25 @@ package enum FileSystem {
     guard fsync(descriptor) == 0 || errno == EINVAL else { throw FileError("write to", path) }
   }
 
+  /// Writes bytes at a place in an open file.
+  ///
+  /// - Throws: `FileError` when the disk is full or fails.
+  package static func write(
+    _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at offset: Int, of path: String
+  ) throws(FileError) {
+    var done = 0
+    while done < bytes.count {
+      // One call writes at most 2 GiB.
+      let part = min(bytes.count - done, 1 << 30)
+      let written = pwrite(descriptor, bytes.baseAddress! + done, part, off_t(offset + done))
+      if written < 0 {
+        if errno == EINTR { continue }
+        throw FileError("write", path)
+      }
+      done += written
+    }
+  }
+
   /// Gives a file or folder another name in one step; a file of that name is replaced.
   package static func rename(_ old: String, to new: String) throws(FileError) {
     guard Glibc.rename(old, new) == 0 else { throw FileError("rename \(old) to", new) }

@@ -34,17 +34,7 @@ final class HashingFile {
     range.hasher.update(bufferPointer: bytes)
     range.length += bytes.count
     open = range
-    var done = 0
-    while done < bytes.count {
-      // One call writes at most 2 GiB.
-      let part = min(bytes.count - done, 1 << 30)
-      let written = pwrite(descriptor, bytes.baseAddress! + done, part, off_t(offset + done))
-      if written < 0 {
-        if errno == EINTR { continue }
-        throw FileError("write", path)
-      }
-      done += written
-    }
+    try FileSystem.write(bytes, to: descriptor, at: offset, of: path)
   }
 
   /// Waits until what was written is on the disk.
