@@ -19,7 +19,10 @@ package struct CheckpointFolder: Sendable {
       ? Int(name.dropFirst(5)) : nil
   }
 
-  private func names() -> [String] { (try? FileSystem.names(in: path)) ?? [] }
+  private func names() throws(CheckpointError) -> [String] {
+    guard FileSystem.exists(path) else { return [] }
+    return try checkpointFiles { () throws(FileError) in try FileSystem.names(in: path) }
+  }
 
   /// A folder that is named as a checkpoint, and what is known of it without reading its numbers.
   package struct Item {
@@ -45,8 +48,10 @@ package struct CheckpointFolder: Sendable {
   }
 
   /// All that are named as checkpoints and not set aside, in the order in which they were written.
-  package func items() -> [Item] {
-    let found = names().compactMap { name in
+  ///
+  /// - Throws: `CheckpointError` for a folder that cannot be read.
+  package func items() throws(CheckpointError) -> [Item] {
+    let found = try names().compactMap { name in
       Self.step(name).map { step in
         let path = "\(self.path)/\(name)"
         return Item(
@@ -66,13 +71,13 @@ package struct CheckpointFolder: Sendable {
   }
 
   /// The checkpoint that was written last, of those that can be opened.
-  package var latest: Checkpoint? {
-    items().reversed().lazy.compactMap { try? $0.checkpoint.get() }.first
+  package func latest() throws(CheckpointError) -> Checkpoint? {
+    try items().reversed().lazy.compactMap { try? $0.checkpoint.get() }.first
   }
 
   /// The place of the next checkpoint.
-  package var nextSerial: Int {
-    let all = items() + setAside()
+  package func nextSerial() throws(CheckpointError) -> Int {
+    let all = try items() + setAside()
     return (all.map(\.serial).max() ?? 0) + 1
   }
 
@@ -94,8 +99,9 @@ extension CheckpointFolder {
   ///   - every: Those of such steps stay for good; 0 for none.
   ///   - written: One that stays whatever else is said.
   package func prune(keeping newest: Int, every: Int, and written: String) {
-    guard newest > 0 else { return }
-    for old in items().dropLast(newest)
+    // What is not deleted now is the next time.
+    guard newest > 0, let items = try? items() else { return }
+    for old in items.dropLast(newest)
     where (every == 0 || old.step % every != 0) && old.path != written {
       try? FileSystem.remove(old.path)
     }
@@ -108,8 +114,8 @@ extension CheckpointFolder {
   /// - Returns: Where each lay and where it is now, ascending.
   package func setAside(
     after checkpoint: Checkpoint
-  ) throws(FileError) -> [(was: String, is: String)] {
-    let later = items().filter {
+  ) throws(CheckpointError) -> [(was: String, is: String)] {
+    let later = try items().filter {
       $0.serial > checkpoint.state.serial || $0.step > checkpoint.state.step
     }
     var moved: [(was: String, is: String)] = []
@@ -117,18 +123,20 @@ extension CheckpointFolder {
       var number = 1
       while FileSystem.exists("\(item.path)\(Self.mark)\(number)") { number += 1 }
       let place = "\(item.path)\(Self.mark)\(number)"
-      try FileSystem.rename(item.path, to: place)
+      try checkpointFiles { () throws(FileError) in try FileSystem.rename(item.path, to: place) }
       moved.append((item.path, place))
     }
-    if !moved.isEmpty { try FileSystem.synchronize(path) }
+    if !moved.isEmpty {
+      try checkpointFiles { () throws(FileError) in try FileSystem.synchronize(path) }
+    }
     return moved.reversed()
   }
 
   private static let mark = ".abandoned-"
 
   /// Those that were set aside.
-  package func setAside() -> [Item] {
-    names().compactMap { name in
+  package func setAside() throws(CheckpointError) -> [Item] {
+    try names().compactMap { name in
       guard let mark = name.range(of: Self.mark),
         let step = Self.step(String(name[..<mark.lowerBound]))
       else { return nil }
@@ -142,9 +150,11 @@ extension CheckpointFolder {
   /// Deletes those that were set aside.
   ///
   /// - Returns: How many.
-  package func forget() throws(FileError) -> Int {
-    let old = setAside()
-    for item in old { try FileSystem.remove(item.path) }
+  package func forget() throws(CheckpointError) -> Int {
+    let old = try setAside()
+    for item in old {
+      try checkpointFiles { () throws(FileError) in try FileSystem.remove(item.path) }
+    }
     return old.count
   }
 }

@@ -15,7 +15,7 @@ package struct CheckpointList {
       return
     }
     let folder = RunFolder(path: path).checkpoints
-    items = folder.items().map { ($0, false) } + folder.setAside().map { ($0, true) }
+    items = try folder.items().map { ($0, false) } + folder.setAside().map { ($0, true) }
     guard !items.isEmpty else { throw .noCheckpoint(path: path) }
   }
 

@@ -44,7 +44,7 @@ struct ResumePoint {
       case .none: nil
       case .path(let path): try? Checkpoint(path: path)
       case .auto:
-        RunFolder.givenPath(configuration).flatMap { RunFolder(path: $0).checkpoints.latest }
+        RunFolder.givenPath(configuration).flatMap { try? RunFolder(path: $0).checkpoints.latest() }
       }
     return checkpoint?.isFormer == false ? checkpoint : nil
   }
@@ -52,8 +52,9 @@ struct ResumePoint {
   private static func latest(
     in folder: RunFolder, world: any Communicator
   ) throws -> ResumePoint? {
-    let mine =
-      world.rank == 0 ? folder.checkpoints.items().reversed().map(\.path) : []
+    let mine = try world.together {
+      world.rank == 0 ? try folder.checkpoints.items().reversed().map(\.path) : []
+    }
     let paths = try world.broadcast(mine.joined(separator: "\n")).split(separator: "\n")
     var skipped: [(path: String, why: String)] = []
     for path in paths.map(String.init) {

@@ -98,7 +98,7 @@ package struct ResumePlace {
         ? FileSystem.folder(of: parent) : nil
       return
     }
-    let items = RunFolder(path: path).checkpoints.items()
+    let items = try RunFolder(path: path).checkpoints.items()
     guard let last = items.last else { throw .noCheckpoint(path: path) }
     let opened = items.last { (try? $0.checkpoint.get()) != nil } ?? last
     checkpoint = try opened.checkpoint.get()

@@ -9,7 +9,7 @@ extension TrainingSession {
   /// Begins a checkpoint's folder, on rank 0.
   func makeWriter(_ outputs: Outputs) throws -> CheckpointWriter {
     try CheckpointWriter(
-      state(serial: outputs.folder.checkpoints.nextSerial), run.checkpointLayout,
+      state(serial: outputs.folder.checkpoints.nextSerial()), run.checkpointLayout,
       below: outputs.folder.checkpointsPath, keeping: origin, tokenizer: tokenizerFiles)
   }
 

@@ -82,7 +82,7 @@ struct CarryTrainingTests {
       return try ThreadCommunicator.run(ranks: way.ranks, deadline: 60) { world in
         let run = try small.make(on: world)
         if start > 0 {
-          let checkpoint = try #require(CheckpointFolder(path: folder).latest)
+          let checkpoint = try #require(try CheckpointFolder(path: folder).latest())
           #expect(checkpoint.state.step == start)
           try run.read(checkpoint)
           try run.readStreams(checkpoint, step: start)

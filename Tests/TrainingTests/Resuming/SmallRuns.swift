@@ -86,14 +86,14 @@ struct SmallRuns {
   }
 
   /// The steps of a run's checkpoints, in the order in which they were written.
-  func steps(_ name: String) -> [Int] {
-    RunFolder(path: path(name)).checkpoints.items().map(\.step)
+  func steps(_ name: String) throws -> [Int] {
+    try RunFolder(path: path(name)).checkpoints.items().map(\.step)
   }
 
   /// Deletes a run's model and checkpoints after a step, as if it had been killed there.
   func cut(_ name: String, after step: Int) throws {
     try? FileManager.default.removeItem(atPath: path(name) + "/model")
-    for later in steps(name) where later > step {
+    for later in try steps(name) where later > step {
       try FileManager.default.removeItem(atPath: checkpoint(name, later))
     }
   }

@@ -96,7 +96,7 @@ struct BackgroundCheckpointTests {
       }
       return false
     }
-    let checkpoints = CheckpointFolder(path: path + "/checkpoints").items()
+    let checkpoints = try CheckpointFolder(path: path + "/checkpoints").items()
     #expect(checkpoints.map(\.step) == [4, 8])
     for item in checkpoints { try item.checkpoint.get().verify() }
     #expect(try log(path).contains(#""reason":"finished""#))
@@ -132,7 +132,7 @@ struct BackgroundCheckpointTests {
     #expect(text.contains("step-00000002 stays; the run goes on"))
     let left = try FileManager.default.contentsOfDirectory(atPath: path + "/checkpoints")
     #expect(left.allSatisfy { $0.hasPrefix("step-") } && !left.contains("step-00000004"))
-    #expect(CheckpointFolder(path: path + "/checkpoints").latest?.state.step ?? 0 >= 6)
+    #expect(try CheckpointFolder(path: path + "/checkpoints").latest()?.state.step ?? 0 >= 6)
   }
 
   @Test("Where a rank does not see the folder, rank 0 writes all, and says so")
@@ -142,11 +142,12 @@ struct BackgroundCheckpointTests {
     try train(small(path, ["parallel.sharding=parameters"]), ranks: 3) { session in
       if session.world.rank == 2 { session.sees = { _ in false } }
     }
-    for item in CheckpointFolder(path: path + "/checkpoints").items() {
+    for item in try CheckpointFolder(path: path + "/checkpoints").items() {
       try item.checkpoint.get().verify()
     }
     #expect(try log(path).contains("1 of 3 ranks do not see "))
-    #expect(CheckpointFolder(path: path + "/checkpoints").items().map(\.step).prefix(2) == [3, 6])
+    #expect(
+      try CheckpointFolder(path: path + "/checkpoints").items().map(\.step).prefix(2) == [3, 6])
   }
 
   @Test("A stop while a checkpoint is written waits for it, and leaves one of the last step")
@@ -159,6 +160,6 @@ struct BackgroundCheckpointTests {
       $0.world.rank == 1 && $0.done == 4
     }
     #expect(ends == [.stopped, .stopped])
-    #expect(CheckpointFolder(path: path + "/checkpoints").items().map(\.step) == [3, 5])
+    #expect(try CheckpointFolder(path: path + "/checkpoints").items().map(\.step) == [3, 5])
   }
 }

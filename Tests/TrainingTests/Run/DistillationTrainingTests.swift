@@ -141,7 +141,7 @@ struct DistillationTrainingTests {
       return try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
         let run = try run.make(on: world)
         if start > 0 {
-          let checkpoint = try #require(CheckpointFolder(path: folder).latest)
+          let checkpoint = try #require(try CheckpointFolder(path: folder).latest())
           try run.read(checkpoint)
           try run.readStreams(checkpoint, step: start)
         }

@@ -107,7 +107,7 @@ struct StageTests {
     for (asked, steps) in [(2, 2), (2, 4), (1, 5)] {
       let ends = try train(goesOn, ranks: 2) { $0 == asked }
       #expect(ends == [.stopped, .stopped])
-      let last = try #require(CheckpointFolder(path: parts + "/checkpoints").latest)
+      let last = try #require(try CheckpointFolder(path: parts + "/checkpoints").latest())
       #expect(last.state.step == steps)
     }
     #expect(try train(goesOn, ranks: 2) == [.finished, .finished])

@@ -72,7 +72,7 @@ struct TrainerTests {
       rank == 2 && asked == 4
     }
     #expect(ends == [.stopped, .stopped, .stopped])
-    #expect(CheckpointFolder(path: parts + "/checkpoints").latest?.state.step == 4)
+    #expect(try CheckpointFolder(path: parts + "/checkpoints").latest()?.state.step == 4)
     #expect(!FileManager.default.fileExists(atPath: parts + "/model"))
     let log = try String(contentsOfFile: parts + "/log.jsonl", encoding: .utf8)
     #expect(log.contains(#""reason":"stopped by a signal","steps":4,"#))
@@ -94,7 +94,7 @@ struct TrainerTests {
       rank == 3 && asked == 5
     }
     #expect(ends == [.stopped, .stopped, .stopped, .stopped])
-    #expect(CheckpointFolder(path: parts + "/checkpoints").latest?.state.step == 3)
+    #expect(try CheckpointFolder(path: parts + "/checkpoints").latest()?.state.step == 3)
     let log = try String(contentsOfFile: parts + "/log.jsonl", encoding: .utf8)
     #expect(!log.contains(#""event":"evaluation""#))
     let resumed = try train(

@@ -103,7 +103,7 @@ struct TrainingRunTests {
       _ = try writer?.finish()
       try world.synchronize(for: "the checkpoint")
       let second = try small.make(on: world)
-      let checkpoint = try #require(CheckpointFolder(path: folder).latest)
+      let checkpoint = try #require(try CheckpointFolder(path: folder).latest())
       #expect(try second.read(checkpoint) == 0)
       #expect(checkpoint.state == TrainingState(step: 3, seed: 1, version: "test", rule: rule))
       let losses = try (3..<6).map { try second.step($0).loss }
