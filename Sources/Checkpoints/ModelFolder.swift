@@ -14,7 +14,7 @@ package struct ModelFolder {
   /// All of `config.json`, keys that this program does not know included.
   package let configuration: JSONValue
   /// What a user should know of it, a line each: what it holds that the model does not take, how names were read.
-  package let notices: [String]
+  package private(set) var notices: [String]
   /// Files beside the weights that a user of the model needs, such as its tokenizer's.
   package let companions: [MappedFile]
   /// The model's adapter, where it was opened with one.
@@ -107,6 +107,19 @@ package struct ModelFolder {
       }
       return files
     }
+  }
+
+  /// Opens a folder as `init(path:)` does; where it is a checkpoint, what it holds is compared with what was written first.
+  ///
+  /// - Throws: `CheckpointError.damaged` that names the file, too.
+  package init(
+    verifying path: String, adapter: String? = nil, adapting lora: LoRA? = nil,
+    linearising linearisation: Linearisation? = nil
+  ) throws {
+    let notice =
+      try Checkpoint.knowsItsFiles(path) ? try Checkpoint(path: path).verifyModel() : nil
+    try self.init(path: path, adapter: adapter, adapting: lora, linearising: linearisation)
+    if let notice { notices.append(notice) }
   }
 
   /// Whether a file of a model's folder belongs to every copy of the model: tokenizer, templates, how to generate.

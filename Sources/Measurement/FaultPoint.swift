@@ -1,4 +1,4 @@
-import Glibc
+@preconcurrency import Glibc
 import Synchronization
 
 /// Faults that a test asks for: a command that a rank runs when it comes to a place of a run.
@@ -37,6 +37,15 @@ package enum FaultPoint {
     guard wanted.step == 0 || wanted.step == step.load(ordering: .relaxed),
       place().contains(wanted.place), !isDone.exchange(true, ordering: .relaxed)
     else { return }
-    system(wanted.command)
+    run(wanted.command)
+  }
+
+  /// Runs a command in a shell and waits for its end; unlike `system`, without being deaf to SIGINT meanwhile.
+  private static func run(_ command: String) {
+    let words: [UnsafeMutablePointer<CChar>?] = [strdup("sh"), strdup("-c"), strdup(command), nil]
+    defer { for word in words { free(word) } }
+    var (process, status) = (pid_t(), Int32())
+    guard posix_spawn(&process, "/bin/sh", nil, nil, words, environ) == 0 else { return }
+    while waitpid(process, &status, 0) < 0, errno == EINTR {}
   }
 }

@@ -1,3 +1,4 @@
+import Configuration
 import Files
 import Foundation
 import Tokenizers
@@ -89,21 +90,20 @@ struct DocumentReader {
 
   private func fields(
     _ line: ArraySlice<UInt8>, at place: Int
-  ) throws(PreparationError) -> [String: Any] {
-    guard
-      let value = try? JSONSerialization.jsonObject(with: Data(line)),
-      let fields = value as? [String: Any]
-    else { throw .notJSON(path: unit.source.path, line: lineNumber(at: place)) }
+  ) throws(PreparationError) -> [String: JSONValue] {
+    guard let fields = (try? JSONValue(Data(line)))?.object else {
+      throw .notJSON(path: unit.source.path, line: lineNumber(at: place))
+    }
     return fields
   }
 
   private func text(
-    of field: String, in fields: [String: Any], at place: Int
+    of field: String, in fields: [String: JSONValue], at place: Int
   ) throws(PreparationError) -> String {
-    guard let text = fields[field] as? String else {
+    guard let text = fields[field]?.string else {
       throw .noField(
         path: unit.source.path, line: lineNumber(at: place), field: field,
-        present: fields.filter { $0.value is String }.keys.sorted())
+        present: fields.filter { $0.value.string != nil }.keys.sorted())
     }
     return text
   }

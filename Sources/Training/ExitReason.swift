@@ -45,7 +45,7 @@ package enum ExitReason: Int32, CaseIterable, Sendable {
       case CheckpointError.notFinite: .numerical
       case is NotFiniteError: .numerical
       case TrainingError.disagreement: .communication
-      case TrainingError.notSaved: .resources
+      case TrainingError.notSaved, TrainingError.diskStandsStill: .resources
       case CorpusError.noRoomForPairs: .configuration
       case let error as CorpusError: Self.ofFiles(error.fileError, else: .data)
       case let error as CheckpointError: error.isExhaustion ? .resources : .checkpoint

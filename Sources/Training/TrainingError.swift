@@ -12,6 +12,8 @@ package enum TrainingError: Error, CustomStringConvertible {
   case folderTaken(String)
   /// The checkpoint in which a run was to end could not be written.
   case notSaved(step: Int, reason: String)
+  /// A disk has not taken a checkpoint in all the time that it may need.
+  case diskStandsStill(step: Int, rank: String, seconds: Double)
   /// Another run writes to the run's folder.
   case folderInUse(folder: String, by: String)
   /// The run's folder has become another run's.
@@ -46,6 +48,9 @@ package enum TrainingError: Error, CustomStringConvertible {
     case .notSaved(let step, let reason):
       "the checkpoint after step \(step) could not be written: \(reason); make room, and go on from the one before by "
         + "training.resume=auto"
+    case .diskStandsStill(let step, let rank, let seconds):
+      "\(rank) could not finish writing the checkpoint after step \(step), for which all waited \(Int(seconds)) s, ten times "
+        + "parallel.timeout: see to the disk of the run's folder, and go on from the checkpoint before by training.resume=auto"
     case .folderInUse(let folder, let writer):
       "\(folder) is written to by \(writer), or choose another training.name or log.directory (--overwrite replaces "
         + "only what has ended)"

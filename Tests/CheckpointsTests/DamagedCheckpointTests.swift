@@ -64,6 +64,34 @@ struct DamagedCheckpointTests {
     #expect(sentence { try Checkpoint(path: checkpoint.path).verify() } == "")
   }
 
+  @Test("A damaged checkpoint is no model either, and one that is too large to compare says so")
+  func asModel() throws {
+    #expect(try ModelFolder(verifying: checkpoint.path).notices.isEmpty)
+    for name in try names {
+      let path = "\(checkpoint.path)/\(name)"
+      let before = try Data(contentsOf: URL(fileURLWithPath: path))
+      var (cut, flipped) = (before, before)
+      cut.removeLast(9)
+      flipped[before.count * 9 / 10] ^= 4
+      try cut.write(to: URL(fileURLWithPath: path))
+      #expect(
+        sentence { _ = try ModelFolder(verifying: checkpoint.path) }.contains("is damaged"),
+        "\(name) cut")
+      try flipped.write(to: URL(fileURLWithPath: path))
+      // What only training reads is not read here.
+      let isOfTraining = ["optimizer.safetensors", "streams.safetensors"].contains(name)
+      #expect(
+        sentence { _ = try ModelFolder(verifying: checkpoint.path) }.contains("is damaged")
+          != isOfTraining, "\(name) flipped")
+      try before.write(to: URL(fileURLWithPath: path))
+    }
+    #expect(try checkpoint.verifyModel(most: 100)?.contains("checkpoints verify") == true)
+    // Somebody else's folder may have a file of this name.
+    try Data("{\"epoch\": 3}".utf8).write(
+      to: URL(fileURLWithPath: "\(checkpoint.path)/state.json"))
+    #expect(sentence { _ = try ModelFolder(verifying: checkpoint.path) } == "")
+  }
+
   @Test("What is written as no number is not read, of weights and of moments")
   func notFinite() throws {
     for quantity in [TrainingState.Quantity.weight, .secondMoment] {

@@ -3,7 +3,7 @@
 import os
 
 from cases import case
-from jobs import check
+from jobs import Job, check
 
 
 def cut(path):
@@ -47,8 +47,8 @@ FILES = ("state.json", "optimizer.safetensors", "model.safetensors", "config.jso
 
 def damaged(name, damage):
     def body(bench):
-        run = bench.make("--checkpoint.keep=0")
-        # It dies behind the second checkpoint.
+        # It dies behind the second checkpoint, which is whole.
+        run = bench.make("--checkpoint.keep=0", "--checkpoint.background=false")
         run.dies("forward:1:10")
         newest = run.checkpoints()[-1]
         check(newest == "step-00000008", f"the newest checkpoint is {newest}")
@@ -78,3 +78,31 @@ def all_damaged(bench):
     result = run.go("--training.resume=auto").expect(4, "state.json")
     check(run.checkpoints() == before, "checkpoints are gone")
     return result
+
+
+def as_model(command, damage, name):
+    """A damaged checkpoint is refused by what reads it as a model, too."""
+
+    def body(bench):
+        run = bench.reference(copy=True)
+        path = f"runs/run/checkpoints/{run.checkpoints()[-1]}"
+        damage(os.path.join(run.folder, path, name))
+        words = {
+            "evaluate": ["evaluate", path, "--task", "copy", "--lengths", "64"],
+            "generate": ["generate", path, "--prompt", "a", "--tokens", "2"],
+            "export": ["export", path, "out"],
+            "verify": ["checkpoints", "verify", path],
+        }[command]
+        result = Job(run.folder, [run.program, *words]).wait().expect(4, r"damaged|No such file", seconds=60)
+        check(not os.path.exists(os.path.join(run.folder, "out")), "something was written")
+        return result
+
+    return body
+
+
+for command in ("evaluate", "generate", "export", "verify"):
+    for title, damage in (("cut", cut), ("bit flipped", flipped), ("missing", missing)):
+        case(f"{command} of a checkpoint: model.safetensors {title}", short=(command, title) == ("generate", "bit flipped"))(
+            as_model(command, damage, "model.safetensors"))
+    case(f"{command} of a checkpoint: config.json bit flipped")(as_model(command, flipped, "config.json"))
+    case(f"{command} of a checkpoint: state.json cut")(as_model(command, cut, "state.json"))

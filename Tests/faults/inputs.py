@@ -7,11 +7,15 @@ from cases import case
 from jobs import MPIRUN, Job, check
 
 
+# A checkpoint is whole before the run goes on.
+WHOLE = "--checkpoint.background=false"
+
+
 def shrinks(bench, run, fault, pattern, names=("data.txt",)):
     """Data are damaged at a step: code 3 and a sentence; restored, the run goes on to the same end."""
     for name in names:
         shutil.copy(os.path.join(run.folder, name), os.path.join(run.folder, name + ".good"))
-    reference = bench.reference(*run.arguments, ranks=run.ranks)
+    reference = bench.reference(*run.arguments, ranks=run.ranks, like=run)
     result = run.start(fault=fault).wait().expect(3, pattern, seconds=60)
     check(run.checkpoints(), "there is no checkpoint")
     for name in names:
@@ -22,16 +26,16 @@ def shrinks(bench, run, fault, pattern, names=("data.txt",)):
 
 @case("the data file is cut to nothing while it is read", short=True)
 def cut_to_nothing(bench):
-    return shrinks(bench, bench.make(), "forward:0:6:: >data.txt", r"data.txt: it was changed meanwhile")
+    return shrinks(bench, bench.make(WHOLE), "forward:0:6:: >data.txt", r"data.txt: it was changed meanwhile")
 
 
 @case("the data file is cut in half while it is read")
 def cut_in_half(bench):
-    return shrinks(bench, bench.make(ranks=3), "forward:1:6:truncate -s 3000 data.txt",
+    return shrinks(bench, bench.make(WHOLE, ranks=3), "forward:1:6:truncate -s 3000 data.txt",
                    r"data.txt: it was changed meanwhile, and ends at byte 3000")
 
 
-TOKENS = ("--data.token_bytes=2", "--model.vocabulary=300")
+TOKENS = (WHOLE, "--data.token_bytes=2", "--model.vocabulary=300")
 
 
 def tokens(run):

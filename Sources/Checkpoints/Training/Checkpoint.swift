@@ -55,6 +55,32 @@ package struct Checkpoint: Sendable {
   /// - Throws: `CheckpointError.damaged` that names the file.
   package func checkSizes() throws(CheckpointError) { try manifest?.checkSizes(in: path) }
 
+  /// Compares what a checkpoint holds of its model with what was written: all files' sizes, and the bytes of those that a
+  /// model's folder has, too, unless that would take long.
+  ///
+  /// - Parameter most: Most bytes that are compared.
+  /// - Returns: What a user should know where they were not; nil where all is as it was written.
+  /// - Throws: `CheckpointError.damaged` that names the file and the bytes.
+  package func verifyModel(most: Int = 1 << 30) throws(CheckpointError) -> String? {
+    guard let manifest else { return nil }
+    try manifest.checkSizes(in: path)
+    let names = manifest.files.keys.filter {
+      $0 != CheckpointLayout.optimizerName && $0 != CheckpointWriter.streamsName
+    }
+    guard names.reduce(0, { $0 + (manifest.size(of: $1) ?? 0) }) <= most else {
+      return
+        "\(path) is compared by the sizes of its files only; `lasp-train checkpoints verify \(path)` compares every byte"
+    }
+    try manifest.verify(names, in: path)
+    return nil
+  }
+
+  /// Whether a folder is a checkpoint that knows what was written to it.
+  static func knowsItsFiles(_ path: String) throws(CheckpointError) -> Bool {
+    guard isOne(path) else { return false }
+    return try JSONValue(file: "\(path)/\(TrainingState.fileName)")["format"]?.integer != nil
+  }
+
   /// The model's folder, which of a run with adapters lies in the checkpoint's.
   package var modelPath: String {
     FileSystem.exists("\(path)/config.json") ? path : "\(path)/\(CheckpointLayout.modelName)"

@@ -93,6 +93,11 @@ package struct CheckpointManifest: Sendable, Equatable {
     }
   }
 
+  /// Reads some of the files again, and compares.
+  func verify(_ names: [String], in folder: String) throws(CheckpointError) {
+    for range in names.sorted().flatMap({ files[$0] ?? [] }) { try verify(range, in: folder) }
+  }
+
   /// Compares the sizes of the files alone.
   func checkSizes(in folder: String) throws(CheckpointError) {
     for name in files.keys.sorted() { try checkSize(of: name, in: folder) }

@@ -59,7 +59,7 @@ package struct StreamEvaluation {
     parallel: ParallelSection,
     world: any Communicator, workspace: Workspace
   ) throws {
-    let folder = try ModelFolder(path: modelFolder, adapter: adapter)
+    let folder = try ModelFolder(verifying: modelFolder, adapter: adapter)
     if world.rank == 0 { Notices.print(folder.notices) }
     let model = folder.model
     self.world = world

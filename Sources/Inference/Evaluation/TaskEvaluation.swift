@@ -61,7 +61,7 @@ package struct TaskEvaluation {
     parallel: ParallelSection, world: any Communicator, workspace: Workspace
   ) throws {
     precondition(!lengths.isEmpty && sequences > 0 && depths > 0, "nothing is to be evaluated")
-    let folder = try ModelFolder(path: modelFolder, adapter: adapter)
+    let folder = try ModelFolder(verifying: modelFolder, adapter: adapter)
     if world.rank == 0 { Notices.print(folder.notices) }
     self.world = world
     self.depths = depths

@@ -24,7 +24,7 @@ package struct TokenEvaluation {
     modelFolder: String, adapter: String? = nil, gradients: Bool, exchange: ExchangeKind = .chain,
     attention: AttentionExchange = .gather, world: any Communicator, workspace: Workspace
   ) throws {
-    folder = try ModelFolder(path: modelFolder, adapter: adapter)
+    folder = try ModelFolder(verifying: modelFolder, adapter: adapter)
     if world.rank == 0 { Notices.print(folder.notices) }
     self.world = world
     runner = ModelRunner(

@@ -17,7 +17,7 @@ package struct LinearisedCopy {
   ///   - seed: Of weights that it does not have.
   /// - Throws: `CheckpointError`; `LinearisationError` where the method does not fit.
   package init(modelFolder: String, by linearisation: Linearisation, seed: Int) throws {
-    folder = try ModelFolder(path: modelFolder, linearising: linearisation)
+    folder = try ModelFolder(verifying: modelFolder, linearising: linearisation)
     exchange = folder.exchange!
     self.seed = seed
     Notices.print(folder.notices)

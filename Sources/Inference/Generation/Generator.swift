@@ -19,7 +19,7 @@ package final class Generator {
 
   /// Opens a model, with an adapter of it where there is one.
   package init(modelFolder: String, adapter: String? = nil, workspace: Workspace) throws {
-    let folder = try ModelFolder(path: modelFolder, adapter: adapter)
+    let folder = try ModelFolder(verifying: modelFolder, adapter: adapter)
     Notices.print(folder.notices)
     runner = ModelRunner(folder.model, sequence: SoloCommunicator(), workspace: workspace)
     try folder.read(into: runner.store)

@@ -130,11 +130,14 @@ final class MPILibrary: @unchecked Sendable {
         ProcessWatch.current.adopt([all.watch])
         all.watch.inquire { ProcessWatch.current.judge(waitingFor: $0) }
         Phase.enter("the end of the program")
+        FaultPoint.reach("ending")
         do {
           try all.synchronize(for: "all ranks to end")
           Phase.enter("for all ranks in MPI_Finalize", nil, .meeting)
+          FaultPoint.reach("finalize")
           try all.library.check(MPI_Finalize(), "MPI_Finalize")
           Phase.enter("the end of the program", nil, .long)
+          FaultPoint.reach("exit")
         } catch {
           all.fail(error)
         }

@@ -53,6 +53,8 @@ package struct World: Sendable {
       let communicator = SoloCommunicator(deadline: deadline)
       return World(communicator: communicator, host: try Host(neighbours: communicator))
     }
+    let place = environment["OMPI_COMM_WORLD_LOCAL_RANK"] ?? environment["SLURM_LOCALID"] ?? "0"
+    ProcessLimits.checkStart(isFirstOfHost: place == "0")
     Affinity.widenIfBoundByDefault(environment: environment)
     let library = try MPILibrary(deadline: deadline)
     let communicator = try MPICommunicator(library: library, deadline: deadline)

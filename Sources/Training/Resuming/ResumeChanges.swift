@@ -12,6 +12,9 @@ struct ResumeChanges {
   /// Whether the model would be another.
   private(set) var isOfModel = false
 
+  /// Why the run file in the checkpoint cannot be read, so that nothing could be compared; nil where it can.
+  private(set) var unread: String?
+
   /// Compares a run with a checkpoint.
   ///
   /// Files that lie elsewhere and hold the same are the same; layout is not compared.
@@ -26,10 +29,13 @@ struct ResumeChanges {
       }
       return
     }
-    guard let earlier = try? RunConfiguration.of(checkpoint) else {
-      ofCourse.append(
-        "what \(checkpoint.path) was written with, \(state.version), has keys that this release does not know: "
-          + "whether the run is the same was not compared")
+    let earlier: RunConfiguration
+    do {
+      earlier = try RunConfiguration.of(checkpoint)
+    } catch {
+      unread =
+        "the run file in it, of version \(state.version), is none of this release "
+        + "(\(String("\(error)".prefix { !$0.isNewline })))"
       return
     }
     let before = DataFingerprint(state.data)
@@ -58,10 +64,20 @@ struct ResumeChanges {
   /// Refuses another run, unless that is asked for.
   ///
   /// - Returns: What a user is to be told, a line each.
-  /// - Throws: `ConfigurationError` that names every key, with both values.
+  /// - Throws: `ConfigurationError` that names every key, with both values; `CheckpointError` where nothing could be compared.
   func accepted(
     by configuration: RunConfiguration, anyway accepts: Bool, from checkpoint: Checkpoint
   ) throws -> [String] {
+    if let unread {
+      guard accepts else {
+        throw CheckpointError.unsupported(
+          path: checkpoint.path,
+          reason:
+            "\(unread), and without it nobody knows whether the run is the same; take the release that wrote it, or give "
+            + "a run file that says the same and --accept-changes")
+      }
+      return ["\(unread): whether the run is the same was not compared"]
+    }
     guard ofRun.isEmpty || accepts else {
       throw configuration.error(
         ofRun.map { key, line in

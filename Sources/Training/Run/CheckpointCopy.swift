@@ -59,7 +59,8 @@ final class CheckpointCopy: Sendable {
   /// What became of what was begun last; nil while it goes on.
   var outcome: Outcome? { result.withLock { $0 } }
 
-  /// Lets a thread write something, behind all else that the machine has to do.
+  /// Lets a thread write something, behind all else that the machine has to do; where the system has no more threads, the
+  /// caller's.
   ///
   /// - Parameter write: Called on that thread with a way to go through the numbers; gives what is on the disk then.
   func start(
@@ -67,9 +68,7 @@ final class CheckpointCopy: Sendable {
       @escaping @Sendable (((Numbers) throws -> Void) throws -> Void) throws -> [WrittenRange]
   ) {
     result.withLock { $0 = nil }
-    let thread = Thread { [self] in
-      // The thread alone, not the process: those that compute come first.
-      setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+    @Sendable func begin() {
       var outcome: Outcome
       do {
         outcome = .written(
@@ -81,7 +80,20 @@ final class CheckpointCopy: Sendable {
       }
       result.withLock { $0 = outcome }
     }
-    thread.name = "checkpoint"
-    thread.start()
+    final class Call: Sendable {
+      let body: @Sendable () -> Void
+      init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+    let call = Unmanaged.passRetained(Call(begin))
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, nil,
+      { raw in
+        // The thread alone, not the process: those that compute come first.
+        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+        Unmanaged<Call>.fromOpaque(raw!).takeRetainedValue().body()
+        return nil
+      }, call.toOpaque())
+    if code == 0 { pthread_detach(thread) } else { call.takeRetainedValue().body() }
   }
 }

@@ -24,9 +24,12 @@ package enum RankProgram {
     guard configuration.parallel.reproducible > 0 else {
       let threads =
         configuration.threads > 0 ? configuration.threads : world.host.defaultThreads
-      BLAS.setThreads(threads)
       return try ending(world) {
-        try body(world, Workspace(threads: threads, products: products(world)))
+        if let complaint = ProcessLimits.complaint(threads: threads) {
+          throw ExhaustedLimit(description: complaint)
+        }
+        BLAS.setThreads(threads)
+        return try body(world, Workspace(threads: threads, products: products(world)))
       }
     }
     let ranks = try ending(world) { try configuration.virtualRanks(processes: world.processes) }
@@ -47,6 +50,12 @@ package enum RankProgram {
       world.fail(error, code: ExitReason(error).rawValue)
     }
   }
+}
+
+/// A limit of the system's that is too low for what a process is to do.
+private struct ExhaustedLimit: ErrorWithExitReason, CustomStringConvertible {
+  let description: String
+  var exitReason: ExitReason { .resources }
 }
 
 extension RunConfiguration {

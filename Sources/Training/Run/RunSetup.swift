@@ -129,7 +129,7 @@ package struct RunSetup {
       : configuration.model.from.flatMap { try? ModelFolder.modelPath($0) }
         .flatMap { FileSystem.exists("\($0)/config.json") ? $0 : nil }
     origin = try folder?.origin()
-    let teacher = try configuration.teacherPath.map { try ModelFolder(path: $0) }
+    let teacher = try configuration.teacherPath.map { try ModelFolder(verifying: $0) }
     self.teacher = teacher
     studentTokenizer = configuration.data.tokenizer ?? folder?.path
     let said = folder?.model.vocabulary ?? configuration.model.vocabulary
@@ -226,7 +226,7 @@ extension RunConfiguration {
     guard let from = model.from else { return nil }
     guard let checkpoint else {
       return try ModelFolder(
-        path: from, adapter: model.adapter, adapting: lora.lora,
+        verifying: from, adapter: model.adapter, adapting: lora.lora,
         linearising: linearise.linearisation(model))
     }
     return try ModelFolder(

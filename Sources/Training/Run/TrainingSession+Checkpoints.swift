@@ -2,6 +2,7 @@ import Checkpoints
 import Configuration
 import Faults
 import Foundation
+import Measurement
 import Reporting
 
 /// What a run writes to go on from, and in the end.
@@ -55,6 +56,7 @@ extension TrainingSession {
   /// Writes the model; of one with adapters these, and where it came from no folder the model beside them.
   func writeModel() throws {
     Phase.enter("writing the model", nil, .long)
+    FaultPoint.reach("model file")
     try run.checkWeights()
     // Adapters alone go on from the folder that the run began with: where more was trained, it is another model.
     let base = run.model.lora == nil || hasOwnModel ? nil : setup.basePath

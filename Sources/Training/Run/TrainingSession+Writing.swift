@@ -112,6 +112,7 @@ extension TrainingSession {
     let closing = flight.closing
     flight.copy.start { forEach in
       try first()
+      FaultPoint.reach("writing")
       if let closing {
         if let streams { try closing.writer.write(streams: streams, position: position) }
         try forEach { try closing.writer.write($0.0, $0.1, $0.2) }
@@ -193,12 +194,24 @@ extension TrainingSession {
   /// Finds out how the checkpoint that is being written is getting on.
   ///
   /// Collective: one small sum while there is one; nothing where there is none.
-  func pollCheckpoint() throws {
+  ///
+  /// - Parameter waited: Seconds that the run has stood still for it.
+  /// - Throws: `TrainingError.diskStandsStill` on all ranks, where one has waited for longer than disks may take.
+  func pollCheckpoint(waited: Double = 0) throws {
     guard let flight = inFlight else { return }
     let outcome = flight.copy.outcome
     var failure: String?
     if case .failed(let reason)? = outcome { failure = reason }
-    let all = try world.allReduce([outcome == nil ? 1 : 0, failure == nil ? 0 : 1], .sum)
+    let isTooLong = outcome == nil && waited > diskPatience
+    let all = try world.allReduce(
+      [outcome == nil ? 1 : 0, failure == nil ? 0 : 1, isTooLong ? 1 : 0], .sum)
+    if all[2] > 0 {
+      let ranks = try world.allGather(
+        isTooLong ? "rank \(world.rank) (\(world.hostName))" : ""
+      ).filter { !$0.isEmpty }
+      throw TrainingError.diskStandsStill(
+        step: flight.step, rank: ranks[0], seconds: waited)
+    }
     guard all[0] == 0 else { return }
     if all[1] > 0 {
       let reasons = try world.allGather(
@@ -233,9 +246,10 @@ extension TrainingSession {
   ///
   /// Collective: ranks sum up again and again, so that none waits for another longer than for a sum.
   func finishCheckpoint() throws {
+    let began = AwakeClock.nanoseconds
     while inFlight != nil {
       if inFlight?.copy.outcome == nil { usleep(1000) }
-      try pollCheckpoint()
+      try pollCheckpoint(waited: Double(AwakeClock.nanoseconds - began) * 1e-9)
     }
   }
 

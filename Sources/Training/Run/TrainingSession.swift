@@ -34,6 +34,8 @@ final class TrainingSession {
   var hasToldOfWriting = false
   /// What a rank's thread does before it writes; for tests.
   var beforeWriting: @Sendable () throws -> Void = {}
+  /// Seconds that the run stands still for a disk at most.
+  lazy var diskPatience = 10 * configuration.parallel.timeout
   /// Whether this rank sees a file of rank 0's.
   var sees: (String) -> Bool = FileSystem.exists
   /// Ranks that share this host's memory.

@@ -77,6 +77,32 @@ struct ResumeTests {
     #expect(changes?.contains(words) == true)
   }
 
+  @Test(
+    "A checkpoint whose run file cannot be read is refused, and gone on from where that is accepted"
+  )
+  func unread() throws {
+    try runs.train("run", ["training.steps=3"])
+    let file = runs.checkpoint("run", 2) + "/state.json"
+    var state = try #require(JSONValue(Data(contentsOf: URL(fileURLWithPath: file))).object)
+    state["sha256"] = nil
+    state["given"] = .array((state["given"]?.array ?? []) + ["model.novelty"])
+    var configuration = try #require(state["configuration"]?.object)
+    configuration["model"] = .object(
+      (configuration["model"]?.object ?? [:]).merging(["novelty": 3]) { $1 })
+    state["configuration"] = .object(configuration)
+    state["sha256"] = .string(ContentHash(of: JSONValue.object(state).encoded).text)
+    try JSONValue.object(state).encoded.write(to: URL(fileURLWithPath: file))
+    let keys = ["training.steps=3", "training.resume=\(runs.checkpoint("run", 2))"]
+    let error = #expect(throws: CheckpointError.self) { try runs.train("run", keys, ranks: 1) }
+    #expect("\(error!)".contains("novelty") && "\(error!)".contains("--accept-changes"))
+    #expect(sentence { try runs.resume(runs.checkpoint("run", 2)) }.contains("novelty"))
+    var options = TrainingOptions()
+    options.acceptsChanges = true
+    try runs.train("run", keys, ranks: 1, options)
+    let changes = try runs.events("run", "resume").last?["changes"]?.array?.compactMap(\.string)
+    #expect(changes?.contains { $0.contains("was not compared") } == true)
+  }
+
   @Test("Data that hold something else are refused, and the same data elsewhere are the same")
   func data() throws {
     let text = Data((0..<4000).map { UInt8(97 + ($0 * $0) % 23) })

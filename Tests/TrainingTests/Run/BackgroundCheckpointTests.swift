@@ -150,6 +150,23 @@ struct BackgroundCheckpointTests {
       try CheckpointFolder(path: path + "/checkpoints").items().map(\.step).prefix(2) == [3, 6])
   }
 
+  @Test("A disk that never comes back ends the run on all ranks, naming the rank that waits for it")
+  func standsStill() throws {
+    let folder = try TemporaryFolder()
+    let gate = DispatchSemaphore(value: 0)
+    // The writers end before their numbers go.
+    defer { for _ in 0..<9 { gate.signal() } }
+    let error = #expect(throws: TrainingError.self) {
+      try train(small(folder.path + "/run", []), ranks: 3) { session in
+        session.diskPatience = 0
+        if session.world.rank == 1 { session.beforeWriting = { gate.wait() } }
+      }
+    }
+    #expect("\(error!)".hasPrefix("rank 1 ("))
+    #expect("\(error!)".contains("could not finish writing the checkpoint after step 3"))
+    #expect(ExitReason(error!) == .resources)
+  }
+
   @Test("A stop while a checkpoint is written waits for it, and leaves one of the last step")
   func stops() throws {
     let folder = try TemporaryFolder()
