@@ -77,10 +77,13 @@ package enum CrashHandler {
         line.add(Phase.number)
       }
     }
-    var memory = rlimit()
+    var (memory, stack) = (rlimit(), rlimit())
     let isLimited =
       getrlimit(__rlimit_resource_t(9), &memory) == 0 && memory.rlim_cur != rlim_t.max  // RLIMIT_AS
-    line.add(isLimited ? CrashLine.cureOfLimit : CrashLine.cure)
+    let isShort =
+      getrlimit(__rlimit_resource_t(3), &stack) == 0 && stack.rlim_cur < 2 << 20  // RLIMIT_STACK
+    line.add(
+      isShort ? CrashLine.cureOfStack : isLimited ? CrashLine.cureOfLimit : CrashLine.cure)
     line.write(to: STDERR_FILENO)
     let descriptor = logDescriptor.load(ordering: .relaxed)
     if descriptor >= 0 {

@@ -17,6 +17,10 @@ struct CrashLine {
   static let cureOfLimit: StaticString =
     "; the limit of memory (ulimit -v) may be too low: raise it, and go on with --training.resume=auto"
 
+  /// The same where its stack may be no longer than a few calls of libraries.
+  static let cureOfStack: StaticString =
+    "; the limit of the stack (ulimit -s) may be too low: raise it to 8192, and go on with --training.resume=auto"
+
   static func cause(_ number: Int32) -> StaticString {
     switch number {
     case SIGSEGV: "ended by SIGSEGV (an invalid address)"

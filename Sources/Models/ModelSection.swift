@@ -32,11 +32,14 @@ package struct ModelSection: OuterSection, Equatable {
   @Key("kv_heads", .model, from: 1, "Key and value heads where queries share them.")
   package var keyValueHeads: Int?
 
-  @Key("expand_k", .model, above: 0, "Width of all keys over dimension; null = the mixer's own.")
+  @Key(
+    "expand_k", .model, above: 0, through: 1024,
+    "Width of all keys over dimension; null = the mixer's own.")
   package var expandKey: Double?
 
   @Key(
-    "expand_v", .model, above: 0, "Width of all values over dimension (gated_deltanet: over keys).")
+    "expand_v", .model, above: 0, through: 1024,
+    "Width of all values over dimension (gated_deltanet: over keys).")
   package var expandValue: Double?
 
   @Key("window", .model, from: 1, unit: "tokens", "Tokens that attention sees; null = all before.")

@@ -48,6 +48,15 @@ struct RunConfigurationTests {
       ])
   }
 
+  @Test(
+    "A width that is no finite number of times another is refused",
+    arguments: ["expand_k", "expand_v"], [".inf", ".nan", "1e300", "1025"])
+  func ratios(key: String, value: String) {
+    let problems = Self.problems("model.mixer=gated_deltanet", "model.\(key)=\(value)")
+    #expect(problems.count == 1)
+    #expect(problems.first?.hasPrefix("--model.\(key): ") == true)
+  }
+
   @Test("Heads that are wider than a recurrence computes are refused with how many there must be")
   func wideHeads() {
     #expect(

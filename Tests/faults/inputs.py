@@ -130,3 +130,58 @@ def output(title, prepare, pattern):
 output("a pipe", os.mkfifo, "it is a pipe, which is never replaced")
 output("a link", lambda path: os.symlink("data.txt", path), "it is a link, which is never replaced")
 output("a folder", os.mkdir, "out")
+
+
+def in_the_way(title, name, make, codes=0, short=False):
+    """Something else stands where the run writes; what a link leads to is never changed."""
+
+    def body(bench):
+        run = bench.make()
+        os.makedirs(run.path(""))
+        with open(os.path.join(run.folder, "precious"), "w") as file:
+            file.write("x")
+        make(run.path(name))
+        result = run.start("--overwrite", "--parallel.timeout=5").wait().expect(codes, seconds=60)
+        with open(os.path.join(run.folder, "precious")) as file:
+            check(file.read() == "x", "it was written through the link")
+        if result.code == 0:
+            run.equals(bench.reference())
+        return result
+
+    case(f"in the way: {title}", short=short)(body)
+
+
+def to_precious(path):
+    os.symlink(os.path.relpath("precious", "runs/run"), path)
+
+
+in_the_way("the log is a link", "log.jsonl", to_precious, short=True)
+in_the_way("the log is a pipe", "log.jsonl", os.mkfifo)
+in_the_way("the model is a link", "model", to_precious)
+in_the_way("checkpoints is a file", "checkpoints", lambda path: open(path, "w").close(), (0, 1, 4, 7))
+in_the_way("checkpoints is a pipe", "checkpoints", os.mkfifo, (0, 1, 4, 7))
+in_the_way("the lock is a folder", "writer.json", os.mkdir, (1, 2))
+in_the_way("the lock is empty", "writer.json", lambda path: open(path, "w").close(), (0, 2))
+
+
+def meanwhile(title, place, step, command, codes=(0, 1, 4, 7)):
+    """What lies in the run's folder goes or changes while it trains; the run ends by itself, whatever is left."""
+
+    def body(bench):
+        run = bench.make(WHOLE)
+        result = run.start("--parallel.timeout=5", fault=f"{place}:0:{step}:{command}").wait()
+        result.expect(codes, seconds=60)
+        if result.code == 0:
+            check(run.model() == bench.reference().model(), "the final weights are others")
+        return result
+
+    case(f"meanwhile: {title}")(body)
+
+
+meanwhile("the log is cut to nothing", "update", 3, ": >runs/run/log.jsonl", 0)
+meanwhile("the log goes", "update", 3, "rm runs/run/log.jsonl", 0)
+meanwhile("the lock goes", "update", 3, "rm runs/run/writer.json", 0)
+meanwhile("all checkpoints go", "evaluation", 6, "rm -rf runs/run/checkpoints", 0)
+meanwhile("a folder of the next checkpoint's name", "update", 3, "mkdir -p runs/run/checkpoints/step-00000004/x")
+meanwhile("a link in the place of the checkpoints", "evaluation", 6, "rm -rf runs/run/checkpoints; ln -s /nowhere/x runs/run/checkpoints")
+meanwhile("a file in the place of the model", "model file", 0, "echo x >runs/run/model")

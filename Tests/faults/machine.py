@@ -68,8 +68,10 @@ for number in (12, 20, 40, 64, 80):
 @case("a stack of 200 kB at most (ulimit -s)")
 def small_stack(bench):
     run = bench.make()
+    # It is found out by a crash, which says so in a line.
     result = run.start("--parallel.timeout=10", limits="ulimit -s 200").wait()
-    return goes_on_or_is_equal(bench, run, result)
+    result.expect([0, 128 + 11], r"ulimit -s\b", seconds=60)
+    return result
 
 
 def goes_on_or_is_equal(bench, run, result):
@@ -134,3 +136,39 @@ deaf("standard output and error are closed", ">&- 2>&-")
 deaf("standard output is full", ">/dev/full")
 deaf("nobody reads standard output", "> >(exec true)")
 deaf("all three standard streams are closed", "<&- >&- 2>&-")
+
+
+@case("a pipe that is full and that nobody reads is the standard output", short=True)
+def unread(bench):
+    run = bench.make()
+    script = 'mkfifo full; exec 9<>full; head -c 65536 /dev/zero >&9; "$@" >full 9>&-'
+    result = run.start("--parallel.timeout=3", wrapper=["bash", "-c", script, "bash"]).wait()
+    result.expect(0, seconds=40)
+    run.equals(bench.reference())
+    return result
+
+
+def no_other_user():
+    """Why nobody else can be played here; nothing where one can."""
+    return None if os.geteuid() == 0 and shutil.which("setpriv") else "not root"
+
+
+def not_allowed(title, path, mode, codes):
+    """Somebody who is not root may not use a file or a folder."""
+
+    def body(bench):
+        run = bench.make()
+        os.makedirs(run.path(""), exist_ok=True)
+        subprocess.run(["chown", "-R", "65534:65534", run.folder], check=True)
+        # The folders above must let everybody through.
+        os.chmod(os.path.dirname(run.folder), 0o755)
+        os.chmod(os.path.join(run.folder, path), mode)
+        wrapper = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        return run.start(wrapper=wrapper, environment={"HOME": "/tmp"}).wait().expect(
+            codes, "Permission denied", seconds=60)
+
+    case(f"another user: {title}", needs=no_other_user, short=title.startswith("the run"))(body)
+
+
+not_allowed("data that may not be read", "data.txt", 0, 3)
+not_allowed("the run's folder may not be written", "runs/run", 0o555, 1)

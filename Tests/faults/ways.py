@@ -62,7 +62,7 @@ def other(title, *arguments, accepted=False):
     """Going on with what makes it another run is refused by name."""
 
     def body(bench):
-        run = bench.make()
+        run = bench.make("--checkpoint.background=false")
         run.dies("forward:1:7")
         result = run.go("--training.resume=auto", *arguments)
         key = arguments[0].split("=")[0].lstrip("-").split(".")[-1]

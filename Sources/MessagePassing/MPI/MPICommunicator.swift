@@ -140,6 +140,8 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
 
   /// Prints the message after `name`, and ends every rank of the job within seconds.
   func abort(_ message: String, code: Int32, as name: String) -> Never {
+    // Its watch is not to take the rest for standing still.
+    Phase.enter("the end of the job", nil, .long)
     // Should MPI itself hang, this still ends the process with the code.
     exitCode.store(code, ordering: .relaxed)
     signal(SIGALRM) { _ in _exit(exitCode.load(ordering: .relaxed)) }

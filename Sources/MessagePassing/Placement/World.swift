@@ -91,6 +91,7 @@ extension Communicator {
   package func fail(_ error: any Error, code: Int32 = 1) -> Never {
     if case .peerFailed(let rank, let reason)? = error as? MessagePassingError {
       // The rank that failed ends the job; should it be unable to, this one does.
+      Phase.enter("the end of the job", nil, .long)
       sleep(10)
       abort("rank \(rank) failed: \(reason)", code: code)
     }

@@ -98,7 +98,11 @@ package final class Watch: Sendable {
     var isPublished = false
     defer {
       waited.add(Clock.nanoseconds - start, ordering: .relaxed)
-      if isPublished { published.withLock { $0 = nil } }
+      if isPublished {
+        // What follows begins now: the time of the wait is none in which this rank stood still.
+        Phase.beat()
+        published.withLock { $0 = nil }
+      }
     }
     while true {
       do { try poll() } catch let error as MessagePassingError { throw error } catch {

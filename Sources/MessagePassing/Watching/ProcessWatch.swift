@@ -233,9 +233,14 @@ package final class ProcessWatch: Sendable {
       if case .working(let idle, _) = own.answer, phase.kind == .working, idle > limit,
         stillness.seconds > limit
       {
-        LastWords.end(
-          "stands still in \(phase.text) since \(Verdict.seconds(stillness.seconds)): a call to the "
-            + "system does not come back; look at its files and pipes", code: 5)
+        // A wait may have ended just now.
+        if stillness.look() {
+          lastBeat.store(AwakeClock.nanoseconds, ordering: .relaxed)
+        } else if report.isIdle(longerThan: limit) {
+          LastWords.end(
+            "stands still in \(phase.text) since \(Verdict.seconds(stillness.seconds)): a call to the "
+              + "system does not come back; look at its files and pipes", code: 5)
+        }
       }
     }
   }

@@ -38,6 +38,11 @@ struct RankReport: Sendable, Equatable {
   var phaseSeconds: Double
   var answer: Answer
 
+  /// Whether it works, or should, and has shown no progress for so many seconds.
+  func isIdle(longerThan limit: Double) -> Bool {
+    if case .working(let idle, isLong: false) = answer { idle > limit } else { false }
+  }
+
   /// How lines name it, such as `rank 3 (node7, process 4711)`.
   var name: String {
     let place = [host, process > 0 ? "process \(process)" : ""].filter { !$0.isEmpty }

@@ -9,6 +9,9 @@ package enum AdapterError: Error, Equatable, CustomStringConvertible {
   /// A rank that no adapter has.
   case rank(module: String, rank: Int)
 
+  /// The highest rank of an adapter: more than any projection's.
+  static let mostRank = 1 << 20
+
   /// What is wrong, and what is possible.
   package var description: String {
     switch self {
@@ -20,7 +23,7 @@ package enum AdapterError: Error, Equatable, CustomStringConvertible {
     case .noProjection(let module, let why):
       "\(module) can have no adapter: \(why)"
     case .rank(let module, let rank):
-      "an adapter of \(module) cannot have the rank \(rank); a rank is at least 1"
+      "an adapter of \(module) cannot have the rank \(rank); a rank is from 1 to \(Self.mostRank)"
     }
   }
 }

@@ -20,7 +20,9 @@ extension ModelBuilder {
   private mutating func add(
     to tensor: WeightTensor, _ module: String, rank: Int, scale: Float
   ) throws(AdapterError) {
-    guard rank > 0 else { throw .rank(module: module, rank: rank) }
+    guard (1...AdapterError.mostRank).contains(rank) else {
+      throw .rank(module: module, rank: rank)
+    }
     let input = tensor.shape.columns
     let bound = 1 / Double(input).squareRoot()
     let name = "\(module).\(Self.downName)"

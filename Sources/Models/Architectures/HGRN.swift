@@ -17,7 +17,8 @@ struct HGRN: FlashMixer {
     static let name = "model.hgrn"
     static let documentation = "What only HGRN has."
 
-    @Key("expand_ratio", .model, above: 0, "Channels of the state over dimension.")
+    @Key(
+      "expand_ratio", .model, above: 0, through: 1024, "Channels of the state over dimension.")
     var expandRatio = 1.0
 
     @Key("lower_bound", .model, "Whether forget gates have lower bounds, from data of all layers.")

@@ -68,23 +68,11 @@ final class CheckpointCopy: Sendable {
       @escaping @Sendable (((Numbers) throws -> Void) throws -> Void) throws -> [WrittenRange]
   ) {
     result.withLock { $0 = nil }
-    @Sendable func begin() {
-      var outcome: Outcome
-      do {
-        outcome = .written(
-          try write { body in
-            for piece in pieces { try body((piece.quantity, piece.range, piece.numbers)) }
-          })
-      } catch {
-        outcome = .failed("\(error)")
-      }
-      result.withLock { $0 = outcome }
-    }
     final class Call: Sendable {
       let body: @Sendable () -> Void
       init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
-    let call = Unmanaged.passRetained(Call(begin))
+    let call = Unmanaged.passRetained(Call { self.run(write) })
     var thread = pthread_t()
     let code = pthread_create(
       &thread, nil,
@@ -95,5 +83,20 @@ final class CheckpointCopy: Sendable {
         return nil
       }, call.toOpaque())
     if code == 0 { pthread_detach(thread) } else { call.takeRetainedValue().body() }
+  }
+
+  private func run(
+    _ write: (((Numbers) throws -> Void) throws -> Void) throws -> [WrittenRange]
+  ) {
+    var outcome: Outcome
+    do {
+      outcome = .written(
+        try write { body in
+          for piece in pieces { try body((piece.quantity, piece.range, piece.numbers)) }
+        })
+    } catch {
+      outcome = .failed("\(error)")
+    }
+    result.withLock { $0 = outcome }
   }
 }
