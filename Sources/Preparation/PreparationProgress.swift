@@ -9,17 +9,17 @@ final class PreparationProgress: Sendable {
     var reading: [Int: Int] = [:]
     var done = 0
     var tokens = 0
-    var lastShown: Double
   }
 
   private let total: Int
-  private let output: TerminalOutput
+  private let progress: ProgressDisplay
   private let start = ProcessInfo.processInfo.systemUptime
   private let state: Mutex<State>
 
   init(total: Int, output: TerminalOutput) {
-    (self.total, self.output) = (total, output)
-    state = Mutex(State(lastShown: ProcessInfo.processInfo.systemUptime))
+    self.total = total
+    progress = ProgressDisplay("tokens", output: output)
+    state = Mutex(State())
   }
 
   /// A unit has been read so far.
@@ -37,23 +37,16 @@ final class PreparationProgress: Sendable {
   }
 
   /// Takes the bar away.
-  func end() { output.foot?("") }
+  func end() { progress.end() }
 
   private func show(_ change: (inout State) -> Void) {
-    let text: String? = state.withLock {
+    let bytes = state.withLock {
       change(&$0)
-      let now = ProcessInfo.processInfo.systemUptime
-      guard now - $0.lastShown >= (output.foot == nil ? 10 : 0.2) else { return nil }
-      $0.lastShown = now
-      let bytes = min(total, $0.done + $0.reading.values.reduce(0, +))
-      let rate = Double(bytes) / max(now - start, 1e-3)
-      let left = rate > 0 ? Double(total - bytes) / rate : 0
-      let share = total > 0 ? Double(bytes) / Double(total) : 1
-      return String(
-        format: "%3.0f%% of %@, %.1f MB/s, %@ left", 100 * share, Format.bytes(total), rate / 1e6,
-        Format.duration(left))
+      return min(total, $0.done + $0.reading.values.reduce(0, +))
     }
-    guard let text else { return }
-    if let foot = output.foot { foot(text) } else { output.line(text) }
+    let rate = Double(bytes) / max(ProcessInfo.processInfo.systemUptime - start, 1e-3)
+    progress.show(
+      Double(bytes), of: Double(total),
+      note: "of \(Format.bytes(total))  \(String(format: "%.1f", rate / 1e6)) MB/s")
   }
 }

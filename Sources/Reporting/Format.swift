@@ -41,11 +41,12 @@ package enum Format {
     return String(format: "%d:%02d", minutes, rest)
   }
 
-  /// A measured time: `12.3 ms`, `4.21 s`, from a minute on as `duration`.
+  /// A measured time: `4.20 µs`, `12.3 ms`, `4.21 s`, from a minute on as `duration`.
   package static func seconds(_ seconds: Double) -> String {
     guard seconds.isFinite, seconds >= 0 else { return "-" }
     if seconds >= 60 { return duration(seconds) }
-    return seconds < 1 ? digits(seconds * 1e3) + " ms" : digits(seconds) + " s"
+    if seconds < 0.9995e-3 { return digits(seconds * 1e6) + " µs" }
+    return seconds < 0.9995 ? digits(seconds * 1e3) + " ms" : digits(seconds) + " s"
   }
 
   /// A share: `99.6%`; `-` for none.

@@ -1,5 +1,6 @@
 import Faults
 import MessagePassing
+import Reporting
 
 /// `lasp-train`: trains a model over all ranks.
 ///
@@ -32,6 +33,8 @@ package struct TrainingOptions: Sendable {
   package var forces = false
   /// File for a trace of the first steps; nil for none.
   package var trace: String?
+  /// How much the console says; nil for what suits where it ends.
+  package var console: ConsoleMode?
 
   package init() {}
 }

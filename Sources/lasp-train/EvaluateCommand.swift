@@ -4,6 +4,7 @@ import Files
 import Foundation
 import Inference
 import MessagePassing
+import Reporting
 import SequenceParallel
 import Training
 
@@ -76,6 +77,7 @@ struct EvaluateCommand: ParsableCommand {
   @Flag(help: "Write the gradient of every parameter too, with --tokens.")
   var gradients = false
 
+  @OptionGroup var console: ConsoleOption
   @OptionGroup var overrides: OverrideOptions
 
   func validate() throws {
@@ -109,16 +111,21 @@ struct EvaluateCommand: ParsableCommand {
     if let task { return try evaluate(task: task) }
     let configuration = try overrides.load(defaults: precision.overrides)
     let (model, gradients, parallel) = (model, gradients, configuration.parallel)
+    let console = console.mode
     let adapter = adapter.path
     let given = tokens.flatMap { tokens in output.map { (tokens: tokens, output: $0) } }
     try RankProgram.run(configuration, weightsStay: !gradients) { world, workspace in
       let ranks = world.communicator
+      let progress =
+        ranks.rank == 0 ? ProgressDisplay("evaluation", output: .standard(console)) : nil
+      defer { progress?.end() }
       if let given {
         let loss = try TokenEvaluation(
           modelFolder: model, adapter: adapter, gradients: gradients,
           exchange: parallel.exchange.kind ?? .chain,
           attention: parallel.attention, world: ranks, workspace: workspace
-        ).run(tokens: given.tokens, output: given.output)
+        ).run(tokens: given.tokens, output: given.output, progress: progress)
+        progress?.end()
         guard ranks.rank == 0 else { return }
         print("loss \(String(format: "%.6f", loss)) nats a token; results in \(given.output)")
       } else {
@@ -126,7 +133,8 @@ struct EvaluateCommand: ParsableCommand {
           modelFolder: model, adapter: adapter, data: configuration.data,
           length: configuration.sequence.length,
           parallel: parallel, world: ranks, workspace: workspace
-        ).run()
+        ).run(progress: progress)
+        progress?.end()
         if ranks.rank == 0 { print(result.description) }
       }
     }
@@ -145,8 +153,8 @@ struct EvaluateCommand: ParsableCommand {
     let configuration = try overrides.load(
       defaults: precision.overrides + [Override("data.task=\(task)")])
     let lengths = try listedLengths ?? [configuration.sequence.length]
-    let (model, sequences, depths, output) = (model, sequences ?? 64, depths ?? 5, output)
-    let adapter = adapter.path
+    let (model, sequences, depths, file) = (model, sequences ?? 64, depths ?? 5, output)
+    let (adapter, console) = (adapter.path, console.mode)
     try RankProgram.run(configuration, weightsStay: true) { world, workspace in
       let writes = world.communicator.rank == 0
       let evaluation = try TaskEvaluation(
@@ -154,13 +162,16 @@ struct EvaluateCommand: ParsableCommand {
         sequences: sequences,
         depths: depths, seed: UInt64(bitPattern: Int64(configuration.training.seed)),
         parallel: configuration.parallel, world: world.communicator, workspace: workspace)
+      let output = TerminalOutput.standard(console)
       if writes {
-        for line in evaluation.heading(task: task, sequences: sequences) { print(line) }
+        for line in evaluation.heading(task: task, sequences: sequences) { output.line(line) }
       }
-      let rows = try evaluation.run { if writes { print(evaluation.line($0)) } }
-      guard writes, let output else { return }
+      let rows = try evaluation.run(
+        progress: { writes ? ProgressDisplay("sequences of \($0) tokens", output: output) : nil }
+      ) { if writes { output.line(evaluation.line($0)) } }
+      guard writes, let file else { return }
       let json = evaluation.json(rows, model: model, task: task, sequences: sequences)
-      try AtomicFile.write(Data((json.text + "\n").utf8), to: output)
+      try AtomicFile.write(Data((json.text + "\n").utf8), to: file)
     }
   }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Files
 import Foundation
 import Inference
+import Reporting
 import Training
 
 /// `lasp-train generate`.
@@ -74,6 +75,7 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Seed of the choices.", valueName: "n"))
   var seed = 1
 
+  @OptionGroup var console: ConsoleOption
   @OptionGroup var overrides: OverrideOptions
 
   func validate() throws {
@@ -102,6 +104,7 @@ struct GenerateCommand: ParsableCommand {
       threads: configuration.threads, products: try configuration.productsOfWeightsThatStay())
     generation.form = chat ? .chat(system: system) : raw ? .raw : .text
     generation.stops = stop
+    generation.progress = ProgressDisplay("reading the prompt", output: .standard(console.mode))
     try generation.run()
   }
 

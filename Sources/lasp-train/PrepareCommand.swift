@@ -50,6 +50,8 @@ struct PrepareCommand: ParsableCommand {
   @Flag(help: "Replace what an earlier preparation left in the folder.")
   var overwrite = false
 
+  @OptionGroup var console: ConsoleOption
+
   @Argument(help: "Files, folders and patterns.", completion: .file())
   var files: [String]
 
@@ -66,7 +68,7 @@ struct PrepareCommand: ParsableCommand {
       PreparationOptions(
         inputs: files, output: output, tokenizer: source.tokenizer, tokenizerPath: tokenizer,
         tokenizerHash: source.hash, end: try source.end(end), field: field, maskField: maskField,
-        workers: workers, replaces: overwrite)
+        workers: workers, replaces: overwrite), output: .standard(console.mode)
     ).run()
     print(
       """

@@ -60,6 +60,7 @@ struct ScalingCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Steps at the start that do not count.", valueName: "n"))
   var warmup = 2
 
+  @OptionGroup var console: ConsoleOption
   @OptionGroup var job: JobOptions
   @OptionGroup var overrides: OverrideOptions
 
@@ -89,7 +90,7 @@ struct ScalingCommand: ParsableCommand {
         tokens: tokens == "none" ? [] : try numbers(tokens, "--tokens", example: "512,2048"),
         lengths: lengths == "none" ? [] : try numbers(lengths, "--lengths", example: "4096"),
         exchanges: exchanges.items, repetitions: repetitions, steps: steps, warmup: warmup,
-        launcher: job.launcher, hostfile: job.hostfile, output: job.output)
+        launcher: job.launcher, hostfile: job.hostfile, output: job.output, console: console.mode)
     }
   }
 

@@ -65,6 +65,7 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Print the run file with all its keys, a comment for each, and stop.")
   var printConfig = false
 
+  @OptionGroup var console: ConsoleOption
   @OptionGroup var overrides: OverrideOptions
 
   func validate() throws {
@@ -89,6 +90,7 @@ struct TrainCommand: ParsableCommand {
       var options = TrainingOptions()
       (options.overwrites, options.acceptsChanges) = (overwrite, acceptChanges)
       (options.forgets, options.trace, options.forces) = (forget, trace, force)
+      options.console = console.mode
       let end = try Trainer.run(configuration, options)
       if end != .finished { throw ExitCode(end.exitReason.rawValue) }
     }

@@ -8,13 +8,22 @@ struct ConsoleTests {
   private let captured = Captured()
 
   private func console(
-    steps: Int = 300, every: Int = 1, chance: Double? = 0.25, terminal: Bool = false
+    steps: Int = 300, every: Int = 1, chance: Double? = 0.25, terminal: Bool = false,
+    width: Int = 100, quiet: Bool = false
   ) -> Console {
     let console = Console(
-      steps: steps, every: every, output: captured.output(terminal: terminal))
+      steps: steps, every: every,
+      output: captured.output(terminal: terminal, width: width, quiet: quiet))
     console.banner(LogFixture.start(steps: steps, chance: chance))
     return console
   }
+
+  /// What stands above the first heading.
+  private static let legend = [
+    "inside: right answers where the pair lies in the question's own shard",
+    "cross: where it lies in an earlier rank's; grad: the gradient's norm; lr: learning rate",
+    "peak: of what matrix products alone reach on all cores; wait: of the time, for other ranks' states",
+  ]
 
   /// What was printed after the banner.
   private var body: [String] {
@@ -27,16 +36,16 @@ struct ConsoleTests {
     #expect(
       captured.lines == [
         "lasp-train \(Release.version)",
-        "  hosts  node1  ranks 0–1  sequence group 0",
-        "         node2  rank 2     sequence group 0",
-        "  ranks  3 × 2 threads, grid sequence 3 × data 1",
-        "  model  tnl, 3 blocks",
-        "  step   16 × 512 = 8,192 tokens; 170 to 171 of each sequence a rank",
-        "  data   recall task",
-        "  memory about 200 MiB a rank",
-        "  sgemm  OpenBLAS for Haswell, 100 GFLOP/s a thread",
-        "  oneDNN 2.6.3, not used: products in fp32 by OpenBLAS",
-        "  log    runs/a/log.jsonl",
+        "  hosts   node1  ranks 0–1  sequence group 0",
+        "          node2  rank 2     sequence group 0",
+        "  ranks   3 × 2 threads, grid sequence 3 × data 1",
+        "  model   tnl, 3 blocks",
+        "  step    16 × 512 = 8,192 tokens; 170 to 171 of each sequence a rank",
+        "  data    recall task",
+        "  memory  about 200 MiB a rank",
+        "  sgemm   OpenBLAS for Haswell, 100 GFLOP/s a thread",
+        "  oneDNN  2.6.3, not used: products in fp32 by OpenBLAS",
+        "  log     runs/a/log.jsonl",
         "",
       ])
   }
@@ -46,34 +55,34 @@ struct ConsoleTests {
     var event = LogFixture.start()
     #expect(!Banner(event).lines.contains { $0.hasPrefix("  train") })
     event.frozenParameters = 123_000
-    #expect(Banner(event).lines.contains("  train  456 trainable, 123,000 frozen"))
+    #expect(Banner(event).lines.contains("  train   456 trainable, 123,000 frozen"))
   }
 
   @Test(
     "Of one host the banner says only its name; of many the first, and how many more",
     arguments: [
-      (1, 2, 2, ["  hosts  n0 (2 ranks)"]), (1, 1, 1, ["  hosts  n0 (1 rank)"]),
+      (1, 2, 2, ["  hosts   n0 (2 ranks)"]), (1, 1, 1, ["  hosts   n0 (1 rank)"]),
       (
         2, 4, 2,
         [
-          "  hosts  n0  ranks 0–3  sequence groups 0–1",
-          "         n1  ranks 4–7  sequence groups 2–3",
+          "  hosts   n0  ranks 0–3  sequence groups 0–1",
+          "          n1  ranks 4–7  sequence groups 2–3",
         ]
       ),
       (
         2, 3, 2,
         [
-          "  hosts  n0  ranks 0–2  sequence groups 0–1",
-          "         n1  ranks 3–5  sequence groups 1–2",
-          "         sequence groups that cross hosts: 1 of 3, since 2 ranks a group do not divide a host's",
+          "  hosts   n0  ranks 0–2  sequence groups 0–1",
+          "          n1  ranks 3–5  sequence groups 1–2",
+          "          sequence groups that cross hosts: 1 of 3, since 2 ranks a group do not divide a host's",
         ]
       ),
       (
         12, 1, 12,
         (0..<6).map {
-          ($0 == 0 ? "  hosts  " : "         ") + "n\($0)  rank \($0)  sequence group 0"
+          ($0 == 0 ? "  hosts   " : "          ") + "n\($0)  rank \($0)  sequence group 0"
         }
-          + ["         and 6 more"]
+          + ["          and 6 more"]
       ),
     ] as [(Int, Int, Int, [String])])
   func hosts(count: Int, each: Int, sequence: Int, lines: [String]) throws {
@@ -88,19 +97,41 @@ struct ConsoleTests {
   func tokens() {
     var event = LogFixture.start()
     #expect(!Banner(event).lines.contains { $0.hasPrefix("  tokens") })
-    event.tokens = "41,000 of 2 bytes each; the run reads 2.00 epochs"
+    event.tokens = "41,000 to train on"
     #expect(
-      Banner(event).lines.contains("  tokens 41,000 of 2 bytes each; the run reads 2.00 epochs"))
+      Banner(event).lines.contains("  tokens  41,000 to train on"))
   }
 
   @Test("A step is one line under its heading, with its share of the peak of what can run at once")
   func step() throws {
     console().step(LogFixture.step(0))
     #expect(
-      body == [
-        "   step    loss inside  cross     grad     rate tok/s GFLOP/s peak wait  hid   memory    left",
-        "  1/300  1.3863  25.0% 100.0%    0.812 5.00e-03 16.4k     200  50%   5%  80%  210 MiB    2:30",
+      body == Self.legend + [
+        "   step    loss inside  cross     grad       lr tok/s GFLOP/s peak wait   memory    left",
+        "  1/300  1.3863  25.0% 100.0%    0.812 5.00e-03 16.4k     200  50%   5%  210 MiB    2:30",
       ])
+  }
+
+  @Test(
+    "A line has the columns for which there is room, those that are needed first",
+    arguments: [
+      (20, nil, "   step    loss tok/s"),
+      (80, nil, "   step    loss     grad       lr tok/s peak wait   memory    left"),
+      (
+        80, 0.25,
+        "   step    loss inside  cross     grad tok/s peak wait   memory    left"
+      ),
+      (
+        140, 0.25,
+        "   step    loss inside  cross     grad       lr tok/s GFLOP/s peak wait overlap   memory    left"
+      ),
+    ] as [(Int, Double?, String)])
+  func columns(width: Int, chance: Double?, heading: String) throws {
+    let console = console(chance: chance, width: width)
+    console.step(LogFixture.step(0))
+    let table = body.suffix(2)
+    #expect(table.first == heading)
+    #expect(table.allSatisfy { $0.count == heading.count && $0.count <= max(width, 21) })
   }
 
   @Test(
@@ -109,7 +140,7 @@ struct ConsoleTests {
   func aligned(steps: Int, chance: Double?) throws {
     let console = console(steps: steps, chance: chance)
     for step in [0, steps / 3, steps - 1] { console.step(LogFixture.step(step, loss: 11.0904)) }
-    let widths = Set(body.map(\.count))
+    let widths = Set(body.dropFirst(chance == nil ? 2 : 3).map(\.count))
     #expect(widths.count == 1, "\(body.joined(separator: "\n"))")
     #expect(widths.allSatisfy { $0 <= 100 })
   }
@@ -119,7 +150,7 @@ struct ConsoleTests {
   func every() throws {
     let console = console(steps: 25, every: 10)
     for step in 0..<25 { console.step(LogFixture.step(step)) }
-    let steps = body.dropFirst().compactMap { $0.split(separator: " ").first }
+    let steps = body.dropFirst(4).compactMap { $0.split(separator: " ").first }
     #expect(steps == ["1/25", "10/25", "20/25", "25/25"])
     var pace = Pace()
     for step in 0..<2 { pace.add(LogFixture.step(step)) }
@@ -127,6 +158,31 @@ struct ConsoleTests {
     #expect(pace.gigaflops == 200)
     #expect(abs(pace.waitShare - 0.05) < 1e-12)
     #expect(abs(pace.hiddenShare! - 0.8) < 1e-12)
+  }
+
+  @Test(
+    "Without a number of steps lines come by time, further and further apart",
+    arguments: [
+      (false, [1, 11, 21, 31, 41]), (true, [1, 5, 9, 13, 17, 21, 25, 29, 33, 37, 41, 45]),
+    ])
+  func byTime(terminal: Bool, numbers: [Int]) throws {
+    let console = console(steps: 1000, every: 0, terminal: terminal)
+    for step in 0..<47 { console.step(LogFixture.step(step)) }
+    let steps = body.filter { $0.contains("/1000") }.compactMap {
+      $0.split(separator: "/").first?.split(separator: " ").last.flatMap { Int($0) }
+    }
+    #expect(steps == numbers)
+  }
+
+  @Test("Quiet, only warnings are said")
+  func quiet() throws {
+    let console = console(steps: 1, quiet: true)
+    console.step(LogFixture.step(0))
+    console.advice("note: mpirun")
+    console.warning("slow disk")
+    console.end(reason: "finished", steps: 1, seconds: 1, modelPath: nil)
+    #expect(captured.lines == [])
+    #expect(captured.notices == ["warning: slow disk"])
   }
 
   @Test("Evaluations give bits per byte for bytes, else perplexity, and recall where there is some")
@@ -155,10 +211,12 @@ struct ConsoleTests {
         recallChance: 0.25))
     console.end(reason: "finished", steps: 2, seconds: 151, modelPath: "runs/a/model")
     #expect(
-      Array(body[3...]) == [
+      Array(body[6...]) == [
         "",
         "finished after 2 steps in 2:31",
-        "  loss     1.3863, held out 0.5000",
+        "  loss     1.3863",
+        "  held out 0.5000, perplexity 1.65",
+        "  speed    16.4k tokens/s, evaluations left out",
         "  recall   within the question's own shard   25.0%",
         "           from an earlier rank's shard     100.0%",
         "           by chance                         25.0%",
@@ -174,9 +232,9 @@ struct ConsoleTests {
     console.step(LogFixture.step(0))
     console.warning("slow disk")
     console.step(LogFixture.step(1))
-    let bar = "[==============>               ]  50%  16.4k tok/s  0:01 left"
+    let bar = "[==============>               ]  50%  step 1  loss 1.3863  16.4k tok/s  0:01 left"
     #expect(captured.feet == [bar, "", bar, "", bar, ""])
-    #expect(body[2] == "warning: slow disk")
+    #expect(captured.notices == ["warning: slow disk"])
   }
 
   @Test(
@@ -189,6 +247,7 @@ struct ConsoleTests {
     ])
   func bar(done: Int, width: Int, text: String) {
     #expect(
-      Console.bar(done: done, of: 10, note: "1:00 left", width: min(width, 38)) == text)
+      ProgressDisplay.bar(share: Double(done) / 10, note: "1:00 left", width: min(width, 38))
+        == text)
   }
 }

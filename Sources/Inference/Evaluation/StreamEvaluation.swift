@@ -93,11 +93,15 @@ package struct StreamEvaluation {
   }
 
   /// Reads every file to its end.
-  package func run() throws -> Result {
+  ///
+  /// - Parameter progress: Where is shown how far it is.
+  package func run(progress: ProgressDisplay? = nil) throws -> Result {
     let shards = SequenceLayout.evenShards(tokens: length, ranks: world.size)
     let first = shards[..<world.rank].reduce(0, +)
     var batch = TokenBatch(rows: 0..<1, positions: first..<first + shards[world.rank])
     var sums = LossSums()
+    let windows = corpora.reduce(0) { $0 + $1.windows }
+    var done = 0
     for corpus in corpora {
       var left = Carry()
       for window in 0..<corpus.windows {
@@ -108,6 +112,8 @@ package struct StreamEvaluation {
         let (result, _) = try runner.forward(
           batch.inputs, targets: batch.targets, window: layout, from: &left, step: window)
         sums += LossSums(loss: result.sum, targets: result.targets)
+        done += 1
+        progress?.show(Double(done), of: Double(windows), note: "window \(done) of \(windows)")
       }
       try runner.context.drain()
     }

@@ -81,16 +81,22 @@ package struct TaskEvaluation {
 
   /// Answers the questions of every length.
   ///
-  /// - Parameter ended: Called with the row of each length as it is done.
-  package func run(_ ended: (Row) -> Void = { _ in }) throws -> [Row] {
+  /// - Parameters:
+  ///   - progress: Where is shown how far it is with sequences of a length.
+  ///   - ended: Called with the row of each length as it is done.
+  package func run(
+    progress: (Int) -> ProgressDisplay? = { _ in nil }, _ ended: (Row) -> Void = { _ in }
+  ) throws -> [Row] {
     try corpora.map {
-      let row = try evaluate($0)
+      let progress = progress($0.length)
+      let row = try evaluate($0, progress)
+      progress?.end()
       ended(row)
       return row
     }
   }
 
-  private func evaluate(_ corpus: any TaskCorpus) throws -> Row {
+  private func evaluate(_ corpus: any TaskCorpus, _ progress: ProgressDisplay?) throws -> Row {
     guard let heldOut = corpus.heldOut else {
       preconditionFailure("a task without sequences that are held out")
     }
@@ -111,6 +117,7 @@ package struct TaskEvaluation {
         pass: SequencePass(context: runner.context, layout: layout, step: pass))
       try runner.context.drain()
       sums += LossSums(result, terms: [], declared: [], batch: batch)
+      progress?.show(Double(rows.upperBound), of: Double(corpus.batch))
       for index in batch.targets.indices where batch.targets[index] >= 0 {
         let place =
           depth == .answer

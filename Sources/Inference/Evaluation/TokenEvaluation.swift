@@ -37,8 +37,11 @@ package struct TokenEvaluation {
   ///
   /// The loss is the mean next-token cross-entropy over the first T−1 positions of all rows.
   ///
+  /// - Parameter progress: Where is shown how far it is.
   /// - Returns: The loss, in nats, on every rank.
-  package func run(tokens path: String, output: String) throws -> Double {
+  package func run(
+    tokens path: String, output: String, progress: ProgressDisplay? = nil
+  ) throws -> Double {
     let (ids, rows, length) = try read(path)
     let model = folder.model
     let layout = SequenceLayout(
@@ -67,6 +70,7 @@ package struct TokenEvaluation {
       sums += LossSums(loss: result.sum, targets: result.targets)
       wrong += UnsafeBufferPointer(start: logits.pointer, count: logits.count).firstNotFinite ?? 0
       try collect(logits, layout: layout, row: row, length: length, writer: writer)
+      progress?.show(Double(row + 1), of: Double(rows))
     }
     var numbers = try world.allReduce(sums.numbers + [Double(wrong)], .sum)
     let wrongOfAll = numbers.removeLast()

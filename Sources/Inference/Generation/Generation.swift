@@ -1,5 +1,6 @@
 import Faults
 import Foundation
+import Reporting
 import Tensors
 import Tokenizers
 
@@ -33,6 +34,8 @@ package struct Generation {
   package var threads: Int
   /// What computes products.
   package var products: ProductSettings
+  /// Where is shown how far the reading of the prompt is.
+  package var progress: ProgressDisplay?
 
   package init(
     modelFolder: String, adapter: String? = nil, prompt: String, tokens: Int, sampler: Sampler,
@@ -64,7 +67,8 @@ package struct Generation {
       try emit(form == .raw ? shown : self.prompt)
     }
     var stops = StopStrings(self.stops)
-    var logits = try generator.read(prompt.tokens)
+    var logits = try generator.read(prompt.tokens, progress: progress)
+    progress?.end()
     for index in 0..<tokens {
       let token = sampler.choose(logits, index: index)
       if prompt.endTokens.contains(token) { break }

@@ -35,8 +35,10 @@ package final class Generator {
 
   /// Reads tokens, in windows of at most 1,024, and gives the logits of what follows the last one.
   ///
-  /// - Parameter tokens: At least one, each below the model's vocabulary.
-  package func read(_ tokens: [Int32]) throws -> [Float] {
+  /// - Parameters:
+  ///   - tokens: At least one, each below the model's vocabulary.
+  ///   - progress: Where is shown how far it is.
+  package func read(_ tokens: [Int32], progress: ProgressDisplay? = nil) throws -> [Float] {
     precondition(!tokens.isEmpty, "nothing to read")
     var last: [Float] = []
     for start in stride(from: 0, to: tokens.count, by: 1024) {
@@ -45,6 +47,7 @@ package final class Generator {
         shardLengths: [window.count], rank: 0, rows: 1, start: position)
       last = try runner.next(window, window: layout, from: &carry).numbers
       position += window.count
+      progress?.show(Double(start + window.count), of: Double(tokens.count))
     }
     if let wrong = last.first(where: { !$0.isFinite }) {
       throw NotFiniteError("a logit of token \(position)", Double(wrong))

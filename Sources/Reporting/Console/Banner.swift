@@ -3,9 +3,12 @@ import MessagePassing
 /// What the console says before the first step: a line for each thing, names aligned.
 struct Banner: Sendable {
   private let event: StartEvent
+  private let width: Int
 
   /// The banner of a run.
-  init(_ event: StartEvent) { self.event = event }
+  ///
+  /// - Parameter width: Characters that a line may have; a longer one is shortened in its middle.
+  init(_ event: StartEvent, width: Int = 100) { (self.event, self.width) = (event, width) }
 
   /// The lines, the program's name first.
   var lines: [String] {
@@ -22,7 +25,7 @@ struct Banner: Sendable {
       ]
     return ["lasp-train \(Release.version)"]
       + named.compactMap { $0 }.map {
-        "  \(Format.left($0.0, event.teacher == nil ? 7 : 8))\(Format.shortened($0.1, 90))"
+        "  \(Format.left($0.0, 8))\(Format.shortened($0.1, max(60, min(width, 120) - 10)))"
       }
   }
 

@@ -2,18 +2,22 @@ import Foundation
 
 /// What a run tells the person who watches it; only rank 0 has one.
 ///
-/// Concretely: a banner, a table with a line every `log.every` steps, a line for each evaluation,
-/// warning and checkpoint, and a summary. Where the standard error is a terminal a progress bar
-/// stands at its foot.
+/// Concretely: a banner, a table with a line now and then, a line for each evaluation, warning and checkpoint, and a
+/// summary. On a terminal a progress bar stands at its foot.
 package final class Console {
   private var steps: Int
   private let every: Int
   private let output: TerminalOutput
   private var event: StartEvent?
   private var pace = Pace()
+  private var whole = Pace()
   private var recentSeconds: [Double] = []
   private var linesSinceHeading: Int?
+  private var hasLegend = false
+  private var columnsShown = 0
   private var foot = ""
+  private var footDrawn = -Double.infinity
+  private var lineDrawn = 0.0
   private var last: StepReport?
   private var evaluated: EvaluationReport?
 
@@ -21,7 +25,7 @@ package final class Console {
   ///
   /// - Parameters:
   ///   - steps: Steps of the whole run.
-  ///   - every: Steps between lines.
+  ///   - every: Steps between lines; 0 for lines by time.
   package init(steps: Int, every: Int, output: TerminalOutput = .standard()) {
     (self.steps, self.every, self.output) = (steps, every, output)
   }
@@ -29,7 +33,7 @@ package final class Console {
   /// Prints what is known before the first step, and keeps it for the lines that follow.
   package func banner(_ event: StartEvent) {
     self.event = event
-    for line in Banner(event).lines { print(line) }
+    for line in Banner(event, width: output.width).lines { print(line) }
     print("")
   }
 
@@ -47,35 +51,73 @@ package final class Console {
   }
 
   /// Takes note of a step, and prints its line when it is its turn: the first, the last, and every
-  /// `log.every`th.
+  /// `log.every`th, or by time.
   package func step(_ report: StepReport) {
     last = report
     pace.add(report)
+    whole.add(report)
     recentSeconds = recentSeconds.suffix(19) + [report.seconds]
     let (done, all) = (report.outcome.step + 1, steps)
     let isFirst = done == (event?.stepsDone ?? 0) + 1
     let mean = recentSeconds.reduce(0, +) / Double(recentSeconds.count)
     let remaining = mean * Double(all - done)
-    if isFirst || done == all || done % every == 0 {
-      let table = StepTable(
-        steps: all, peak: event?.worldPeak, hasRecall: event?.recallChance != nil,
-        hasReduction: report.ranks.count > 1,
-        terms: report.outcome.sums.terms.map(\.name))
-      if linesSinceHeading.map({ $0 >= 60 }) ?? true {
-        print(table.heading)
-        linesSinceHeading = 0
-      }
-      linesSinceHeading? += 1
-      print(table.line(report, pace: pace, remaining: remaining))
+    if isFirst || done == all || isDue(done) {
+      row(report, remaining: remaining)
+      lineDrawn = whole.seconds
       pace = Pace()
     }
-    guard output.foot != nil else { return }
-    let bar = Console.bar(
-      done: done, of: all,
-      note: "\(Format.count(report.tokensPerSecond)) tok/s  \(Format.duration(remaining)) left",
-      width: min(output.width - 1, 80))
+    guard let draw = output.foot else { return }
+    // A bar that is drawn more often than it can be read only takes time.
+    guard done == all || whole.seconds - footDrawn >= 0.1 else { return }
+    footDrawn = whole.seconds
+    let bar = ProgressDisplay.bar(
+      share: Double(done) / Double(max(all, 1)),
+      note: "step \(done)  loss \(Format.fixed(report.outcome.loss))  "
+        + "\(Format.count(report.tokensPerSecond)) tok/s  \(Format.duration(remaining)) left",
+      width: min(output.width - 1, 100))
     foot = done < all ? bar : ""
-    output.foot?(foot)
+    draw(foot)
+  }
+
+  /// Whether a step between the first and the last has a line.
+  private func isDue(_ done: Int) -> Bool {
+    if every > 0 { return done % every == 0 }
+    let (least, most) = output.foot == nil ? (5.0, 300.0) : (2.0, 60.0)
+    return whole.seconds - lineDrawn >= min(most, max(least, whole.seconds / 20))
+  }
+
+  private func row(_ report: StepReport, remaining: Double) {
+    let width = output.width
+    let table = StepTable(
+      steps: steps, peak: event?.worldPeak, hasRecall: event?.recallChance != nil,
+      hasShards: event.map { $0.sequenceRanks > 1 } ?? true,
+      hasReduction: report.ranks.count > 1, terms: report.outcome.sums.terms.map(\.name),
+      width: width)
+    // A terminal that has another width now gets a heading that fits.
+    let height = output.foot == nil ? 60 : 20
+    if linesSinceHeading.map({ $0 >= height || width != columnsShown }) ?? true {
+      if !hasLegend {
+        for line in Self.wrapped(table.legend, width: width) { print(line) }
+      }
+      hasLegend = true
+      print(table.heading)
+      (linesSinceHeading, columnsShown) = (0, width)
+    }
+    linesSinceHeading? += 1
+    print(table.line(report, pace: pace, remaining: remaining))
+  }
+
+  /// Parts in as few lines as they fit.
+  static func wrapped(_ parts: [String], width: Int) -> [String] {
+    var lines: [String] = []
+    for part in parts {
+      if let last = lines.last, last.count + 2 + part.count <= width {
+        lines[lines.count - 1] = "\(last); \(part)"
+      } else {
+        lines.append(part)
+      }
+    }
+    return lines
   }
 
   /// Prints what an evaluation gave.
@@ -89,13 +131,21 @@ package final class Console {
     }
     if report.recallChance != nil {
       let sums = report.sums
+      let task = event?.task ?? "recall"
       parts.append(
-        "\(event?.task ?? "recall") \(Format.percent(sums.inside.accuracy)) inside "
-          + "\(Format.percent(sums.crossing.accuracy)) cross")
+        sums.crossing.asked == 0
+          ? "\(task) \(Format.percent(sums.inside.accuracy))"
+          : "\(task) \(Format.percent(sums.inside.accuracy)) inside "
+            + "\(Format.percent(sums.crossing.accuracy)) cross")
     }
     print(
       "evaluation after step \(report.step): \(parts.joined(separator: ", ")) "
         + "(\(Format.seconds(report.seconds)))")
+  }
+
+  /// The bar of an evaluation that is under way, which stands at the foot until the next step.
+  package func evaluationProgress(step: Int) -> ProgressDisplay {
+    ProgressDisplay("evaluation after step \(step)", output: output)
   }
 
   /// Prints that a checkpoint lies on the disk.
@@ -109,6 +159,13 @@ package final class Console {
     print("checkpoint after step \(step): \(path) (\(Format.seconds(seconds))\(beside))")
   }
 
+  /// Prints that a timeline of some steps has been written.
+  package func trace(_ steps: ClosedRange<Int>, path: String) {
+    print(
+      "trace of steps \(steps.lowerBound) to \(steps.upperBound): \(path); ui.perfetto.dev shows it"
+    )
+  }
+
   /// Prints from where the run goes on, and in what it is another than before, a line each.
   package func resume(step: Int, path: String, changes: [String]) {
     print("goes on after step \(step), from \(path)")
@@ -118,8 +175,13 @@ package final class Console {
   /// Prints a line.
   package func note(_ line: String) { print(line) }
 
-  /// Prints a warning.
-  package func warning(_ message: String) { print("warning: \(message)") }
+  /// Prints a line that is no result, to the standard error.
+  package func advice(_ line: String) {
+    if !output.isQuiet { above { output.notice(line) } }
+  }
+
+  /// Prints a warning, to the standard error.
+  package func warning(_ message: String) { above { output.warning(message) } }
 
   /// Prints how the run ended.
   ///
@@ -136,17 +198,20 @@ package final class Console {
     // The last evaluation counts where no step came after it.
     let held = evaluated.flatMap { $0.step == steps ? $0 : nil }
     if let last {
-      let suffix = held.map { report in
-        ", held out \(Format.fixed(report.loss))"
-          + (report.bitsPerByte.map { ", \(Format.fixed($0)) bits per byte" } ?? "")
-      }
-      print("  loss     \(Format.fixed(last.outcome.loss))\(suffix ?? "")")
+      print("  loss     \(Format.fixed(last.outcome.loss))")
+      if let held { print("  held out \(Format.fixed(held.loss))\(Self.measure(held))") }
+      print("  speed    \(Format.count(whole.tokensPerSecond)) tokens/s, evaluations left out")
     }
     if let chance = event?.recallChance, let sums = held?.sums ?? last?.outcome.sums {
       for line in Console.answers(sums, of: event?.task ?? "recall", chance: chance) { print(line) }
     }
     if let modelPath { print("  weights  \(modelPath)") }
     if let event { print("  log      \(event.folder)/log.jsonl") }
+  }
+
+  private static func measure(_ report: EvaluationReport) -> String {
+    if let bits = report.bitsPerByte { return ", \(Format.fixed(bits)) bits per byte" }
+    return report.perplexity.map { ", perplexity \(Format.digits($0))" } ?? ""
   }
 
   /// The shares of right answers, one below the other, the chance level last.
@@ -161,21 +226,14 @@ package final class Console {
     }
   }
 
-  /// A bar that fills from the left: `[=====>    ] 41%`, and a note.
-  static func bar(done: Int, of all: Int, note: String, width: Int) -> String {
-    let text = " \(Format.right("\(done * 100 / max(all, 1))%", 4))  \(note)"
-    let room = min(30, width - text.count - 2)
-    guard room >= 5 else { return String(text.drop { $0 == " " }.prefix(max(width, 0))) }
-    let filled = done * room / max(all, 1)
-    let body = String(repeating: "=", count: filled).dropLast(filled < room ? 1 : 0)
-    let head = filled > 0 && filled < room ? ">" : ""
-    return "[\(Format.left(body + head, room))]\(text)"
-  }
-
   /// Prints a line above the foot.
   private func print(_ line: String) {
+    if !output.isQuiet { above { output.line(line) } }
+  }
+
+  private func above(_ write: () -> Void) {
     if !foot.isEmpty { output.foot?("") }
-    output.line(line)
+    write()
     if !foot.isEmpty { output.foot?(foot) }
   }
 }

@@ -15,6 +15,8 @@ package struct StartEvent: Sendable {
   package var data: String
   /// How many tokens there are to train on, how wide, and how often the run reads them; nil for what is made.
   package var tokens: String?
+  /// Tokens that the model knows; 0 where that is not told.
+  package var vocabulary = 0
   /// Whether ranks are virtual: threads of fewer processes.
   package var areRanksVirtual: Bool
   /// The folder this run writes to.

@@ -30,12 +30,15 @@ package struct Scaling: Sendable {
   package var hostfile: String?
   /// Folder for all that is written; nil for one named by the time.
   package var output: String?
+  /// How much is said meanwhile; nil for what suits where it ends.
+  package var console: ConsoleMode?
 
   package init(
     runFile: String?, overrides: [Override], ranks: [Int], tokens: [Int], lengths: [Int],
     exchanges: [ExchangeKind], repetitions: Int, steps: Int, warmup: Int, launcher: String?,
-    hostfile: String?, output: String?
+    hostfile: String?, output: String?, console: ConsoleMode? = nil
   ) {
+    self.console = console
     (self.runFile, self.overrides) = (runFile, overrides)
     (self.ranks, self.tokens, self.lengths) = (ranks, tokens, lengths)
     (self.exchanges, self.repetitions) = (exchanges, repetitions)
@@ -52,7 +55,7 @@ package struct Scaling: Sendable {
     let plan = try ScalingPlan(self)
     let folder = try JobFolder(self.output, purpose: "scaling")
     let facts = MachineFacts(launcher)
-    let output = TerminalOutput.standard()
+    let output = TerminalOutput.standard(console)
     for line in banner(plan, facts, folder) { output.line(line) }
     var measurement = ScalingMeasurement(
       plan: plan, launcher: launcher, folder: folder, facts: facts, output: output)

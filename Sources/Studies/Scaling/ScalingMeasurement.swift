@@ -32,13 +32,19 @@ struct ScalingMeasurement {
     let runner = JobRunner()
     var number = 0
     output.line(ScalingTable.heading)
+    let progress = ProgressDisplay("scaling", output: output)
+    defer { progress.end() }
     for repetition in 1...plan.scaling.repetitions {
       for scalingCase in plan.cases {
         number += 1
         guard !failed.contains(scalingCase) else { continue }
         let job = plan.job(scalingCase, repetition: repetition)
+        progress.show(
+          Double(number - 1), of: Double(plan.jobs),
+          note: "job \(number) of \(plan.jobs), \(job.name)")
         do {
           try measure(job, scalingCase, repetition: repetition, runner)
+          progress.end()
         } catch JobError.interrupted {
           gaps.append("interrupted in job \(number) of \(plan.jobs), \(job.name)")
           return try write()

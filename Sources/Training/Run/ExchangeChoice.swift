@@ -71,12 +71,11 @@ package struct ExchangeChoice {
   }
 
   private static func sentence(_ cost: ExchangeCost, network: String) -> String {
-    func micro(_ seconds: Double) -> String { String(format: "%.3g µs", seconds * 1e6) }
     guard cost.ranks > 1 else { return "parallel.exchange=auto: one rank exchanges nothing" }
     let states = cost.layers.map(\.stateBytes).max() ?? 0
-    let costs = ExchangeKind.allCases.map { "\($0.rawValue) \(micro(cost.seconds($0)))" }
+    let costs = ExchangeKind.allCases.map { "\($0.rawValue) \(Format.seconds(cost.seconds($0)))" }
     return "parallel.exchange=auto takes \(cost.best.rawValue): by \(network)'s "
-      + "\(micro(cost.latency)) a message and "
+      + "\(Format.seconds(cost.latency)) a message and "
       + String(format: "%.3g GB/s", 1e-9 / cost.secondsPerByte)
       + ", \(cost.ranks) ranks and \(cost.layers.count) layers of \(Format.bytes(states)), "
       + "a pass takes longer by: " + costs.joined(separator: ", ")

@@ -15,16 +15,15 @@ extension StartEvent {
     stepsDone: Int, expectedMemoryBytes: Int?, products: ProductSettings
   ) {
     let parameters = setup.model.table.count
+    let tokensPerStep = configuration.training.batch * configuration.sequence.length
     self.init(
       configuration: configuration.json, steps: steps,
       batch: configuration.training.batch, length: configuration.sequence.length,
-      model: configuration.model.summary(parameters: parameters),
+      model: configuration.model.summary(parameters: parameters, setup.model),
       data: configuration.data.summary(
         chance: setup.chance, tokensAreBytes: setup.corpus.tokensAreBytes),
       tokens: setup.corpus.extent.map {
-        $0.summary(
-          reading: steps * configuration.training.batch
-            * configuration.sequence.length)
+        $0.summary(steps: steps, of: tokensPerStep)
       },
       areRanksVirtual: configuration.parallel.reproducible > 0, folder: folder, hosts: hosts,
       processes: processes, launchRanks: launchRanks, threads: threads,
@@ -42,14 +41,26 @@ extension StartEvent {
       products: Products(
         precision: products.precision.rawValue, library: products.library.rawValue,
         oneDNN: OneDNN.version))
+    vocabulary = setup.model.vocabulary
   }
 }
 
 extension ModelSection {
-  /// The model in a few words.
-  package func summary(parameters: Int) -> String {
-    let weights = "\(Format.grouped(parameters)) parameters"
-    if let from { return "\(weights), from \(from)" }
+  /// The model in a few words; of one from a folder, what lies there.
+  ///
+  /// - Parameter model: The model, where it is known.
+  package func summary(parameters: Int, _ model: LanguageModel? = nil) -> String {
+    let weights =
+      (model.map { "vocabulary \(Format.grouped($0.vocabulary)), " } ?? "")
+      + "\(Format.grouped(parameters)) parameters"
+    if let from {
+      let shape =
+        model.map {
+          "\(type(of: $0.architecture).mixers.joined(separator: "/")), "
+            + "\(Format.number($0.blocks.count, of: "block")), width \($0.dimension), "
+        } ?? ""
+      return "\(shape)\(weights), from \(from)"
+    }
     var mixers: [String] = []
     for mixer in mixerOfLayer where !mixers.contains(mixer) { mixers.append(mixer) }
     return "\(mixers.joined(separator: " + ")), \(Format.number(depth, of: "block")), width "
@@ -58,12 +69,16 @@ extension ModelSection {
 }
 
 extension CorpusExtent {
-  /// How much there is, and how often a run of so many tokens reads it.
-  func summary(reading trained: Int) -> String {
-    let epochs = Format.digits(Double(trained) / Double(tokens))
-    return "\(Format.grouped(tokens)) of \(Format.number(tokenBytes, of: "byte")) each"
-      + (heldOut > 0 ? ", \(Format.grouped(heldOut)) more held out" : "")
-      + "; the run reads \(epochs) epochs"
+  /// How much there is, and how often a run reads it.
+  ///
+  /// - Parameters:
+  ///   - steps: Steps of the run.
+  ///   - tokensPerStep: Tokens of each.
+  func summary(steps: Int, of tokensPerStep: Int) -> String {
+    let epoch = Double(tokens) / Double(tokensPerStep)
+    return "\(Format.grouped(tokens)) to train on, "
+      + (heldOut > 0 ? "\(Format.grouped(heldOut)) held out" : "none held out")
+      + "; \(Format.digits(epoch)) steps an epoch, \(Format.digits(Double(steps) / epoch)) epochs"
   }
 }
 

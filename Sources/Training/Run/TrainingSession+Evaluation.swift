@@ -19,9 +19,18 @@ extension TrainingSession {
     try run.checkWeights()
     let started = ProcessInfo.processInfo.systemUptime
     let steps = configuration.evaluation.steps(of: corpus)
-    guard let sums = try run.evaluate(corpus, steps: steps, until: isAskedToStop) else {
+    let bar = outputs?.console.evaluationProgress(step: done)
+    defer { bar?.end() }
+    var evaluated = 0
+    func isAsked() -> Bool {
+      evaluated += 1
+      bar?.show(Double(evaluated), of: Double(steps))
+      return isAskedToStop()
+    }
+    guard let sums = try run.evaluate(corpus, steps: steps, until: isAsked) else {
       return false
     }
+    bar?.end()
     guard sums.isFinite else {
       throw TrainingError.evaluationNotFinite(step: done, loss: sums.loss)
     }

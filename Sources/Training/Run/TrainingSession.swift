@@ -178,7 +178,9 @@ final class TrainingSession {
       Double(workspace.team.size), Double(world.host.cores) / Double(world.host.ranks))
     let parallelThreads = try communicator.allReduceSum(share)
     outputs = try folder.map { folder in
-      let console = Console(steps: steps, every: configuration.log.every)
+      let console = Console(
+        steps: steps, every: configuration.log.every, output: .standard(options.console))
+      recording?.hasWritten = { console.trace($0, path: $1) }
       let start = StartEvent(
         configuration, setup, steps: steps, frozen: run.model.table.frozenCount,
         folder: folder.path, hosts: hosts, processes: world.processes,
@@ -191,7 +193,7 @@ final class TrainingSession {
       try log.start(start)
       log.recordFaults(stepsDone: stepsDone)
       console.banner(start)
-      if let note = Self.launcherNote() { console.note("note: \(note)") }
+      if let note = Self.launcherNote() { console.advice("note: \(note)") }
       return Outputs(folder: folder, lock: held!, log: log, start: start, console: console)
     }
     try announceStage()

@@ -8,8 +8,10 @@ package struct LogSection: ConfigurationSection, Equatable {
   @Key("directory", .layout, "Folder of this run's files; null = runs/<name>.")
   package var directory: String?
 
-  @Key("every", .course, from: 1, unit: "steps", "Steps between lines on the console.")
-  package var every = 1
+  @Key(
+    "every", .course, from: 0, unit: "steps",
+    "Steps between lines on the console; 0 = now and then, by time.")
+  package var every = 0
 
   package init() {}
 }

@@ -16,7 +16,7 @@ extension Trace {
       metadata("thread_sort_index", lane: rank) { $0.set("sort_index", rank) },
     ]
     // An outer span comes before those inside it.
-    let ordered = spans.sorted { ($0.start, $1.end) < ($1.start, $0.end) }
+    let ordered = Self.filled(spans.sorted { ($0.start, $1.end) < ($1.start, $0.end) })
     for span in ordered {
       let start = microseconds(Int64(bitPattern: span.start &- zero))
       var event = traceEvent("X", lane: rank)
@@ -33,6 +33,53 @@ extension Trace {
       lines.append(flow)
     }
     return lines.map(\.text).joined(separator: ",\n")
+  }
+
+  /// Some time of a lane.
+  struct Interval: Equatable {
+    let name: String
+    let start, end: UInt64
+    let message: Message?
+  }
+
+  /// The least gap that gets a name of its own, in nanoseconds.
+  private static let leastGap: UInt64 = 1000
+
+  /// Spans with one more, `other`, for each time between two that lie in the same step, forward or backward pass.
+  ///
+  /// - Parameter ordered: By their starts, an outer one before those inside it.
+  static func filled(_ ordered: [Span]) -> [Interval] {
+    let parts = Set(TimeCategory.allCases.map(\.name))
+    var result: [Interval] = []
+    // Spans that are not over, and until when each has been filled.
+    var open: [(span: Span, filled: UInt64)] = []
+    func isDivided(_ span: Span) -> Bool { span.message == nil && !parts.contains(span.name) }
+    func fill(to time: UInt64) {
+      guard let last = open.last, isDivided(last.span), time > last.filled,
+        time - last.filled >= leastGap
+      else { return }
+      result.append(
+        Interval(name: TimeCategory.other.name, start: last.filled, end: time, message: nil))
+    }
+    func close(until time: UInt64) {
+      while let last = open.last, last.span.end <= time {
+        fill(to: last.span.end)
+        open.removeLast()
+        if !open.isEmpty {
+          open[open.count - 1].filled = max(open[open.count - 1].filled, last.span.end)
+        }
+      }
+    }
+    for span in ordered {
+      close(until: span.start)
+      fill(to: span.start)
+      if !open.isEmpty { open[open.count - 1].filled = span.start }
+      result.append(
+        Interval(name: span.name, start: span.start, end: span.end, message: span.message))
+      open.append((span, span.start))
+    }
+    close(until: .max)
+    return result
   }
 
   /// A trace file of all lanes.

@@ -14,7 +14,10 @@ package final class TraceRecording {
   private let world: any Communicator
   private let counters: Counters
   private let first: Int
+  /// What rank 0 does once the file is there, given the steps in it and its path.
+  var hasWritten: (ClosedRange<Int>, String) -> Void = { _, _ in }
   private var zero: UInt64 = 0
+  private var recorded: ClosedRange<Int>?
   private var seen = 0
 
   /// Prepares a recording.
@@ -35,6 +38,7 @@ package final class TraceRecording {
       zero = try ClockAlignment.zero(world)
       counters.trace = Trace()
     }
+    if counters.trace != nil { recorded = (recorded?.lowerBound ?? number)...number }
     let result = try counters.mark("step \(number)") { try body() }
     seen += 1
     if seen == first + Self.steps { try finish() }
@@ -67,5 +71,6 @@ package final class TraceRecording {
         .trimmingCharacters(in: .whitespaces)
     }
     try AtomicFile.write(Data(Trace.file(lanes: lanes).utf8), to: path)
+    if let recorded { hasWritten(recorded, path) }
   }
 }

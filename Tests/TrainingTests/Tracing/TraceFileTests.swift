@@ -41,4 +41,21 @@ struct TraceFileTests {
     #expect(arrows.map { $0["id"] as? Int } == [17, 18])
     #expect(arrows.map { $0["ts"] as? Double } == [1, 2.5])
   }
+
+  @Test(
+    "What lies between the parts of a step or a pass is called other; a part and a message have no gaps"
+  )
+  func gaps() {
+    let trace = Trace()
+    for (name, start, end) in [
+      ("recurrence", 1_000, 3_000), ("head", 3_500, 5_000), ("forward", 1_000, 9_000),
+      ("state wait", 10_000, 12_000), ("step 1", 0, 20_000),
+    ] as [(String, UInt64, UInt64)] {
+      trace.add(name, from: start, to: end)
+    }
+    let ordered = trace.spans.sorted { ($0.start, $1.end) < ($1.start, $0.end) }
+    let others = Trace.filled(ordered).filter { $0.name == "other" }
+    #expect(others.map(\.start) == [0, 5_000, 9_000, 12_000])
+    #expect(others.map(\.end) == [1_000, 9_000, 10_000, 20_000])
+  }
 }
