@@ -11,7 +11,7 @@ enum ElementwiseBenchmark {
   ///
   /// - Parameter states: States of a channel of the selective scan.
   static func printSpeeds(tokens: Int, channels: Int, states: Int = 16) {
-    let titles = ["ms forward", "ms back", "GB/s", "GB/s back", "memory", "share"]
+    let titles = ["ms forward", "ms back", "GB/s", "GB/s back", "memory", "ratio"]
     print(RecurrenceBenchmark.line(Format.left("\(channels) channels", 22), titles))
     print(elementwise(tokens: tokens, channels: channels))
     fflush(nil)
@@ -55,7 +55,7 @@ enum ElementwiseBenchmark {
         String(format: "%.1f", 3e-9 * bytes / forward.median),
         String(format: "%.1f", 5e-9 * bytes / back.median),
         String(format: "%.1f", memory.median * 1e-9),
-        Format.percent(speed / memory.median, decimals: 0),
+        String(format: "%.2f", speed / memory.median),
       ])
   }
 
