@@ -97,7 +97,7 @@ package final class Console {
     let height = output.foot == nil ? 60 : 20
     if linesSinceHeading.map({ $0 >= height || width != columnsShown }) ?? true {
       if !hasLegend {
-        for line in Self.wrapped(table.legend, width: width) { print(line) }
+        for line in Self.wrapped(table.legend, width: min(width, 110)) { print(line) }
       }
       hasLegend = true
       print(table.heading)
