@@ -119,6 +119,8 @@ let package = Package(
     module("Corpora", ["Tokenizers", "Tensors", "Configuration", "Files"], numeric: true),
     module("Checkpoints", ["Models", "Autodiff", "Tensors", "Configuration", "Files", crypto]),
     module("Reporting", ["MessagePassing", "Faults", "Measurement", "Configuration", "Files"]),
+    .target(
+      name: "TensorBoard", dependencies: ["Files", protobuf], exclude: ["EventRecord.proto"]),
     module(
       "Inference",
       [
@@ -128,8 +130,8 @@ let package = Package(
     module(
       "Training",
       [
-        "Inference", "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models", "Optimizers",
-        "DataParallel",
+        "Inference", "TensorBoard", "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models",
+        "Optimizers", "DataParallel",
         "SequenceParallel", "Autodiff", "MessagePassing", "Tensors", "Measurement", "Configuration",
         "Faults", "Files",
       ]),
@@ -197,6 +199,8 @@ let package = Package(
       "Preparation",
       ["Corpora", "Tokenizers", "Files", "Reporting", "Mutations", "TemporaryFolders"]),
     tests("Reporting", ["Configuration", "Files", "LogFixtures"]),
+    .testTarget(
+      name: "TensorBoardTests", dependencies: ["TensorBoard", "TemporaryFolders", protobuf]),
     tests(
       "Inference",
       [

@@ -71,8 +71,10 @@ struct ScalingCommand: ParsableCommand {
   ].map { Override($0) }
 
   /// What is set before the user does in any case.
-  private static let defaults = ["threads=1", "evaluation.every=0", "checkpoint.every=0"]
-    .map { Override($0) }
+  private static let defaults = [
+    "threads=1", "evaluation.every=0", "checkpoint.every=0", "log.ranks=all",
+  ]
+  .map { Override($0) }
 
   func validate() throws { _ = try scaling }
 

@@ -35,6 +35,7 @@ struct RunLogTests {
     #expect(event["parameters"] == 123_456)
     #expect(event["trainable_parameters"] == 123_456)
     #expect(event["tokens_per_step"] == 8192)
+    #expect(event["expected_memory_bytes"] == 209_715_200)
     #expect(event["blas_core"] == "Haswell")
     #expect(event["configuration"]?["training"]?["steps"] == 7)
     let time = try #require(event["time"]?.string)
@@ -62,6 +63,26 @@ struct RunLogTests {
     for key in ["reduce_seconds", "data_seconds", "halo_bytes_sent", "gradient_bytes_sent"] {
       #expect(event[key]?.array?.count == 2, "\(key)")
     }
+  }
+
+  @Test("A summary of the ranks has the same keys, and a length that does not grow with them")
+  func summary() throws {
+    try RunLog(path: fixture.files.file("log.jsonl"), ranks: .summary).step(LogFixture.step(4))
+    let event = try #require(try fixture.events().first)
+    #expect(
+      event["state_wait_seconds"] == [
+        "mean": 0.025, "least": 0.0, "least_rank": 0, "median": 0.025, "most": 0.05, "most_rank": 1,
+      ])
+    #expect(event["state_bytes_sent"]?["most"] == 4096)
+    #expect(event["peak_memory_bytes"]?["most_rank"] == 1)
+    #expect(abs((event["reduction_hidden"]?.number ?? 0) - 0.8) < 1e-12)
+  }
+
+  @Test("A timeline that has been written is told with its steps")
+  func trace() throws {
+    try log().trace(2...5, path: "trace.json")
+    let event = try #require(try fixture.events().first)
+    #expect(event["event"] == "trace" && event["steps"] == [2, 5] && event["path"] == "trace.json")
   }
 
   @Test(

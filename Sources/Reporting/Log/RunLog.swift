@@ -12,14 +12,17 @@ package final class RunLog: Sendable {
   package let path: String
   private let descriptor: Int32
   private let hasEnded = Atomic<Bool>(false)
+  /// What it holds of each rank.
+  private let detail: RankDetail
 
   /// Opens the log of a run that now starts.
   ///
   /// A log that goes on first drops a line that has no end, which a power cut may leave.
   ///
+  /// - Parameter ranks: What it holds of each rank.
   /// - Throws: `FileError`.
-  package init(path: String) throws(FileError) {
-    self.path = path
+  package init(path: String, ranks: RankDetail = .all) throws(FileError) {
+    (self.path, detail) = (path, ranks)
     descriptor = try Self.open(path)
     try dropPartialLine()
   }
@@ -100,6 +103,7 @@ package final class RunLog: Sendable {
     line.set("trainable_parameters", event.parameters - event.frozenParameters)
     line.set("tokens_per_step", event.tokensPerStep)
     line.set("steps_done", event.stepsDone)
+    line.set("expected_memory_bytes", event.expectedMemoryBytes.map(JSONValue.integer) ?? .null)
     line.set("blas_core", event.blasCore)
     line.set("sgemm_peak_gigaflops", event.sgemmPeak)
     line.set("precision", event.products.precision)
@@ -124,18 +128,40 @@ package final class RunLog: Sendable {
     line.set("seconds", report.seconds)
     line.set("gigaflops", report.gigaflops)
     set(outcome.sums, chance: chance, in: &line)
-    line.set("compute_seconds", ranks.map(\.computeSeconds))
-    line.set("state_wait_seconds", ranks.map(\.stateWaitSeconds))
-    line.set("reduce_seconds", ranks.map(\.reduceSeconds))
-    line.set("data_seconds", ranks.map(\.dataSeconds))
-    line.set("state_bytes_sent", ranks.map(\.stateBytesSent))
-    line.set("halo_bytes_sent", ranks.map(\.haloBytesSent))
-    line.set("gradient_bytes_sent", ranks.map(\.gradientBytesSent))
-    line.set("weight_bytes_sent", ranks.map(\.weightBytesSent))
-    line.set("reduction_seconds", ranks.map(\.transferSeconds))
+    set("compute_seconds", ranks.map(\.computeSeconds), in: &line)
+    set("state_wait_seconds", ranks.map(\.stateWaitSeconds), in: &line)
+    set("reduce_seconds", ranks.map(\.reduceSeconds), in: &line)
+    set("data_seconds", ranks.map(\.dataSeconds), in: &line)
+    set("state_bytes_sent", ranks.map(\.stateBytesSent), in: &line)
+    set("halo_bytes_sent", ranks.map(\.haloBytesSent), in: &line)
+    set("gradient_bytes_sent", ranks.map(\.gradientBytesSent), in: &line)
+    set("weight_bytes_sent", ranks.map(\.weightBytesSent), in: &line)
+    set("reduction_seconds", ranks.map(\.transferSeconds), in: &line)
     line.set("reduction_hidden", report.hiddenShare)
-    line.set("peak_memory_bytes", ranks.map(\.peakMemoryBytes))
+    set("peak_memory_bytes", ranks.map(\.peakMemoryBytes), in: &line)
     try write(line)
+  }
+
+  /// Writes a `trace` event: a timeline of some steps lies on the disk.
+  package func trace(_ steps: ClosedRange<Int>, path: String) throws(FileError) {
+    var line = line("trace")
+    line.set("steps", [steps.lowerBound, steps.upperBound])
+    line.set("path", path)
+    try write(line)
+  }
+
+  private func set(_ key: String, _ values: [Double], in line: inout JSONLine) {
+    switch detail {
+    case .all: line.set(key, values)
+    case .summary: line.set(key, RankSummary(values)?.json ?? JSONLine())
+    }
+  }
+
+  private func set(_ key: String, _ values: [Int], in line: inout JSONLine) {
+    switch detail {
+    case .all: line.set(key, values)
+    case .summary: line.set(key, RankSummary(values.map(Double.init))?.json ?? JSONLine())
+    }
   }
 
   /// Writes an `evaluation` event.

@@ -1,6 +1,7 @@
 import Checkpoints
 import Files
 import Foundation
+import TensorBoard
 
 /// Where a run writes: its log, its final model and its checkpoints.
 package struct RunFolder: Sendable, Equatable {
@@ -84,7 +85,9 @@ package struct RunFolder: Sendable, Equatable {
     preconditionFailure("the numbers of \(name) have run out")
   }
 
-  private var parts: [String] { [logPath, modelPath, adapterPath, checkpointsPath] }
+  private var parts: [String] {
+    [logPath, modelPath, adapterPath, checkpointsPath, EventFile.folder(of: path)]
+  }
 
   /// Whether the run has made its model after a checkpoint; a model that is older is of what the run went back behind.
   func isFinished(after checkpoint: Checkpoint) -> Bool {

@@ -46,6 +46,7 @@ extension TrainingSession {
       tokensAreBytes: corpus.tokensAreBytes, predictsTokens: predictsTokens, recallChance: chance)
     try outputs.log.evaluation(report)
     outputs.console.evaluation(report)
+    try outputs.board?.add(report).map { try warn($0) }
     if predictsTokens, levels.noteEvaluation(report.loss) {
       try warn(levels.sentence(evaluation: report.loss, step: done))
     }

@@ -144,6 +144,7 @@ extension TrainingSession {
       ranks: ranks)
     try outputs.log.step(report, chance: chance)
     outputs.console.step(report)
+    try outputs.board?.add(report, chance: chance).map { try warn($0) }
     try guardSteps(after: outcome)
     if predictsTokens, levels.note(outcome.loss) { try warn(levels.sentence(step: done)) }
     if outcome.sums.targets == 0, !hasWarnedOfNoTarget.inStep {

@@ -71,6 +71,8 @@ final class TrainingSession {
     /// What the log begins with.
     let start: StartEvent
     let console: Console
+    /// TensorBoard's events, if they are asked for.
+    var board: RunBoard?
   }
 
   init(
@@ -180,7 +182,6 @@ final class TrainingSession {
     outputs = try folder.map { folder in
       let console = Console(
         steps: steps, every: configuration.log.every, output: .standard(options.console))
-      recording?.hasWritten = { console.trace($0, path: $1) }
       let start = StartEvent(
         configuration, setup, steps: steps, frozen: run.model.table.frozenCount,
         folder: folder.path, hosts: hosts, processes: world.processes,
@@ -189,13 +190,20 @@ final class TrainingSession {
         stepsDone: stepsDone, expectedMemoryBytes: expectedMemory,
         products: workspace.productSettings ?? .plain)
       if !folder.continues { try folder.removeEarlierRun() }
-      let log = try RunLog(path: folder.logPath)
+      let log = try RunLog(path: folder.logPath, ranks: configuration.log.ranks)
       try log.start(start)
       log.recordFaults(stepsDone: stepsDone)
+      recording?.hasWritten = { steps, path in
+        console.trace(steps, path: path)
+        try? log.trace(steps, path: path)
+      }
       console.banner(start)
       if let note = Self.launcherNote() { console.advice("note: \(note)") }
-      return Outputs(folder: folder, lock: held!, log: log, start: start, console: console)
+      return Outputs(
+        folder: folder, lock: held!, log: log, start: start, console: console,
+        board: configuration.log.tensorboard ? RunBoard(folder: folder.path, start) : nil)
     }
+    try outputs?.board?.problem.map { try warn($0) }
     try announceStage()
     if let checkpoint {
       try outputs?.log.resume(step: done, path: checkpoint.path, changes: changed)

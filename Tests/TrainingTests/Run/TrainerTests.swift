@@ -43,6 +43,7 @@ struct TrainerTests {
     let (first, second) = (folder + "/first", folder + "/second")
     let keys = [
       "training.steps=6", "checkpoint.every=2", "evaluation.every=3", "checkpoint.keep=0",
+      "log.tensorboard=true", "log.ranks=summary",
     ]
     let through = try train(
       SmallRun(keys + ["log.directory=\(first)"]), ranks: ranks, into: first)
