@@ -49,6 +49,9 @@ let oneDNN: [String] = has(header: "dnnl.h") ? ["COneDNN"] : []
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let flyingFox = ["FlyingFox", "FlyingSocks"].map {
+  Target.Dependency.product(name: $0, package: "FlyingFox")
+}
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
@@ -75,6 +78,7 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
   ],
   targets: [
     .systemLibrary(
@@ -122,6 +126,10 @@ let package = Package(
     .target(
       name: "TensorBoard", dependencies: ["Files", protobuf], exclude: ["EventRecord.proto"]),
     module(
+      "Observation",
+      ["TensorBoard", "Reporting", "MessagePassing", "Measurement", "Configuration", "Files"]
+        + flyingFox),
+    module(
       "Inference",
       [
         "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models", "SequenceParallel",
@@ -147,7 +155,8 @@ let package = Package(
     .executableTarget(
       name: "lasp-train",
       dependencies: [
-        "Studies", "Preparation", "Training", "Inference", "Reporting", "Checkpoints", "Models",
+        "Studies", "Preparation", "Training", "Inference", "Observation", "Reporting",
+        "Checkpoints", "Models",
         "Optimizers", "SequenceParallel", "MessagePassing", "Tensors", "Configuration", "Faults",
         "Files",
         "Tokenizers",
@@ -201,6 +210,12 @@ let package = Package(
     tests("Reporting", ["Configuration", "Files", "LogFixtures"]),
     .testTarget(
       name: "TensorBoardTests", dependencies: ["TensorBoard", "TemporaryFolders", protobuf]),
+    .testTarget(
+      name: "ObservationTests",
+      dependencies: [
+        "Observation", "Reporting", "TensorBoard", "Configuration", "LogFixtures",
+        "TemporaryFolders",
+      ] + flyingFox),
     tests(
       "Inference",
       [

@@ -85,7 +85,7 @@ struct LaspTrain: ParsableCommand {
       TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, BenchmarkCommand.self,
       ExportCommand.self, ScalingCommand.self, ParityCommand.self, ModelsCommand.self,
       LineariseCommand.self, PrepareCommand.self, TokenizeCommand.self, CheckpointsCommand.self,
-      ConfigCommand.self,
+      ConfigCommand.self, ReportCommand.self, WatchCommand.self, LogCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }
