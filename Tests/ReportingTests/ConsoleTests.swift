@@ -23,7 +23,11 @@ struct ConsoleTests {
     "inside: right answers where the pair lies in the question's own shard",
     "cross: where it lies in an earlier rank's; grad: the gradient's norm; lr: learning rate",
     "peak: of what matrix products alone reach on all cores; wait: of the time, for other ranks' states",
+    "overlap: of the sums of gradients, hidden behind computing",
   ]
+
+  /// The table, from its heading.
+  private var table: [String] { Array(body.drop { !$0.hasSuffix("  left") }) }
 
   /// What was printed after the banner.
   private var body: [String] {
@@ -107,19 +111,19 @@ struct ConsoleTests {
     console().step(LogFixture.step(0))
     #expect(
       body == Self.legend + [
-        "   step    loss inside  cross     grad       lr tok/s GFLOP/s peak wait   memory    left",
-        "  1/300  1.3863  25.0% 100.0%    0.812 5.00e-03 16.4k     200  50%   5%  210 MiB    2:30",
+        "   step    loss inside  cross     grad       lr tok/s GFLOP/s peak wait overlap   memory    left",
+        "  1/300  1.3863  25.0% 100.0%    0.812 5.00e-03 16.4k     200  50%   5%     80%  210 MiB    2:30",
       ])
   }
 
   @Test(
     "A line has the columns for which there is room, those that are needed first",
     arguments: [
-      (20, nil, "   step    loss tok/s"),
-      (80, nil, "   step    loss     grad       lr tok/s peak wait   memory    left"),
+      (20, nil, "   step    loss peak"),
+      (80, nil, "   step    loss     grad       lr tok/s GFLOP/s peak wait   memory    left"),
       (
         80, 0.25,
-        "   step    loss inside  cross     grad tok/s peak wait   memory    left"
+        "   step    loss inside  cross     grad       lr tok/s peak wait   memory    left"
       ),
       (
         140, 0.25,
@@ -140,7 +144,7 @@ struct ConsoleTests {
   func aligned(steps: Int, chance: Double?) throws {
     let console = console(steps: steps, chance: chance)
     for step in [0, steps / 3, steps - 1] { console.step(LogFixture.step(step, loss: 11.0904)) }
-    let widths = Set(body.dropFirst(chance == nil ? 2 : 3).map(\.count))
+    let widths = Set(table.map(\.count))
     #expect(widths.count == 1, "\(body.joined(separator: "\n"))")
     #expect(widths.allSatisfy { $0 <= 100 })
   }
@@ -150,7 +154,7 @@ struct ConsoleTests {
   func every() throws {
     let console = console(steps: 25, every: 10)
     for step in 0..<25 { console.step(LogFixture.step(step)) }
-    let steps = body.dropFirst(4).compactMap { $0.split(separator: " ").first }
+    let steps = table.dropFirst().compactMap { $0.split(separator: " ").first }
     #expect(steps == ["1/25", "10/25", "20/25", "25/25"])
     var pace = Pace()
     for step in 0..<2 { pace.add(LogFixture.step(step)) }
@@ -211,7 +215,7 @@ struct ConsoleTests {
         recallChance: 0.25))
     console.end(reason: "finished", steps: 2, seconds: 151, modelPath: "runs/a/model")
     #expect(
-      Array(body[6...]) == [
+      Array(body[7...]) == [
         "",
         "finished after 2 steps in 2:31",
         "  loss     1.3863",

@@ -202,6 +202,7 @@ struct RunLogTests {
       quantity: "loss", value: 2, median: 1, score: 9, action: "rewind", inARow: 1)
     spike.goBack(to: 1)
     try log.spike(spike, step: 2)
+    try log.trace(2...5, path: "trace.json")
     try log.warning("w")
     try log.end(reason: "finished", steps: 1, seconds: 1)
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -213,7 +214,7 @@ struct RunLogTests {
     }
     let examples = try page.split(separator: "\n").filter { $0.hasPrefix("{") }
       .map { try JSONValue(Data($0.utf8)) }
-    #expect(examples.count == 10)
+    #expect(examples.count == 11)
     for example in examples {
       let fields = Set(example.object?.keys.map { $0 } ?? [])
       #expect(
