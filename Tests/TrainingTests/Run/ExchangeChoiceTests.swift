@@ -51,6 +51,6 @@ struct ExchangeChoiceTests {
     let run = try SmallRun("parallel.exchange=auto")
     let text = try Plan(run.configuration, processes: 4).description(sgemm: 100)
     #expect(text.contains("parallel.exchange=auto takes "))
-    #expect(text.contains("nominal network's 5 µs a message and 10 GB/s, 4 ranks and 2 layers"))
+    #expect(text.contains("nominal network's 5.00 µs a message and 10 GB/s, 4 ranks and 2 layers"))
   }
 }
