@@ -1,5 +1,7 @@
 extension ReportPage {
-  /// What draws the page. Texts from files become text nodes, never markup.
+  /// What draws the page.
+  ///
+  /// Texts from files become text nodes, never markup.
   static let script = #"""
     "use strict";
     const space = "http://www.w3.org/2000/svg";

@@ -14,7 +14,9 @@ package struct RankSummary: Sendable, Equatable {
   /// The first ranks that have the least and the most.
   package let leastRank, mostRank: Int
 
-  /// Sums up values in rank order; nil where there is none. The median of an even number is the mean of the two in the middle.
+  /// Sums up values in rank order; nil where there is none.
+  ///
+  /// The median of an even number is the mean of the two in the middle.
   package init?(_ values: [Double]) {
     let sorted = values.sorted()
     guard let least = sorted.first, let most = sorted.last else { return nil }
