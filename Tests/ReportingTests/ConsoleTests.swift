@@ -54,6 +54,18 @@ struct ConsoleTests {
       ])
   }
 
+  @Test(
+    "On a narrow terminal a line of the banner goes on in the next, and a long path is shortened")
+  func narrow() {
+    var event = LogFixture.start()
+    event.model = "tnl, 3 blocks, width 64, vocabulary 256, 2,015,232 parameters, from runs/a/model"
+    event.data = "/" + String(repeating: "a", count: 60) + ".txt"
+    let lines = Banner(event, width: 60).lines
+    #expect(lines.contains("  model   tnl, 3 blocks, width 64, vocabulary 256, 2,015,232"))
+    #expect(lines.contains("          parameters, from runs/a/model"))
+    #expect(lines.allSatisfy { $0.count <= 60 })
+  }
+
   @Test("Where parameters are frozen the banner says how many, and how many are trained")
   func frozen() {
     var event = LogFixture.start()

@@ -7,7 +7,7 @@ struct Banner: Sendable {
 
   /// The banner of a run.
   ///
-  /// - Parameter width: Characters that a line may have; a longer one is shortened in its middle.
+  /// - Parameter width: Characters that a line may have; a longer text goes on in the next.
   init(_ event: StartEvent, width: Int = 100) { (self.event, self.width) = (event, width) }
 
   /// The lines, the program's name first.
@@ -24,9 +24,25 @@ struct Banner: Sendable {
         ("log", "\(event.folder)/log.jsonl"),
       ]
     return ["lasp-train \(Release.version)"]
-      + named.compactMap { $0 }.map {
-        "  \(Format.left($0.0, 8))\(Format.shortened($0.1, max(60, min(width, 120) - 10)))"
+      + named.compactMap { $0 }.flatMap { name, text in
+        Self.wrapped(text, max(40, min(width, 110) - 10)).enumerated().map { index, line in
+          "  \(Format.left(index == 0 ? name : "", 8))\(line)"
+        }
       }
+  }
+
+  /// A text in lines of at most so many characters; a word that is longer, such as a path, is shortened in its middle.
+  static func wrapped(_ text: String, _ width: Int) -> [String] {
+    guard text.count > width else { return [text] }
+    var lines: [String] = []
+    for word in text.split(separator: " ").map({ Format.shortened(String($0), width) }) {
+      if let last = lines.last, last.count + 1 + word.count <= width {
+        lines[lines.count - 1] = "\(last) \(word)"
+      } else {
+        lines.append(word)
+      }
+    }
+    return lines
   }
 
   /// One host with its number of ranks; or a line for each of several, with their ranks and the

@@ -78,7 +78,11 @@ extension CorpusExtent {
     let epoch = Double(tokens) / Double(tokensPerStep)
     return "\(Format.grouped(tokens)) to train on, "
       + (heldOut > 0 ? "\(Format.grouped(heldOut)) held out" : "none held out")
-      + "; \(Format.digits(epoch)) steps an epoch, \(Format.digits(Double(steps) / epoch)) epochs"
+      + "; \(Format.digits(epoch)) steps an epoch, \(Self.epochs(Double(steps) / epoch)) epochs"
+  }
+
+  private static func epochs(_ value: Double) -> String {
+    value < 0.00995 ? String(format: "%.3g", value) : Format.digits(value)
   }
 }
 
