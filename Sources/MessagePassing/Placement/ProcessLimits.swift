@@ -5,9 +5,9 @@ import Glibc
 /// for more without end.
 package enum ProcessLimits {
   /// Bytes of addresses that MPI takes of a process when it starts, and this program beside it.
-  static let bytesOfStart = 320 << 20
+  static let bytesOfStart = 250 << 20
   /// Bytes of addresses that a thread takes: OpenBLAS's buffer and its own heap.
-  static let bytesOfThread = 200 << 20
+  static let bytesOfThread = 160 << 20
   /// Files and sockets that a rank has open.
   static let files = 64
 

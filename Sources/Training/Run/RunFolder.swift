@@ -44,6 +44,10 @@ package struct RunFolder: Sendable, Equatable {
     if folder.holdsRun, !folder.continues, !overwrite { throw TrainingError.folderTaken(path) }
     try FileSystem.makeFolder(path)
     guard access(path, W_OK | X_OK) == 0 else { throw FileError("write to", path) }
+    // What is written in the end would be refused then, after all steps.
+    if !overwrite {
+      for path in [folder.modelPath, folder.adapterPath] { try FileSystem.checkOutput(path) }
+    }
     return folder
   }
 

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import TemporaryFolders
 import Testing
@@ -51,6 +52,13 @@ struct RunFolderTests {
     try folder.removeEarlierRun()
     #expect(!files.has("log.jsonl") && !files.has("model") && !files.has("checkpoints"))
     #expect(try files.text("notes.txt") == "old")
+  }
+
+  @Test("A pipe where the model is to be is refused at the start")
+  func pipe() throws {
+    mkfifo(files.file("model"), 0o600)
+    let problem = #expect(throws: FileError.self) { _ = try prepare("training.resume=auto") }
+    #expect("\(problem!)".contains("model: it is a pipe, which is never replaced"))
   }
 
   @Test("A run that resumes goes on in its folder, with or without --overwrite")
