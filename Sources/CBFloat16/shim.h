@@ -1,10 +1,13 @@
-// Small products of bf16 pairs by the instruction that multiplies them, where the CPU has it (AVX512-BF16).
+// Small products of bf16 pairs by the instructions that multiply them, where the CPU has them (AVX512-BF16, AMX).
 #ifndef LASP_CBFLOAT16_SHIM_H
 #define LASP_CBFLOAT16_SHIM_H
 #include <stddef.h>
 #include <stdint.h>
 #ifdef __x86_64__
+#include <cpuid.h>
 #include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 /// Whether this CPU multiplies pairs of bf16.
@@ -13,6 +16,22 @@ static inline int lasp_pairs_available(void) {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
+#else
+  return 0;
+#endif
+}
+
+/// Whether this CPU multiplies tiles of pairs (AMX), and the system lets this process use them: it is asked here.
+static inline int lasp_tiles_request(void) {
+#if defined(__x86_64__) && defined(__linux__)
+  unsigned a, b, c, d, low, high;
+  if (!lasp_pairs_available() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  // AMX-BF16 and AMX-TILE; then whether the system keeps the tiles' registers.
+  if (!(d >> 22 & 1) || !(d >> 24 & 1)) return 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low >> 17 & 3) != 3) return 0;
+  // ARCH_REQ_XCOMP_PERM for the tiles' data.
+  return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
 #else
   return 0;
 #endif
@@ -73,6 +92,9 @@ LASP_PAIRS static inline __attribute__((always_inline)) void lasp_pairs_panel(
   for (; r + 6 <= rows; r += 6)
     lasp_pairs_tile(
         6, V, a + r * row, row, pair, b, ldb, c + r * ldc, ldc, pairs, last, store, factors + r);
+  for (; r + 4 <= rows; r += 4)
+    lasp_pairs_tile(
+        4, V, a + r * row, row, pair, b, ldb, c + r * ldc, ldc, pairs, last, store, factors + r);
   for (; r + 2 <= rows; r += 2)
     lasp_pairs_tile(
         2, V, a + r * row, row, pair, b, ldb, c + r * ldc, ldc, pairs, last, store, factors + r);
@@ -157,11 +179,94 @@ LASP_PAIRS static inline void lasp_pairs_multiply(
     }
   }
 }
+#define LASP_TILES \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,amx-tile,amx-bf16")))
+
+/// A tile's sums to their place in C.
+LASP_TILES static inline __attribute__((always_inline)) void lasp_tiles_scale(
+    const float *sums, float *c, ptrdiff_t ldc, const float *factors) {
+  for (int r = 0; r < 16; r++)
+    _mm512_storeu_ps(
+        c + r * ldc, _mm512_fmadd_ps(
+                         _mm512_set1_ps(factors[r]), _mm512_loadu_ps(c + r * ldc),
+                         _mm512_load_ps(sums + 16 * r)));
+}
+
+/// The same as `lasp_pairs_multiply` for whole tiles: rows, columns and pairs are multiples of 16, and A's pairs neighbours.
+///
+/// How the registers were divided before is how they are divided after.
+LASP_TILES static inline void lasp_tiles_multiply(
+    const uint32_t *a, ptrdiff_t row, const uint32_t *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,
+    ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t pairs, int store, const float *factors) {
+  __attribute__((aligned(64))) uint8_t before[64], own[64] = {1};
+  __attribute__((aligned(64))) float sums[256];
+  for (int i = 0; i < 8; i++) own[16 + 2 * i] = 64, own[48 + i] = 16;
+  _tile_storeconfig(before);
+  _tile_loadconfig(own);
+  const ptrdiff_t step = 4 * row, right = 4 * ldb, out = 4 * ldc;
+  for (ptrdiff_t r = 0; r < rows; r += 32) {
+    const int two = r + 32 <= rows;
+    for (ptrdiff_t j = 0; j < columns; j += 32) {
+      const int wide = j + 32 <= columns;
+      float *place = c + r * ldc + j, *below = place + 16 * ldc;
+      if (store == lasp_pairs_add) {
+        _tile_loadd(0, place, out);
+        if (wide) _tile_loadd(1, place + 16, out);
+        if (two) _tile_loadd(2, below, out);
+        if (two && wide) _tile_loadd(3, below + 16, out);
+      } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+      }
+      for (ptrdiff_t i = 0; i < pairs; i += 16) {
+        _tile_loadd(4, a + r * row + i, step);
+        _tile_loadd(6, b + i * ldb + j, right);
+        _tile_dpbf16ps(0, 4, 6);
+        if (two) {
+          _tile_loadd(5, a + (r + 16) * row + i, step);
+          _tile_dpbf16ps(2, 5, 6);
+        }
+        if (wide) {
+          _tile_loadd(7, b + i * ldb + j + 16, right);
+          _tile_dpbf16ps(1, 4, 7);
+          if (two) _tile_dpbf16ps(3, 5, 7);
+        }
+      }
+      if (store != lasp_pairs_scale) {
+        _tile_stored(0, place, out);
+        if (wide) _tile_stored(1, place + 16, out);
+        if (two) _tile_stored(2, below, out);
+        if (two && wide) _tile_stored(3, below + 16, out);
+        continue;
+      }
+      _tile_stored(0, sums, 64);
+      lasp_tiles_scale(sums, place, ldc, factors + r);
+      if (wide) {
+        _tile_stored(1, sums, 64);
+        lasp_tiles_scale(sums, place + 16, ldc, factors + r);
+      }
+      if (two) {
+        _tile_stored(2, sums, 64);
+        lasp_tiles_scale(sums, below, ldc, factors + r + 16);
+      }
+      if (two && wide) {
+        _tile_stored(3, sums, 64);
+        lasp_tiles_scale(sums, below + 16, ldc, factors + r + 16);
+      }
+    }
+  }
+  _tile_loadconfig(before);
+}
 #else
 static inline void lasp_pairs_multiply(
     const uint32_t *a, ptrdiff_t row, ptrdiff_t pair, const uint32_t *b, ptrdiff_t ldb, float *c,
     ptrdiff_t ldc, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t pairs, int store,
     const float *factors) {}
+static inline void lasp_tiles_multiply(
+    const uint32_t *a, ptrdiff_t row, const uint32_t *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,
+    ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t pairs, int store, const float *factors) {}
 static inline void lasp_pairs_pack_rows(
     const float *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs) {}
 static inline void lasp_pairs_pack_columns(

@@ -19,6 +19,8 @@ struct DeltaCase: CustomStringConvertible {
   var isSplit = false
   /// Whether the rule is computed as a transition of low rank: `a = −e^g ⊙ k`, `b = βk`, and βk in place of k.
   var isLowRank = false
+  /// Makes queries, keys, values and low-rank rows numbers of bf16, which the kernel gets as such or in fp32.
+  var rounding: Operand.Kind?
   /// What gradients hold beforehand, where they accumulate.
   var accumulated: Float?
   private(set) var q, k, v, beta, g, initial, dO, dFinal: [Float]
@@ -189,15 +191,16 @@ struct DeltaCase: CustomStringConvertible {
       func rows(_ rows: FloatRows) -> TokenRows {
         TokenRows(rows.pointer + range.lowerBound * rows.stride, stride: rows.stride)
       }
+      func stored(_ rows: FloatRows) -> TokenRows { rows.read(from: range.lowerBound, rounding) }
       func written(_ rows: FloatRows, accumulates: Bool) -> MutableTokenRows {
         MutableTokenRows(
           rows.pointer + range.lowerBound * rows.stride, stride: rows.stride,
           accumulates: accumulates)
       }
       let head = RecurrenceHead(
-        q: rows(inputs[0]), k: rows(inputs[1]), v: rows(inputs[2]),
+        q: stored(inputs[0]), k: stored(inputs[1]), v: stored(inputs[2]),
         g: decay == .none ? nil : rows(inputs[3]), beta: rows(inputs[4]),
-        a: rows(inputs[6]), b: rows(inputs[7]))
+        a: stored(inputs[6]), b: stored(inputs[7]))
       let adds = accumulated != nil
       let shard = Shard(
         plan: plan, head: head,
@@ -290,6 +293,8 @@ final class FloatRows {
   let pointer: UnsafeMutablePointer<Float>
   let stride: Int
   private let columns: Int, rows: Int
+  /// The numbers rounded to bf16, and in fp32 again.
+  private let halves: UnsafeMutablePointer<UInt16>, rounded: UnsafeMutablePointer<Float>
 
   init(_ numbers: [Float], _ columns: Int, _ gap: Int) {
     (self.columns, stride, rows) = (columns, columns + gap, numbers.count / columns)
@@ -298,13 +303,30 @@ final class FloatRows {
     for i in 0..<rows {
       for x in 0..<columns { pointer[i * stride + x] = numbers[i * columns + x] }
     }
+    let count = rows * stride + 1
+    (halves, rounded) = (.allocate(capacity: count), .allocate(capacity: count))
+    BFloat16.round(pointer, into: halves, count: count)
+    BFloat16.widen(halves, into: rounded, count: count)
+  }
+
+  /// The rows from one on: as they are, or rounded to bf16, stored so or in fp32.
+  func read(from row: Int, _ rounding: Operand.Kind?) -> TokenRows {
+    switch rounding {
+    case nil: TokenRows(pointer + row * stride, stride: stride)
+    case .float: TokenRows(rounded + row * stride, stride: stride)
+    case .bfloat16: TokenRows(halves + row * stride, stride: stride)
+    }
   }
 
   convenience init(count: Int) {
     self.init([Float](repeating: .nan, count: count), 1, 0)
   }
 
-  deinit { pointer.deallocate() }
+  deinit {
+    pointer.deallocate()
+    halves.deallocate()
+    rounded.deallocate()
+  }
 
   /// The numbers without the gaps.
   var numbers: [Float] {

@@ -58,6 +58,25 @@ struct DeltaRecurrenceTests {
   }
 
   @Test(
+    "read numbers of bf16 as what they are in fp32",
+    arguments: [DeltaRecurrence.Decay.none, .scalar, .vector], [3, 8, 21])
+  func readsBFloat16(decay: DeltaRecurrence.Decay, seed: Int) {
+    var example = DeltaCase(decay: decay, seed: UInt64(seed))
+    example.rounding = .bfloat16
+    let short = example.run()
+    example.rounding = .float
+    let long = example.run()
+    #expect(short.o == long.o)
+    #expect(short.final == long.final)
+    #expect(short.dq == long.dq)
+    #expect(short.dk == long.dk)
+    #expect(short.dv == long.dv)
+    #expect(short.dbeta == long.dbeta)
+    #expect(short.dg == long.dg)
+    #expect(short.dInitial == long.dInitial)
+  }
+
+  @Test(
     "gradients that accumulate are added to what is there",
     arguments: [DeltaRecurrence.Decay.none, .scalar, .vector])
   func accumulation(decay: DeltaRecurrence.Decay) {

@@ -128,9 +128,12 @@ private struct DiagonalResult: Equatable {
 /// Runs the shards of a case one after another as ranks do: with the separate calls, or where `known` with
 /// those for a state that is already there.
 ///
-/// - Parameter rounding: Makes queries, keys and values numbers of bf16, which the kernel gets as such or in fp32.
+/// - Parameters:
+///   - rounding: Makes queries, keys and values numbers of bf16, which the kernel gets as such or in fp32.
+///   - merged: Whether the separate calls for a chunk's own part and the rest are one.
 private func run(
-  _ test: DiagonalCase, known: Bool, accumulate: Bool = false, rounding: Operand.Kind? = nil
+  _ test: DiagonalCase, known: Bool, accumulate: Bool = false, rounding: Operand.Kind? = nil,
+  merged: Bool = false
 ) -> DiagonalResult {
   let (K, V, T) = (test.K, test.V, test.T)
   let kernel = test.kernel
@@ -196,15 +199,15 @@ private func run(
       kernel.summarize(
         head, plan, kept: shard.kept.base, map: shard.map.base, state: sum.base,
         scratch: scratch.base)
-      for c in plan.chunks.indices.reversed() {
+      for c in plan.chunks.indices.reversed() where !merged {
         kernel.outputIntra(
           head, plan, chunk: c, kept: shard.kept.base, o: o, scratch: scratch.base)
       }
       algebra.combine(shard.map.base, state.base, adding: sum.base, into: next.base)
       kernel.begin(state.base, plan, kept: shard.kept.base)
       for c in plan.chunks.indices {
-        kernel.outputInter(
-          head, plan, chunk: c, kept: shard.kept.base, o: o, scratch: scratch.base)
+        let call = merged ? kernel.output : kernel.outputInter
+        call(head, plan, c, shard.kept.base, o, scratch.base)
       }
     }
     state = next
@@ -225,7 +228,7 @@ private func run(
       kernel.summarizeBackward(
         head, gradient, plan, kept: kept, keptBackward: keptBackward, state: sum.base,
         scratch: scratch.base)
-      for c in plan.chunks.indices {
+      for c in plan.chunks.indices where !merged {
         kernel.backwardIntra(
           head, gradient, plan, chunk: c, kept: kept, keptBackward: keptBackward,
           scratch: scratch.base)
@@ -233,9 +236,10 @@ private func run(
       algebra.combineTransposed(shard.map.base, dState.base, adding: sum.base, into: previous.base)
       kernel.beginBackward(dState.base, plan, keptBackward: keptBackward)
       for c in plan.chunks.indices.reversed() {
-        kernel.backwardInter(
-          head, gradient, plan, chunk: c, kept: kept, keptBackward: keptBackward,
-          scratch: scratch.base)
+        let call =
+          merged
+          ? kernel.backward(_:_:_:chunk:kept:keptBackward:scratch:) : kernel.backwardInter
+        call(head, gradient, plan, c, kept, keptBackward, scratch.base)
       }
     }
     dState = previous
@@ -293,7 +297,7 @@ private func distance(_ x: [Float], _ y: [Double]) -> Double {
     }
   }
 
-  @Test("numbers of bf16 are what they are in fp32", arguments: DiagonalKind.allCases)
+  @Test("numbers of bf16 are what they are in fp32", arguments: [DiagonalKind.vector])
   func readsBFloat16(kind: DiagonalKind) {
     for seed in 2000..<2010 {
       let test = DiagonalCase(kind, seed: UInt64(seed))
@@ -301,10 +305,44 @@ private func distance(_ x: [Float], _ y: [Double]) -> Double {
         let (short, long) = (
           run(test, known: known, rounding: .bfloat16), run(test, known: known, rounding: .float)
         )
-        for part in [\DiagonalResult.o, \.q, \.k, \.v, \.final, \.initial] {
-          #expect(short[keyPath: part] == long[keyPath: part])
-        }
-        #expect(kind == .none || kind == .fixed || short.g == long.g)
+        #expect(short == long)
+      }
+    }
+  }
+
+  @Test(
+    "products of numbers of bf16 are of operands rounded to bf16, where no vector decays",
+    arguments: [DiagonalKind.none, .fixed, .scalar])
+  func roundsOperands(kind: DiagonalKind) {
+    for seed in 2000..<2030 {
+      let test = DiagonalCase(kind, seed: UInt64(seed))
+      let (short, long) = (
+        run(test, known: seed % 2 == 0, rounding: .bfloat16),
+        run(test, known: seed % 2 == 0, rounding: .float)
+      )
+      var parts = [\DiagonalResult.o, \.q, \.k, \.v, \.final, \.initial]
+      if kind == .scalar { parts.append(\.g) }
+      for part in parts {
+        // Each operand is off by 2⁻⁹ of itself at most, and each result is of products of products.
+        let error = distance(short[keyPath: part], long[keyPath: part].map(Double.init))
+        #expect(error <= 8e-3, "seed \(seed): \(part) is off by \(error)")
+      }
+    }
+  }
+
+  @Test(
+    "a state that is known gives the same bits as one that arrives, of operands in bf16 too, and chunks by one call too",
+    arguments: DiagonalKind.allCases)
+  func roundedGivesTheSameBits(kind: DiagonalKind) {
+    for seed in 1000..<1020 {
+      var test = DiagonalCase(kind, seed: UInt64(seed))
+      test.cuts = [0, test.T]
+      let together = run(test, known: true, rounding: .bfloat16)
+      for merged in [false, true] {
+        let apart = run(test, known: false, rounding: .bfloat16, merged: merged)
+        #expect(apart.o == together.o && apart.q == together.q, "seed \(seed)")
+        #expect(apart.k == together.k && apart.v == together.v, "seed \(seed)")
+        #expect(kind == .none || kind == .fixed || apart.g == together.g, "seed \(seed)")
       }
     }
   }

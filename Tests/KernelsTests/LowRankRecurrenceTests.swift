@@ -33,6 +33,19 @@ struct LowRankRecurrenceTests {
   }
 
   @Test(
+    "reads numbers of bf16 as what they are in fp32",
+    arguments: [DeltaRecurrence.Decay.none, .scalar, .vector], [3, 8, 21])
+  func readsBFloat16(decay: DeltaRecurrence.Decay, seed: Int) {
+    var sample = Self.sample(decay, seed: seed)
+    sample.rounding = .bfloat16
+    let short = sample.run()
+    sample.rounding = .float
+    let long = sample.run()
+    #expect(short.o == long.o)
+    for (short, long) in zip(gradients(short), gradients(long)) { #expect(short == long) }
+  }
+
+  @Test(
     "adds gradients that accumulate to what is there",
     arguments: [DeltaRecurrence.Decay.none, .scalar, .vector])
   func accumulation(decay: DeltaRecurrence.Decay) {

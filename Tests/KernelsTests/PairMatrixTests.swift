@@ -104,4 +104,53 @@ struct PairMatrixTests {
       }
     }
   }
+
+  @Test(
+    "of fp32 matrices, rounded on the way, are those of rounded operands, triangular ones too",
+    arguments: [(1, 1, 1), (5, 7, 9), (16, 33, 16), (64, 64, 64), (64, 65, 64), (50, 17, 50)],
+    [SmallMatrix.Structure.full, .lowerLeft, .upperLeft, .lowerResult])
+  func rounding(size: (rows: Int, columns: Int, inner: Int), structure: SmallMatrix.Structure) {
+    let (m, n) = (size.rows, size.columns)
+    var k = size.inner
+    if case .full = structure {} else { k = m }
+    var a = numbers(m * k, 1)
+    let (b, c) = (numbers(k * n, 2), numbers(m * n, 3))
+    for i in 0..<m {
+      for p in 0..<k {
+        switch structure {
+        case .lowerLeft where p > i: a[i * k + p] = 0
+        case .upperLeft where p < i: a[i * k + p] = 0
+        default: break
+        }
+      }
+    }
+    let count = PairMatrix.Scratch.count([m, n, k, k])
+    var floats = [Float](repeating: .nan, count: 3 * count)
+    for (leftTurned, rightTurned, adds) in [
+      (false, false, false), (true, false, true), (false, true, true), (true, true, false),
+    ] {
+      let left = leftTurned ? (0..<k * m).map { a[$0 % m * k + $0 / m] } : a
+      let right = rightTurned ? (0..<k * n).map { b[$0 % k * n + $0 / k] } : b
+      var result = c
+      floats.withUnsafeMutableBufferPointer {
+        PairMatrix.multiply(
+          rounding: left, lda: leftTurned ? m : k, transposed: leftTurned, right,
+          ldb: rightTurned ? k : n, isRightTransposed: rightTurned, into: &result, ldc: n, rows: m,
+          columns: n, inner: k, store: adds ? .add : .replace, structure: structure,
+          scratch: PairMatrix.Scratch($0.baseAddress!, count: count))
+      }
+      for i in 0..<m {
+        for j in 0..<n {
+          if case .lowerResult = structure, j > i { continue }
+          var (sum, size) = (adds ? Double(c[i * n + j]) : 0, 1.0)
+          for p in 0..<k {
+            let term = rounded(a[i * k + p]) * rounded(b[p * n + j])
+            sum += term
+            size += abs(term)
+          }
+          #expect(abs(Double(result[i * n + j]) - sum) <= 1e-6 * size)
+        }
+      }
+    }
+  }
 }

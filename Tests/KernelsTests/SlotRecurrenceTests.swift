@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 import Testing
 
 @testable import Kernels
@@ -52,7 +53,9 @@ private struct SlotCase {
   }
 
   /// All results by name, with the calls for a state that is known or that arrives.
-  func run(known: Bool) -> [String: [Float]] {
+  ///
+  /// - Parameter rounding: Makes queries, keys and values numbers of bf16, which the kernel gets as such or in fp32.
+  func run(known: Bool, rounding: Operand.Kind? = nil) -> [String: [Float]] {
     let (T, K, V) = (reference.tokens, reference.keys, reference.values)
     let count = reference.rows * reference.columns
     let widths = ["o": V, "dq": K, "dk": K, "dv": V, "dg": reference.rows]
@@ -73,7 +76,8 @@ private struct SlotCase {
         outputs[name]!.pointer, stride: widths[name]!, accumulates: accumulates)
     }
     let head = RecurrenceHead(
-      q: read(0, K), k: read(1, K), v: read(2, V), g: read(3, reference.rows))
+      q: inputs[0].read(from: 0, rounding), k: inputs[1].read(from: 0, rounding),
+      v: inputs[2].read(from: 0, rounding), g: read(3, reference.rows))
     let gradient = RecurrenceGradient(
       dO: read(4, V), dq: write("dq"), dk: write("dk"), dv: write("dv"), dg: write("dg"))
     let (o, initial, dFinal) = (write("o"), inputs[5].pointer, inputs[6].pointer)
@@ -150,6 +154,18 @@ struct SlotRecurrenceTests {
         } else {
           #expect(known[name]! == arriving[name]!, "\(name), seed \(seed)")
         }
+      }
+    }
+  }
+
+  @Test("Numbers of bf16 are what they are in fp32", arguments: [false, true])
+  func readsBFloat16(slots: Bool) {
+    for seed in 0..<10 as Range<UInt64> {
+      let sample = SlotCase(slots: slots, seed: seed)
+      for known in [false, true] {
+        #expect(
+          sample.run(known: known, rounding: .bfloat16)
+            == sample.run(known: known, rounding: .float), "seed \(seed)")
       }
     }
   }

@@ -6,7 +6,7 @@ enum ChunkRows {
   /// A row length that does not put all rows of a column into the same few sets of the first cache.
   static func rowLength(_ columns: Int) -> Int { columns % 128 == 0 ? columns + 16 : columns }
 
-  /// Reads a float of every cache line of a chunk's rows.
+  /// Reads a number of every cache line of a chunk's rows.
   ///
   /// Misses of such reads overlap, so what comes after finds the rows in the cache: where heads lie beside each
   /// other in long rows, twice as fast as to let it wait for each.
@@ -14,17 +14,19 @@ enum ChunkRows {
   static func touch(
     _ rows: TokenRows, _ tokens: Range<Int>, _ columns: Int, _ touched: UnsafeMutablePointer<Float>
   ) {
-    var seen: UInt32 = 0
+    let width = rows.isBFloat16 ? 2 : 4
+    let first = UnsafeRawPointer(rows.base) + tokens.lowerBound * rows.stride * width
+    var seen: UInt16 = 0
     var x = 0
     while x < columns {
-      var place = UnsafeRawPointer(rows[tokens.lowerBound] + x)
+      var place = first + x &* width
       for _ in 0..<tokens.count {
-        seen &+= place.loadUnaligned(as: UInt32.self)
-        place += 4 &* rows.stride
+        seen &+= place.loadUnaligned(as: UInt16.self)
+        place += width &* rows.stride
       }
-      x &+= 16
+      x &+= 64 / width
     }
-    UnsafeMutableRawPointer(touched).storeBytes(of: seen, as: UInt32.self)
+    UnsafeMutableRawPointer(touched).storeBytes(of: seen, as: UInt16.self)
   }
 
   /// The same for floats without gaps, in whole cache lines.
@@ -39,13 +41,25 @@ enum ChunkRows {
     _ source: TokenRows, _ chunk: DeltaChunk, _ columns: Int, scale: Float = 1,
     into target: UnsafeMutablePointer<Float>, _ rowStride: Int
   ) {
+    source.isBFloat16
+      ? copy(source.halves, source.stride, chunk, columns, scale, target, rowStride)
+      : copy(source.base, source.stride, chunk, columns, scale, target, rowStride)
+  }
+
+  @inline(__always)
+  private static func copy<Number: StoredNumber>(
+    _ source: UnsafePointer<Number>, _ stride: Int, _ chunk: DeltaChunk, _ columns: Int,
+    _ scale: Float, _ target: UnsafeMutablePointer<Float>, _ rowStride: Int
+  ) {
     let factor = Lanes(repeating: scale)
     for i in 0..<chunk.rows {
       let isToken = i < chunk.tokens.count
-      let from = source[chunk.tokens.lowerBound + (isToken ? i : 0)]
-      for x in stride(from: 0, to: padded(columns), by: Lanes.width) {
-        let count = isToken ? max(0, min(Lanes.width, columns - x)) : 0
-        (factor * Lanes.load(from + x, count: count)).store(target + (i &* rowStride &+ x))
+      let from = source + (chunk.tokens.lowerBound &+ (isToken ? i : 0)) &* stride
+      var x = 0
+      while x < padded(columns) {
+        let count = isToken ? max(0, min(Lanes.width, columns &- x)) : 0
+        (factor * Number.lanes(from + x, count: count)).store(target + (i &* rowStride &+ x))
+        x &+= Lanes.width
       }
     }
   }

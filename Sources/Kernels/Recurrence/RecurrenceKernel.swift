@@ -39,8 +39,6 @@ package protocol RecurrenceKernel: Sendable {
   /// Whether `M` follows from the layout alone (no decay and fixed decay), so that no exchange needs
   /// to send it: see `StateMap.known`.
   var isMapKnown: Bool { get }
-  /// Whether queries, keys and values may be bf16 numbers.
-  var readsBFloat16: Bool { get }
   /// Whether the backward pass reads the output, `RecurrenceGradient.o`.
   var readsOutput: Bool { get }
   /// Floats of scratch that any call here needs; its contents matter only during a call.
@@ -70,6 +68,11 @@ package protocol RecurrenceKernel: Sendable {
 
   /// Adds to `o` what came before a chunk. Chunks in order from 0, after `begin`.
   func outputInter(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, chunk: Int, kept: UnsafeMutablePointer<Float>,
+    o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>)
+
+  /// Both for a chunk whose own part has not been written, in the order of `outputInter`: bitwise the same `o` and `kept`.
+  func output(
     _ head: RecurrenceHead, _ plan: ChunkPlan, chunk: Int, kept: UnsafeMutablePointer<Float>,
     o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>)
 
@@ -116,6 +119,13 @@ package protocol RecurrenceKernel: Sendable {
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>)
 
+  /// Both for a chunk whose own part has not been written, in the order of `backwardInter`: bitwise the same gradients,
+  /// unless several heads add to one.
+  func backward(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk: Int,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>)
+
   /// All of the backward calls for a gradient that is known: bitwise the same gradients.
   ///
   /// - Parameters:
@@ -135,11 +145,30 @@ extension RecurrenceKernel {
   package var valueWidth: Int { valueDimension }
   package var outputWidth: Int { valueDimension }
   /// False.
-  package var readsBFloat16: Bool { false }
-  /// False.
   package var readsOutput: Bool { false }
   /// As many as a map that is no matrix has, unless the kernel says otherwise.
   package var decayDimension: Int { mapKind == .vector ? keyDimension : 1 }
+
+  /// One after the other.
+  package func output(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, chunk: Int, kept: UnsafeMutablePointer<Float>,
+    o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
+  ) {
+    outputIntra(head, plan, chunk: chunk, kept: kept, o: o, scratch: scratch)
+    outputInter(head, plan, chunk: chunk, kept: kept, o: o, scratch: scratch)
+  }
+
+  /// One after the other.
+  package func backward(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk: Int,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    backwardIntra(
+      head, gradient, plan, chunk: chunk, kept: kept, keptBackward: keptBackward, scratch: scratch)
+    backwardInter(
+      head, gradient, plan, chunk: chunk, kept: kept, keptBackward: keptBackward, scratch: scratch)
+  }
 
   /// Nothing: gradients go back by `M`.
   package func summarizeAdjoint(

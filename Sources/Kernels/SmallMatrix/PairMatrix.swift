@@ -11,6 +11,9 @@ enum PairMatrix {
   /// Whether this CPU multiplies pairs, and the program is built for registers as wide as those that do.
   static let isMultiplied = Lanes.width == 16 && lasp_pairs_available() != 0
 
+  /// Whether this CPU multiplies whole tiles of pairs.
+  static let hasTiles = isMultiplied && lasp_tiles_request() != 0
+
   /// Pairs that so many numbers fill.
   static func count(_ numbers: Int) -> Int { (numbers + 1) / 2 }
 
@@ -100,7 +103,19 @@ enum PairMatrix {
       precondition(source == UnsafePointer(c) && ld == ldc, "pairs added to another matrix")
       (kind, factors) = (Int32(lasp_pairs_scale), by)
     }
-    if isMultiplied {
+    if hasTiles, pair == 1, pairs % 16 == 0, min(rows, columns, pairs) >= 16 {
+      let (m, n) = (rows & ~15, columns & ~15)
+      lasp_tiles_multiply(a, row, b, ldb, c, ldc, m, n, pairs, kind, factors)
+      if n < columns {
+        lasp_pairs_multiply(
+          a, row, pair, b + n, ldb, c + n, ldc, m, columns - n, pairs, kind, factors)
+      }
+      if m < rows {
+        lasp_pairs_multiply(
+          a + m * row, row, pair, b, ldb, c + m * ldc, ldc, rows - m, columns, pairs, kind,
+          factors.map { $0 + m })
+      }
+    } else if isMultiplied {
       lasp_pairs_multiply(
         a, row, pair, b, ldb, c, ldc, rows, columns, pairs, kind, factors)
     } else {

@@ -6,7 +6,7 @@ package struct TokenRows: @unchecked Sendable {
   package let base: UnsafePointer<Float>
   /// Floats from one token to the next.
   package let stride: Int
-  /// Whether there are bf16 numbers where floats would be, which a kernel that `readsBFloat16` widens as it reads.
+  /// Whether there are bf16 numbers where floats would be: queries, keys and values, which kernels widen as they read.
   let isBFloat16: Bool
 
   /// Rows that begin at `base`, `stride` floats apart.
@@ -23,10 +23,13 @@ package struct TokenRows: @unchecked Sendable {
     isBFloat16 = true
   }
 
-  /// The row of a token of the shard, of bf16 numbers.
-  func halves(_ token: Int) -> UnsafePointer<UInt16> {
-    UnsafeRawPointer(base).assumingMemoryBound(to: UInt16.self) + token * stride
+  /// Row 0, of bf16 numbers.
+  var halves: UnsafePointer<UInt16> {
+    UnsafeRawPointer(base).assumingMemoryBound(to: UInt16.self)
   }
+
+  /// The row of a token of the shard, of bf16 numbers.
+  func halves(_ token: Int) -> UnsafePointer<UInt16> { halves + token * stride }
 
   /// The row of a token of the shard.
   @inlinable package subscript(token: Int) -> UnsafePointer<Float> { base + token * stride }

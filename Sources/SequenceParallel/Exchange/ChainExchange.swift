@@ -84,6 +84,8 @@ private final class ChainTransfer: StateTransfer {
     }
   }
 
+  var isComplete: Bool { done == slices.count }
+
   func finish() throws -> (incoming: Tensor?, final: Tensor?) {
     try advance()
     if done < slices.count, let source {

@@ -28,6 +28,7 @@ private final class GatherTransfer: StateTransfer {
   private let mine: Tensor
   private let all: Tensor
   private var incoming: IncomingMessage?
+  private(set) var isComplete = false
 
   init(_ problem: SeamProblem) {
     self.problem = problem
@@ -63,7 +64,7 @@ private final class GatherTransfer: StateTransfer {
   }
 
   func advance() throws {
-    _ = try incoming?.test()
+    isComplete = try incoming?.test() ?? false
   }
 
   func finish() throws -> (incoming: Tensor?, final: Tensor?) {

@@ -96,6 +96,8 @@ private final class ScanTransfer: StateTransfer {
     while step < inbox.count, try inbox[step].test() { try arrived() }
   }
 
+  var isComplete: Bool { step == inbox.count }
+
   func finish() throws -> (incoming: Tensor?, final: Tensor?) {
     try advance()
     if step < inbox.count {

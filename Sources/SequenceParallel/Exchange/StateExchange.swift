@@ -91,6 +91,8 @@ package protocol StateTransfer: AnyObject {
   func summaryReady() throws
   /// Moves on what can move without waiting; cheap enough to be called between chunks.
   func advance() throws
+  /// Whether `finish` would wait for nothing, by what `advance` has found.
+  var isComplete: Bool { get }
   /// Waits for what is missing. Gives what enters this shard (nil for zero) and, where it was wanted and this
   /// is the far end, what leaves the group.
   func finish() throws -> (incoming: Tensor?, final: Tensor?)

@@ -89,13 +89,17 @@ struct RecurrenceRun: @unchecked Sendable {
   }
 
   /// Works on every chunk of every unit in some batches, and lets messages move on between them.
+  ///
+  /// - Parameter ends: Whether it ends as soon as nothing is awaited.
+  /// - Returns: How many chunks of each unit it has come to.
   func inBatches(
-    _ transfer: any StateTransfer,
+    _ transfer: any StateTransfer, ends: Bool,
     _ body: @Sendable (_ unit: Int, _ chunk: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void
-  ) throws {
+  ) throws -> Int {
     let most = units.plans.map(\.chunks.count).max() ?? 0
     let batch = max(1, (most + 7) / 8)
     for start in stride(from: 0, to: most, by: batch) {
+      if ends, transfer.isComplete { return start }
       try each(tokens: batch * kernel.chunkLength) { unit, scratch in
         // Rows differ in their number of chunks: each document's last one may be short.
         let count = units.plan(unit).chunks.count
@@ -104,6 +108,7 @@ struct RecurrenceRun: @unchecked Sendable {
       try transfer.advance()
       try workspace.poll()
     }
+    return most
   }
 }
 
@@ -148,21 +153,25 @@ struct RecurrenceForward: ShardWork, @unchecked Sendable {
     }
   }
 
-  func intra(_ transfer: any StateTransfer) throws {
-    try run.inBatches(transfer) { unit, chunk, scratch in
+  func intra(_ transfer: any StateTransfer) throws -> Int {
+    try run.inBatches(transfer, ends: true) { unit, chunk, scratch in
       kernel.outputIntra(
         units.head(unit), units.plan(unit), chunk: chunk, kept: kept(unit),
         o: units.output(unit, o), scratch: scratch)
     }
   }
 
-  func inter(_ entering: Tensor?) throws {
+  func inter(_ entering: Tensor?, after chunks: Int) throws {
     try run.each { unit, scratch in
       let (plan, kept) = (units.plan(unit), kept(unit))
       let (head, output) = (units.head(unit), units.output(unit, o))
       kernel.begin(run.state(entering, unit), plan, kept: kept)
       for chunk in plan.chunks.indices {
-        kernel.outputInter(head, plan, chunk: chunk, kept: kept, o: output, scratch: scratch)
+        if chunk < chunks {
+          kernel.outputInter(head, plan, chunk: chunk, kept: kept, o: output, scratch: scratch)
+        } else {
+          kernel.output(head, plan, chunk: chunk, kept: kept, o: output, scratch: scratch)
+        }
       }
     }
   }
@@ -224,23 +233,30 @@ struct RecurrenceBackward: ShardWork, @unchecked Sendable {
     }
   }
 
-  func intra(_ transfer: any StateTransfer) throws {
-    try run.inBatches(transfer) { unit, chunk, scratch in
+  func intra(_ transfer: any StateTransfer) throws -> Int {
+    // Where heads share a gradient, the order of its sum must not depend on when the state arrives.
+    try run.inBatches(transfer, ends: units.count == units.groups) { unit, chunk, scratch in
       kernel.backwardIntra(
         units.head(unit), gradient(unit), units.plan(unit), chunk: chunk, kept: kept(unit),
         keptBackward: keptBackward(unit), scratch: scratch)
     }
   }
 
-  func inter(_ entering: Tensor?) throws {
+  func inter(_ entering: Tensor?, after chunks: Int) throws {
     try run.each { unit, scratch in
       let (plan, keptBackward) = (units.plan(unit), keptBackward(unit))
       let (head, gradient) = (units.head(unit), gradient(unit))
       kernel.beginBackward(run.state(entering, unit), plan, keptBackward: keptBackward)
       for chunk in plan.chunks.indices.reversed() {
-        kernel.backwardInter(
-          head, gradient, plan, chunk: chunk, kept: kept(unit), keptBackward: keptBackward,
-          scratch: scratch)
+        if chunk < chunks {
+          kernel.backwardInter(
+            head, gradient, plan, chunk: chunk, kept: kept(unit), keptBackward: keptBackward,
+            scratch: scratch)
+        } else {
+          kernel.backward(
+            head, gradient, plan, chunk: chunk, kept: kept(unit), keptBackward: keptBackward,
+            scratch: scratch)
+        }
       }
     }
   }

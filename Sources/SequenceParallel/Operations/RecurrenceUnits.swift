@@ -12,10 +12,9 @@ import Tensors
 struct RecurrenceUnits: @unchecked Sendable {
   let kernel: any RecurrenceKernel
   let inputs: RecurrenceInputs
-  /// Queries, keys and values as they are stored, or in fp32 for as long as this lives where the kernel reads no other.
+  /// Queries, keys, values and low-rank rows as they are stored.
   private let q, k, v: Rows
-  /// In fp32, likewise.
-  private let a, b: Tensor?
+  private let a, b: Rows?
   let layout: SequenceLayout
   let heads: Int
   let plans: [ChunkPlan]
@@ -23,21 +22,12 @@ struct RecurrenceUnits: @unchecked Sendable {
   let keptOffsets: [Int]
   let keptBackwardOffsets: [Int]
 
-  /// It may take memory, and is made outside `compute`.
-  init(
-    kernel: any RecurrenceKernel, inputs: RecurrenceInputs, layout: SequenceLayout,
-    workspace: Workspace
-  ) {
+  init(kernel: any RecurrenceKernel, inputs: RecurrenceInputs, layout: SequenceLayout) {
     self.kernel = kernel
     self.inputs = inputs
-    func rows(_ x: Variable) -> Rows {
-      Rows(
-        numbers: kernel.readsBFloat16
-          ? x.stored : Operand(workspace.tensor(of: x.stored, x.shape)), columns: x.shape.columns)
-    }
+    func rows(_ x: Variable) -> Rows { Rows(numbers: x.stored, columns: x.shape.columns) }
     (q, k, v) = (rows(inputs.q), rows(inputs.k), rows(inputs.v))
-    a = inputs.a.map { workspace.tensor(of: $0.stored, $0.shape) }
-    b = inputs.b.map { workspace.tensor(of: $0.stored, $0.shape) }
+    (a, b) = (inputs.a.map(rows), inputs.b.map(rows))
     self.layout = layout
     let lowRank = [inputs.a, inputs.b].compactMap { $0 }
     let counts =

@@ -10,23 +10,25 @@ protocol ShardWork {
   func known(_ entering: Tensor?, leaving: Tensor) throws
   /// What of the leaving state needs no neighbour: `B` or `E`; forward also `M`, which the backward exchange reads again.
   func summarize(maps: Tensor, sums: Tensor) throws
-  /// What of the results needs no neighbour, while the entering state is awaited.
+  /// What of the results needs no neighbour, until the entering state is there.
   ///
   /// - Parameter transfer: To be advanced now and then.
-  func intra(_ transfer: any StateTransfer) throws
-  /// The rest, once the entering state is there.
-  func inter(_ entering: Tensor?) throws
+  /// - Returns: Of how many chunks that has been computed.
+  func intra(_ transfer: any StateTransfer) throws -> Int
+  /// The rest, once the entering state is there; the results do not depend on `chunks`, what `intra` gave.
+  func inter(_ entering: Tensor?, after chunks: Int) throws
 }
 
 extension ShardWork {
   /// Nothing: all results depend on the entering state.
-  func intra(_ transfer: any StateTransfer) throws {}
+  func intra(_ transfer: any StateTransfer) throws -> Int { 0 }
 }
 
 /// The order of events of a recurrence on one shard, for one state of one pass.
 ///
 /// In each direction: the receive is posted first, the shard's own summary is computed before the wait, the leaving state
-/// goes on its way as soon as the entering one is there, and the work that needs no neighbour fills the wait. Run
+/// goes on its way as soon as the entering one is there, and the work that needs no neighbour fills the wait; what that has
+/// not come to is computed in one go. Run
 /// again (recomputation), it uses the state that entered and sends nothing.
 ///
 /// - Source: LASP (arXiv 2404.02882).
@@ -68,11 +70,11 @@ struct ShardRun {
         .forward, initial: initial, wantsFinal: pass.keepsRight)
       try work.summarize(maps: problem.maps, sums: problem.sums)
       try transfer.summaryReady()
-      try work.intra(transfer)
+      let chunks = try work.intra(transfer)
       let (incoming, final) = try transfer.finish()
       if pass.holdsRight { pass.right.values[slot] = final ?? Tensor(stateShape, pool: pool) }
       pass.memory[slot] = EnteredState(state: incoming)
-      try work.inter(incoming)
+      try work.inter(incoming, after: chunks)
     }
   }
 
@@ -98,12 +100,12 @@ struct ShardRun {
       .backward, initial: final, wantsFinal: pass.wantsLeftGradients)
     try work.summarize(maps: problem.maps, sums: problem.sums)
     try transfer.summaryReady()
-    try work.intra(transfer)
+    let chunks = try work.intra(transfer)
     let (incoming, initial) = try transfer.finish()
     if pass.holdsLeftGradients {
       pass.left.gradients[slot] = initial ?? Tensor(stateShape, pool: pool)
     }
-    try work.inter(incoming)
+    try work.inter(incoming, after: chunks)
   }
 
   /// Posts the receives of one direction; the maps of the forward pass serve the backward one too, unless gradients go

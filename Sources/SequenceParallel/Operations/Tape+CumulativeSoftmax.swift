@@ -103,7 +103,7 @@ struct CumulativeSoftmaxForward: ShardWork, @unchecked Sendable {
     pass(nil, writes: false, leaving: sums)
   }
 
-  func inter(_ entering: Tensor?) { pass(entering, writes: true, leaving: nil) }
+  func inter(_ entering: Tensor?, after chunks: Int) { pass(entering, writes: true, leaving: nil) }
 
   private func pass(_ entering: Tensor?, writes: Bool, leaving: Tensor?) {
     run.pass.eachRow(channels: run.kernel.channels) { row, channels in
@@ -131,7 +131,7 @@ struct CumulativeSoftmaxBackward: ShardWork, @unchecked Sendable {
 
   func summarize(maps: Tensor, sums: Tensor) { pass(nil, writes: false, leaving: sums) }
 
-  func inter(_ entering: Tensor?) { pass(entering, writes: true, leaving: nil) }
+  func inter(_ entering: Tensor?, after chunks: Int) { pass(entering, writes: true, leaving: nil) }
 
   private func pass(_ entering: Tensor?, writes: Bool, leaving: Tensor?) {
     run.pass.eachRow(channels: run.kernel.channels) { row, channels in

@@ -123,7 +123,7 @@ private struct ElementwiseForward: ShardWork, @unchecked Sendable {
     }
   }
 
-  func inter(_ entering: Tensor?) throws {
+  func inter(_ entering: Tensor?, after chunks: Int) throws {
     try known(entering, leaving: run.scratchState())
   }
 }
@@ -151,7 +151,7 @@ private struct ElementwiseBackward: ShardWork, @unchecked Sendable {
     }
   }
 
-  func inter(_ entering: Tensor?) throws {
+  func inter(_ entering: Tensor?, after chunks: Int) throws {
     try known(entering, leaving: run.scratchState())
   }
 }

@@ -18,19 +18,15 @@ extension Tape {
     _ kernel: any RecurrenceKernel, _ inputs: RecurrenceInputs, slot: CarrySlot, pass: SequencePass
   ) throws -> Variable {
     let workspace = workspace
-    // Made anew for each pass: what it widens of the inputs is not kept between them.
-    func run() -> RecurrenceRun {
-      RecurrenceRun(
-        units: RecurrenceUnits(
-          kernel: kernel, inputs: inputs, layout: pass.layout, workspace: workspace),
-        slot: slot, pass: pass)
-    }
-    let (o, kept) = try workspace.counters.measure(.recurrence) { try run().forward() }
+    let run = RecurrenceRun(
+      units: RecurrenceUnits(kernel: kernel, inputs: inputs, layout: pass.layout), slot: slot,
+      pass: pass)
+    let (o, kept) = try workspace.counters.measure(.recurrence) { try run.forward() }
     let output = kernel.readsOutput ? o : nil
     return record(o, inputs: inputs.variables) { [unowned self] dO in
       try workspace.counters.measure(.recurrence) {
         let gradients = RecurrenceGradients(inputs, pool: pool)
-        try run().backward(o: output, dO: dO, kept: kept, into: gradients)
+        try run.backward(o: output, dO: dO, kept: kept, into: gradients)
         gradients.deliver(to: inputs, in: workspace)
       }
     }

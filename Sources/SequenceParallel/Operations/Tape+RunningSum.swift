@@ -77,7 +77,7 @@ struct RunningSumForward: ShardWork, @unchecked Sendable {
     sum(nil, into: nil, leaving: sums)
   }
 
-  func inter(_ entering: Tensor?) { sum(entering, into: y, leaving: nil) }
+  func inter(_ entering: Tensor?, after chunks: Int) { sum(entering, into: y, leaving: nil) }
 
   private func sum(_ entering: Tensor?, into y: Tensor?, leaving: Tensor?) {
     run.pass.eachRow(channels: run.kernel.channels) { row, range in
@@ -103,7 +103,7 @@ struct RunningSumBackward: ShardWork, @unchecked Sendable {
     sum(nil, into: nil, leaving: sums)
   }
 
-  func inter(_ entering: Tensor?) { sum(entering, into: dx, leaving: nil) }
+  func inter(_ entering: Tensor?, after chunks: Int) { sum(entering, into: dx, leaving: nil) }
 
   private func sum(_ entering: Tensor?, into dx: Tensor?, leaving: Tensor?) {
     run.pass.eachRow(channels: run.kernel.channels) { row, range in

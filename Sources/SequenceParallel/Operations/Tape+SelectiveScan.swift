@@ -181,7 +181,7 @@ private struct ScanForward: ShardWork, @unchecked Sendable {
     }
   }
 
-  func inter(_ entering: Tensor?) throws {
+  func inter(_ entering: Tensor?, after chunks: Int) throws {
     try known(entering, leaving: run.outerStates())
   }
 }
@@ -229,7 +229,7 @@ private struct ScanBackward: ShardWork, @unchecked Sendable {
     }
   }
 
-  func inter(_ entering: Tensor?) throws {
+  func inter(_ entering: Tensor?, after chunks: Int) throws {
     try known(entering, leaving: run.outerStates())
   }
 }

@@ -63,7 +63,7 @@ private struct SteppedRecurrence {
   private func run(of inputs: RecurrenceInputs) -> RecurrenceRun {
     RecurrenceRun(
       units: RecurrenceUnits(
-        kernel: kernel, inputs: inputs, layout: pass.layout.stepped(steps), workspace: workspace),
+        kernel: kernel, inputs: inputs, layout: pass.layout.stepped(steps)),
       slot: slot, pass: pass)
   }
 

@@ -193,7 +193,9 @@ private struct TerracedForward: ShardWork, @unchecked Sendable {
     }
   }
 
-  func inter(_ entering: Tensor?) throws { try known(entering, leaving: run.scratchStates()) }
+  func inter(_ entering: Tensor?, after chunks: Int) throws {
+    try known(entering, leaving: run.scratchStates())
+  }
 }
 
 private struct TerracedBackward: ShardWork, @unchecked Sendable {
@@ -230,5 +232,7 @@ private struct TerracedBackward: ShardWork, @unchecked Sendable {
     }
   }
 
-  func inter(_ entering: Tensor?) throws { try known(entering, leaving: run.scratchStates()) }
+  func inter(_ entering: Tensor?, after chunks: Int) throws {
+    try known(entering, leaving: run.scratchStates())
+  }
 }

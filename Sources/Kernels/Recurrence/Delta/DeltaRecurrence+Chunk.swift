@@ -19,16 +19,33 @@ extension DeltaRecurrence {
       return chunk
     }
     loadDecays(head, chunk, work)
+    let (q, k) = (head.q, head.k)
+    switch (q.isBFloat16, k.isBFloat16) {
+    case (false, false): scale(q.base, q.stride, k.base, k.stride, chunk, work)
+    case (false, true): scale(q.base, q.stride, k.halves, k.stride, chunk, work)
+    case (true, false): scale(q.halves, q.stride, k.base, k.stride, chunk, work)
+    case (true, true): scale(q.halves, q.stride, k.halves, k.stride, chunk, work)
+    }
+    return chunk
+  }
+
+  /// Copies a chunk's queries and keys, and both by the decays.
+  @inline(__always)
+  private func scale<Query: StoredNumber, Key: StoredNumber>(
+    _ queries: UnsafePointer<Query>, _ queryStride: Int, _ keys: UnsafePointer<Key>,
+    _ keysStride: Int, _ chunk: DeltaChunk, _ work: DeltaWorkspace
+  ) {
+    let tokens = chunk.tokens
     for i in 0..<chunk.rows {
       let isToken = i < tokens.count
       let source = isToken ? tokens.lowerBound + i : tokens.lowerBound
-      let (fromQ, fromK) = (head.q[source], head.k[source])
+      let (fromQ, fromK) = (queries + source * queryStride, keys + source * keysStride)
       let (scales, read) = (Lanes(repeating: scale), Lanes(repeating: work.fromStart[i]))
       let write = Lanes(repeating: work.beta[i] * work.toEnd[i])
       for d in stride(from: 0, to: paddedKeys, by: Lanes.width) {
         let count = isToken ? max(0, min(Lanes.width, keyDimension - d)) : 0
-        let q = scales * Lanes.load(fromQ + d, count: count)
-        let k = Lanes.load(fromK + d, count: count)
+        let q = scales * Query.lanes(fromQ + d, count: count)
+        let k = Key.lanes(fromK + d, count: count)
         let at = i &* keyStride &+ d
         q.store(work.q + at)
         k.store(work.k + at)
@@ -37,7 +54,6 @@ extension DeltaRecurrence {
         (write * k).store(work.writeKeys + at)
       }
     }
-    return chunk
   }
 
   /// See `ChunkRows`.

@@ -72,15 +72,57 @@ extension DiagonalRecurrence {
       chunk.gradientsInter(state, dState)
       chunk.buffers.store(gradient, range)
       storeDG(chunk, head, gradient, range, adds: true)
-      guard c > 0 else { return }
-      let previous = dState - stateCount
-      if plan.resets[c] {
-        previous.update(repeating: 0, count: stateCount)
-      } else {
-        carry(dState, by: chunk.buffers.totals, into: previous)
-      }
+      carry(dState, before: c, plan, by: chunk.buffers.totals)
     }
     withChunk(scratch, run, run, run, run)
+  }
+
+  /// All of a chunk's gradients.
+  package func backward(
+    _ head: RecurrenceHead, _ gradient: RecurrenceGradient, _ plan: ChunkPlan, chunk c: Int,
+    kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ chunk: some DiagonalChunk) {
+      var chunk = chunk
+      let range = plan.chunks[c]
+      let (state, dState) = (kept + c * stateCount, keptBackward + c * stateCount)
+      load(&chunk, head, gradient, plan, kept, range)
+      chunk.prepareState()
+      chunk.prepareStateGradient()
+      gradients(&chunk, head, gradient, plan, kept, range, state, dState)
+      carry(dState, before: c, plan, by: chunk.buffers.totals)
+    }
+    withChunk(scratch, run, run, run, run)
+  }
+
+  /// After all is loaded and prepared: writes a chunk's gradients.
+  private func gradients<Chunk: DiagonalChunk>(
+    _ chunk: inout Chunk, _ head: RecurrenceHead, _ gradient: RecurrenceGradient,
+    _ plan: ChunkPlan, _ kept: UnsafeMutablePointer<Float>, _ range: Range<Int>,
+    _ state: UnsafePointer<Float>, _ dState: UnsafePointer<Float>
+  ) {
+    chunk.gradientsIntra()
+    chunk.buffers.addStored(gradient, range)
+    storeDG(chunk, head, gradient, range, adds: gradient.dg?.accumulates ?? false)
+    chunk.buffers.fromState = fromState(kept, plan, range)
+    chunk.gradientsInter(state, dState)
+    chunk.buffers.store(gradient, range)
+    storeDG(chunk, head, gradient, range, adds: true)
+  }
+
+  /// Makes the gradient of the state before a chunk of the chunk's own share, which is kept, and that of the state after it.
+  private func carry(
+    _ dState: UnsafeMutablePointer<Float>, before c: Int, _ plan: ChunkPlan,
+    by totals: UnsafePointer<Float>
+  ) {
+    guard c > 0 else { return }
+    let previous = dState - stateCount
+    if plan.resets[c] {
+      previous.update(repeating: 0, count: stateCount)
+    } else {
+      carry(dState, by: totals, into: previous)
+    }
   }
 
   /// All backward calls for a gradient that is known.
@@ -97,13 +139,8 @@ extension DiagonalRecurrence {
         load(&chunk, head, gradient, plan, kept, range)
         chunk.prepareState()
         chunk.prepareStateGradient()
-        chunk.gradientsIntra()
-        chunk.buffers.addStored(gradient, range)
-        storeDG(chunk, head, gradient, range, adds: gradient.dg?.accumulates ?? false)
-        chunk.buffers.fromState = fromState(kept, plan, range)
-        chunk.gradientsInter(kept + c * stateCount, initial)
-        chunk.buffers.store(gradient, range)
-        storeDG(chunk, head, gradient, range, adds: true)
+        gradients(
+          &chunk, head, gradient, plan, kept, range, kept + c * stateCount, initial)
         if plan.resets[c] {
           initial.update(repeating: 0, count: stateCount)
         } else {

@@ -77,15 +77,48 @@ extension DiagonalRecurrence {
       chunk.buffers.fromState = fromState(kept, plan, range)
       chunk.outputInter(state)
       chunk.buffers.storeO(o, range)
-      guard c + 1 < plan.chunks.count else { return }
-      let next = state + stateCount
-      if plan.resets[c + 1] {
-        next.update(repeating: 0, count: stateCount)
-      } else {
-        carry(state, by: chunk.buffers.totals, into: next)
-      }
+      carry(state, past: c, plan, by: chunk.buffers.totals)
     }
     withChunk(scratch, run, run, run, run)
+  }
+
+  /// All of a chunk's output.
+  package func output(
+    _ head: RecurrenceHead, _ plan: ChunkPlan, chunk c: Int, kept: UnsafeMutablePointer<Float>,
+    o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ chunk: some DiagonalChunk) {
+      var chunk = chunk
+      let range = plan.chunks[c]
+      let state = kept + c * stateCount
+      chunk.setDecays(head, range)
+      chunk.buffers.loadQ(head, range)
+      chunk.buffers.loadK(head, range)
+      chunk.buffers.loadV(head, range)
+      chunk.prepareIntra()
+      chunk.prepareInter()
+      chunk.outputIntra()
+      chunk.buffers.fromState = fromState(kept, plan, range)
+      chunk.buffers.denominators = denominators(kept, plan, range)
+      chunk.outputInter(state)
+      chunk.buffers.storeO(o, range)
+      carry(state, past: c, plan, by: chunk.buffers.totals)
+    }
+    withChunk(scratch, run, run, run, run)
+  }
+
+  /// Makes the next chunk's state of its own increment, which is kept, and a chunk's state.
+  private func carry(
+    _ state: UnsafeMutablePointer<Float>, past c: Int, _ plan: ChunkPlan,
+    by totals: UnsafePointer<Float>
+  ) {
+    guard c + 1 < plan.chunks.count else { return }
+    let next = state + stateCount
+    if plan.resets[c + 1] {
+      next.update(repeating: 0, count: stateCount)
+    } else {
+      carry(state, by: totals, into: next)
+    }
   }
 
   /// All forward calls for a state that is known.

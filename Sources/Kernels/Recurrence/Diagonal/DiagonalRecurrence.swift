@@ -116,8 +116,6 @@ package struct DiagonalRecurrence: RecurrenceKernel {
     return normalizer == nil ? valueDimension : valueDimension - 1
   }
   package var outputWidth: Int { valueWidth }
-  /// True.
-  package var readsBFloat16: Bool { true }
   /// True with a normaliser.
   package var readsOutput: Bool { normalizer != nil }
   /// True without decay and with a fixed one.

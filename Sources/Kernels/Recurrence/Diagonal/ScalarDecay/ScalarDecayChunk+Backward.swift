@@ -9,7 +9,7 @@ extension ScalarDecayChunk {
     from dState: UnsafePointer<Float>?, into next: UnsafeMutablePointer<Float>
   ) {
     let x = buffers
-    SmallMatrix.multiply(
+    multiply(
       x.q, lda: x.ldK, transposed: true, dOIn, ldb: x.ldV, into: next, ldc: x.V, rows: x.K,
       columns: x.V, inner: x.tokens,
       store: dState.map { .addScaled($0, ld: x.V, by: x.totals) } ?? .replace)
@@ -18,20 +18,20 @@ extension ScalarDecayChunk {
   func gradientsIntra() {
     let x = buffers
     let n = x.tokens
-    SmallMatrix.multiplyTransposedRight(
+    multiplyTransposedRight(
       x.q, lda: x.ldK, x.k, ldb: x.ldK, into: x.p, ldc: x.ldC, rows: n, columns: n, inner: x.K,
       structure: .lowerResult, scratch: x.kT)
-    SmallMatrix.multiplyTransposedRight(
+    multiplyTransposedRight(
       x.dO, lda: x.ldV, x.v, ldb: x.ldV, into: x.dP, ldc: x.ldC, rows: n, columns: n, inner: x.V,
       structure: .lowerResult, scratch: x.vT)
     applyDecaysBackward()
-    SmallMatrix.multiply(
+    multiply(
       x.dP, lda: x.ldC, x.k, ldb: x.ldK, into: x.dq, ldc: x.ldK, rows: n, columns: x.K, inner: n,
       structure: .lowerLeft)
-    SmallMatrix.multiply(
+    multiply(
       x.dP, lda: x.ldC, transposed: true, x.q, ldb: x.ldK, into: x.dk, ldc: x.ldK, rows: n,
       columns: x.K, inner: n, structure: .upperLeft)
-    SmallMatrix.multiply(
+    multiply(
       x.p, lda: x.ldC, transposed: true, x.dO, ldb: x.ldV, into: x.dv, ldc: x.ldV, rows: n,
       columns: x.N, inner: n, structure: .upperLeft)
   }
@@ -40,7 +40,7 @@ extension ScalarDecayChunk {
     let x = buffers
     let n = x.tokens
     Rows.scale(x.k, stride: x.ldK, rows: n, columns: x.K, by: outward, into: x.kOut, ld: x.ldK)
-    SmallMatrix.multiply(
+    multiply(
       x.kOut, lda: x.ldK, dState, ldb: x.V, into: x.dv, ldc: x.ldV, rows: n, columns: x.N,
       inner: x.K, store: .add)
     addAcross(state, dOIn, x.q, to: x.dq, dots: queryDots)
@@ -65,7 +65,7 @@ extension ScalarDecayChunk {
   ) {
     let x = buffers
     let isScalar = kernel.decay == .scalar
-    SmallMatrix.multiplyTransposedRight(
+    multiplyTransposedRight(
       left, lda: x.ldV, state, ldb: x.V, into: isScalar ? x.term : gradient, ldc: x.ldK,
       rows: x.tokens, columns: x.K, inner: x.V, store: isScalar ? .replace : .add,
       scratch: x.stateT)

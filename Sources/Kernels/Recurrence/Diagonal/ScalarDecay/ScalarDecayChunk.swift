@@ -30,6 +30,10 @@ struct ScalarDecayChunk: DiagonalChunk {
   let vOut, dOIn: UnsafeMutablePointer<Float>
   /// Sums of `Z` along columns, `q_i·dq'_i` and `k_j·dk'_j`.
   let zColumns, queryDots, keyDots: UnsafeMutablePointer<Float>
+  /// Whether products are of operands rounded to bf16: where queries, keys and values are stored so.
+  var isRounded = false
+  /// Where operands are rounded to.
+  let pairs: PairMatrix.Scratch
 
   init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>) {
     self.kernel = kernel
@@ -38,6 +42,8 @@ struct ScalarDecayChunk: DiagonalChunk {
     (rise, powers) = (x.take(x.C), x.take(2 * x.C + Lanes.width))
     (vOut, dOIn) = (x.take(x.C * x.ldV), x.take(x.C * x.ldV))
     (zColumns, queryDots, keyDots) = (x.take(x.ldC), x.take(x.C), x.take(x.C))
+    let count = PairMatrix.Scratch.count([x.C, x.C, x.K, x.V])
+    pairs = PairMatrix.Scratch(x.take(3 * count), count: count)
     buffers = x
   }
 
@@ -61,6 +67,7 @@ struct ScalarDecayChunk: DiagonalChunk {
     let n = range.count
     precondition(n <= buffers.C, "\(n) tokens in a chunk of \(buffers.C)")
     buffers.tokens = n
+    isRounded = head.q.isBFloat16 && head.k.isBFloat16 && head.v.isBFloat16
     if kernel.decay == .scalar {
       setDecaysFromData(decays(head), range)
     } else {
@@ -107,7 +114,7 @@ struct ScalarDecayChunk: DiagonalChunk {
 
   func addToState(from state: UnsafePointer<Float>?, into next: UnsafeMutablePointer<Float>) {
     let x = buffers
-    SmallMatrix.multiply(
+    multiply(
       x.k, lda: x.ldK, transposed: true, vOut, ldb: x.ldV, into: next, ldc: x.V, rows: x.K,
       columns: x.V, inner: x.tokens,
       store: state.map { .addScaled($0, ld: x.V, by: x.totals) } ?? .replace)
@@ -122,12 +129,19 @@ struct ScalarDecayChunk: DiagonalChunk {
 
   func outputIntra() {
     let x = buffers
-    SmallMatrix.multiplyTransposedRight(
+    multiplyTransposedRight(
       x.q, lda: x.ldK, x.k, ldb: x.ldK, into: x.p, ldc: x.ldC, rows: x.tokens, columns: x.tokens,
       inner: x.K, structure: .lowerResult, scratch: x.kT)
     applyDecays()
-    SmallMatrix.multiply(
+    multiply(
       x.p, lda: x.ldC, x.v, ldb: x.ldV, into: x.o, ldc: x.ldV, rows: x.tokens, columns: x.V,
       inner: x.tokens, structure: .lowerLeft)
+  }
+
+  func outputInter(_ state: UnsafePointer<Float>) {
+    let x = buffers
+    multiply(
+      x.qIn, lda: x.ldK, state, ldb: x.ldState, into: x.o, ldc: x.ldV, rows: x.tokens,
+      columns: x.V, inner: x.K, store: .add)
   }
 }
