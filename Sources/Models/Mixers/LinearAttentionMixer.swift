@@ -46,9 +46,10 @@ struct LinearAttentionMixer: FlashLayer {
   ) throws -> Variable {
     // Shapes: x [N, D]; q [N, H·F]; k [N, keyHeads·F]; v [N, keyHeads·V]; o [N, H·V].
     func features(_ linear: Linear, _ map: HeadFeatureMap, isNormed: Bool) throws -> Variable {
-      let y = try map(linear(x, tape: tape), tape: tape)
+      let y = try map(linear(x, tape: tape, for: map.readers), tape: tape)
       return isNormed
-        ? tape.sumNorm(y, width: family.featureCount, epsilon: Self.sumEpsilon) : y
+        ? tape.sumNorm(
+          y, width: family.featureCount, epsilon: Self.sumEpsilon, for: .products) : y
     }
     let q = try features(query, queryMap, isNormed: family.normsQueries)
     let k = try features(key, keyMap, isNormed: family.normsKeys)

@@ -1,6 +1,7 @@
 import Autodiff
 import Configuration
 import Kernels
+import Tensors
 
 /// A map of a head's queries or keys to features, whose products are the weights of linear attention; as run files and
 /// `config.json` name it.
@@ -39,6 +40,9 @@ struct HeadFeatureMap {
   /// Projections `[width, width]` of a head: two, one or none.
   let layers: [Linear]
 
+  /// How its argument may be stored.
+  var readers: Readers { features == .dpfp ? .any : .products }
+
   /// `[N, H·width]` to `[N, H·features.count(width)]`.
   func callAsFunction(_ x: Variable, tape: Tape) throws -> Variable {
     let (rows, heads) = (x.shape.rows, x.shape.columns / width)
@@ -48,8 +52,8 @@ struct HeadFeatureMap {
     }
     return switch features {
     case .identity: x
-    case .relu: tape.relu(x)
-    case .elu: tape.eluPlusOne(x)
+    case .relu: tape.relu(x, for: .products)
+    case .elu: tape.eluPlusOne(x, for: .products)
     case .dpfp: tape.dpfp(x, width: width)
     case .t2r: tape.relu(try layer(0))
     case .hedgehog: tape.mirroredSoftmax(try layer(0), width: width)
