@@ -145,6 +145,12 @@ package struct ModelFolder {
     }
   }
 
+  /// The architecture that a folder's `config.json` describes, or that of the model of an adapter's folder.
+  package static func architecture(in given: String) throws -> any Architecture {
+    let file = try modelPath(given) + "/config.json"
+    return try architecture(JSONValue(file: file), file: file).0
+  }
+
   /// The folder of the model itself: what is given, or what an adapter's folder names.
   package static func modelPath(_ given: String) throws(CheckpointError) -> String {
     AdapterFolder.isOne(given) ? try AdapterFolder(path: given).basePath() : given

@@ -7,13 +7,15 @@ extension ConfigurationDocument {
   /// The run file of some keys alone; a section without any is left out.
   package func yaml(of isWanted: (_ section: String, _ key: String) -> Bool) -> String {
     let sections = schemas.filter { !unprinted.contains($0.name) }.compactMap { schema in
-      let keys = schema.keys.filter { isWanted(schema.name, $0.name) }
+      let keys = schema.keys.filter { isWanted(schema.name, $0.name) }.compactMap { key in
+        printed(key, in: schema).map { (schema: key, value: $0) }
+      }
       guard !keys.isEmpty else { return nil as String? }
       let depth = schema.components.count
       let indent = String(repeating: "  ", count: depth)
       let outer = String(indent.dropLast(2))
       let lines = keys.map { key in
-        "\(indent)# \(key.summary)\n\(indent)\(key.name): \(value(of: key, in: schema).yaml)\n"
+        "\(indent)# \(key.schema.summary)\n\(indent)\(key.schema.name): \(key.value.yaml)\n"
       }
       let heading = schema.components.last.map { "\(outer)\($0):\n" } ?? ""
       return (depth > 1 ? "" : "\n") + "\(outer)# \(schema.documentation)\n" + heading
@@ -43,7 +45,9 @@ extension ConfigurationDocument {
   }
 
   private func set(_ schema: SectionSchema, in object: inout JSONLine) {
-    for key in schema.keys { object.set(key.name, value(of: key, in: schema).json) }
+    for key in schema.keys {
+      if let value = printed(key, in: schema) { object.set(key.name, value.json) }
+    }
   }
 
   /// A number that differs where the values of any key differ, of the JSON text.

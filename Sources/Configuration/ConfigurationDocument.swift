@@ -15,6 +15,10 @@ package struct ConfigurationDocument: Sendable {
   var values: [String: Value] = [:]
   /// Sections that are not printed, since nothing in the run reads them.
   package var unprinted: Set<String> = []
+  /// Values that something else than the run file decides, by `section.key`: they are printed in the place of its own.
+  package var decided: [String: Value] = [:]
+  /// Keys, as `section.key`, that are not printed, since something else decides what they would say.
+  package var unprintedKeys: Set<String> = []
   /// Where each given value stands, right or wrong, by `section.key`.
   var origins: [String: Origin] = [:]
 
@@ -27,6 +31,9 @@ package struct ConfigurationDocument: Sendable {
   package func origin(of path: String) -> Origin {
     origins[path] ?? .defaults
   }
+
+  /// The value that the run file or the command line gives to a key; nil for none.
+  package func value(_ path: String) -> Value? { values[path] }
 
   /// Whether a key has a value that the run file or the command line gives.
   package func isGiven(_ path: String) -> Bool { values[path] != nil }
@@ -76,6 +83,12 @@ package struct ConfigurationDocument: Sendable {
   /// The value of a key: what was given, or its default.
   func value(of key: KeySchema, in schema: SectionSchema) -> Value {
     values[schema.path(of: key.name)] ?? key.defaultValue
+  }
+
+  /// The value of a key as it is printed; nil where it is not.
+  func printed(_ key: KeySchema, in schema: SectionSchema) -> Value? {
+    let path = schema.path(of: key.name)
+    return unprintedKeys.contains(path) ? nil : decided[path] ?? value(of: key, in: schema)
   }
 
   /// Notes problems between keys.

@@ -87,6 +87,15 @@ package struct RunConfiguration: Sendable {
     lora = document.section(LoRASection.self)
     linearise = document.section(LineariseSection.self)
     distillation = document.section(DistillationSection.self)
+    let folder = document.folder.flatMap { from in
+      Self.description(ofFolder: from).map { (path: from, keys: $0) }
+    }
+    if let folder, document.problems.isEmpty {
+      // What else is wrong with such keys is of no interest.
+      document.report(
+        Self.problems(given, beside: folder.path, folder.keys, linearise, in: document))
+      try document.check()
+    }
     // The method's own keys are those of its mixer.
     if let mixer = linearise.mixer { document.apply([Override("model.mixer=\(mixer)")]) }
     data = document.section(DataSection.self)
@@ -106,6 +115,7 @@ package struct RunConfiguration: Sendable {
     log = document.section(LogSection.self)
     checkpoint = document.section(CheckpointSection.self)
     document.unprinted = model.otherFamilies.union(optimizer.otherRules).union(data.otherTasks)
+    if let folder { Self.print(folder.keys, linearise, in: &document) }
     self.document = document
     if document.problems.isEmpty {
       document.report(

@@ -9,7 +9,7 @@ struct BenchmarkCommand: ParsableCommand {
     commandName: "benchmark",
     abstract: "Measure training steps, or recurrences, beside the machine's matrix products.",
     usage: """
-      lasp-train benchmark [step] \(OverrideOptions.usage)
+      lasp-train benchmark [step] \(RunFileOption.usage) \(OverrideOptions.usage)
       lasp-train benchmark recurrence [--tokens N] [--heads N] [--curve]
       lasp-train benchmark bytes [--ranks N]
       """,
@@ -24,7 +24,7 @@ struct StepBenchmarkCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "step",
     abstract: "Measure training steps on synthetic tokens.",
-    usage: "lasp-train benchmark [step] \(OverrideOptions.usage)",
+    usage: "lasp-train benchmark [step] \(RunFileOption.usage) \(OverrideOptions.usage)",
     discussion: """
       By default a model of 21 million parameters, one sequence of 16,384 tokens and one thread: \
       \(defaults.map { "--\($0)" }.joined(separator: " "))
@@ -39,9 +39,15 @@ struct StepBenchmarkCommand: ParsableCommand {
     "threads=1",
   ].map { Override($0) }
 
+  @OptionGroup var runFile: RunFileOption
+
   @OptionGroup var overrides: OverrideOptions
 
-  func run() throws { try Benchmark.run(overrides.load(defaults: Self.defaults)) }
+  func run() throws {
+    // A run file says all of the model; what is set here stands for one.
+    try Benchmark.run(
+      overrides.load(file: runFile.path, defaults: runFile.path == nil ? Self.defaults : []))
+  }
 }
 
 /// `lasp-train benchmark recurrence`.

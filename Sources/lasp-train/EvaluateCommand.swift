@@ -15,21 +15,23 @@ struct EvaluateCommand: ParsableCommand {
     abstract:
       "Compute a model's loss on a file, its answers to a task, or its logits and gradients on given tokens.",
     usage: """
-      lasp-train evaluate <model> --data.path <file> \(OverrideOptions.usage)
+      lasp-train evaluate <model> --data.path <file> [--tokens <n>] \(RunFileOption.usage) \
+      \(OverrideOptions.usage)
       lasp-train evaluate <model> --task <name> [--lengths <list>] [--sequences <n>] [--depths <n>] \
-      [--output <file>] \(OverrideOptions.usage)
+      [--output <file>] \(RunFileOption.usage) \(OverrideOptions.usage)
       lasp-train evaluate <model> --tokens <file> --output <file> [--gradients]
       """,
     discussion: """
-      With --data.path: prints the loss over the whole file as one stream, in nats a token, and \
-      bits per byte or perplexity. The state is carried over windows of sequence.length tokens.
+      With --data.path, here or in the run file of --config: prints the loss over the whole file as one stream, \
+      in nats a token, bits per byte and perplexity; with a number as --tokens, of so many tokens from its start. \
+      The state is carried over windows of sequence.length tokens.
 
       With --task: the share of right answers to a generated task (a value of data.task, with \
       its keys as in training) by the sequence's length, shorter or longer than the trained one, and by \
       depth: where the answer stands, or in tasks that ask everywhere the question. --output writes \
       the same as JSON.
 
-      With --tokens: reads input_ids [B, T] and writes logits [B, T, vocabulary], loss (the \
+      With a file as --tokens: reads input_ids [B, T] and writes logits [B, T, vocabulary], loss (the \
       mean over the first T-1 positions of all rows) and, with --gradients, grad.<name> of each \
       parameter.
 
@@ -48,7 +50,9 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var precision: PrecisionOption
 
   @Option(
-    help: ArgumentHelp("Safetensors file with input_ids, I32 or I64, [B, T].", valueName: "file"),
+    help: ArgumentHelp(
+      "Safetensors file with input_ids, I32 or I64, [B, T]; or how many tokens of data.path are predicted.",
+      valueName: "file or n"),
     completion: .file())
   var tokens: String?
 
@@ -78,18 +82,34 @@ struct EvaluateCommand: ParsableCommand {
   var gradients = false
 
   @OptionGroup var console: ConsoleOption
+
+  @OptionGroup var runFile: RunFileOption
+
   @OptionGroup var overrides: OverrideOptions
+
+  /// How many tokens of a file are predicted; nil for all.
+  private var count: Int? { tokens.flatMap { Int($0) } }
+  /// The file of token numbers, or nil.
+  private var tokenFile: String? { count == nil ? tokens : nil }
 
   func validate() throws {
     let isFile = overrides.gives("data.path")
-    guard [tokens != nil, task != nil, isFile].count(where: { $0 }) == 1 else {
-      throw ValidationError("Give one of --data.path FILE, --task NAME and --tokens FILE.")
+    // A run file may name the data, and the task, too; what is asked for here counts.
+    let asked = [tokenFile != nil, task != nil, isFile].count(where: { $0 })
+    guard asked == 1 || asked == 0 && runFile.path != nil else {
+      throw ValidationError(
+        "Give one of --data.path FILE, --task NAME and --tokens FILE, or --config with a run file that has data.path."
+      )
     }
-    if tokens == nil, gradients { throw ValidationError("--gradients needs --tokens FILE.") }
-    if isFile, output != nil {
+    if let count, count < 1 { throw ValidationError("--tokens \(count) is not 1 or more.") }
+    if count != nil, task != nil {
+      throw ValidationError("--tokens N is for --data.path; --task has --lengths and --sequences.")
+    }
+    if tokenFile == nil, gradients { throw ValidationError("--gradients needs --tokens FILE.") }
+    if asked == 0 || isFile, output != nil {
       throw ValidationError("--output needs --tokens FILE or --task NAME.")
     }
-    if tokens != nil, output == nil {
+    if tokenFile != nil, output == nil {
       throw ValidationError("--tokens needs --output FILE to write the results to.")
     }
     guard task != nil else {
@@ -109,11 +129,15 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     if let task { return try evaluate(task: task) }
-    let configuration = try overrides.load(defaults: precision.overrides)
-    let (model, gradients, parallel) = (model, gradients, configuration.parallel)
+    let configuration = try overrides.load(file: runFile.path, defaults: precision.overrides)
+    guard tokenFile != nil || !configuration.data.path.isEmpty else {
+      throw ValidationError(
+        "\(runFile.path ?? "") names no data.path; give --data.path FILE, or --task NAME.")
+    }
+    let (model, gradients, parallel, count) = (model, gradients, configuration.parallel, count)
     let console = console.mode
     let adapter = adapter.path
-    let given = tokens.flatMap { tokens in output.map { (tokens: tokens, output: $0) } }
+    let given = tokenFile.flatMap { tokens in output.map { (tokens: tokens, output: $0) } }
     try RankProgram.run(configuration, weightsStay: !gradients) { world, workspace in
       let ranks = world.communicator
       let progress =
@@ -131,7 +155,7 @@ struct EvaluateCommand: ParsableCommand {
       } else {
         let result = try StreamEvaluation(
           modelFolder: model, adapter: adapter, data: configuration.data,
-          length: configuration.sequence.length,
+          length: configuration.sequence.length, tokens: count,
           parallel: parallel, world: ranks, workspace: workspace
         ).run(progress: progress)
         progress?.end()
@@ -151,7 +175,7 @@ struct EvaluateCommand: ParsableCommand {
 
   private func evaluate(task: String) throws {
     let configuration = try overrides.load(
-      defaults: precision.overrides + [Override("data.task=\(task)")])
+      file: runFile.path, defaults: precision.overrides + [Override("data.task=\(task)")])
     let lengths = try listedLengths ?? [configuration.sequence.length]
     let (model, sequences, depths, file) = (model, sequences ?? 64, depths ?? 5, output)
     let (adapter, console) = (adapter.path, console.mode)

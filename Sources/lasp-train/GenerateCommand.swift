@@ -13,7 +13,7 @@ struct GenerateCommand: ParsableCommand {
     usage: """
       lasp-train generate <model> (--prompt <text> | --prompt-file <file>) [--chat [--system <text>] | --raw] \
       [--tokens <n>] [--stop <text> ...] [--temperature <t>] [--top-k <k>] [--top-p <p>] [--seed <n>] \
-      [--adapter <folder>] [--precision <p>] [--threads <n>]
+      [--adapter <folder>] [--precision <p>] \(RunFileOption.usage) [--threads <n>]
       """,
     discussion: """
       The text is read by the tokenizer in the model's folder; a model without one is of bytes. What is generated \
@@ -76,6 +76,9 @@ struct GenerateCommand: ParsableCommand {
   var seed = 1
 
   @OptionGroup var console: ConsoleOption
+
+  @OptionGroup var runFile: RunFileOption
+
   @OptionGroup var overrides: OverrideOptions
 
   func validate() throws {
@@ -97,7 +100,7 @@ struct GenerateCommand: ParsableCommand {
   }
 
   func run() throws {
-    let configuration = try overrides.load(defaults: precision.overrides)
+    let configuration = try overrides.load(file: runFile.path, defaults: precision.overrides)
     var generation = Generation(
       modelFolder: model, adapter: adapter.path, prompt: try text(), tokens: tokens,
       sampler: Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed),

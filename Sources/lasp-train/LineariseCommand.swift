@@ -12,7 +12,7 @@ struct LineariseCommand: ParsableCommand {
       "Make a linear model of a pretrained Transformer: exchange its attention for a recurrence.",
     usage: """
       lasp-train linearise <model> <output> --method <method> [--layers <n> ...] [--seed <n>] \
-      \(OverrideOptions.usage)
+      \(RunFileOption.usage) \(OverrideOptions.usage)
       """,
     discussion: """
       Writes a new folder with the Transformer's weights and those that the method adds, which are not trained yet. \
@@ -47,6 +47,8 @@ struct LineariseCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Seed of the weights that are added.", valueName: "n"))
   var seed = 1
 
+  @OptionGroup var runFile: RunFileOption
+
   @OptionGroup var overrides: OverrideOptions
 
   func validate() throws {
@@ -59,6 +61,7 @@ struct LineariseCommand: ParsableCommand {
 
   func run() throws {
     let configuration = try overrides.load(
+      file: runFile.path,
       defaults: [Override("model.from=\(model)"), Override("linearise.method=\(method)")])
     let copy = try LinearisedCopy(
       modelFolder: model,

@@ -176,6 +176,18 @@ struct ModelTextTests {
       #expect(abs(result.sums.loss - results[0].sums.loss) < 1e-5 * results[0].sums.loss)
       #expect(result.description.contains("bits per byte, perplexity "))
     }
+    // Of a part, the bytes are those of its tokens; one that does not end within a character.
+    let count = try #require(
+      (20..<40).first {
+        text.utf8.starts(with: read.decode(read.encode(text).prefix($0)).utf8)
+      })
+    let part = try StreamEvaluation(
+      modelFolder: folder, data: shared, length: 20, tokens: read.opening.count + count - 1,
+      parallel: ParallelSection(),
+      world: SoloCommunicator(), workspace: Workspace()
+    ).run()
+    #expect(part.sums.targets == read.opening.count + count - 1)
+    #expect(part.bytes == read.decode(read.encode(text).prefix(count)).utf8.count - first)
   }
 
   @Test("Stops are found across parts, the first one counts, and what is none is shown")

@@ -22,14 +22,14 @@ package struct StreamEvaluation {
     /// Bytes of the texts that are predicted; nil where a file holds tokens.
     package let bytes: Int?
 
-    /// The loss, and bits a byte or the perplexity.
+    /// The loss, bits a byte where they are known, and the perplexity.
     package var description: String {
       let loss = sums.meanLoss
-      var measures: [String] = []
-      if let bitsPerByte { measures.append(String(format: "%.6f bits per byte", bitsPerByte)) }
-      if !tokensAreBytes { measures.append(String(format: "perplexity %.4f a token", exp(loss))) }
-      return String(format: "loss %.6f nats a token, ", loss)
-        + measures.joined(separator: ", ") + ", over \(sums.targets) tokens"
+      let bits = bitsPerByte.map { String(format: "%.6f bits per byte, ", $0) } ?? ""
+      let perplexity = String(
+        format: "perplexity %.4f a %@", exp(loss), tokensAreBytes ? "byte" : "token")
+      return String(format: "loss %.6f nats a token, ", loss) + bits + perplexity
+        + ", over \(sums.targets) tokens"
         + (tokensAreBytes ? "" : bytes.map { " of \($0) bytes" } ?? "")
     }
 
@@ -53,10 +53,11 @@ package struct StreamEvaluation {
   ///   - adapter: The folder of an adapter of the model, or nil.
   ///   - data: Where the files stand.
   ///   - length: Tokens of a window.
+  ///   - tokens: Tokens to predict at most, from the first file's start; nil for all.
   ///   - parallel: How states and keys cross ranks.
   package init(
     modelFolder: String, adapter: String? = nil, data: DataSection, length: Int,
-    parallel: ParallelSection,
+    tokens: Int? = nil, parallel: ParallelSection,
     world: any Communicator, workspace: Workspace
   ) throws {
     let folder = try ModelFolder(verifying: modelFolder, adapter: adapter)
@@ -72,27 +73,45 @@ package struct StreamEvaluation {
     let tokenizer = try data.readTokenizer(model: folder.path)
     try tokenizer?.check(vocabulary: model.vocabulary)
     let files = try data.openFiles(tokenizer: tokenizer?.tokenizer)
-    let texts = files.compactMap(\.file.text)
+    let parts = try Self.parts(files.map(\.file), tokens: tokens)
+    let texts = try tokenizer.map { tokenizer in
+      try parts.map { try $0.file.predictedBytes(in: $0.range, tokenizer.tokenizer) }
+    }
     // Where targets are left out, it is not known how many bytes the others are.
     let predictsAll = files.allSatisfy {
       $0.file.documents == nil && $0.file.lossMask == nil && $0.file.labels == nil
     }
     bytes =
-      predictsAll && texts.count == files.count
-      ? texts.reduce(0) { $0 + $1.predictedBytes } : nil
-    corpora = try files.map { file, _ in
+      predictsAll
+      ? texts.flatMap { $0.contains(nil) ? nil : $0.reduce(0) { $0 + ($1 ?? 0) } } : nil
+    corpora = try parts.map { file, range in
       try file.check(said: data.vocabulary > 0 ? data.vocabulary : model.vocabulary)
-      guard file.count >= 2 else {
-        throw CorpusError.tooShort(
-          path: file.path, tokens: file.count, heldOut: 0, length: 1)
-      }
       return SequentialWindows(
-        [(file, 0..<file.count)], length: length, batch: 1, vocabulary: model.vocabulary)
+        [(file, range)], length: length, batch: 1, vocabulary: model.vocabulary)
     }
     try folder.read(into: runner.store)
   }
 
-  /// Reads every file to its end.
+  /// Which of each file's tokens are read.
+  private static func parts(
+    _ files: [TokenFile], tokens: Int?
+  ) throws -> [(file: TokenFile, range: Range<Int>)] {
+    var left = tokens ?? .max
+    var parts: [(TokenFile, Range<Int>)] = []
+    for file in files where left > 0 {
+      guard file.count >= 2 else {
+        throw CorpusError.tooShort(path: file.path, tokens: file.count, heldOut: 0, length: 1)
+      }
+      // The first token is predicted by nothing, but where labels stand beside it.
+      let first = file.labels == nil ? 1 : 0
+      let count = min(file.count, left < file.count ? left + first : file.count)
+      left -= count - first
+      parts.append((file, 0..<count))
+    }
+    return parts
+  }
+
+  /// Reads every file to its end, or as far as was asked.
   ///
   /// - Parameter progress: Where is shown how far it is.
   package func run(progress: ProgressDisplay? = nil) throws -> Result {

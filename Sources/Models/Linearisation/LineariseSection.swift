@@ -87,6 +87,9 @@ package struct LineariseSection: ConfigurationSection, Equatable {
     [Self.none, MixerExchange.name].contains(method) ? nil : method
   }
 
+  /// Whether the mixer of the model section is what attention is exchanged for.
+  package var takesMixer: Bool { method == MixerExchange.name }
+
   /// What is made of the Transformer; nil where the model is what it is.
   package func linearisation(_ model: ModelSection) -> Linearisation? {
     method == Self.none ? nil : Linearisation(method, layers: layers, model)

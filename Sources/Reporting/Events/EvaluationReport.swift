@@ -31,6 +31,6 @@ package struct EvaluationReport: Sendable {
   package var loss: Double { sums.meanLoss }
   /// Bits that a byte takes under the model; nil where tokens are not bytes, or are not predicted.
   package var bitsPerByte: Double? { predictsTokens && tokensAreBytes ? loss / log(2) : nil }
-  /// `exp(loss)`; nil where tokens are bytes, or are not predicted.
-  package var perplexity: Double? { !predictsTokens || tokensAreBytes ? nil : exp(loss) }
+  /// `exp(loss)`; nil where tokens are not predicted.
+  package var perplexity: Double? { predictsTokens ? exp(loss) : nil }
 }

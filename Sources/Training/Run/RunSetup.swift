@@ -26,6 +26,8 @@ package struct RunSetup {
   package let basePath: String?
   /// The files of the tokenizer that `data.tokenizer` names, which go along with the model, or nil.
   package let tokenizerFiles: TokenizerFiles?
+  /// What stands in for files of data that are not there, in a dry run.
+  let absent: AbsentTokens?
   /// Why there is no evaluation although one is wanted.
   package let warning: String?
 
@@ -100,15 +102,17 @@ package struct RunSetup {
 
   /// Opens the data, and makes a model with the vocabulary that it needs.
   ///
+  /// - Parameter planning: Whether files of data that are not there are made up for, of which `absent` tells.
   /// - Throws: `ConfigurationError`, `CorpusError`, `TokenizerError` or `CheckpointError`, whatever does not fit.
   package init(
-    _ configuration: RunConfiguration, resuming checkpoint: Checkpoint? = nil
+    _ configuration: RunConfiguration, resuming checkpoint: Checkpoint? = nil,
+    planning: Bool = false
   ) throws {
     let tokenizer = try configuration.readTokenizer(resuming: checkpoint)
     self = try RunSetup(
       configuration,
       dataVocabulary: configuration.data.vocabularyOfTokenizer(tokenizer?.tokenizer),
-      tokenizer: tokenizer, resuming: checkpoint)
+      tokenizer: tokenizer, resuming: checkpoint, planning: planning)
   }
 
   /// Opens the data, and makes a model with the vocabulary that it needs.
@@ -118,7 +122,7 @@ package struct RunSetup {
   ///   - tokenizer: What makes tokens of text; nil for bytes.
   private init(
     _ configuration: RunConfiguration, dataVocabulary: Int, tokenizer: ModelTokenizer?,
-    resuming checkpoint: Checkpoint? = nil
+    resuming checkpoint: Checkpoint? = nil, planning: Bool = false
   ) throws {
     folder = try configuration.reportingMisfits {
       try configuration.openModel(resuming: checkpoint)
@@ -148,10 +152,15 @@ package struct RunSetup {
     tokenizerFiles =
       configuration.data.tokenizer == nil && folder != nil
       ? nil : try tokenizer.map { try TokenizerFiles(path: $0.path) }
-    let corpus = try configuration.data.makeCorpus(
-      length: configuration.sequence.length, batch: configuration.training.batch,
-      seed: UInt64(bitPattern: Int64(configuration.training.seed)),
-      vocabulary: asked > 0 ? asked : dataVocabulary, tokenizer: tokenizer?.tokenizer)
+    let vocabulary = asked > 0 ? asked : dataVocabulary
+    let absent = planning ? try AbsentTokens(configuration, vocabulary: vocabulary) : nil
+    self.absent = absent
+    let corpus: any TrainingCorpus =
+      try absent
+      ?? configuration.data.makeCorpus(
+        length: configuration.sequence.length, batch: configuration.training.batch,
+        seed: UInt64(bitPattern: Int64(configuration.training.seed)),
+        vocabulary: vocabulary, tokenizer: tokenizer?.tokenizer)
     self.corpus = corpus
     guard asked == 0 || asked >= corpus.vocabulary else {
       throw configuration.error([
@@ -172,7 +181,7 @@ package struct RunSetup {
       if configuration.stageCount == 1 { model = stage }
     }
     self.model = model
-    if let path = configuration.evaluation.path {
+    if let path = configuration.evaluation.path, !(planning && !FileSystem.exists(path)) {
       guard configuration.data.labels.isEmpty else {
         throw configuration.error([
           KeyProblem(

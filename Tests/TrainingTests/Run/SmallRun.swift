@@ -27,7 +27,10 @@ struct SmallRun: Sendable {
       ]
       + (steps.map { ["training.steps=\($0)"] } ?? [])
       + (rate.map { ["optimizer.learning_rate=\($0)"] } ?? [])
-    configuration = try RunConfiguration.load(overrides: (small + overrides).map { Override($0) })
+    // A model that comes from a folder says itself what it is.
+    let isFromFolder = overrides.contains { $0.hasPrefix("model.from=") }
+    let own = small.filter { !(isFromFolder && $0.hasPrefix("model.")) }
+    configuration = try RunConfiguration.load(overrides: (own + overrides).map { Override($0) })
   }
 
   /// What a rank ends with.

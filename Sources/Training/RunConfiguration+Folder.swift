@@ -1,0 +1,85 @@
+import Checkpoints
+import Configuration
+import Models
+
+/// What the folder of `model.from` says, beside what the run file does.
+extension RunConfiguration {
+  /// What a run file would say of the model in a folder, by `section.key`; nil where the folder cannot be read, which whoever
+  /// opens it tells.
+  static func description(ofFolder path: String) -> [String: Value]? {
+    guard let model = try? ModelFolder.architecture(in: path) else { return nil }
+    let keys = Architectures.keys(describing: model).map { ("model.\($0.key)", $0.value) }
+    return Dictionary(uniqueKeysWithValues: keys)
+  }
+
+  /// Lets the folder's model be printed instead of the defaults.
+  static func print(
+    _ described: [String: Value], _ linearise: LineariseSection,
+    in document: inout ConfigurationDocument
+  ) {
+    let own = ownKeys(linearise)
+    document.decided = described.filter { !own.contains($0.key) }
+    guard own.isEmpty else { return }
+    let section = ModelSection.schema
+    document.unprintedKeys = Set(section.keys.map { section.path(of: $0.name) })
+      .subtracting(described.keys).subtracting(keysBesideFolder)
+    document.unprinted.formUnion(ModelSection.subsectionTypes.map { $0.name })
+  }
+
+  /// A problem for each key of the model that is given and says something else than the folder, which nothing would read.
+  static func problems(
+    _ given: [String], beside folder: String, _ described: [String: Value],
+    _ linearise: LineariseSection, in document: ConfigurationDocument
+  ) -> [KeyProblem] {
+    let own = ownKeys(linearise)
+    let section = linearise.mixer.flatMap { Architectures.keys(of: $0).section }
+    return given.compactMap { key in
+      if key == "model.mixer", let mixer = linearise.mixer, document.value(key) != .string(mixer) {
+        return KeyProblem(
+          key, message: "linearise.method \(mixer) says the mixer of what is made; remove the key")
+      }
+      guard key.hasPrefix("model."), !keysBesideFolder.contains(key), !own.contains(key),
+        !(section.map { key.hasPrefix($0 + ".") } ?? false),
+        !(linearise.takesMixer && key.dropFirst("model.".count).contains("."))
+      else { return nil }
+      guard let value = described[key] else {
+        return KeyProblem(
+          key,
+          message:
+            "the model in \(folder) says itself what it is, and nothing reads this; remove it")
+      }
+      guard let said = document.value(key), said != value else { return nil }
+      if case .string(let one) = said, case .string(let other) = value,
+        Architectures.isSame(one, other)
+      {
+        return nil
+      }
+      return KeyProblem(
+        key,
+        message:
+          "is \(said.yaml), but the model in \(folder) has \(value.yaml), which is what is taken; "
+          + "remove the key")
+    }
+  }
+
+  /// Keys of the section that mean something beside a folder.
+  private static let keysBesideFolder: Set = ["model.from", "model.adapter"]
+
+  /// Keys that say what a Transformer is made into, and not what it is.
+  private static func ownKeys(_ linearise: LineariseSection) -> Set<String> {
+    if linearise.mixer != nil { return ["model.mixer"] }
+    guard linearise.takesMixer else { return [] }
+    let ofFolder = [
+      "dimension", "depth", "vocabulary", "glu", "tie_embeddings", "init_std", "layers",
+    ]
+    let names = ModelSection.schema.keys.map(\.name).filter { !ofFolder.contains($0) }
+    return Set(names.map { "model.\($0)" })
+  }
+}
+
+extension ConfigurationDocument {
+  /// The folder of `model.from`; nil for none.
+  var folder: String? {
+    if case .string(let path)? = value("model.from") { path } else { nil }
+  }
+}
