@@ -22,6 +22,12 @@ let wideLoops = [
   "-Xcc", "-Xclang", "-Xcc", "-target-feature", "-Xcc", "-Xclang", "-Xcc", "-prefer-256-bit",
 ]
 
+/// What tells the command line which vectors the others are built for.
+let level: [SwiftSetting] =
+  wide
+  ? [.define("LASP_AVX512")]
+  : ["x86-64", "x86-64-v2"].contains(architecture) ? [] : [.define("LASP_AVX2")]
+
 /// Flags of the targets that compute: vector instructions, and optimised in debug builds too, so that tests run at speed.
 let numeric: [SwiftSetting] =
   [
@@ -46,6 +52,9 @@ let packers = [
 
 /// The library of bf16 products, where its header is: without it there is no mixed precision.
 let oneDNN: [String] = has(header: "dnnl.h") ? ["COneDNN"] : []
+
+/// The library that knows processors, caches and memory, where its header is: without it, what the kernel tells is read.
+let hwloc: [String] = has(header: "hwloc.h") ? ["CHwloc"] : []
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
@@ -87,6 +96,7 @@ let package = Package(
       name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .systemLibrary(name: "CBFloat16"),
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
+    .systemLibrary(name: "CHwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
     .systemLibrary(name: "COpenMPI", pkgConfig: "mpi", providers: [.apt(["libopenmpi-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstandard", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
@@ -103,8 +113,11 @@ let package = Package(
       dependencies: ["COpenBLAS", "Faults", "Measurement"] + oneDNN.map { .byName(name: $0) },
       swiftSettings: numeric + oneDNN.map { _ in .define("LASP_ONEDNN") }),
     module("Kernels", ["CBFloat16", "Tensors"], numeric: true),
-    module(
-      "MessagePassing", ["COpenMPI", "Configuration", "Faults", "Measurement"], numeric: true),
+    .target(
+      name: "MessagePassing",
+      dependencies: ["COpenMPI", "Configuration", "Faults", "Measurement"]
+        + hwloc.map { .byName(name: $0) },
+      swiftSettings: numeric + hwloc.map { _ in .define("LASP_HWLOC") }),
     module("Autodiff", ["Kernels", "Tensors", "Measurement"], numeric: true),
     module(
       "SequenceParallel",
@@ -140,8 +153,8 @@ let package = Package(
       [
         "Inference", "TensorBoard", "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models",
         "Optimizers", "DataParallel",
-        "SequenceParallel", "Autodiff", "MessagePassing", "Tensors", "Measurement", "Configuration",
-        "Faults", "Files",
+        "SequenceParallel", "Autodiff", "Kernels", "MessagePassing", "Tensors", "Measurement",
+        "Configuration", "Faults", "Files",
       ]),
     module(
       "Preparation", ["Reporting", "Corpora", "Tokenizers", "Configuration", "Files"],
@@ -155,13 +168,13 @@ let package = Package(
     .executableTarget(
       name: "lasp-train",
       dependencies: [
-        "Studies", "Preparation", "Training", "Inference", "Observation", "Reporting",
+        "COpenBLAS", "Studies", "Preparation", "Training", "Inference", "Observation", "Reporting",
         "Checkpoints", "Models",
         "Optimizers", "SequenceParallel", "MessagePassing", "Tensors", "Configuration", "Faults",
         "Files",
         "Tokenizers",
         argumentParser,
-      ]),
+      ], swiftSettings: level),
 
     .target(name: "ReferenceMath", path: "Tests/ReferenceMath", swiftSettings: numeric),
     .target(name: "TemporaryFolders", path: "Tests/TemporaryFolders"),
@@ -207,7 +220,8 @@ let package = Package(
     tests(
       "Preparation",
       ["Corpora", "Tokenizers", "Files", "Reporting", "Mutations", "TemporaryFolders"]),
-    tests("Reporting", ["Configuration", "Files", "LogFixtures"]),
+    tests(
+      "Reporting", ["Configuration", "Files", "LogFixtures", "Measurement", "MessagePassing"]),
     .testTarget(
       name: "TensorBoardTests", dependencies: ["TensorBoard", "TemporaryFolders", protobuf]),
     .testTarget(

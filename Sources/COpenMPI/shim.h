@@ -24,6 +24,9 @@ static inline int lasp_return_errors(MPI_Comm comm) {
   return MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
 }
 
+// The release of Open MPI whose headers these are; that of the library is asked of it.
+static const int lasp_mpi_release[3] = {OMPI_MAJOR_VERSION, OMPI_MINOR_VERSION, OMPI_RELEASE_VERSION};
+
 // What glibc declares only for its own extensions: processor affinity, timers, and whether this process
 // may read another's memory, which containers often forbid.
 static inline long lasp_get_affinity(int process, void *mask, unsigned long bytes) {

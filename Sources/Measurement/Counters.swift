@@ -42,6 +42,9 @@ package enum TimeCategory: Int, CaseIterable, Sendable {
 
   /// Whether the rank waits rather than works.
   package var isWaiting: Bool { self == .stateWait || self == .reduce }
+
+  /// Whether the rank computes: neither waits nor reads.
+  package var isComputing: Bool { !isWaiting && self != .data }
 }
 
 /// One rank's figures since the last reset: exclusive seconds by category, and bytes sent.
@@ -85,6 +88,8 @@ package final class Counters {
   private var current = TimeCategory.other
   private var since = Clock.nanoseconds
   private var transfers = (open: 0, since: UInt64(0))
+  /// Seconds for which the thread had a core while it computed, and what its clock said when that was counted last.
+  private var processor = (seconds: 0.0, since: 0.0)
 
   /// Makes counters that stand at zero.
   package init() {}
@@ -103,6 +108,7 @@ package final class Counters {
   package func enter(_ category: TimeCategory) {
     let now = Clock.nanoseconds
     nanoseconds[current.rawValue] += now - since
+    if category.isComputing != current.isComputing { countProcessor() }
     open.append((current, now))
     current = category
     since = now
@@ -114,9 +120,17 @@ package final class Counters {
     nanoseconds[current.rawValue] += now - since
     let (outer, started) = open.removeLast()
     trace?.add(current.name, from: started, to: now)
+    if outer.isComputing != current.isComputing { countProcessor() }
     last = current
     current = outer
     since = now
+  }
+
+  /// Counts the thread's own time up, where what it does changes between computing and anything else.
+  private func countProcessor() {
+    let now = Clock.threadSeconds
+    if current.isComputing { processor.seconds += max(0, now - processor.since) }
+    processor.since = now
   }
 
   /// Notes what a computation takes at least.
@@ -167,7 +181,14 @@ package final class Counters {
 
   /// Seconds of all parts that are not waiting.
   package var computeSeconds: Double {
-    TimeCategory.allCases.filter { !$0.isWaiting && $0 != .data }.reduce(0) { $0 + seconds($1) }
+    TimeCategory.allCases.filter(\.isComputing).reduce(0) { $0 + seconds($1) }
+  }
+
+  /// Seconds of computing for which the calling thread, the rank's, had a core; the rest of `computeSeconds` it stood in a
+  /// queue for one, or for the disk.
+  package var computeProcessorSeconds: Double {
+    processor.seconds
+      + (current.isComputing ? max(0, Clock.threadSeconds - processor.since) : 0)
   }
 
   /// Sets every figure to zero.
@@ -183,5 +204,6 @@ package final class Counters {
     transferSeconds = 0
     transferWaitSeconds = 0
     transfers.since = since
+    processor = (0, Clock.threadSeconds)
   }
 }

@@ -201,7 +201,7 @@ struct ConsoleTests {
     #expect(captured.notices == ["warning: slow disk"])
   }
 
-  @Test("Evaluations give bits per byte for bytes, else perplexity, and recall where there is some")
+  @Test("Evaluations give the perplexity, bits per byte for bytes, and recall where there is some")
   func evaluation() throws {
     let console = console()
     let sums = LogFixture.sums()
@@ -211,7 +211,7 @@ struct ConsoleTests {
         step: 200, sums: sums, seconds: 2, tokensAreBytes: false, recallChance: 0.25))
     #expect(
       body == [
-        "evaluation after step 100: loss 1.3863, 2.0000 bits per byte (500 ms)",
+        "evaluation after step 100: loss 1.3863, 2.0000 bits per byte, perplexity 4.00 (500 ms)",
         "evaluation after step 200: loss 1.3863, perplexity 4.00, recall 25.0% inside 100.0% cross "
           + "(2.00 s)",
       ])

@@ -110,7 +110,7 @@ struct RunLogTests {
     #expect(events[1]["recall_crossing"] == .null)
   }
 
-  @Test("An evaluation has bits per byte where tokens are bytes, else perplexity")
+  @Test("An evaluation has the perplexity, and bits per byte where tokens are bytes")
   func evaluation() throws {
     let log = try log()
     let sums = LossSums(loss: log2(8) * 16 * 0.693_147_180_559_945_3, targets: 16)
@@ -123,8 +123,8 @@ struct RunLogTests {
     #expect(events[0]["tokens"] == 16)
     #expect(events[0]["seconds"]?.number == 1.5)
     #expect(abs((events[0]["bits_per_byte"]?.number ?? 0) - 3) < 1e-12)
-    #expect(abs((events[1]["perplexity"]?.number ?? 0) - 8) < 1e-12)
-    #expect(events[0]["perplexity"] == nil && events[1]["bits_per_byte"] == nil)
+    for event in events { #expect(abs((event["perplexity"]?.number ?? 0) - 8) < 1e-12) }
+    #expect(events[1]["bits_per_byte"] == nil)
   }
 
   @Test("Texts of any kind stay one line")

@@ -4,29 +4,9 @@ enum CPUQuota {
   ///
   /// - Parameter root: Where the system's files are, for tests.
   static func current(root: String = "") -> Double? {
-    let groups = readSystemFile("\(root)/proc/self/cgroup") ?? ""
-    var quotas: [Double] = []
-    for line in groups.split(separator: "\n") {
-      let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-      guard fields.count == 3 else { continue }
-      if fields[1].isEmpty {
-        quotas += ancestors(of: String(fields[2])).compactMap {
-          version2("\(root)/sys/fs/cgroup\($0)")
-        }
-      } else if fields[1].split(separator: ",").contains("cpu") {
-        quotas += ancestors(of: String(fields[2])).compactMap {
-          version1("\(root)/sys/fs/cgroup/cpu\($0)")
-            ?? version1("\(root)/sys/fs/cgroup/\(fields[1])\($0)")
-        }
-      }
-    }
-    return quotas.min()
-  }
-
-  /// `/a/b`, `/a` and the root.
-  private static func ancestors(of path: String) -> [String] {
-    let parts = path.split(separator: "/")
-    return (0...parts.count).map { count in parts.prefix(count).map { "/\($0)" }.joined() }
+    ControlGroup.folders(of: "cpu", root: root).compactMap {
+      $0.isSecond ? version2($0.path) : version1($0.path)
+    }.min()
   }
 
   private static func version2(_ folder: String) -> Double? {

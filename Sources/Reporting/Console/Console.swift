@@ -126,7 +126,8 @@ package final class Console {
     var parts = ["loss \(Format.fixed(report.loss))"]
     if let bits = report.bitsPerByte {
       parts.append("\(Format.fixed(bits)) bits per byte")
-    } else if let perplexity = report.perplexity {
+    }
+    if let perplexity = report.perplexity {
       parts.append("perplexity \(Format.digits(perplexity))")
     }
     if report.recallChance != nil {
@@ -190,7 +191,10 @@ package final class Console {
   ///   - steps: Steps done in all.
   ///   - seconds: Seconds since the start.
   ///   - modelPath: Where the weights were written; nil where they were not.
-  package func end(reason: String, steps: Int, seconds: Double, modelPath: String?) {
+  ///   - causes: What made the run slow, a sentence each.
+  package func end(
+    reason: String, steps: Int, seconds: Double, modelPath: String?, causes: [String] = []
+  ) {
     output.foot?("")
     foot = ""
     print("")
@@ -205,6 +209,7 @@ package final class Console {
     if let chance = event?.recallChance, let sums = held?.sums ?? last?.outcome.sums {
       for line in Console.answers(sums, of: event?.task ?? "recall", chance: chance) { print(line) }
     }
+    for cause in causes { print("  slow     \(cause)") }
     if let modelPath { print("  weights  \(modelPath)") }
     if let event { print("  log      \(event.folder)/log.jsonl") }
   }

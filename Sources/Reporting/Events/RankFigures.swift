@@ -1,4 +1,5 @@
 import Measurement
+import MessagePassing
 
 /// What one rank did in a step.
 package struct RankFigures: Sendable, Equatable {
@@ -28,12 +29,29 @@ package struct RankFigures: Sendable, Equatable {
   package var attentionOperations = 0.0
   /// The most memory the process ever had.
   package var peakMemoryBytes = 0
+  /// Seconds of computing for which the rank's thread had a core.
+  package var computeProcessorSeconds = 0.0
+  /// How often threads of its process were taken off their cores, how many pages they touched for the first time, and how many of
+  /// them had to be read from a disk.
+  package var involuntarySwitches = 0, minorFaults = 0, majorFaults = 0
+  /// What stood between its host's processes and the processors since that was last looked at; nil where that is not long ago.
+  package var pressure: ProcessorPressure?
 
   /// Reads a rank's counters.
   ///
-  /// - Parameter seconds: What the step took.
-  package init(_ counters: Counters, seconds: Double) {
+  /// - Parameters:
+  ///   - seconds: What the step took.
+  ///   - usage: What the kernel counted of the process in the step.
+  ///   - pressure: What stood between it and the processors, where that was looked at.
+  package init(
+    _ counters: Counters, seconds: Double, usage: ProcessUsage = .now,
+    pressure: ProcessorPressure? = nil
+  ) {
     self.seconds = seconds
+    computeProcessorSeconds = counters.computeProcessorSeconds
+    involuntarySwitches = usage.involuntarySwitches
+    (minorFaults, majorFaults) = (usage.minorFaults, usage.majorFaults)
+    self.pressure = pressure
     computeSeconds = counters.computeSeconds
     stateWaitSeconds = counters.seconds(.stateWait)
     reduceSeconds = counters.seconds(.reduce)
@@ -45,17 +63,20 @@ package struct RankFigures: Sendable, Equatable {
     gradientBytesSent = counters.gradientBytesSent
     weightBytesSent = counters.weightBytesSent
     attentionOperations = counters.attentionOperations
-    peakMemoryBytes = ProcessMemory.peakBytes
+    peakMemoryBytes = usage.peakMemoryBytes
   }
 
   /// The figures as numbers that travel between ranks.
   package var numbers: [Double] {
     [
       computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds, transferSeconds,
-      transferWaitSeconds, seconds, attentionOperations,
+      transferWaitSeconds, seconds, attentionOperations, computeProcessorSeconds,
+      pressure?.throttledSeconds ?? 0, pressure?.waitingSeconds ?? -1, pressure?.load ?? -1,
     ]
-      + [stateBytesSent, haloBytesSent, gradientBytesSent, weightBytesSent, peakMemoryBytes]
-      .map(Double.init)
+      + [
+        stateBytesSent, haloBytesSent, gradientBytesSent, weightBytesSent, peakMemoryBytes,
+        involuntarySwitches, minorFaults, majorFaults,
+      ].map(Double.init)
   }
 
   /// Reads what `numbers` gave.
@@ -63,8 +84,14 @@ package struct RankFigures: Sendable, Equatable {
     let n = Array(numbers)
     (computeSeconds, stateWaitSeconds, reduceSeconds, dataSeconds) = (n[0], n[1], n[2], n[3])
     (transferSeconds, transferWaitSeconds, seconds) = (n[4], n[5], n[6])
-    attentionOperations = n[7]
-    (stateBytesSent, haloBytesSent, gradientBytesSent) = (Int(n[8]), Int(n[9]), Int(n[10]))
-    (weightBytesSent, peakMemoryBytes) = (Int(n[11]), Int(n[12]))
+    (attentionOperations, computeProcessorSeconds) = (n[7], n[8])
+    if n[11] >= 0 {
+      pressure = ProcessorPressure(
+        throttledSeconds: n[9], waitingSeconds: n[10] < 0 ? nil : n[10], load: n[11])
+    }
+    let counts = n[12...].map { Int($0) }
+    (stateBytesSent, haloBytesSent, gradientBytesSent) = (counts[0], counts[1], counts[2])
+    (weightBytesSent, peakMemoryBytes, involuntarySwitches) = (counts[3], counts[4], counts[5])
+    (minorFaults, majorFaults) = (counts[6], counts[7])
   }
 }

@@ -51,8 +51,12 @@ package struct StartEvent: Sendable {
   package var expectedMemoryBytes: Int?
   /// The CPU family whose kernels OpenBLAS chose.
   package var blasCore: String
-  /// Speed of matrix products on one thread, in GFLOP/s; nil where it was not measured.
+  /// Speed of matrix products on one thread, in GFLOP/s, or of multiply-adds alone where the products are far from it; nil where it
+  /// was not measured.
   package var sgemmPeak: Double?
+
+  /// Why products are slower than the machine could have them, in one sentence; nil where they are not.
+  package var slowKernels: String?
 
   /// What computes products.
   package var products: Products
@@ -87,8 +91,10 @@ package struct StartEvent: Sendable {
     parameters: Int, frozenParameters: Int = 0, stepsDone: Int = 0, recallChance: Double? = nil,
     teacher: String? = nil,
     task: String = "recall", expectedMemoryBytes: Int? = nil, blasCore: String,
-    sgemmPeak: Double? = nil, products: Products = Products()
+    sgemmPeak: Double? = nil, slowKernels: String? = nil,
+    products: Products = Products()
   ) {
+    self.slowKernels = slowKernels
     self.configuration = configuration
     (self.steps, self.batch, self.length) = (steps, batch, length)
     (self.model, self.data, self.areRanksVirtual) = (model, data, areRanksVirtual)

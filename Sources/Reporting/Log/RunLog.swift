@@ -132,6 +132,15 @@ package final class RunLog: Sendable {
     set("state_wait_seconds", ranks.map(\.stateWaitSeconds), in: &line)
     set("reduce_seconds", ranks.map(\.reduceSeconds), in: &line)
     set("data_seconds", ranks.map(\.dataSeconds), in: &line)
+    set("processor_seconds", ranks.map(\.computeProcessorSeconds), in: &line)
+    set("involuntary_switches", ranks.map(\.involuntarySwitches), in: &line)
+    set("minor_faults", ranks.map(\.minorFaults), in: &line)
+    set("major_faults", ranks.map(\.majorFaults), in: &line)
+    if ranks.contains(where: { $0.pressure != nil }) {
+      set("throttled_seconds", ranks.map { $0.pressure?.throttledSeconds ?? 0 }, in: &line)
+      set("pressure_seconds", ranks.map { $0.pressure?.waitingSeconds ?? 0 }, in: &line)
+      set("load", ranks.map { $0.pressure?.load ?? 0 }, in: &line)
+    }
     set("state_bytes_sent", ranks.map(\.stateBytesSent), in: &line)
     set("halo_bytes_sent", ranks.map(\.haloBytesSent), in: &line)
     set("gradient_bytes_sent", ranks.map(\.gradientBytesSent), in: &line)
@@ -169,11 +178,8 @@ package final class RunLog: Sendable {
     var line = line("evaluation")
     line.set("step", report.step)
     line.set("loss", report.loss)
-    if report.tokensAreBytes {
-      line.set("bits_per_byte", report.bitsPerByte)
-    } else {
-      line.set("perplexity", report.perplexity)
-    }
+    if report.tokensAreBytes { line.set("bits_per_byte", report.bitsPerByte) }
+    line.set("perplexity", report.perplexity)
     set(report.sums, chance: report.recallChance, in: &line)
     line.set("tokens", report.sums.targets)
     line.set("seconds", report.seconds)
@@ -268,13 +274,17 @@ package final class RunLog: Sendable {
   ///   - reason: `finished`, or what ended the run early.
   ///   - steps: Steps done in all.
   ///   - seconds: Seconds since the `start` event.
-  package func end(reason: String, steps: Int, seconds: Double) throws(FileError) {
+  ///   - causes: What made the run slow, a sentence each.
+  package func end(
+    reason: String, steps: Int, seconds: Double, causes: [String] = []
+  ) throws(FileError) {
     guard !hasEnded.exchange(true, ordering: .acquiringAndReleasing) else { return }
     CrashHandler.record(in: -1)
     var line = line("end")
     line.set("reason", reason)
     line.set("steps", steps)
     line.set("seconds", seconds)
+    if !causes.isEmpty { line.set("slow", causes) }
     try write(line)
   }
 

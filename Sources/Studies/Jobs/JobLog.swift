@@ -37,6 +37,8 @@ struct JobLog: Sendable, Equatable {
     var gigaflops: Double
     /// Seconds of computing, waiting for states, waiting for sums, and reading tokens.
     var compute, stateWait, reduce, data: [Double]
+    /// Seconds of computing for which each rank had a core; nil in logs of earlier releases.
+    var processor: [Double]?
     /// Bytes sent: states, headers and halos, gradients, weights.
     var stateBytes, haloBytes, gradientBytes, weightBytes: [Int]
     /// Share of the sums over ranks in which ranks did not wait for them; nil on one rank.
@@ -122,6 +124,7 @@ private struct EventReader {
       compute: try list("compute_seconds", \.number),
       stateWait: try list("state_wait_seconds", \.number),
       reduce: try list("reduce_seconds", \.number), data: try list("data_seconds", \.number),
+      processor: json["processor_seconds"] == nil ? nil : try list("processor_seconds", \.number),
       stateBytes: try list("state_bytes_sent", \.integer),
       haloBytes: try list("halo_bytes_sent", \.integer),
       gradientBytes: try list("gradient_bytes_sent", \.integer),

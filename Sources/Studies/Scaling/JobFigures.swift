@@ -12,6 +12,8 @@ struct JobFigures: Sendable, Equatable {
   var gigaflops: Double
   /// Mean share of a step, over ranks, spent waiting for states, waiting for sums, and reading tokens.
   var waitShare, reduceShare, dataShare: Double
+  /// Share of the time of computing for which ranks had no core; nil where the log does not tell.
+  var shareWithoutCore: Double?
   /// Share of the sums of gradients in which ranks did not wait for them; nil on one rank.
   var hiddenShare: Double?
   /// The most memory of a rank, and the mean, in bytes.
@@ -48,6 +50,11 @@ struct JobFigures: Sendable, Equatable {
     waitShare = share(\.stateWait)
     reduceShare = share(\.reduce)
     dataShare = share(\.data)
+    let computed = steps.reduce(0) { $0 + $1.compute.reduce(0, +) }
+    let processor = steps.compactMap(\.processor)
+    shareWithoutCore =
+      processor.count == steps.count && computed > 0
+      ? max(0, 1 - processor.reduce(0) { $0 + $1.reduce(0, +) } / computed) : nil
     let hidden = steps.compactMap(\.hidden)
     hiddenShare = hidden.isEmpty ? nil : hidden.median
     peakMemory = last.peakMemory.max() ?? 0

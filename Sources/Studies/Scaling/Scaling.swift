@@ -64,6 +64,7 @@ package struct Scaling: Sendable {
       output.line("")
       for line in ScalingTable.summary(study, of: measurement.results) { output.line(line) }
     }
+    if let line = ScalingTable.disturbed(measurement.results.records) { output.line("\n* \(line)") }
     output.line("\nfigures  \(folder.path)/scaling.csv\nreport   \(folder.path)/scaling.html")
     guard measurement.gaps.isEmpty else {
       throw ScalingError.incomplete(measurement.gaps.joined(separator: "; "))

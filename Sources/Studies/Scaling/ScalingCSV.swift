@@ -31,6 +31,8 @@ enum ScalingCSV {
       ("weight_bytes", "\(figures.weightBytes)"),
       ("wait_share", "\(figures.waitShare)"), ("reduce_share", "\(figures.reduceShare)"),
       ("hidden_share", figures.hiddenShare.map { "\($0)" } ?? ""),
+      ("without_core_share", figures.shareWithoutCore.map { "\($0)" } ?? ""),
+      ("disturbed", record.isDisturbed ? "yes" : "no"),
       ("data_share", "\(figures.dataShare)"), ("parameters", "\(start.parameters)"),
       ("blas_core", start.blasCore), ("version", start.version),
     ]

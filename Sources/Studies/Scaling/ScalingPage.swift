@@ -75,6 +75,8 @@ struct ScalingPage: Sendable {
       .min { $0.scalingCase.ranks < $1.scalingCase.ranks }
     let lines =
       (crowded.map { ["<p class=\"note\">\(text(ScalingTable.crowded($0))).</p>"] } ?? [])
+      + (ScalingTable.disturbed(results.records).map { ["<p class=\"note\">\(text($0)).</p>"] }
+        ?? [])
       + gaps.map { "<p class=\"note\">Not measured: \(text($0))</p>" }
     return lines.joined(separator: "\n")
   }

@@ -13,6 +13,13 @@ struct ScalingResults: Sendable {
 
     /// Whether ranks shared cores.
     var isCrowded: Bool { figures.parallelThreads < scalingCase.ranks * start.threads }
+
+    /// Whether something beside the job took cores from it: more than its own ranks take from each other.
+    var isDisturbed: Bool {
+      let threads = Double(scalingCase.ranks * start.threads)
+      let own = max(0, 1 - Double(figures.parallelThreads) / threads)
+      return (figures.shareWithoutCore ?? 0) > own + 0.1
+    }
   }
 
   /// A figure over the repetitions of a case.

@@ -25,7 +25,17 @@ enum ScalingTable {
         Format.percent(results.efficiency(record, .strong)), Format.bytes(figures.peakMemory),
         Format.bytes(figures.stateBytes), Format.percent(figures.waitShare, decimals: 0),
         Format.percent(figures.reduceShare, decimals: 0),
-      ])
+      ]) + (record.isDisturbed ? " *" : "")
+  }
+
+  /// What the mark of a row means; nil where no row has it.
+  static func disturbed(_ records: [ScalingResults.Record]) -> String? {
+    let marked = records.filter(\.isDisturbed)
+    guard !marked.isEmpty else { return nil }
+    let most = marked.compactMap(\.figures.shareWithoutCore).max()
+    return
+      "\(Format.number(marked.count, of: "job")) of \(records.count) ran on a busy machine: something else had their "
+      + "cores for up to \(Format.percent(most, decimals: 0)) of the computing time; measure them again"
   }
 
   /// The row of a job that failed: its first columns, and why there are no others.

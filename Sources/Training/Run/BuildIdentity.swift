@@ -2,9 +2,12 @@ import Checkpoints
 import Foundation
 
 /// Tells one build of the program from another.
-enum BuildIdentity {
+package enum BuildIdentity {
   /// The linker's build ID of the running program, or where it has none the SHA-256 of its file.
   static let current = ofProgram(at: "/proc/self/exe")
+
+  /// Its first digits.
+  package static var short: String { String(current.prefix(12)) }
 
   static func ofProgram(at path: String) -> String {
     guard let file = FileHandle(forReadingAtPath: path) else { return "unknown" }

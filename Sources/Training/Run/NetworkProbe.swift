@@ -2,13 +2,13 @@ import Measurement
 import MessagePassing
 
 /// Measures what a message costs between neighbours of the sequence groups.
-enum NetworkProbe {
+package enum NetworkProbe {
   /// Latency and bandwidth of the slowest pair of neighbours.
-  struct Network {
+  package struct Network: Sendable {
     /// Seconds of a message of no length.
-    let latency: Double
+    package let latency: Double
     /// Seconds of a byte more.
-    let secondsPerByte: Double
+    package let secondsPerByte: Double
   }
 
   private static let rounds = (small: 20, large: 4)
@@ -20,7 +20,7 @@ enum NetworkProbe {
   /// Collective; every rank gets the same figures.
   ///
   /// - Parameter bytes: Length of the long messages; 64 KiB to 4 MiB are sent.
-  static func measure(_ group: any Communicator, world: any Communicator, bytes: Int) throws
+  package static func measure(_ group: any Communicator, world: any Communicator, bytes: Int) throws
     -> Network
   {
     let long = min(max(bytes, 1 << 16), 4 << 20)

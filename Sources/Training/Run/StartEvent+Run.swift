@@ -16,6 +16,7 @@ extension StartEvent {
   ) {
     let parameters = setup.model.table.count
     let tokensPerStep = configuration.training.batch * configuration.sequence.length
+    let peak = MachinePeak.measure(seconds: 0.15)
     self.init(
       configuration: configuration.json, steps: steps,
       batch: configuration.training.batch, length: configuration.sequence.length,
@@ -37,7 +38,7 @@ extension StartEvent {
       },
       task: configuration.data.task,
       expectedMemoryBytes: expectedMemoryBytes, blasCore: BLAS.coreName,
-      sgemmPeak: SgemmPeak.measure(seconds: 0.15),
+      sgemmPeak: peak.gigaflops, slowKernels: peak.complaint,
       products: Products(
         precision: products.precision.rawValue, library: products.library.rawValue,
         oneDNN: OneDNN.version))

@@ -1,6 +1,7 @@
 import Checkpoints
 import Faults
 import Foundation
+import Measurement
 import MessagePassing
 import Reporting
 
@@ -46,8 +47,11 @@ extension TrainingSession {
           try recording?.finish()
           try checkpoint()
           let reason = request.reason() ?? StopRequest.bySignal
-          try outputs?.log.end(reason: reason, steps: done, seconds: seconds())
-          outputs?.console.end(reason: reason, steps: done, seconds: seconds(), modelPath: nil)
+          try outputs?.log.end(
+            reason: reason, steps: done, seconds: seconds(), causes: slowCauses.sentences)
+          outputs?.console.end(
+            reason: reason, steps: done, seconds: seconds(), modelPath: nil,
+            causes: slowCauses.sentences)
           return .stopped
         }
         if let end, !isFinished {
@@ -72,10 +76,12 @@ extension TrainingSession {
       throw error
     }
     if let outputs {
-      try outputs.log.end(reason: "finished", steps: done, seconds: seconds())
+      try outputs.log.end(
+        reason: "finished", steps: done, seconds: seconds(), causes: slowCauses.sentences)
       outputs.console.end(
         reason: "finished", steps: done, seconds: seconds(),
-        modelPath: run.model.lora == nil ? outputs.folder.modelPath : outputs.folder.adapterPath)
+        modelPath: run.model.lora == nil ? outputs.folder.modelPath : outputs.folder.adapterPath,
+        causes: slowCauses.sentences)
     }
     return .finished
   }
@@ -103,6 +109,7 @@ extension TrainingSession {
     Phase.enter("step", done + 1)
     let counters = run.context.counters
     counters.reset()
+    let usage = ProcessUsage.now
     let started = ProcessInfo.processInfo.systemUptime
     var savesAsked = savesDone
     func isAskedToSave() -> Bool {
@@ -124,7 +131,10 @@ extension TrainingSession {
     }
     let seconds = ProcessInfo.processInfo.systemUptime - started
     let ranks = try RankFigures.gather(
-      RankFigures(counters, seconds: seconds), world: world)
+      RankFigures(
+        counters, seconds: seconds, usage: ProcessUsage.now - usage, pressure: pressure.next()),
+      world: world)
+    slowCauses.add(ranks)
     done += 1
     CrashHandler.record(steps: done)
     request.reserve = max(request.reserve, 60 + 2 * seconds)

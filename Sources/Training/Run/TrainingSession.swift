@@ -60,6 +60,10 @@ final class TrainingSession {
   /// When this rank asks all to stop.
   var request: StopRequest
   var savesDone = StopSignal.savesAsked
+  /// What stands between this rank's host and its processors.
+  var pressure = ProcessorPressure.Reader()
+  /// What makes the run slow; on rank 0.
+  var slowCauses = SlowCauses(hosts: [], cores: [:])
   var hasWarnedOfNoTarget = (inStep: false, inEvaluation: false)
 
   /// What rank 0 writes with.
@@ -175,6 +179,10 @@ final class TrainingSession {
     }
     let (stepsDone, steps) = (done, progress.steps)
     let hosts = try communicator.allGather(world.host.name)
+    let cores = try communicator.allGather([world.host.cores]).map { $0[0] }
+    slowCauses = SlowCauses(
+      hosts: hosts, cores: Dictionary(zip(hosts, cores)) { max($0, $1) })
+    let findings = try HostFindings.gather(world, threads: workspace.team.size)
     let launchRanks = try communicator.allGather([world.launchRank]).map { $0[0] }
     let share = min(
       Double(workspace.team.size), Double(world.host.cores) / Double(world.host.ranks))
@@ -216,6 +224,8 @@ final class TrainingSession {
         "\(Format.number(newlyTrained, of: "tensor")) more are trained than when \(checkpoint.path) was written: the "
           + "moments of all begin anew, from zero")
     }
+    for finding in findings where finding.matters { try warn(finding.sentence) }
+    if let slow = outputs?.start.slowKernels { try warn(slow) }
     if let reason = choice.reason { try warn(reason) }
     if let slow = workspace.productSettings?.warning { try warn(slow) }
     if let warning = setup.warning { try warn(warning) }

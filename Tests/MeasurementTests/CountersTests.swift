@@ -1,0 +1,41 @@
+import Glibc
+import Testing
+
+@testable import Measurement
+
+@Suite("Counters")
+struct CountersTests {
+  /// Computes until the calling thread has had a core for so long.
+  private func work(_ seconds: Double) {
+    let start = Clock.threadSeconds
+    while Clock.threadSeconds - start < seconds {}
+  }
+
+  @Test("A core that a rank has while it computes counts, and not one that it has while it waits")
+  func processor() {
+    let counters = Counters()
+    counters.reset()
+    counters.measure(.projections) { work(0.01) }
+    let computed = counters.computeProcessorSeconds
+    #expect(computed >= 0.01 && computed <= counters.computeSeconds)
+    counters.measure(.normsAndGates) {
+      counters.measure(.stateWait) { work(0.01) }
+    }
+    #expect(counters.computeProcessorSeconds < computed + 0.01)
+    #expect(counters.seconds(.stateWait) >= 0.01)
+    // What is slept through is computing without a core.
+    counters.measure(.head) { _ = usleep(20_000) }
+    #expect(counters.computeSeconds - counters.computeProcessorSeconds >= 0.02)
+  }
+
+  @Test("What the kernel counts of a process only grows")
+  func usage() {
+    let before = ProcessUsage.now
+    let room = UnsafeMutablePointer<UInt8>.allocate(capacity: 8 << 20)
+    for page in stride(from: 0, to: 8 << 20, by: 4096) { room[page] = 1 }
+    room.deallocate()
+    let added = ProcessUsage.now - before
+    #expect(added.minorFaults > 0 && added.involuntarySwitches >= 0)
+    #expect(added.peakMemoryBytes >= 8 << 20)
+  }
+}
