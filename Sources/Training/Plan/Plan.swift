@@ -30,6 +30,8 @@ package struct Plan {
   private let teacher: LanguageModel?
   let configuration: RunConfiguration
   let exchange: ExchangeChoice
+  /// What stands in for data that are not there.
+  private let absent: AbsentTokens?
 
   /// Prints the plan of a run.
   ///
@@ -53,7 +55,8 @@ package struct Plan {
     let ranks = try configuration.virtualRanks(processes: processes)
     let checkpoint = ResumePoint.planned(configuration)
     let setup = try RunSetup(
-      configuration.findingTokenizer(in: checkpoint), resuming: checkpoint)
+      configuration.findingTokenizer(in: checkpoint), resuming: checkpoint, planning: true)
+    absent = setup.absent
     let model = setup.model
     processBytes =
       known
@@ -96,7 +99,7 @@ package struct Plan {
   private var isVirtual: Bool { configuration.parallel.reproducible > 0 }
 
   /// What Open MPI adds to a process on a machine's shared memory, in bytes, as measured.
-  private static let messagePassingBytes = 20 << 20
+  static let messagePassingBytes = 20 << 20
 
   /// Bytes of the largest rank.
   package var memoryBytes: Int { rehearsals.map { total($0) }.max() ?? 0 }
@@ -179,6 +182,12 @@ package struct Plan {
             ? ", or \(Format.seconds(seconds * cores / Double(ranks))) with a core a rank" : "")
           + " (sgemm \(Format.digits(sgemm)) GFLOP/s a core, \(Int(Plan.efficiency * 100))% of it)"),
       exchange.reason.map { row("states", $0) },
+      absent.map {
+        row(
+          "data",
+          "\($0.path) is not here; planned as if it held \(Format.grouped($0.vocabulary)) different tokens"
+        )
+      },
       "",
     ].compactMap { $0 }
     lines.append(heading("", rehearsals.map { "\(isVirtual ? "process" : "rank") \($0.rank)" }))
@@ -253,7 +262,7 @@ package struct Plan {
   }
 
   /// The share of the sgemm speed that a step reaches, for the estimate of its time.
-  private static let efficiency = 0.75
+  static let efficiency = 0.75
 
   func row(_ name: String, _ text: String) -> String {
     Format.left(name, 10) + text

@@ -1,0 +1,241 @@
+import Configuration
+import Corpora
+import Measurement
+import MessagePassing
+import Models
+import SequenceParallel
+import Tensors
+
+/// Looks for the layouts of a run that are fastest on a cluster and fit its memory.
+///
+/// Concretely: of every grid and sharding the plain layout is rehearsed, and if that does not fit, the one that needs least; where
+/// that fits, those between them in the order of their time, and none that needs no less than one that did not fit. Exchanges and
+/// precisions change little of the memory: the best layouts are rehearsed again with each.
+package struct PlanSearch {
+  /// What was found.
+  package struct Result: Sendable {
+    /// Layouts that fit, the fastest first.
+    package let best: [PlanEstimate]
+    /// The layout that needs least where none fits.
+    package let least: PlanEstimate?
+    /// The fastest with at most 0.8 of the memory of the first; nil where there is none.
+    package let smaller: PlanEstimate?
+    /// Layouts that were rehearsed, and grids that the run file does not allow, with why.
+    package let rehearsed: Int
+    package let refused: [String]
+    /// What stands in for data that are not there; nil where they are.
+    package let absent: String?
+    package let cluster: Cluster
+  }
+
+  private let file: String?
+  private let overrides: [Override]
+  private let cluster: Cluster
+  private let base: RunConfiguration
+  private let setup: RunSetup
+  private let processBytes: Int
+  private let layers: [ExchangeCost.Layer]
+  private var known: [PlanChoice: PlanEstimate] = [:]
+  private var refused: [String] = []
+
+  /// Opens a run file; its data need not be there.
+  package init(file: String?, overrides: [Override], cluster: Cluster) throws {
+    (self.file, self.cluster) = (file, cluster)
+    // What is chosen here is not the run file's to say.
+    self.overrides = overrides
+    base = try RunConfiguration.load(file: file, overrides: overrides).stage(0)
+    setup = try RunSetup(base, planning: true)
+    processBytes =
+      ProcessMemory.residentBytes + (cluster.ranks > 1 ? Plan.messagePassingBytes : 0)
+    // Of a whole batch, where anything crosses; a micro-batch of a group has its share.
+    let alone = try RunConfiguration.load(
+      file: file,
+      overrides: overrides
+        + [
+          "parallel.sequence=2", "parallel.data=1", "parallel.sharding=none",
+          "training.accumulation=1",
+          "sequence.segments=1",
+        ].map { Override($0) })
+    layers = try Rehearsals(
+      alone, corpus: setup.corpus, model: setup.model,
+      teacher: setup.teacherModel(in: alone.stage(0)), ranks: 2
+    ).loads().map { $0.nominal(speed: 4e9) }
+  }
+
+  /// Looks for the best.
+  ///
+  /// - Parameters:
+  ///   - count: Layouts to give at most.
+  ///   - tell: Called as each is rehearsed, with how many have been.
+  package mutating func run(best count: Int, tell: (Int) -> Void = { _ in }) throws -> Result {
+    var fitting: [PlanEstimate] = []
+    var least: PlanEstimate?
+    func note(_ estimate: PlanEstimate) {
+      if estimate.memoryBytes < least?.memoryBytes ?? .max { least = estimate }
+    }
+    let own = base.training.precision
+    for sequence in (1...cluster.ranks).filter({ cluster.ranks % $0 == 0 }) {
+      let data = cluster.ranks / sequence
+      guard base.training.batch % data == 0 else { continue }
+      for sharding in cluster.ranks == 1 ? [.none] : Sharding.allCases {
+        let plain = PlanChoice(sequence: sequence, data: data, sharding: sharding, precision: own)
+        guard let cell = try cell(plain, tell) else { continue }
+        cell.all.forEach(note)
+        fitting += cell.fitting
+      }
+    }
+    fitting.sort { $0.order < $1.order }
+    // The best again, with every exchange and precision.
+    let precisions = cluster.bfloat16Speed > 0 ? Precision.allCases : [own]
+    for estimate in fitting.prefix(count) {
+      for precision in precisions {
+        for exchange in ExchangeKind.allCases
+        where estimate.choice.sequence > 1 || exchange == .chain {
+          var choice = estimate.choice
+          (choice.precision, choice.exchange) = (precision, exchange)
+          guard let other = try self.estimate(choice, tell), fits(other),
+            choice != estimate.choice
+          else { continue }
+          fitting.append(other)
+        }
+      }
+    }
+    fitting.sort { $0.order < $1.order }
+    var smaller: PlanEstimate?
+    if let first = fitting.first {
+      for choice in smallerChoices(than: first.choice) {
+        if let estimate = try estimate(choice, tell), fits(estimate) { fitting.append(estimate) }
+      }
+      fitting.sort { $0.order < $1.order }
+      smaller = fitting.first { Double($0.memoryBytes) <= 0.8 * Double(first.memoryBytes) }
+    }
+    var seen: Set<PlanChoice> = []
+    let best = fitting.filter { seen.insert($0.choice).inserted }.prefix(count)
+    return Result(
+      best: Array(best), least: fitting.isEmpty ? least : nil, smaller: smaller,
+      rehearsed: known.count, refused: refused, absent: setup.absent?.path, cluster: cluster)
+  }
+
+  private func fits(_ estimate: PlanEstimate) -> Bool {
+    estimate.memoryBytes * cluster.ranksPerHost <= cluster.memoryBytes
+  }
+
+  /// What of a grid and sharding fits, the fastest with and without recomputation; nil where the run file does not allow the grid.
+  private mutating func cell(
+    _ plain: PlanChoice, _ tell: (Int) -> Void
+  ) throws -> (all: [PlanEstimate], fitting: [PlanEstimate])? {
+    guard let first = try estimate(plain, tell) else { return nil }
+    if fits(first) { return ([first], [first]) }
+    let choices = ladder(plain)
+    guard let last = choices.last, let smallest = try estimate(last, tell) else {
+      return ([first], [])
+    }
+    guard fits(smallest) else { return ([first, smallest], []) }
+    var (all, found, tooLarge) = ([first, smallest], [smallest], [plain])
+    for choice in choices.dropLast() {
+      // What needs no less than one that does not fit does not fit.
+      if tooLarge.contains(where: { $0.needsNoMore(than: choice) }) { continue }
+      guard let estimate = try estimate(choice, tell) else { continue }
+      all.append(estimate)
+      guard fits(estimate) else {
+        tooLarge.append(choice)
+        continue
+      }
+      found.append(estimate)
+      break
+    }
+    return (all, found)
+  }
+
+  /// Layouts of a grid and sharding, roughly by their time, the one that needs least last.
+  private func ladder(_ plain: PlanChoice) -> [PlanChoice] {
+    let rows = base.training.batch / plain.data
+    let micro = (0...12).map { 1 << $0 }.filter { $0 <= rows && rows % $0 == 0 }
+    let tokens = base.sequence.length / plain.sequence
+    let parts = (0...4).map { 1 << $0 }.filter { $0 == 1 || tokens / $0 >= 64 }
+    var choices: [PlanChoice] = []
+    for recompute in [false, true] {
+      for segments in parts {
+        for accumulation in micro {
+          var choice = plain
+          (choice.accumulation, choice.segments) = (accumulation, segments)
+          choice.recompute = recompute
+          choices.append(choice)
+        }
+      }
+    }
+    // The plain one has been rehearsed.
+    return Array(choices.dropFirst())
+  }
+
+  /// What takes less memory than a layout, a step away.
+  private func smallerChoices(than choice: PlanChoice) -> [PlanChoice] {
+    var choices: [PlanChoice] = []
+    func add(_ change: (inout PlanChoice) -> Void) {
+      var other = choice
+      change(&other)
+      choices.append(other)
+    }
+    if !choice.recompute { add { $0.recompute = true } }
+    if base.training.batch / choice.data % (2 * choice.accumulation) == 0 {
+      add { $0.accumulation *= 2 }
+    }
+    add { $0.segments *= 2 }
+    if cluster.ranks > 1 {
+      for sharding in Sharding.allCases.drop(while: { $0 != choice.sharding }).dropFirst() {
+        add { $0.sharding = sharding }
+      }
+    }
+    return choices
+  }
+
+  /// What a layout costs; nil where the run file does not allow it.
+  private mutating func estimate(
+    _ choice: PlanChoice, _ tell: (Int) -> Void
+  ) throws -> PlanEstimate? {
+    if let estimate = known[choice] { return estimate }
+    let estimate: PlanEstimate
+    do {
+      estimate = try rehearse(choice)
+    } catch let error as ConfigurationError {
+      let text = error.problems.first?.message ?? "\(error)"
+      if !refused.contains(text) { refused.append(text) }
+      return nil
+    } catch let error as ProductError {
+      if !refused.contains(error.description) { refused.append(error.description) }
+      return nil
+    }
+    known[choice] = estimate
+    tell(known.count)
+    return estimate
+  }
+
+  private func rehearse(_ choice: PlanChoice) throws -> PlanEstimate {
+    let run = try RunConfiguration.load(file: file, overrides: overrides + choice.overrides).stage(
+      0)
+    let rehearsals = Rehearsals(
+      run, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel(in: run),
+      ranks: cluster.ranks)
+    let step = try rehearsals.step(rank: 0, exchange: choice.exchange)
+    let model = setup.model
+    let rows = Double(run.training.batch) / Double(choice.data * choice.accumulation)
+    let share = rows / Double(run.training.batch)
+    let messages = max(
+      model.blocks.count + 2, 4 * model.table.count / max(run.parallel.bucketBytes, 1))
+    let work = PlanEstimate.Work(
+      operations: model.operations(sequences: run.training.batch, length: run.sequence.length),
+      again: PlanEstimate.Work.again(
+        segments: choice.segments, held: step.segmentsHeld, recompute: choice.recompute),
+      messages: messages,
+      layers: layers.map { layer in
+        ExchangeCost.Layer(
+          stateBytes: Int(Double(layer.stateBytes) * share),
+          mapBytes: Int(Double(layer.mapBytes) * share),
+          combineSeconds: layer.combineSeconds * share,
+          composeSeconds: layer.composeSeconds * share)
+      })
+    return PlanEstimate(
+      choice, memoryBytes: processBytes + step.bytes, gradientBytes: step.gradientBytes,
+      weightBytes: step.weightBytes, bytesSent: step.bytesSent, work, on: cluster)
+  }
+}
