@@ -32,6 +32,13 @@ enum Main {
     {
       ProcessWatch.current.limit = seconds
     }
+    if let shell = Completions.shell(in: rest) {
+      print(Completions.script(for: shell))
+      return 0
+    }
+    if let unknown = UnknownCommand(in: rest) {
+      return Failure.report("\(unknown)", .configuration)
+    }
     let end = rest.firstIndex(of: "--") ?? rest.endIndex
     let expanded = rest[..<end] + overrides.map { "--set=" + $0.description } + rest[end...]
     do {
@@ -80,12 +87,13 @@ struct LaspTrain: ParsableCommand {
       or checkpoint; 5 if ranks lost each other, 6 if a number is not finite, 7 if disk or memory \
       is full; 75 if a signal stopped a run that can go on; else 1.
       """,
-    version: "\(Release.version) (\(OneDNN.version.map { "oneDNN \($0)" } ?? "without oneDNN"))",
+    version: ProgramVersion.text,
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, BenchmarkCommand.self,
       ExportCommand.self, ScalingCommand.self, ParityCommand.self, ModelsCommand.self,
       LineariseCommand.self, PrepareCommand.self, TokenizeCommand.self, CheckpointsCommand.self,
       ConfigCommand.self, ReportCommand.self, WatchCommand.self, LogCommand.self,
+      DoctorCommand.self, PlanCommand.self, ManualCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }
