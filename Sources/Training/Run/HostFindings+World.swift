@@ -23,7 +23,9 @@ extension HostFacts {
 }
 
 extension HostFindings {
-  /// What can be found of the ranks' places without measuring, on rank 0; none elsewhere. Collective.
+  /// What can be found of the ranks' places without measuring, on rank 0; none elsewhere.
+  ///
+  /// Collective.
   static func gather(_ world: World, threads: Int) throws -> [Finding] {
     // Virtual ranks share their process's place.
     guard world.processes == world.communicator.size else { return [] }
