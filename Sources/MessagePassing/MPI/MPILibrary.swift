@@ -139,7 +139,7 @@ final class MPILibrary: @unchecked Sendable {
           Phase.enter("the end of the program", nil, .long)
           FaultPoint.reach("exit")
         } catch {
-          all.fail(error)
+          all.fail(error, code: 5)
         }
       }, Unmanaged.passRetained(all).toOpaque())
   }
