@@ -74,7 +74,9 @@ struct ForeignFolderTests {
     try writeFolder([1, "a"])
     try train(stoppingAfter: 2)
     #expect(try warnings.count { $0.contains("not known here: house_style") } == 1)
-    #expect(try warnings.count == 1)
+    // What is said of the machine that tests run on is not the folder's.
+    let machine = [ProcessInfo.processInfo.hostName, "OpenBLAS runs"]
+    #expect(try warnings.count { line in !machine.contains { line.contains($0) } } == 1)
     #expect(!files.has("run/model"))
     try train("training.resume=auto")
     for (name, text) in Self.companions { #expect(try files.text("run/model/\(name)") == text) }
