@@ -112,7 +112,7 @@ let package = Package(
       name: "Tensors",
       dependencies: ["COpenBLAS", "Faults", "Measurement"] + oneDNN.map { .byName(name: $0) },
       swiftSettings: numeric + oneDNN.map { _ in .define("LASP_ONEDNN") }),
-    module("Kernels", ["CBFloat16", "Tensors"], numeric: true),
+    module("Kernels", ["CBFloat16", "Measurement", "Tensors"], numeric: true),
     .target(
       name: "MessagePassing",
       dependencies: ["COpenMPI", "Configuration", "Faults", "Measurement"]
