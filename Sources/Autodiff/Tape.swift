@@ -22,6 +22,10 @@ package final class Tape {
   ///
   /// Its gradient is multiplied by it, since all gradients are divided by the targets in the end.
   package var targetsPerPosition: [String: Double] = [:]
+  /// Where the choices of experts are counted; nil where nobody asks.
+  package var balance: ExpertBalance?
+  /// What records or gives the choices of experts; nil for routers that choose by themselves.
+  package var routing: RoutingRecord?
   /// What the gradient of each position's largest logit gets beside the loss's: its logit times this, over all
   /// positions; 0 for nothing.
   package var largestLogitPenalty = 0.0

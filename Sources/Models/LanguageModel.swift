@@ -93,17 +93,23 @@ package struct LanguageModel: Sendable {
   ///
   /// Concretely: `6 (parameters − token embedding) + 3 Σ_layers H (2C(K+V) + 4KV)`, with `C` = 64. A tied
   /// head counts as a head. A frozen weight has no gradient of its own: 4 operations instead of 6; in regions below the
-  /// lowest that is trained nothing goes back: 2, and a third of a recurrence.
+  /// lowest that is trained nothing goes back: 2, and a third of a recurrence. Of experts, those that a token takes count.
   package var operationsPerToken: Double {
     let lowest = table.entries.first(where: \.isTrainable)?.region ?? table.regions.count
+    func passes(_ entry: ParameterTable.Entry, in region: Int) -> Double {
+      1 + (region >= lowest ? 1 : 0) + (entry.isTrainable ? 1 : 0)
+    }
     let products = table.entries.reduce(0.0) { sum, entry in
       let isEmbedding = entry.range == table[embedding].range
       guard !isEmbedding || head.weight == embedding else { return sum }
       let region = isEmbedding ? regions.head : entry.region
-      let passes = 1 + (region >= lowest ? 1 : 0) + (entry.isTrainable ? 1 : 0)
-      return sum + Double(2 * passes * entry.range.count)
+      return sum + 2 * passes(entry, in: region) * Double(entry.range.count)
     }
-    return products
+    let idle = blocks.compactMap(\.channels).flatMap(\.mixer.idleWeights).reduce(0.0) {
+      let entry = table[$1.weight]
+      return $0 + 2 * passes(entry, in: entry.region) * $1.share * Double(entry.range.count)
+    }
+    return products - idle
       + blocks.reduce(0) { sum, block in
         let all = block.mixer.recurrences.reduce(0) { $0 + $1.operationsPerToken }
         return sum + (block.region >= lowest ? all : all / 3)
@@ -131,6 +137,9 @@ package struct LanguageModel: Sendable {
     }
     return terms
   }
+
+  /// How many experts its tokens choose among, the same in all layers that have some; nil where none has.
+  package var experts: Int? { blocks.lazy.compactMap { $0.channels?.mixer.experts?.experts }.first }
 
   /// What is told of the largest logits, whose penalty is in the gradient alone: their mean.
   private var largestLogitTerm: [DeclaredTerm] {

@@ -10,6 +10,9 @@ package struct ModelRunner<Store: ParameterStore> {
   /// What the rank works with.
   package let passes: PassRunner<Store>
 
+  /// What records or gives the choices of experts; nil for routers that choose by themselves.
+  package var routing: RoutingRecord?
+
   package init(_ model: LanguageModel, _ passes: PassRunner<Store>) {
     (self.model, self.passes) = (model, passes)
   }
@@ -27,12 +30,15 @@ package struct ModelRunner<Store: ParameterStore> {
   /// - Parameters:
   ///   - inputs: `rows × length` tokens.
   ///   - targets: The tokens to predict, already shifted; negative where there is no loss.
+  ///   - balance: Where the choices of experts are counted; nil where nobody asks.
   ///   - part: What a trace adds to the pass's name.
   package func forward(
     _ inputs: [Int32], targets: [Int32], objective: any Objective = NextToken(),
-    pass: SequencePass, part: String = "", logits: UnsafeMutablePointer<Float>? = nil
+    pass: SequencePass, balance: ExpertBalance? = nil, part: String = "",
+    logits: UnsafeMutablePointer<Float>? = nil
   ) throws -> Outcome {
     try passes.forward(pass, part: part) { tape, pass in
+      (tape.balance, tape.routing) = (balance, routing)
       let result = try model(
         inputs, targets: targets, objective: objective, tape: tape, pass: pass, logits: logits
       ).result
@@ -46,11 +52,12 @@ package struct ModelRunner<Store: ParameterStore> {
   ///   - later: The pass over the part after it, differentiated already; nil for the last part.
   ///   - recompute: Whether blocks remember only their inputs.
   ///   - targetsPerPosition: What the gradients of loss terms that are means over positions are scaled by.
+  ///   - balance: Where the choices of experts are counted; it is complete before the backward pass begins.
   ///   - completed: Called when a region's gradients are complete, in the same order on every rank.
   package func forwardAndBackward(
     _ inputs: [Int32], targets: [Int32], objective: any Objective = NextToken(),
     pass: SequencePass, before later: SequencePass? = nil, recompute: Bool = false,
-    targetsPerPosition: [String: Double] = [:], part: String = "",
+    targetsPerPosition: [String: Double] = [:], balance: ExpertBalance? = nil, part: String = "",
     logits: UnsafeMutablePointer<Float>? = nil,
     completed: @escaping (Int) throws -> Void = { _ in }
   ) throws -> Outcome {
@@ -58,9 +65,11 @@ package struct ModelRunner<Store: ParameterStore> {
       pass, before: later, inTurn: objective.transfer != nil, part: part, completed: completed
     ) { tape, pass in
       tape.targetsPerPosition = targetsPerPosition
+      (tape.balance, tape.routing) = (balance, routing)
       let (loss, result) = try model(
         inputs, targets: targets, objective: objective, tape: tape, pass: pass,
         recompute: recompute, logits: logits)
+      try balance?.complete()
       return (loss, (result, tape.terms))
     }
   }
@@ -72,14 +81,14 @@ package struct ModelRunner<Store: ParameterStore> {
   ///   - seam: What enters the window; what leaves it, afterwards, unless it is the last.
   package func forward(
     _ inputs: [Int32], targets: [Int32], objective: any Objective = NextToken(),
-    window layout: SequenceLayout, from seam: inout Carry, isLast: Bool = false, step: Int = 0,
-    segment: Int = 0, part: String = ""
+    window layout: SequenceLayout, from seam: inout Carry, isLast: Bool = false,
+    balance: ExpertBalance? = nil, step: Int = 0, segment: Int = 0, part: String = ""
   ) throws -> Outcome {
     let pass = SequencePass(
       context: context, layout: layout, left: seam, step: step, segment: segment,
       keepsRight: !isLast)
     let outcome = try forward(
-      inputs, targets: targets, objective: objective, pass: pass, part: part)
+      inputs, targets: targets, objective: objective, pass: pass, balance: balance, part: part)
     if !isLast { seam = try pass.close() }
     return outcome
   }

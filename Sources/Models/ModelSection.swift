@@ -12,7 +12,8 @@ package struct ModelSection: OuterSection, Equatable {
   static let attention = [FlashLayers.attention, FlashLayers.fullAttention]
 
   /// The sections of families with keys of their own.
-  package static let subsectionTypes = Architectures.all.compactMap { $0.section }
+  package static let subsectionTypes =
+    Architectures.all.compactMap { $0.section } + [ExpertsSection.self]
 
   /// The families' own keys.
   package var subsections = Subsections()
@@ -47,6 +48,9 @@ package struct ModelSection: OuterSection, Equatable {
 
   @Key("glu", .model, "Inner width of the channel mixer; 0 = the mixer's own rule.")
   package var glu = 0
+
+  @Key("channels", .model, "What stands along channels: one gated mixer, or experts.")
+  package var channels = ChannelKind.glu
 
   @Key("vocabulary", .model, unit: "tokens", "Tokens the model knows; 0 = what the data needs.")
   package var vocabulary = 0
@@ -157,7 +161,34 @@ package struct ModelSection: OuterSection, Equatable {
             + "those that can are \(others)")
       ]
     }
-    return Architectures.type(of: mainMixer).problems(self) + foreign
+    return Architectures.type(of: mainMixer).problems(self) + expertProblems + foreign
+  }
+
+  /// Experts that have no place, or of which a token takes more than there are.
+  private var expertProblems: [KeyProblem] {
+    let type = Architectures.type(of: mainMixer)
+    let hasOwn = type.borrowedSections.contains { $0.name == ExpertsSection.name }
+    guard channels == .experts || hasOwn else { return [] }
+    guard type.takesExperts || hasOwn else {
+      let able = Architectures.all.filter { $0.takesExperts }.flatMap { $0.mixers }
+      return [
+        KeyProblem(
+          "channels",
+          message:
+            "the layers of \(mainMixer) have no channel mixer that experts could stand for; those of "
+            + able.joined(separator: ", ") + " have")
+      ]
+    }
+    let keys = subsections[ExpertsSection.self]
+    return keys.active <= keys.count
+      ? []
+      : [
+        KeyProblem(
+          "experts.active", "experts.count",
+          message:
+            "a token cannot take \(keys.active) of \(keys.count) experts; choose at most \(keys.count)"
+        )
+      ]
   }
 
   /// A problem for each key of another family that was given.
@@ -166,7 +197,10 @@ package struct ModelSection: OuterSection, Equatable {
       .flatMap { section, keys in
         keys.keys.sorted().map {
           KeyProblem(
-            "\(section).\($0)", message: "the mixer \(mainMixer) does not have it; remove it")
+            "\(section).\($0)",
+            message: section == ExpertsSection.name
+              ? "there are no experts; give model.channels=experts, or remove it"
+              : "the mixer \(mainMixer) does not have it; remove it")
         }
       }
   }
@@ -177,7 +211,8 @@ package struct ModelSection: OuterSection, Equatable {
       let type = Architectures.type(of: mixer)
       return ([type.section].compactMap { $0 } + type.borrowedSections).map { $0.name }
     }
-    return Set(Self.subsectionTypes.map { $0.name }).subtracting(own)
+    let experts = channels == .experts ? [ExpertsSection.name] : []
+    return Set(Self.subsectionTypes.map { $0.name }).subtracting(own + experts)
   }
 
   /// A problem for each key of a family that is about the model around its layers, where that is another family's.

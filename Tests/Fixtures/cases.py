@@ -113,7 +113,10 @@ def xlstm(**options):
     } | options
 
 
-TRANSFORMERS = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
+TRANSFORMERS = {
+    "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3",
+    "mixtral": "Mixtral", "qwen2_moe": "Qwen2Moe", "qwen3_moe": "Qwen3Moe",
+}
 
 
 def pretrained(model_type, **options):
@@ -1175,5 +1178,48 @@ CASES = {
             feature_dim=2,
         ),
         tokens=37,
+    ),
+    "mixtral_plain": case(
+        pretrained("mixtral", hidden_size=18, num_key_value_heads=1, num_local_experts=4), tokens=37
+    ),
+    "mixtral_balanced_window": case(
+        pretrained(
+            "mixtral", hidden_size=18, num_key_value_heads=3, num_local_experts=5, num_experts_per_tok=1,
+            sliding_window=9, output_router_logits=True, router_aux_loss_coef=0.3,
+            tie_word_embeddings=True,
+        ),
+        tokens=41,
+    ),
+    "qwen2_moe_plain": case(
+        pretrained(
+            "qwen2_moe", num_hidden_layers=4, hidden_size=18, num_key_value_heads=3, num_experts=4,
+            num_experts_per_tok=2, moe_intermediate_size=12, shared_expert_intermediate_size=14,
+            decoder_sparse_step=2, output_router_logits=True, router_aux_loss_coef=0.1,
+        ),
+        tokens=35,
+    ),
+    "qwen3_moe_plain": case(
+        pretrained(
+            "qwen3_moe", num_hidden_layers=3, num_key_value_heads=1, num_experts=6, head_dim=6,
+            num_experts_per_tok=3, moe_intermediate_size=10, norm_topk_prob=True,
+            mlp_only_layers=[1], attention_bias=True,
+        ),
+        tokens=37,
+    ),
+    "gla_experts": case(
+        fla(
+            "gla", num_heads=2, num_experts=4, num_experts_per_tok=2, scoring_func="sigmoid",
+            moe_intermediate_size=12, shared_expert_intermediate_size=10,
+            shared_expert_gate=True, norm_topk_prob=True, router_aux_loss_coef=0.05,
+            router_z_loss_coef=0.01,
+        ),
+        tokens=41,
+    ),
+    "gated_deltanet_experts": case(
+        fla(
+            "gated_deltanet", num_heads=2, head_dim=6, num_experts=6, num_experts_per_tok=2,
+            moe_intermediate_size=9, norm_topk_prob=False, router_z_loss_coef=0.02,
+        ),
+        tokens=35, seed=1,
     ),
 }

@@ -15,12 +15,13 @@ import torch
 from safetensors.torch import save_file
 
 from cases import CASES
-from reference import MODELS
+from reference import MODELS, experts
 from reference.common import next_token_loss
 
 HERE = pathlib.Path(__file__).resolve().parent
 METADATA = {"format": "pt"}
 MAXIMUM_CHANGE = 4e-6
+MINIMUM_MARGIN = 1e-4
 
 
 def initial_value(name, shape, generator, tied):
@@ -66,7 +67,10 @@ def evaluate(config, weights, tokens):
     model = MODELS[config["model_type"]]
     exact = {key: value.double().requires_grad_() for key, value in weights.items()}
     logits = model.forward(config, exact, tokens)
-    loss = next_token_loss(logits, tokens)
+    margin = experts.margin(config)
+    if margin < MINIMUM_MARGIN:
+        raise SystemExit(f"a choice of experts is {margin:.1e} from another; change the seed")
+    loss = next_token_loss(logits, tokens) + experts.loss(config)
     # Some models have more in their gradients than in their loss.
     penalty = getattr(model, "gradient_penalty", lambda config, logits: 0)
     (loss + penalty(config, logits)).backward()

@@ -25,6 +25,11 @@ struct Fixture: CustomTestStringConvertible, Sendable {
     }
   }()
 
+  /// Whether its tokens choose among experts.
+  var hasExperts: Bool {
+    ["experts", "mixtral", "_moe"].contains { testDescription.contains($0) }
+  }
+
   /// A file of the folder, or the folder itself.
   func file(_ name: String = "") -> String { "\(Self.root)/\(testDescription)/\(name)" }
 }

@@ -1,3 +1,4 @@
+import Autodiff
 import Checkpoints
 import Configuration
 import Foundation
@@ -36,11 +37,19 @@ struct MixedFixtureTests {
   func reproduces(fixture: Fixture, settings: ProductSettings) throws {
     let output = NSTemporaryDirectory() + "lasp-\(UUID().uuidString).safetensors"
     defer { try? FileManager.default.removeItem(atPath: output) }
+    // Experts are compared by the choices of fp32.
     let losses = try ThreadCommunicator.run(ranks: settings.widens ? 3 : 1, deadline: 60) { world in
-      try TokenEvaluation(
-        modelFolder: fixture.file(), gradients: true, world: world,
-        workspace: Workspace(products: settings)
-      ).run(tokens: fixture.file("tokens.safetensors"), output: output)
+      func evaluate(_ products: ProductSettings, _ routing: RoutingRecord) throws -> Double {
+        var evaluation = try TokenEvaluation(
+          modelFolder: fixture.file(), gradients: true, world: world,
+          workspace: Workspace(products: products))
+        evaluation.routing = routing
+        return try evaluation.run(tokens: fixture.file("tokens.safetensors"), output: output)
+      }
+      let routing = RoutingRecord()
+      if fixture.hasExperts { _ = try evaluate(.plain, routing) }
+      if fixture.hasExperts { routing.replay() }
+      return try evaluate(settings, routing)
     }
     #expect(losses.allSatisfy { $0 == losses[0] })
     let expected = try SafetensorsFile(path: fixture.file("expected.safetensors"))

@@ -24,6 +24,9 @@ struct AdaptedRows {
   private let products: any MatrixProducts
   private let down, up: [ProductDirection: WeightMatrix]
 
+  /// The factors' parameters.
+  var downParameter: Parameter { adapter.down }
+  var upParameter: Parameter { adapter.up }
   /// Numbers of a row of h.
   let rank: Int
   private let input, output: Int

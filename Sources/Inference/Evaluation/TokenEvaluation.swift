@@ -11,7 +11,7 @@ import Tensors
 /// `lasp-train evaluate MODEL_DIR --tokens FILE`: logits, loss and gradients of given tokens.
 package struct TokenEvaluation {
   private let folder: ModelFolder
-  private let runner: ModelRunner<WholeParameters>
+  private var runner: ModelRunner<WholeParameters>
   private let world: any Communicator
 
   private var context: RankContext { runner.context }
@@ -33,9 +33,16 @@ package struct TokenEvaluation {
     try folder.read(into: runner.store)
   }
 
+  /// Records the choices of experts, or takes them over from a run before, in an evaluation of the same tokens.
+  package var routing: RoutingRecord? {
+    get { runner.routing }
+    set { runner.routing = newValue }
+  }
+
   /// Reads `input_ids` and writes `logits`, `loss` and, where gradients are wanted, `grad.<name>`.
   ///
-  /// The loss is the mean next-token cross-entropy over the first T−1 positions of all rows.
+  /// The loss is the mean next-token cross-entropy over the first T−1 positions of all rows, with what the model's layers add
+  /// to it, such as a loss for the balance of experts.
   ///
   /// - Parameter progress: Where is shown how far it is.
   /// - Returns: The loss, in nats, on every rank.
@@ -52,30 +59,41 @@ package struct TokenEvaluation {
     var sums = LossSums()
     // The first logit that is no number, or 0: a sum of such is no number either.
     var wrong: Float = 0
-    let targetsPerPosition = model.lossTerms(NextToken()).targetsPerPosition(
+    let terms = model.lossTerms(NextToken())
+    let targetsPerPosition = terms.targetsPerPosition(
       targets: rows * (length - 1), positions: rows * length)
-    for row in 0..<rows {
+    func shard(of row: Int) -> (inputs: [Int32], targets: [Int32], pass: SequencePass) {
       let all = ids[row * length..<(row + 1) * length]
       let shard = layout.shard.map { all.startIndex + $0 }
-      let targets = shard.map { $0 + 1 < all.endIndex ? all[$0 + 1] : -1 }
-      let pass = SequencePass(context: context, layout: layout, step: row)
-      let inputs = shard.map { all[$0] }
-      let (result, _) =
+      return (
+        shard.map { all[$0] }, shard.map { $0 + 1 < all.endIndex ? all[$0 + 1] : -1 },
+        SequencePass(context: context, layout: layout, step: row)
+      )
+    }
+    let balance = try countChoices(rows: rows, shard)
+    for row in 0..<rows {
+      let (inputs, targets, pass) = shard(of: row)
+      let (result, added) =
         store.gradients == nil
-        ? try runner.forward(inputs, targets: targets, pass: pass, logits: logits.pointer)
+        ? try runner.forward(
+          inputs, targets: targets, pass: pass, balance: balance, logits: logits.pointer)
         : try runner.forwardAndBackward(
           inputs, targets: targets, pass: pass, targetsPerPosition: targetsPerPosition,
-          logits: logits.pointer)
+          balance: balance, logits: logits.pointer)
       try context.drain()
-      sums += LossSums(loss: result.sum, targets: result.targets)
+      sums += LossSums(result, terms: added, declared: terms)
       wrong += UnsafeBufferPointer(start: logits.pointer, count: logits.count).firstNotFinite ?? 0
       try collect(logits, layout: layout, row: row, length: length, writer: writer)
       progress?.show(Double(row + 1), of: Double(rows))
     }
+    if let balance, terms.contains(where: { $0.name == ExpertBalance.lossName }) {
+      try balance.complete()
+      sums.add(ExpertBalance.lossName, sum: balance.loss.sum, positions: balance.loss.positions)
+    }
     var numbers = try world.allReduce(sums.numbers + [Double(wrong)], .sum)
     let wrongOfAll = numbers.removeLast()
     let total = sums.with(numbers)
-    guard total.isFinite else { throw NotFiniteError("the loss on \(path)", total.loss) }
+    guard total.isFinite else { throw NotFiniteError("the loss on \(path)", total.objective) }
     guard wrongOfAll == 0 else { throw NotFiniteError("a logit on \(path)", wrongOfAll) }
     if let gradients = store.gradients, world.size > 1 {
       let buffer = UnsafeMutableBufferPointer(start: gradients.pointer, count: gradients.count)
@@ -88,13 +106,29 @@ package struct TokenEvaluation {
       throw NotFiniteError("a gradient on \(path)", Double(wrong))
     }
     if let writer {
-      try withUnsafePointer(to: Float(total.meanLoss)) {
+      try withUnsafePointer(to: Float(total.objective)) {
         try writer.write("loss", UnsafeBufferPointer(start: $0, count: 1))
       }
       if store.gradients != nil { try write(writer, scale: 1 / Float(total.targets)) }
       try writer.finish()
     }
-    return total.meanLoss
+    return total.objective
+  }
+
+  /// How the tokens of all rows fall on experts, where gradients depend on it; nil where they do not.
+  private func countChoices(
+    rows: Int, _ shard: (Int) -> (inputs: [Int32], targets: [Int32], pass: SequencePass)
+  ) throws -> ExpertBalance? {
+    guard let experts = folder.model.experts else { return nil }
+    let balance = ExpertBalance(experts: experts) { [world] in try world.allReduce($0, .sum) }
+    guard store.gradients != nil else { return balance }
+    for row in 0..<rows {
+      let (inputs, targets, pass) = shard(row)
+      _ = try runner.forward(inputs, targets: targets, pass: pass, balance: balance)
+      try context.drain()
+    }
+    try balance.complete()
+    return balance
   }
 
   /// The rows of `input_ids`, checked against the vocabulary.

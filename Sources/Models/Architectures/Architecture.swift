@@ -15,6 +15,9 @@ package protocol Architecture: Sendable {
   /// Sections of other families that its models may have, too.
   static var borrowedSections: [any ConfigurationSection.Type] { get }
 
+  /// Whether experts can stand in the place of its channel mixers.
+  static var takesExperts: Bool { get }
+
   /// What people are told about it.
   static var card: ModelCard { get }
   /// The run file's keys that several families have, and of which it reads these.
@@ -66,6 +69,8 @@ package protocol Architecture: Sendable {
 }
 
 extension Architecture {
+  /// No.
+  package static var takesExperts: Bool { false }
   /// One.
   package static var modelTypes: [String] { [modelType] }
   /// None.

@@ -12,6 +12,8 @@ struct HybridSkeleton<Main: FlashMixer> {
   let main: Main
   /// What each layer's mixer is.
   let layers: FlashLayers
+  /// What stands in the place of channel mixers; nil for themselves.
+  let experts: ExpertSettings?
 
   /// What a run file says.
   init(_ section: ModelSection, vocabulary: Int, epsilon: Float) {
@@ -23,6 +25,9 @@ struct HybridSkeleton<Main: FlashMixer> {
     norms = NormPlacement(section)
     main = Main(section)
     layers = FlashLayers(section, main: main)
+    experts =
+      section.channels == .experts
+      ? ExpertSettings(section.subsections[ExpertsSection.self]) : nil
   }
 
   /// What a `config.json` says.
@@ -45,6 +50,7 @@ struct HybridSkeleton<Main: FlashMixer> {
     main = Main(keys, dimension: dimension)
     layers = FlashLayers(
       keys, main: main, depth: depth, dimension: dimension, usual: usual(depth))
+    experts = ExpertSettings(keys)
     if let problem = layers.problem(dimension: dimension) {
       throw .impossible(key: problem.key, reason: problem.reason)
     }
@@ -60,7 +66,10 @@ struct HybridSkeleton<Main: FlashMixer> {
       "initializer_range": .number(initialDeviation),
       "tie_word_embeddings": .bool(tiesEmbedding),
     ]
-    for keys in [own, norms.configuration, layers.configuration, main.configuration] {
+    for keys in [
+      own, norms.configuration, layers.configuration, main.configuration,
+      experts?.configuration ?? [:],
+    ] {
       common.merge(keys) { $1 }
     }
     return common
@@ -79,9 +88,14 @@ struct HybridSkeleton<Main: FlashMixer> {
       depth: depth)
   }
 
-  /// Builds the gated channel mixer of a layer, without biases.
-  func swiGLU(_ name: String, width: Int, _ builder: inout ModelBuilder) -> SwiGLU {
-    SwiGLU(
+  /// Builds the gated channel mixer of a layer, without biases, or the experts in its place.
+  func channels(
+    _ name: String, width: Int, _ builder: inout ModelBuilder
+  ) -> any ChannelMixer {
+    if let experts {
+      return builder.experts(name, experts, dimension: dimension, width: width)
+    }
+    return SwiGLU(
       gate: builder.linear(name + "gate_proj", width, dimension),
       up: builder.linear(name + "up_proj", width, dimension),
       down: builder.linear(name + "down_proj", dimension, width))

@@ -13,6 +13,10 @@ struct LayerWindows {
     case none
     /// In all layers: `sliding_window`, which is null for none.
     case all
+    /// In all layers where `sliding_window` is there and not null.
+    case any
+    /// In all layers where `use_sliding_window`.
+    case asked
     /// From the layer `max_window_layers` on, where `use_sliding_window`; or where `layer_types` says.
     case upper
   }
@@ -28,9 +32,14 @@ struct LayerWindows {
   init(_ rule: Rule, window: Int?, first: Int, depth: Int) {
     switch rule {
     case .none: (layers, configuration) = ([Int?](repeating: nil, count: depth), [:])
-    case .all:
+    case .all, .any:
       layers = [Int?](repeating: window, count: depth)
       configuration = ["sliding_window": .optional(window)]
+    case .asked:
+      layers = [Int?](repeating: window, count: depth)
+      configuration = [
+        "use_sliding_window": .bool(window != nil), "sliding_window": .optional(window),
+      ]
     case .upper:
       layers = (0..<depth).map { $0 >= first ? window : nil }
       configuration = [
@@ -45,9 +54,9 @@ struct LayerWindows {
     var written: [String: JSONValue] = [:]
     var layers = [Int?](repeating: nil, count: depth)
     func window() -> Int? {
-      let window =
-        keys.isNull("sliding_window")
-        ? nil : keys.positive("sliding_window", default: Self.usualWindow)
+      // Where it is not used, transformers writes 0.
+      let isNone = keys.isNull("sliding_window") || keys.json["sliding_window"] == .integer(0)
+      let window = isNone ? nil : keys.positive("sliding_window", default: Self.usualWindow)
       written["sliding_window"] = .optional(window)
       return window
     }
@@ -56,6 +65,15 @@ struct LayerWindows {
     case .none: break
     case .all:
       inWindow = window()
+      layers = [Int?](repeating: inWindow, count: depth)
+    case .any:
+      inWindow = keys.optionalPositive("sliding_window")
+      written["sliding_window"] = .optional(inWindow)
+      layers = [Int?](repeating: inWindow, count: depth)
+    case .asked:
+      let (isUsed, said) = (keys.boolean("use_sliding_window", default: false), window())
+      written["use_sliding_window"] = .bool(isUsed)
+      inWindow = isUsed ? said : nil
       layers = [Int?](repeating: inWindow, count: depth)
     case .upper:
       let (isUsed, said) = (keys.boolean("use_sliding_window", default: false), window())

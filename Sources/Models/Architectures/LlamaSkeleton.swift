@@ -17,6 +17,8 @@ struct LlamaSkeleton: Sendable {
   /// Tokens of the longest sequence it was made for, which scaled positions refer to.
   let length: Int
   let norms: NormPlacement
+  /// Which layers have experts instead of the channel mixer; nil for none.
+  var experts: ExpertLayers?
 
   /// Sizes where a `config.json` does not say them.
   struct Defaults {
@@ -25,6 +27,11 @@ struct LlamaSkeleton: Sendable {
     var depth = 32
     var vocabulary = 32000
     var length = 2048
+    var epsilon = 1e-6
+    var rotaryBase = 10_000.0
+    var heads = 32
+    /// Nil for as many as there are heads.
+    var keyValueHeads: Int?
   }
 
   /// What a run file describes.
@@ -52,7 +59,7 @@ struct LlamaSkeleton: Sendable {
     channelWidth = keys.positive("intermediate_size", default: usual.channelWidth)
     hasChannelBias = mayHaveBias && keys.boolean("mlp_bias", default: false)
     initialDeviation = keys.deviation("initializer_range", default: 0.02)
-    normEpsilon = keys.epsilon("rms_norm_eps", default: 1e-6)
+    normEpsilon = keys.epsilon("rms_norm_eps", default: usual.epsilon)
     tiesEmbedding = keys.boolean("tie_word_embeddings", default: false)
     keys.choice("hidden_act", default: "silu", of: [("silu", ()), ("swish", ())])
     let length = keys.integer("max_position_embeddings", default: usual.length)
@@ -70,7 +77,7 @@ struct LlamaSkeleton: Sendable {
       "rms_norm_eps": .shortest(normEpsilon), "initializer_range": .number(initialDeviation),
       "tie_word_embeddings": .bool(tiesEmbedding),
     ]
-    return keys.merging(norms.configuration) { $1 }
+    return keys.merging(norms.configuration) { $1 }.merging(experts?.configuration ?? [:]) { $1 }
   }
 
   /// A block around a token mixer, whose tensors' names begin with `model.layers.i.self_attn.`.
@@ -92,13 +99,24 @@ struct LlamaSkeleton: Sendable {
         name: prefix + "self_attn."),
       &builder)
     let channelNorms = around("post_attention_layernorm", &builder)
+    return Block(
+      region: region, mixer: tokenMixer, norms: mixerNorms,
+      channels: (channels(layer, prefix, &builder), channelNorms))
+  }
+
+  private func channels(
+    _ layer: Int, _ prefix: String, _ builder: inout ModelBuilder
+  ) -> any ChannelMixer {
+    if let experts, experts.hasExperts[layer] {
+      return builder.experts(
+        prefix + experts.layout.prefix, experts.settings, dimension: dimension,
+        width: channelWidth, names: experts.layout.names)
+    }
     let (name, bias) = (prefix + "mlp.", hasChannelBias)
-    let channels = SwiGLU(
+    return SwiGLU(
       gate: builder.linear(name + "gate_proj", channelWidth, dimension, bias: bias),
       up: builder.linear(name + "up_proj", channelWidth, dimension, bias: bias),
       down: builder.linear(name + "down_proj", dimension, channelWidth, bias: bias))
-    return Block(
-      region: region, mixer: tokenMixer, norms: mixerNorms, channels: (channels, channelNorms))
   }
 }
 

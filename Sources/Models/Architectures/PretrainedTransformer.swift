@@ -23,12 +23,15 @@ protocol PretrainedFamily: Sendable {
   static var normalizesKeys: Bool { get }
   /// Which layers have a window.
   static var windows: LayerWindows.Rule { get }
+  /// How it has experts; nil for none.
+  static var experts: ExpertLayout? { get }
 }
 
 extension PretrainedFamily {
   static var headDimension: Int? { nil }
   static var readsChannelBias: Bool { false }
   static var normalizesKeys: Bool { false }
+  static var experts: ExpertLayout? { nil }
 }
 
 /// Which projections of attention have biases.
@@ -37,8 +40,13 @@ enum AttentionBiases {
   case none
   /// Those of queries, keys and values.
   case inputs
+  /// Those of queries, keys and values, unless `qkv_bias` says otherwise.
+  case named
   /// All four, where `attention_bias` says so.
   case asked
+
+  /// Whether those of queries, keys and values are there whatever a run file says.
+  var hasInputs: Bool { self == .inputs || self == .named }
 }
 
 /// The keys of a run file that only some families of pretrained Transformers have.
@@ -74,11 +82,14 @@ struct PretrainedTransformer<Family: PretrainedFamily>: LlamaArchitecture {
   static var modelType: String { Family.name }
   static var card: ModelCard { Family.card }
   static var section: (any ConfigurationSection.Type)? { Family.Keys.self }
+  static var borrowedSections: [any ConfigurationSection.Type] {
+    Family.experts == nil ? [] : [ExpertsSection.self]
+  }
   static var sharedKeys: Set<String> {
     Set(["kv_heads", "tie_embeddings"]).union(Family.windows == .none ? [] : ["window"])
   }
   /// Biases that such models have whatever is said.
-  static var ignoredKeys: Set<String> { Family.biases == .inputs ? ["attention_bias"] : [] }
+  static var ignoredKeys: Set<String> { Family.biases.hasInputs ? ["attention_bias"] : [] }
 
   let skeleton: LlamaSkeleton
   /// What each layer's attention is, but for its window.
@@ -88,26 +99,41 @@ struct PretrainedTransformer<Family: PretrainedFamily>: LlamaArchitecture {
 
   init(_ section: ModelSection, vocabulary: Int) {
     let keys = section.subsections[Family.Keys.self]
-    skeleton = LlamaSkeleton(
+    var skeleton = LlamaSkeleton(
       section, vocabulary: vocabulary, hasChannelBias: keys.channelBias)
+    skeleton.experts = Family.experts.map {
+      ExpertLayers(
+        $0, section.subsections[ExpertsSection.self], width: skeleton.channelWidth,
+        depth: skeleton.depth)
+    }
+    self.skeleton = skeleton
     rotary = keys.rotary(length: skeleton.length).keys
     windows = LayerWindows(
       Family.windows, window: section.window, first: keys.firstInWindow, depth: section.depth)
     attention = Self.attention(
       heads: section.heads, keyValueHeads: section.keyValueHeads,
-      headDimension: keys.headDimension, asked: keys.attentionBias, skeleton, rotary)
+      headDimension: keys.headDimension, hasBias: Family.biases.hasInputs,
+      asked: keys.attentionBias, skeleton, rotary)
   }
 
   init(_ keys: ModelKeys) throws(ModelError) {
-    skeleton = LlamaSkeleton(
-      keys, default: Family.defaults, mayHaveBias: Family.readsChannelBias)
-    rotary = RotaryKeys(keys, length: skeleton.length)
+    let usual = Family.defaults
+    var skeleton = LlamaSkeleton(keys, default: usual, mayHaveBias: Family.readsChannelBias)
+    skeleton.experts = Family.experts.map {
+      ExpertLayers($0, keys, width: skeleton.channelWidth, depth: skeleton.depth)
+    }
+    self.skeleton = skeleton
+    rotary = RotaryKeys(keys, length: skeleton.length, base: usual.rotaryBase)
     windows = LayerWindows(Family.windows, keys, depth: skeleton.depth)
     let headDimension =
       keys.isNull("head_dim") ? nil : keys.optionalPositive("head_dim") ?? Family.headDimension
     attention = Self.attention(
-      heads: keys.positive("num_attention_heads", default: 32),
-      keyValueHeads: keys.optionalPositive("num_key_value_heads"), headDimension: headDimension,
+      heads: keys.positive("num_attention_heads", default: usual.heads),
+      keyValueHeads: keys.isNull("num_key_value_heads")
+        ? nil : keys.optionalPositive("num_key_value_heads") ?? usual.keyValueHeads,
+      headDimension: headDimension,
+      hasBias: Family.biases == .named
+        ? keys.boolean("qkv_bias", default: true) : Family.biases == .inputs,
       asked: Family.biases == .asked && keys.boolean("attention_bias", default: false), skeleton,
       rotary)
     if let problem { throw .impossible(key: "num_attention_heads", reason: problem) }
@@ -120,12 +146,12 @@ struct PretrainedTransformer<Family: PretrainedFamily>: LlamaArchitecture {
   }
 
   private static func attention(
-    heads: Int, keyValueHeads: Int?, headDimension: Int?, asked: Bool, _ skeleton: LlamaSkeleton,
-    _ rotary: RotaryKeys
+    heads: Int, keyValueHeads: Int?, headDimension: Int?, hasBias: Bool, asked: Bool,
+    _ skeleton: LlamaSkeleton, _ rotary: RotaryKeys
   ) -> AttentionSettings {
     AttentionSettings(
       heads: heads, keyValueHeads: keyValueHeads, headDimension: headDimension,
-      hasBias: Family.biases == .inputs || asked, hasOutputBias: asked,
+      hasBias: hasBias || asked, hasOutputBias: asked,
       normEpsilon: Family.normalizesKeys ? skeleton.normEpsilon : nil, positions: rotary.positions)
   }
 
@@ -165,6 +191,7 @@ struct PretrainedTransformer<Family: PretrainedFamily>: LlamaArchitecture {
       "num_key_value_heads": .integer(heads.keyHeads), "head_dim": .integer(heads.keyDimension),
     ]
     if Family.biases == .asked { own["attention_bias"] = .bool(attention.hasBias) }
+    if Family.biases == .named { own["qkv_bias"] = .bool(attention.hasBias) }
     if Family.readsChannelBias { own["mlp_bias"] = .bool(skeleton.hasChannelBias) }
     for keys in [skeleton.configuration, rotary.configuration, windows.configuration] {
       own.merge(keys) { $1 }

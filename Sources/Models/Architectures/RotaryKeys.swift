@@ -16,13 +16,15 @@ struct RotaryKeys {
 
   /// What a `config.json` says.
   ///
-  /// - Parameter length: `max_position_embeddings`.
-  init(_ keys: ModelKeys, length: Int) {
+  /// - Parameters:
+  ///   - length: `max_position_embeddings`.
+  ///   - usual: `rope_theta` where it is not said.
+  init(_ keys: ModelKeys, length: Int, base usual: Double = 10_000) {
     let (older, newer) = (keys.object("rope_scaling"), keys.object("rope_parameters"))
     if older != nil, newer != nil {
       keys.refuse("rope_scaling", "rope_parameters is there, too; remove one of them")
     }
-    let outer = keys.rotaryBase()
+    let outer = keys.rotaryBase(default: usual)
     let base = newer.map { $0.rotaryBase(default: outer) } ?? outer
     // Some files repeat the base in the older form.
     if let older, older.rotaryBase(default: base) != base {

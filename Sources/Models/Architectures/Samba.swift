@@ -69,12 +69,14 @@ struct Samba: SkeletonArchitecture {
     (Int(Double(dimension) * hiddenRatio * 2 / 3) + 255) / 256 * 256
   }
 
+  static var takesExperts: Bool { true }
+
   func block(_ layer: Int, region: Int, _ builder: inout ModelBuilder) -> Block {
     let prefix = "backbone.layers.\(layer)."
     let mixerNorms = skeleton.norms(prefix + "mixer_norm", layer: layer, &builder)
     let mixer = layers.mixer(at: skeleton.place(layer, prefix + "mixer."), &builder)
     let channelNorms = skeleton.norms(prefix + "mlp_norm", layer: layer, &builder)
-    let channels = skeleton.swiGLU(prefix + "mlp.", width: channelWidth, &builder)
+    let channels = skeleton.channels(prefix + "mlp.", width: channelWidth, &builder)
     return Block(
       region: region, mixer: mixer, norms: mixerNorms, channels: (channels, channelNorms))
   }

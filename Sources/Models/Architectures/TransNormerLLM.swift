@@ -16,6 +16,7 @@ package struct TransNormerLLM: Architecture {
   package static let card = ModelCard(
     "TransNormerLLM", recurrence: "fixed decay", papers: ["2307.14995"])
   package static let sharedKeys: Set<String> = ["bias"]
+  package static let takesExperts = true
   package static var section: (any ConfigurationSection.Type)? { Keys.self }
 
   /// The run file's `model.tnl` section.
@@ -59,6 +60,7 @@ package struct TransNormerLLM: Architecture {
   let scalesEmbedding: Bool
   let bias: Bool
   let norms: NormPlacement
+  let experts: ExpertSettings?
 
   /// Heads that do not divide the width, layers that are not there, keys that it does not have.
   package static func problems(_ section: ModelSection) -> [KeyProblem] {
@@ -120,6 +122,9 @@ package struct TransNormerLLM: Architecture {
     scalesEmbedding = keys.scaleEmbedding
     bias = section.bias
     norms = NormPlacement(section)
+    experts =
+      section.channels == .experts
+      ? ExpertSettings(section.subsections[ExpertsSection.self]) : nil
   }
 
   /// The model that a `config.json` describes.
@@ -139,6 +144,7 @@ package struct TransNormerLLM: Architecture {
     scalesEmbedding = !keys.boolean("no_scale_embedding", default: false)
     bias = keys.boolean("bias", default: false)
     norms = NormPlacement(keys)
+    experts = ExpertSettings(keys)
     keys.require("linear_act_fun", "silu")
     keys.require("norm_type", "simplermsnorm")
     guard hidden % heads == 0 else {
@@ -171,7 +177,7 @@ package struct TransNormerLLM: Architecture {
         lrpeLayers.isEmpty ? [] : (0..<depth).map { .integer(lrpeLayers.contains($0) ? 1 : 0) }),
       "no_scale_embedding": .bool(!scalesEmbedding), "bias": .bool(bias),
       "init_std": .number(initialDeviation),
-    ].merging(norms.configuration) { $1 }
+    ].merging(norms.configuration) { $1 }.merging(experts?.configuration ?? [:]) { $1 }
   }
 
   /// √D, or 1.
@@ -193,11 +199,15 @@ package struct TransNormerLLM: Architecture {
       name: prefix + "token_mixer.")
     let mixer = TNLMixer(self, at: place, &builder)
     let name = prefix + "channel_mixer."
+    let around = norms.around(norm, block: layer, depth: depth)
+    if let experts {
+      let channels = builder.experts(name, experts, dimension: dimension, width: glu)
+      return Block(region: region, mixer: mixer, norms: around, channels: (channels, around))
+    }
     let channels = SGLU(
       l1: builder.linear(name + "l1", glu, dimension, bias: bias),
       l2: builder.linear(name + "l2", glu, dimension, bias: bias),
       l3: builder.linear(name + "l3", dimension, glu, bias: bias))
-    let around = norms.around(norm, block: layer, depth: depth)
     return Block(region: region, mixer: mixer, norms: around, channels: (channels, around))
   }
 

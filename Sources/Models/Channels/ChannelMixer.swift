@@ -1,4 +1,5 @@
 import Autodiff
+import Kernels
 import SequenceParallel
 import Tensors
 
@@ -14,6 +15,10 @@ package protocol ChannelMixer: Sendable {
   var readers: Readers { get }
   /// The terms that it may add to the loss.
   var lossTerms: [DeclaredTerm] { get }
+  /// How tokens choose among experts; nil where it has none.
+  var experts: RoutingRule? { get }
+  /// Weights that a token does not use always, with the share that does not.
+  var idleWeights: [(weight: Parameter, share: Double)] { get }
 }
 
 extension ChannelMixer {
@@ -21,4 +26,10 @@ extension ChannelMixer {
 
   /// None.
   package var lossTerms: [DeclaredTerm] { [] }
+
+  /// None.
+  package var experts: RoutingRule? { nil }
+
+  /// None.
+  package var idleWeights: [(weight: Parameter, share: Double)] { [] }
 }

@@ -49,8 +49,22 @@ package struct LossSums: Sendable, Equatable {
     (self.loss, self.targets, self.terms) = (loss, targets, terms)
   }
 
+  /// Adds to a term that is a mean over positions.
+  package mutating func add(_ name: String, sum: Double, positions: Int) {
+    guard let index = terms.firstIndex(where: { $0.name == name }) else {
+      preconditionFailure("nobody declares the loss term \(name)")
+    }
+    terms[index].sum += sum
+    terms[index].positions? += positions
+  }
+
   /// Mean loss a target, in nats; not a number where there is no target.
   package var meanLoss: Double { targets > 0 ? loss / Double(targets) : .nan }
+
+  /// What is minimised: the mean loss, and every term with its weight.
+  package var objective: Double {
+    terms.reduce(meanLoss) { $1.weight == 0 ? $0 : $0 + $1.weight * mean($1) }
+  }
 
   /// Mean of a term over the targets or its positions, without its weight; not a number where there are none.
   package func mean(_ term: Term) -> Double {

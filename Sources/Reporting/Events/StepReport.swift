@@ -16,6 +16,8 @@ package struct StepOutcome: Sendable {
   package var skipped: SkippedStep?
   /// What stands out of it; nil where nothing does, or nobody looks.
   package var spike: Spike?
+  /// How the step's tokens fell on experts; nil where there are none.
+  package var experts: ExpertShares?
   /// Streams of all ranks whose states were no finite numbers, and that begin anew.
   package var renewedStreams = 0
 

@@ -123,6 +123,13 @@ package final class RunLog: Sendable {
     line.set("loss", outcome.loss)
     line.set("grad_norm", outcome.gradientNorm)
     line.set("learning_rate", outcome.learningRate)
+    if let experts = outcome.experts {
+      var shares = JSONLine()
+      shares.set("least", experts.least)
+      shares.set("greatest", experts.greatest)
+      shares.set("evenness", experts.evenness)
+      line.set("experts", shares)
+    }
     line.set("tokens", report.tokens)
     line.set("tokens_per_second", report.tokensPerSecond)
     line.set("seconds", report.seconds)

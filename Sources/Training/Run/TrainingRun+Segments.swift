@@ -35,6 +35,7 @@ extension TrainingRun {
     let goesOn = corpus.continues(step: step + 1)
     let groups = try groups()
     var sums = LossSums()
+    balance = makeBalance()
     try listen(microBatch: microBatch, step: step, goesOn: goesOn)
     // The seams at which groups begin.
     var seams = [carries[microBatch]]
@@ -79,6 +80,7 @@ extension TrainingRun {
     }
     // After the backward pass, which ends on the first rank: nobody waits for the carry longer than for that.
     if goesOn, let last { carries[microBatch] = try last.close() }
+    addBalance(to: &sums)
     return sums
   }
 
@@ -86,6 +88,7 @@ extension TrainingRun {
   func evaluate(_ corpus: any Corpus, rows: Range<Int>, step: Int) throws -> LossSums {
     FaultPoint.reach("evaluation")
     var sums = LossSums()
+    balance = makeBalance()
     var (left, leftOfTeacher) = (Carry(), Carry())
     for index in 0..<cut.segments {
       let batch = try batch(index, of: corpus, rows: rows, step: step)
@@ -96,11 +99,32 @@ extension TrainingRun {
         part: name(index))
       let outcome = try runner.forward(
         batch.inputs, targets: batch.targets, objective: minimised(lesson), window: layout,
-        from: &left, isLast: isLast, step: step, segment: index, part: name(index))
+        from: &left, isLast: isLast, balance: balance, step: step, segment: index,
+        part: name(index))
       sums += LossSums(
         outcome.result, terms: outcome.terms, declared: lossTerms, batch: batch)
     }
+    try balance?.complete()
+    addBalance(to: &sums)
     return sums
+  }
+
+  /// Where the choices of experts of a micro-batch are counted; nil where the model has none.
+  private func makeBalance() -> ExpertBalance? {
+    model.experts.map {
+      ExpertBalance(experts: $0) { [context, world] numbers in
+        try context.counters.measure(.reduce) { try world.allReduce(numbers, .sum) }
+      }
+    }
+  }
+
+  /// Adds what a micro-batch's choices of experts give the loss, where that asks for balance.
+  private func addBalance(to sums: inout LossSums) {
+    guard let balance else { return }
+    choices = choices.isEmpty ? balance.choices : zip(choices, balance.choices).map(+)
+    guard lossTerms.contains(where: { $0.name == ExpertBalance.lossName }) else { return }
+    let (sum, positions) = balance.loss
+    sums.add(ExpertBalance.lossName, sum: sum, positions: positions)
   }
 
   /// Lets the teacher go through a micro-batch; what it has to say of each segment is kept until its loss is differentiated.
@@ -159,7 +183,7 @@ extension TrainingRun {
   private func forward(_ segment: SegmentPass) throws -> LossSums {
     let (result, terms) = try runner.forward(
       segment.batch.inputs, targets: segment.batch.targets, objective: minimised(in: segment),
-      pass: segment.pass, part: name(segment.pass.segment))
+      pass: segment.pass, balance: balance, part: name(segment.pass.segment))
     return LossSums(result, terms: terms, declared: lossTerms, batch: segment.batch)
   }
 
@@ -173,7 +197,7 @@ extension TrainingRun {
     let (result, terms) = try runner.forwardAndBackward(
       segment.batch.inputs, targets: segment.batch.targets, objective: minimised(in: segment),
       pass: segment.pass, before: later, recompute: configuration.training.recompute,
-      targetsPerPosition: targetsPerPosition, part: name(segment.pass.segment)
+      targetsPerPosition: targetsPerPosition, balance: balance, part: name(segment.pass.segment)
     ) { [store] in
       FaultPoint.reach("backward")
       try store.complete(region: $0, isLast: completes)

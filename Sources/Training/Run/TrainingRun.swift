@@ -36,6 +36,10 @@ package final class TrainingRun {
   let lossTerms: [DeclaredTerm]
   /// Of each term that is a mean over positions, the step's targets over its positions.
   var targetsPerPosition: [String: Double] = [:]
+  /// Where the choices of experts of the micro-batch at hand are counted; nil where the model has none.
+  var balance: ExpertBalance?
+  /// Choices of each expert in the step so far, over all ranks.
+  var choices: [Double] = []
   /// How sequences are cut in time and over ranks.
   let cut: SequenceCut
   /// The rows of a step's batch that this rank works on, micro-batch by micro-batch.
@@ -218,6 +222,7 @@ package final class TrainingRun {
       teacher?.carries = microBatches.map { _ in Carry() }
     }
     targetsPerPosition = try countTargetsPerPosition(step: step)
+    choices = []
     // What streams carry has moved on with each micro-batch: such a step is finished.
     let mayEnd = carried == 0 && !corpus.continues(step: step + 1)
     var vote: StopVote?
@@ -266,6 +271,7 @@ package final class TrainingRun {
       learningRate: optimizer.learningRate(at: step),
       stops: asked.truncatingRemainder(dividingBy: Self.saving) > 0, saves: asked >= Self.saving)
     outcome.renewedStreams = renewedOfAll
+    outcome.experts = ExpertShares(choices: choices)
     guard norm.isFinite, total.isFinite else {
       outcome.skipped = try skip(step: step, losses: losses)
       return outcome

@@ -1,4 +1,5 @@
-"""Pretrained Transformers in transformers' layout: llama, mistral, qwen2, qwen3.
+"""Pretrained Transformers in transformers' layout: llama, mistral, qwen2, qwen3, and with experts mixtral,
+qwen2_moe, qwen3_moe.
 
 `LanguageModel(family)` is one of them; attention goes query by query, over the keys that it sees.
 """
@@ -7,7 +8,7 @@ import math
 
 import torch
 
-from . import common
+from . import common, experts
 from .common import heads, linear, repeat_heads, rms, silu
 
 DEFAULTS = {
@@ -38,6 +39,25 @@ FAMILIES = {
         "use_sliding_window": False,
         "sliding_window": 4096,
         "max_window_layers": 28,
+    },
+    "mixtral": {
+        "num_key_value_heads": 8,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 1e6,
+        "max_position_embeddings": 131072,
+        "sliding_window": None,
+    },
+    "qwen2_moe": {
+        "max_position_embeddings": 32768,
+        "use_sliding_window": False,
+        "sliding_window": 4096,
+        "max_window_layers": 28,
+        "qkv_bias": True,
+    },
+    "qwen3_moe": {
+        "max_position_embeddings": 32768,
+        "use_sliding_window": False,
+        "sliding_window": 4096,
     },
 }
 
@@ -115,15 +135,19 @@ class LanguageModel:
         """Whether q, k and v have biases, and whether o has."""
         if self.family == "qwen2":
             return True, False
-        asked = self.family != "mistral" and config["attention_bias"]
+        if self.family == "qwen2_moe":
+            return config["qkv_bias"], False
+        asked = self.family not in ("mistral", "mixtral") and config["attention_bias"]
         return asked, asked
 
     def window(self, config, layer):
         """The most keys that a query of a layer sees, itself included; None for all."""
-        if self.family == "mistral":
+        if self.family in ("mistral", "mixtral"):
             return config["sliding_window"]
         if self.family == "llama" or not config["use_sliding_window"]:
             return None
+        if self.family == "qwen3_moe":
+            return config["sliding_window"]
         if config["layer_types"]:
             sliding = config["layer_types"][layer] == "sliding_attention"
         else:
@@ -150,10 +174,15 @@ class LanguageModel:
             projection(prefix + "self_attn.k_proj", narrow, d, inputs)
             projection(prefix + "self_attn.v_proj", narrow, d, inputs)
             projection(prefix + "self_attn.o_proj", d, wide, output)
-            if self.family == "qwen3":
+            if self.family in ("qwen3", "qwen3_moe"):
                 shapes[prefix + "self_attn.q_norm.weight"] = (head,)
                 shapes[prefix + "self_attn.k_norm.weight"] = (head,)
             shapes[prefix + "post_attention_layernorm.weight"] = (d,)
+            mixture = experts.layout(config)
+            if mixture and experts.is_sparse(config, i):
+                for name, shape in experts.shapes(mixture, d).items():
+                    shapes[prefix + mixture["prefix"] + name] = shape
+                continue
             projection(prefix + "mlp.gate_proj", inner, d, in_mlp)
             projection(prefix + "mlp.up_proj", inner, d, in_mlp)
             projection(prefix + "mlp.down_proj", d, inner, in_mlp)
@@ -170,7 +199,7 @@ class LanguageModel:
         q = heads(linear(x, weights, prefix + "q_proj"), count)
         k = heads(linear(x, weights, prefix + "k_proj"), kv_count)
         v = heads(linear(x, weights, prefix + "v_proj"), kv_count)
-        if self.family == "qwen3":
+        if self.family in ("qwen3", "qwen3_moe"):
             q = rms(q, config["rms_norm_eps"]) * weights[prefix + "q_norm.weight"]
             k = rms(k, config["rms_norm_eps"]) * weights[prefix + "k_norm.weight"]
         omega, factor = frequencies(config, d)
@@ -198,6 +227,10 @@ class LanguageModel:
             window = self.window(config, i)
             x = x + self.attention(config, weights, prefix + "self_attn.", y, window)
             y = norm(x, prefix + "post_attention_layernorm")
+            mixture = experts.layout(config)
+            if mixture and experts.is_sparse(config, i):
+                x = x + experts.mixture(mixture, weights, prefix + mixture["prefix"], y)
+                continue
             gate = silu(linear(y, weights, prefix + "mlp.gate_proj"))
             y = gate * linear(y, weights, prefix + "mlp.up_proj")
             x = x + linear(y, weights, prefix + "mlp.down_proj")

@@ -3,7 +3,7 @@
 Mixers' names stand below `attn.`; which layer has which, `hybrid.py` says.
 """
 
-from . import hybrid
+from . import experts, hybrid
 from .common import linear, rms, silu
 
 DEFAULTS = hybrid.DEFAULTS | {
@@ -48,6 +48,10 @@ class LanguageModel(hybrid.Hybrid):
             for name, shape in mixer.parameter_shapes(options).items():
                 shapes[prefix + "attn." + name] = shape
             shapes[prefix + "mlp_norm.weight"] = (d,)
+            if mixture := experts.layout(config):
+                for name, shape in experts.shapes(mixture, d).items():
+                    shapes[prefix + "mlp." + name] = shape
+                continue
             shapes[prefix + "mlp.gate_proj.weight"] = (inner, d)
             shapes[prefix + "mlp.up_proj.weight"] = (inner, d)
             shapes[prefix + "mlp.down_proj.weight"] = (d, inner)
@@ -72,9 +76,12 @@ class LanguageModel(hybrid.Hybrid):
             x = x + mixer.forward(options, weights, prefix + "attn.", y)
             x = norm(x, prefix + "attn_norm") if post else x
             y = x if post else norm(x, prefix + "mlp_norm")
-            gate = linear(y, weights, prefix + "mlp.gate_proj")
-            up = linear(y, weights, prefix + "mlp.up_proj")
-            x = x + linear(silu(gate) * up, weights, prefix + "mlp.down_proj")
+            if mixture := experts.layout(config):
+                x = x + experts.mixture(mixture, weights, prefix + "mlp.", y)
+            else:
+                gate = linear(y, weights, prefix + "mlp.gate_proj")
+                up = linear(y, weights, prefix + "mlp.up_proj")
+                x = x + linear(silu(gate) * up, weights, prefix + "mlp.down_proj")
             x = norm(x, prefix + "mlp_norm") if post else x
         head = "model.embeddings" if config["tie_word_embeddings"] else "lm_head"
         return linear(norm(x, "model.norm"), weights, head)

@@ -1,0 +1,206 @@
+import Tensors
+
+/// The choice of experts for tokens, the weights of the chosen, and its twin.
+///
+/// Of experts of one score the one with the lower number is chosen. A token's choices stand in the order of the experts'
+/// numbers, so that sums over them have one order whatever their scores.
+package enum ExpertChoice {
+  /// Chooses for rows of logits.
+  ///
+  /// - Parameters:
+  ///   - logits: Shape `[N, E]`; becomes the scores.
+  ///   - correction: Shape `[E]`: added to scores for the choice alone; nil for nothing.
+  ///   - choices: Shape `[N, k]`.
+  ///   - isGiven: Whether the choices stand there already, and are weighed alone.
+  ///   - weights: Shape `[N, k]`.
+  ///   - logSums: Shape `[N]`: receives `log Σ exp(l)`; nil where nobody asks.
+  ///   - candidates: Scratch, `[E]`.
+  ///   - rows: Which rows.
+  package static func forward(
+    _ logits: UnsafeMutablePointer<Float>, correction: UnsafePointer<Float>?, _ rule: RoutingRule,
+    choices: UnsafeMutablePointer<Int32>, isGiven: Bool = false,
+    weights: UnsafeMutablePointer<Float>,
+    logSums: UnsafeMutablePointer<Float>?, candidates: UnsafeMutablePointer<Float>,
+    rows: Range<Int>
+  ) {
+    let (experts, chosen) = (rule.experts, rule.chosen)
+    for row in rows {
+      let scores = logits + row * experts
+      // The order of logits is that of scores, and rounds less.
+      if rule.score == .softmax, correction == nil {
+        candidates.update(from: scores, count: experts)
+      }
+      if let logSums { logSums[row] = logSum(scores, count: experts) }
+      score(scores, rule)
+      if let correction {
+        for e in 0..<experts { candidates[e] = scores[e] + correction[e] }
+      } else if rule.score == .sigmoid {
+        candidates.update(from: scores, count: experts)
+      }
+      if rule.bestGroups < rule.groups { leaveBestGroups(candidates, rule) }
+      let own = choices + row * chosen
+      if !isGiven { choose(candidates, count: experts, into: own, chosen) }
+      weigh(scores, own, rule, into: weights + row * chosen)
+    }
+  }
+
+  /// Turns gradients of weights into those of logits.
+  ///
+  /// - Parameters:
+  ///   - scores: Shape `[N, E]`, from `forward`.
+  ///   - choices: Shape `[N, k]`, from `forward`.
+  ///   - weights: Shape `[N, k]`, from `forward`.
+  ///   - dWeights: Shape `[N, k]`.
+  ///   - scoreGradient: Shape `[E]`: what each score's gradient gets beside, such as that of a loss for balance; nil for
+  ///     nothing.
+  ///   - logSums: Shape `[N]`, and what the gradient of the square of each is multiplied by; nil for nothing.
+  ///   - dLogits: Receives the gradients, `[N, E]`.
+  ///   - rows: Which rows.
+  package static func backward(
+    _ scores: UnsafePointer<Float>, _ choices: UnsafePointer<Int32>,
+    _ weights: UnsafePointer<Float>, _ rule: RoutingRule, dWeights: UnsafePointer<Float>,
+    scoreGradient: UnsafePointer<Float>?, logSums: (UnsafePointer<Float>, factor: Float)?,
+    into dLogits: UnsafeMutablePointer<Float>, rows: Range<Int>
+  ) {
+    let (experts, chosen) = (rule.experts, rule.chosen)
+    for row in rows {
+      let (scores, choices) = (scores + row * experts, choices + row * chosen)
+      let (weights, dWeights) = (weights + row * chosen, dWeights + row * chosen)
+      let d = dLogits + row * experts
+      if let scoreGradient {
+        d.update(from: scoreGradient, count: experts)
+      } else {
+        d.update(repeating: 0, count: experts)
+      }
+      var (sum, mean) = (Float(1), Float(0))
+      if rule.isRenormalized {
+        sum = total(scores, choices, rule)
+        // The weights without their common factor.
+        for j in 0..<chosen { mean += dWeights[j] * weights[j] / rule.scale }
+      }
+      for j in 0..<chosen { d[Int(choices[j])] += rule.scale * (dWeights[j] - mean) / sum }
+      switch rule.score {
+      case .sigmoid:
+        for e in 0..<experts { d[e] *= scores[e] * (1 - scores[e]) }
+      case .softmax:
+        var dot: Float = 0
+        for e in 0..<experts { dot += d[e] * scores[e] }
+        for e in 0..<experts { d[e] = scores[e] * (d[e] - dot) }
+      }
+      if let (logSums, factor) = logSums {
+        switch rule.score {
+        case .softmax:
+          let share = 2 * factor * logSums[row]
+          for e in 0..<experts { d[e] += share * scores[e] }
+        case .sigmoid:
+          // exp(l) = s / (1 − s), and log Σ exp(l) is known.
+          let share = 2 * factor * logSums[row]
+          for e in 0..<experts {
+            let logit = VectorMath.log(scores[e]) - VectorMath.log(1 - scores[e])
+            d[e] += share * VectorMath.exp(logit - logSums[row])
+          }
+        }
+      }
+    }
+  }
+
+  /// `log Σ exp(l)`.
+  private static func logSum(_ logits: UnsafePointer<Float>, count: Int) -> Float {
+    var most = logits[0]
+    for e in 1..<max(count, 1) { most = max(most, logits[e]) }
+    var sum: Float = 0
+    for e in 0..<count { sum += VectorMath.exp(logits[e] - most) }
+    return most + VectorMath.log(sum)
+  }
+
+  /// Scores in the place of logits.
+  private static func score(_ logits: UnsafeMutablePointer<Float>, _ rule: RoutingRule) {
+    let experts = rule.experts
+    guard rule.score == .softmax else {
+      for e in 0..<experts { logits[e] = VectorMath.sigmoid(logits[e]) }
+      return
+    }
+    var most = logits[0]
+    for e in 1..<max(experts, 1) { most = max(most, logits[e]) }
+    var sum: Float = 0
+    for e in 0..<experts {
+      logits[e] = VectorMath.exp(logits[e] - most)
+      sum += logits[e]
+    }
+    let inverse = 1 / sum
+    for e in 0..<experts { logits[e] *= inverse }
+  }
+
+  /// Lets experts outside the best groups be chosen by nobody.
+  private static func leaveBestGroups(
+    _ candidates: UnsafeMutablePointer<Float>, _ rule: RoutingRule
+  ) {
+    let size = rule.experts / rule.groups
+    // The worth of a group: its two best.
+    let worth = (0..<rule.groups).map { group in
+      var (first, second) = (-Float.infinity, -Float.infinity)
+      for e in group * size..<(group + 1) * size {
+        if candidates[e] > first {
+          (first, second) = (candidates[e], first)
+        } else if candidates[e] > second {
+          second = candidates[e]
+        }
+      }
+      return size > 1 ? first + second : first
+    }
+    for group in 0..<rule.groups {
+      let better = (0..<rule.groups).count {
+        worth[$0] > worth[group] || (worth[$0] == worth[group] && $0 < group)
+      }
+      guard better >= rule.bestGroups else { continue }
+      for e in group * size..<(group + 1) * size { candidates[e] = -.infinity }
+    }
+  }
+
+  /// The experts with the greatest numbers, in their own order.
+  private static func choose(
+    _ candidates: UnsafePointer<Float>, count: Int, into choices: UnsafeMutablePointer<Int32>,
+    _ chosen: Int
+  ) {
+    // Best first; what is no number is passed by, so that there are always as many.
+    for e in 0..<count {
+      var place = min(e, chosen)
+      while place > 0, candidates[e] > candidates[Int(choices[place - 1])] { place -= 1 }
+      guard place < chosen else { continue }
+      var last = min(e, chosen - 1)
+      while last > place {
+        choices[last] = choices[last - 1]
+        last -= 1
+      }
+      choices[place] = Int32(e)
+    }
+    for j in 1..<max(chosen, 1) {
+      let expert = choices[j]
+      var place = j
+      while place > 0, choices[place - 1] > expert {
+        choices[place] = choices[place - 1]
+        place -= 1
+      }
+      choices[place] = expert
+    }
+  }
+
+  /// What the weights of the chosen are divided by.
+  private static func total(
+    _ scores: UnsafePointer<Float>, _ choices: UnsafePointer<Int32>, _ rule: RoutingRule
+  ) -> Float {
+    // The other project adds this to the scores of a sigmoid; of a softmax, the greatest may not be among the chosen.
+    var sum: Float = rule.score == .sigmoid ? 1e-20 : 0
+    for j in 0..<rule.chosen { sum += scores[Int(choices[j])] }
+    return max(sum, .leastNormalMagnitude)
+  }
+
+  private static func weigh(
+    _ scores: UnsafePointer<Float>, _ choices: UnsafePointer<Int32>, _ rule: RoutingRule,
+    into weights: UnsafeMutablePointer<Float>
+  ) {
+    let factor =
+      rule.isRenormalized ? rule.scale / total(scores, choices, rule) : rule.scale
+    for j in 0..<rule.chosen { weights[j] = factor * scores[Int(choices[j])] }
+  }
+}

@@ -1,0 +1,113 @@
+import Autodiff
+import Kernels
+import SequenceParallel
+import Tensors
+
+/// A mixture of experts: each token takes a few of many gated channel mixers, by a router's weights.
+///
+/// Concretely: `Σ_chosen w_e W_down,e (silu(x W_gate,e) ⊙ x W_up,e)`, and where there are shared experts theirs, for all
+/// tokens, times `σ(x g)` where they have a gate. No token is dropped.
+///
+/// - Source: Shazeer et al. (arXiv 1701.06538); Mixtral (2401.04088), DeepSeekMoE (2401.06066) for shared experts.
+struct Experts: ChannelMixer {
+  let rule: RoutingRule
+  /// The router, shape `[E, D]`.
+  let router: Parameter
+  /// Added to scores for the choice alone, shape `[E]`; nil for nothing.
+  let correction: Parameter?
+  /// Of each expert, shapes `[I, D]`, `[I, D]` and `[D, I]`.
+  let gate, up, down: [Parameter]
+  /// For all tokens.
+  let shared: (channels: SwiGLU, gate: Linear?)?
+  /// The weights of the losses for balance and of the router's z-loss; 0 for none.
+  let balance, zLoss: Double
+
+  func callAsFunction(
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
+  ) throws -> Variable {
+    let routing = try tape.routing(
+      x, router, correction: correction, rule, balance: balance, zWeight: zLoss)
+    let rows = tape.spread(x, routing, for: .products)
+    let a = try tape.linear(rows, routing.groups(gate), for: .products)
+    let b = try tape.linear(rows, routing.groups(up), for: .products)
+    let hidden = tape.swiGLU(
+      gate: a, b, weights: routing.weights, routing, for: .products)
+    let y = try tape.linear(hidden, routing.groups(down))
+    return tape.collect(
+      y, routing, adding: try shared(x, adding: residual, tape: tape, pass: pass))
+  }
+
+  /// What all tokens take, added to the residual.
+  private func shared(
+    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
+  ) throws -> Variable? {
+    guard let (channels, gate) = shared else { return residual }
+    guard let gate else {
+      return try channels(x, adding: residual, tape: tape, pass: pass)
+    }
+    let weights = tape.sigmoid(try gate(x, tape: tape))
+    let a = try channels.gate(x, tape: tape, for: .products)
+    let b = try channels.up(x, tape: tape, for: .products)
+    return try channels.down(
+      tape.swiGLU(gate: a, b, weights: weights, for: .products), adding: residual, tape: tape)
+  }
+
+  /// The router reads it in fp32.
+  var readers: Readers { .any }
+
+  var lossTerms: [DeclaredTerm] {
+    (balance > 0
+      ? [DeclaredTerm(ExpertBalance.lossName, weight: balance, mean: .positions)] : [])
+      + (zLoss > 0
+        ? [DeclaredTerm(ExpertBalance.zLossName, weight: zLoss, mean: .positions)] : [])
+  }
+
+  var experts: RoutingRule? { rule }
+
+  var idleWeights: [(weight: Parameter, share: Double)] {
+    let share = 1 - Double(rule.chosen) / Double(rule.experts)
+    return (gate + up + down).map { ($0, share) }
+  }
+}
+
+extension ModelBuilder {
+  /// Builds a mixture of experts.
+  ///
+  /// - Parameters:
+  ///   - name: What the names of its tensors begin with.
+  ///   - usual: The width of an expert where the settings have none.
+  mutating func experts(
+    _ name: String, _ settings: ExpertSettings, dimension: Int, width usual: Int,
+    names: ExpertNames = ExpertNames()
+  ) -> Experts {
+    let (rule, width) = (settings.rule, settings.width ?? usual)
+    let router = linear(name + names.router, rule.experts, dimension).weight
+    var correction: Parameter?
+    if settings.hasCorrection {
+      let parameter = parameter(
+        name + names.correction, [rule.experts], role: .bias, initialization: .constant(0))
+      table.freeze(parameter)
+      correction = parameter
+    }
+    let experts = (0..<rule.experts).map { expert in
+      let name = name + names.experts + "\(expert)."
+      return (
+        gate: linear(name + names.gate, width, dimension).weight,
+        up: linear(name + names.up, width, dimension).weight,
+        down: linear(name + names.down, dimension, width).weight
+      )
+    }
+    let shared = settings.sharedWidth.map { width in
+      let channels = SwiGLU(
+        gate: linear(name + names.shared + "gate_proj", width, dimension),
+        up: linear(name + names.shared + "up_proj", width, dimension),
+        down: linear(name + names.shared + "down_proj", dimension, width))
+      let gate = settings.hasSharedGate ? linear(name + names.sharedGate, 1, dimension) : nil
+      return (channels: channels, gate: gate)
+    }
+    return Experts(
+      rule: rule, router: router, correction: correction, gate: experts.map(\.gate),
+      up: experts.map(\.up), down: experts.map(\.down), shared: shared,
+      balance: settings.balance, zLoss: settings.zLoss)
+  }
+}

@@ -1,0 +1,120 @@
+"""Mixtures of experts: token by token, expert by expert.
+
+Every use notes its scores and choices in `seen`, of which `loss` makes what balance costs.
+"""
+
+import torch
+
+from .common import linear, silu
+
+# Of each layer of the pass at hand: scores [N, E], choices [N, k], squares of log Σ exp(logits) [N].
+seen = []
+
+
+def layout(config):
+    """How a configuration's experts are called and chosen; None where it has none."""
+    kind = config["model_type"]
+    mixtral = kind == "mixtral"
+    count = config.get("num_local_experts" if mixtral else "num_experts", 0)
+    if not count:
+        return None
+    pretrained = mixtral or kind.endswith("_moe")
+    asked = config.get("output_router_logits", False) or not pretrained
+    usual = 0.001 if pretrained else 0
+    return {
+        "count": count,
+        "chosen": config.get("num_experts_per_tok", 2),
+        "prefix": "block_sparse_moe." if mixtral else "mlp.",
+        "names": ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj"),
+        "width": config["intermediate_size"] if mixtral else config["moe_intermediate_size"],
+        "shared": config.get("shared_expert_intermediate_size"),
+        "shared_gate": kind == "qwen2_moe" or config.get("shared_expert_gate", False),
+        "score": config.get("scoring_func", "softmax"),
+        "renormalized": mixtral or config.get("norm_topk_prob", not pretrained),
+        "balance": config.get("router_aux_loss_coef", usual) if asked else 0,
+        "z_loss": config.get("router_z_loss_coef", 0),
+    }
+
+
+def is_sparse(config, layer):
+    """Whether a layer has experts."""
+    step, without = config.get("decoder_sparse_step", 1), config.get("mlp_only_layers", [])
+    return layer not in without and (layer + 1) % step == 0
+
+
+def shapes(options, d):
+    """The tensors behind a layer's prefix."""
+    gate, up, down = options["names"]
+    width, shared = options["width"], options["shared"]
+    found = {"gate.weight": (options["count"], d)}
+    for e in range(options["count"]):
+        found[f"experts.{e}.{gate}.weight"] = (width, d)
+        found[f"experts.{e}.{up}.weight"] = (width, d)
+        found[f"experts.{e}.{down}.weight"] = (d, width)
+    if shared:
+        found["shared_expert.gate_proj.weight"] = (shared, d)
+        found["shared_expert.up_proj.weight"] = (shared, d)
+        found["shared_expert.down_proj.weight"] = (d, shared)
+        if options["shared_gate"]:
+            found["shared_expert_gate.weight"] = (1, d)
+    return found
+
+
+def gated(x, weights, prefix, names):
+    gate, up, down = (prefix + name for name in names)
+    return linear(silu(linear(x, weights, gate)) * linear(x, weights, up), weights, down)
+
+
+def mixture(options, weights, prefix, x):
+    """Σ over the chosen of weight · expert(x), and what all tokens take; x [B, T, D]."""
+    rows = x.flatten(0, 1)
+    # The router is never rounded.
+    logits = rows @ weights[prefix + "gate.weight"].T
+    score = torch.sigmoid(logits) if options["score"] == "sigmoid" else torch.softmax(logits, -1)
+    top, choices = torch.topk(score, options["chosen"], dim=-1)
+    seen.append((score, choices, torch.logsumexp(logits, -1) ** 2))
+    if options["renormalized"]:
+        top = top / top.sum(-1, keepdim=True)
+    outputs = []
+    for row, factors, chosen in zip(rows, top, choices):
+        parts = [
+            factor * gated(row, weights, f"{prefix}experts.{expert}.", options["names"])
+            for factor, expert in zip(factors, chosen.tolist())
+        ]
+        outputs.append(sum(parts))
+    y = torch.stack(outputs).reshape(x.shape)
+    if options["shared"]:
+        shared = gated(
+            x, weights, prefix + "shared_expert.", ("gate_proj", "up_proj", "down_proj")
+        )
+        if options["shared_gate"]:
+            shared = torch.sigmoid(linear(x, weights, prefix + "shared_expert_gate")) * shared
+        y = y + shared
+    return y
+
+
+def loss(config):
+    """What the layers since the last call add to the loss: `E Σ f_e P_e` and the z-loss, over the rows of all layers."""
+    options = layout(config)
+    layers, seen[:] = list(seen), []
+    if not options or not layers:
+        return 0.0
+    count = options["count"]
+    scores = torch.cat([layer[0] for layer in layers])
+    choices = torch.cat([layer[1] for layer in layers])
+    frequency = torch.bincount(choices.flatten(), minlength=count).double() / scores.shape[0]
+    balance = count * (frequency * scores.mean(0)).sum()
+    squares = torch.cat([layer[2] for layer in layers])
+    return options["balance"] * balance + options["z_loss"] * squares.mean()
+
+
+def margin(config):
+    """How far the nearest decision of the layers since the last call is from another."""
+    options = layout(config)
+    if not options or not seen:
+        return float("inf")
+    scores = torch.cat([layer[0] for layer in seen]).sort(-1, descending=True).values
+    chosen = options["chosen"]
+    if chosen == options["count"]:
+        return float("inf")
+    return (scores[:, chosen - 1] - scores[:, chosen]).min().item()
