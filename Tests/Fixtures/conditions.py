@@ -5,7 +5,7 @@
 
 A tensor's condition is how far it moves, in float64, when the numbers that mixed precision holds in bf16 move by as much
 as bf16 rounds them, 2⁻⁹ of themselves: activations, weights and gradients where projections multiply them, results of
-projections and convolutions, normalised and rotated queries and keys. They are rounded to the nearest once, operands alone and results too, and moved at random
+projections and convolutions, normalised and rotated queries and keys; tokens keep their experts. They are rounded to the nearest once, operands alone and results too, and moved at random
 DRAWS times; the largest of all counts. Distances are relative L2: a gradient's over its norm or over 1e-2 of all
 gradients' norm, whichever is larger.
 
@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file
 
 from make_fixtures import HERE, evaluate
-from reference import common
+from reference import MODELS, common, experts
 
 DRAWS = 30
 TOLERANCE = {"logits": 1e-2, "grad": 2e-2}
@@ -49,15 +49,28 @@ class Moved(torch.autograd.Function):
         return dy @ weight, rows.T @ x.reshape(-1, x.shape[-1]), None, None
 
 
+def choices(config, weights, tokens):
+    """The experts that tokens choose, layer by layer."""
+    exact = {key: value.double() for key, value in weights.items()}
+    product, stored = common.product, common.stored
+    common.product, common.stored = PRODUCT, STORED
+    MODELS[config["model_type"]].forward(config, exact, tokens)
+    common.product, common.stored = product, stored
+    found = [layer[1] for layer in experts.seen]
+    experts.seen.clear()
+    return found
+
+
 def moved(config, weights, tokens, move, results=True):
     """Logits, loss and gradients where `move` changes what is held in bf16."""
     common.product = lambda x, weight: Moved.apply(x, weight, move, results)
     # The gradient passes as it came.
     common.stored = lambda x: x + (move(x) - x).detach() if results else x
+    experts.given = choices(config, weights, tokens)
     try:
         return evaluate(config, weights, tokens)
     finally:
-        common.product, common.stored = PRODUCT, STORED
+        common.product, common.stored, experts.given = PRODUCT, STORED, None
 
 
 def random_move(seed):

@@ -18,18 +18,11 @@ struct ExpertChoiceTests {
       weights: [Float](repeating: 0, count: rows * rule.chosen), scores: logits,
       logSums: [Float](repeating: 0, count: rows))
     var candidates = [Float](repeating: 0, count: rule.experts)
-    found.scores.withUnsafeMutableBufferPointer { scores in
-      let run = { (correction: UnsafePointer<Float>?) in
-        ExpertChoice.forward(
-          scores.baseAddress!, correction: correction, rule, choices: &found.choices,
-          weights: &found.weights, logSums: &found.logSums, candidates: &candidates,
-          rows: 0..<rows)
-      }
-      if let correction {
-        correction.withUnsafeBufferPointer { run($0.baseAddress) }
-      } else {
-        run(nil)
-      }
+    (correction ?? []).withUnsafeBufferPointer {
+      ExpertChoice.forward(
+        &found.scores, correction: correction == nil ? nil : $0.baseAddress, rule,
+        choices: &found.choices, weights: &found.weights, logSums: &found.logSums,
+        candidates: &candidates, rows: 0..<rows)
     }
     return found
   }

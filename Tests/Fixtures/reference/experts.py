@@ -9,6 +9,8 @@ from .common import linear, silu
 
 # Of each layer of the pass at hand: scores [N, E], choices [N, k], squares of log Σ exp(logits) [N].
 seen = []
+# Choices of layers to come, where a pass takes over those of another; None where it chooses by itself.
+given = None
 
 
 def layout(config):
@@ -71,7 +73,8 @@ def mixture(options, weights, prefix, x):
     # The router is never rounded.
     logits = rows @ weights[prefix + "gate.weight"].T
     score = torch.sigmoid(logits) if options["score"] == "sigmoid" else torch.softmax(logits, -1)
-    top, choices = torch.topk(score, options["chosen"], dim=-1)
+    choices = given.pop(0) if given is not None else torch.topk(score, options["chosen"]).indices
+    top = score.gather(-1, choices)
     seen.append((score, choices, torch.logsumexp(logits, -1) ** 2))
     if options["renormalized"]:
         top = top / top.sum(-1, keepdim=True)
