@@ -144,12 +144,18 @@ struct ModelRun: Sendable {
     let layout = layout(rank: world.rank, ranks: world.size)
     let pass = SequencePass(context: context, layout: layout)
     let tape = Tape(workspace: workspace, parameters: store, recording: true)
+    if let experts = model.experts {
+      tape.balance = ExpertBalance(experts: experts) { try world.allReduce($0, .sum) }
+      tape.targetsPerPosition = model.lossTerms(objective).targetsPerPosition(
+        targets: targets.joined().count { $0 >= 0 }, positions: inputs.count * length)
+    }
     let logits = Tensor(
       [inputs.count * layout.length, model.vocabulary], pool: workspace.pool)
     let (loss, result) = try model(
       inputs.flatMap { $0[layout.shard] }, targets: targets.flatMap { $0[layout.shard] },
       objective: objective, tape: tape, pass: pass, recompute: recompute,
       logits: logits.pointer)
+    try tape.balance?.complete()
     try tape.backward(from: loss, gradient: Tensor([1], [1], pool: workspace.pool))
     try context.drain()
     return Result(
