@@ -29,6 +29,8 @@ package struct ModelBuilder {
   package private(set) var tensors: [WeightTensor] = []
   /// All tensors of adapters so far.
   private(set) var adapterTensors: [WeightTensor] = []
+  /// Routers of experts, which no adapter changes.
+  var routers: Set<Parameter> = []
   /// The first reason why adapters are impossible.
   private(set) var adapterProblem: AdapterError?
   /// Standard deviation of the initial weights.

@@ -59,6 +59,9 @@ extension ModelBuilder {
     if entries.contains(where: { $0.role == .embedding }) {
       return "it is an embedding; name it in modules_to_save to train it as a whole"
     }
+    if tensor.pieces.contains(where: { routers.contains($0.parameter) }) {
+      return "it chooses experts; name it in modules_to_save to train it as a whole"
+    }
     guard entries.allSatisfy({ $0.role == .matrix || $0.role == .head }), tensor.shape.rank == 2
     else { return "it is no projection" }
     let input = tensor.shape.columns

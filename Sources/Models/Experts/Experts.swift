@@ -82,6 +82,7 @@ extension ModelBuilder {
   ) -> Experts {
     let (rule, width) = (settings.rule, settings.width ?? usual)
     let router = linear(name + names.router, rule.experts, dimension).weight
+    routers.insert(router)
     var correction: Parameter?
     if settings.hasCorrection {
       let parameter = parameter(
