@@ -79,14 +79,20 @@ extension StepReport {
     func value(_ figure: RankFigure, _ rank: Int) -> Double {
       figure.values.isEmpty ? figure.mean : Double(figure.values[rank])
     }
+    func finite(_ value: Double) -> Double { value.isFinite ? value : 0 }
     let figures = (0..<ranks).map { rank in
-      RankFigures(
-        [
-          value(step.compute, rank), value(step.stateWait, rank), value(step.reduce, rank),
-          value(step.data, rank), step.hidden == nil ? 0 : 1, step.hidden.map { 1 - $0 } ?? 0,
-          step.seconds, 0, 0, 0, 0, 0,
-          step.memory.values.isEmpty ? step.memory.most : value(step.memory, rank),
-        ].map { $0.isFinite ? $0 : 0 })
+      var figures = RankFigures()
+      figures.seconds = finite(step.seconds)
+      figures.computeSeconds = finite(value(step.compute, rank))
+      figures.stateWaitSeconds = finite(value(step.stateWait, rank))
+      figures.reduceSeconds = finite(value(step.reduce, rank))
+      figures.dataSeconds = finite(value(step.data, rank))
+      // Of what was under way in a second, the share that was waited for.
+      figures.transferSeconds = step.hidden == nil ? 0 : 1
+      figures.transferWaitSeconds = finite(step.hidden.map { 1 - $0 } ?? 0)
+      let memory = step.memory.values.isEmpty ? step.memory.most : value(step.memory, rank)
+      figures.peakMemoryBytes = Int(exactly: finite(memory).rounded()) ?? 0
+      return figures
     }
     self.init(
       outcome: StepOutcome(

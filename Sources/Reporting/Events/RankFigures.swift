@@ -37,6 +37,9 @@ package struct RankFigures: Sendable, Equatable {
   /// What stood between its host's processes and the processors since that was last looked at; nil where that is not long ago.
   package var pressure: ProcessorPressure?
 
+  /// Nothing.
+  package init() {}
+
   /// Reads a rank's counters.
   ///
   /// - Parameters:
