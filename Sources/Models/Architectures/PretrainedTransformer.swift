@@ -174,6 +174,12 @@ struct PretrainedTransformer<Family: PretrainedFamily>: LlamaArchitecture {
     for problem in keys.rotary(length: section.sequenceLength).problems {
       found.append(KeyProblem(key, message: problem.description))
     }
+    let given = section.subsections.changes[ExpertsSection.name] ?? [:]
+    for key in given.keys.sorted() where Family.experts?.unread.contains(key) == true {
+      found.append(
+        KeyProblem(
+          "experts.\(key)", message: "the experts of \(Family.name) do not have it; remove it"))
+    }
     if section.hasAttentionLayers {
       found.append(
         KeyProblem(

@@ -13,6 +13,15 @@ enum ExpertLayout {
   /// What stands before the names of a layer's tensors.
   var prefix: String { self == .mixtral ? "block_sparse_moe." : "mlp." }
   var names: ExpertNames { self == .mixtral ? .mixtral : ExpertNames() }
+
+  /// Keys of `model.experts` that its `config.json` has no place for.
+  var unread: Set<String> {
+    switch self {
+    case .mixtral: ["score", "z_loss", "width", "shared_width", "shared_gate", "renormalize"]
+    case .qwen2: ["score", "z_loss", "shared_gate"]
+    case .qwen3: ["score", "z_loss", "shared_width", "shared_gate"]
+    }
+  }
 }
 
 /// Which layers of a Transformer have experts, and what these are.
@@ -29,7 +38,9 @@ struct ExpertLayers {
   /// - Parameter width: Of the channel mixer in whose place they stand.
   init(_ layout: ExpertLayout, _ keys: ExpertsSection, width: Int, depth: Int) {
     self.layout = layout
-    settings = ExpertSettings(keys)
+    settings =
+      layout == .qwen2
+      ? ExpertSettings(besideShared: keys, width: width) : ExpertSettings(keys)
     hasExperts = [Bool](repeating: true, count: depth)
     var written = Self.common(settings)
     switch layout {

@@ -37,6 +37,16 @@ extension ExpertSettings {
       balance: keys.balance, zLoss: keys.zLoss)
   }
 
+  /// What a run file says of Qwen2's experts, beside which there is always a gated mixer for all tokens.
+  ///
+  /// - Parameter usual: Its width where it is not said.
+  init(besideShared keys: ExpertsSection, width usual: Int) {
+    let own = ExpertSettings(keys)
+    self.init(
+      own.rule, width: own.width, sharedWidth: own.sharedWidth ?? usual, hasSharedGate: true,
+      balance: own.balance)
+  }
+
   /// What a `config.json` of one of this program's own layouts says; nil where it has no experts.
   init?(_ keys: ModelKeys) {
     let count = keys.integer("num_experts", default: 0)
