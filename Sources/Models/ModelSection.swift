@@ -184,7 +184,7 @@ package struct ModelSection: OuterSection, Equatable {
       ? []
       : [
         KeyProblem(
-          "experts.active", "experts.count",
+          "model.experts.active", "model.experts.count",
           message:
             "a token cannot take \(keys.active) of \(keys.count) experts; choose at most \(keys.count)"
         )

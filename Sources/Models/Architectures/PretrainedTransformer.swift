@@ -178,7 +178,8 @@ struct PretrainedTransformer<Family: PretrainedFamily>: LlamaArchitecture {
     for key in given.keys.sorted() where Family.experts?.unread.contains(key) == true {
       found.append(
         KeyProblem(
-          "experts.\(key)", message: "the experts of \(Family.name) do not have it; remove it"))
+          "model.experts.\(key)", message: "the experts of \(Family.name) do not have it; remove it"
+        ))
     }
     if section.hasAttentionLayers {
       found.append(
