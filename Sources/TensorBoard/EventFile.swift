@@ -22,8 +22,8 @@ package final class EventFile: Sendable {
     let folder = Self.folder(of: run)
     if stepsDone == 0 { try FileSystem.remove(folder) }
     try FileSystem.makeFolder(folder)
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    let last = names.filter { $0.hasPrefix("events.out.tfevents.") }.sorted().last
+    let last = try FileSystem.names(in: folder).filter { $0.hasPrefix("events.out.tfevents.") }
+      .sorted().last
     var host = [CChar](repeating: 0, count: 256)
     gethostname(&host, host.count - 1)
     let hostName = String(
