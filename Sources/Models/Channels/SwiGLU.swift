@@ -10,7 +10,17 @@ struct SwiGLU: ChannelMixer {
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
+    try self(x, weights: nil, adding: residual, tape: tape)
+  }
+
+  /// The same, times a weight for each token where there are some, `[N, 1]`.
+  func callAsFunction(
+    _ x: Variable, weights: Variable?, adding residual: Variable?, tape: Tape
+  ) throws -> Variable {
     let (a, b) = (try gate(x, tape: tape, for: .products), try up(x, tape: tape, for: .products))
-    return try down(tape.swiGLU(gate: a, b, for: .products), adding: residual, tape: tape)
+    let hidden =
+      weights.map { tape.swiGLU(gate: a, b, weights: $0, for: .products) }
+      ?? tape.swiGLU(gate: a, b, for: .products)
+    return try down(hidden, adding: residual, tape: tape)
   }
 }

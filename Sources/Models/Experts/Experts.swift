@@ -34,22 +34,16 @@ struct Experts: ChannelMixer {
       gate: a, b, weights: routing.weights, routing, for: .products)
     let y = try tape.linear(hidden, routing.groups(down))
     return tape.collect(
-      y, routing, adding: try shared(x, adding: residual, tape: tape, pass: pass))
+      y, routing, adding: try shared(x, adding: residual, tape: tape))
   }
 
   /// What all tokens take, added to the residual.
   private func shared(
-    _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
+    _ x: Variable, adding residual: Variable?, tape: Tape
   ) throws -> Variable? {
     guard let (channels, gate) = shared else { return residual }
-    guard let gate else {
-      return try channels(x, adding: residual, tape: tape, pass: pass)
-    }
-    let weights = tape.sigmoid(try gate(x, tape: tape))
-    let a = try channels.gate(x, tape: tape, for: .products)
-    let b = try channels.up(x, tape: tape, for: .products)
-    return try channels.down(
-      tape.swiGLU(gate: a, b, weights: weights, for: .products), adding: residual, tape: tape)
+    let weights = try gate.map { tape.sigmoid(try $0(x, tape: tape)) }
+    return try channels(x, weights: weights, adding: residual, tape: tape)
   }
 
   /// The router reads it in fp32.
