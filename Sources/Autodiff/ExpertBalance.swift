@@ -11,31 +11,31 @@ package final class ExpertBalance {
   /// The name of the routers' z-loss.
   package static let zLossName = "router_z_loss"
 
-  /// Choices of each expert.
+  /// Choices of each expert by this rank's rows.
   package private(set) var choices: [Double]
   /// Sums of each expert's scores.
-  package private(set) var scores: [Double]
+  private var scores: [Double]
   /// Rows, those of each layer by themselves.
-  package private(set) var rows = 0.0
-  /// The same of this rank alone, from the sum on.
-  private var own: (scores: [Double], rows: Double)?
-  private let sumOverRanks: ([Double]) throws -> [Double]
+  private var rows = 0.0
+  /// Choices and rows of all ranks.
+  private var all: (choices: [Double], rows: Double)?
+  /// Whether all has been counted: what comes now is a pass that runs again.
+  package private(set) var isComplete = false
+  private let sumOverRanks: (([Double]) throws -> [Double])?
 
   /// Nothing has been counted.
   ///
-  /// - Parameter sum: Sums numbers over all ranks that share the micro-batch; collective.
-  package init(experts: Int, sum: @escaping ([Double]) throws -> [Double]) {
+  /// - Parameter sum: Sums numbers over all ranks that share the micro-batch, collective; nil where nothing is minimised for
+  ///   balance, so that no rank need know the choices of others.
+  package init(experts: Int, sum: (([Double]) throws -> [Double])? = nil) {
     choices = [Double](repeating: 0, count: experts)
     scores = choices
     sumOverRanks = sum
   }
 
-  /// Whether it has been summed: what comes now is a pass that runs again.
-  package var isSummed: Bool { own != nil }
-
   /// Counts the rows of a layer.
   func add(choices more: [Double], scores: [Double], rows: Int) {
-    guard !isSummed else { return }
+    guard !isComplete else { return }
     for e in choices.indices {
       choices[e] += more[e]
       self.scores[e] += scores[e]
@@ -43,24 +43,26 @@ package final class ExpertBalance {
     self.rows += Double(rows)
   }
 
-  /// Replaces this rank's sums by those of all, the first time; collective.
+  /// Ends the counting, and learns what other ranks counted where that is asked for; the first call is collective then.
   package func complete() throws {
-    guard !isSummed else { return }
-    own = (scores, rows)
-    let all = try sumOverRanks(choices + scores + [rows])
-    let experts = choices.count
-    choices = Array(all[..<experts])
-    scores = Array(all[experts..<2 * experts])
-    rows = all[2 * experts]
+    guard !isComplete else { return }
+    isComplete = true
+    guard let sumOverRanks else { return }
+    let sums = try sumOverRanks(choices + [rows])
+    all = (sums.dropLast(), sums.last ?? 0)
   }
 
-  /// Choices of an expert a row, over all.
-  package func frequency(_ expert: Int) -> Double { rows > 0 ? choices[expert] / rows : 0 }
+  /// Choices of an expert a row, over all ranks.
+  package func frequency(_ expert: Int) -> Double {
+    guard let all else {
+      preconditionFailure("nobody summed the experts' choices before the backward pass")
+    }
+    return all.rows > 0 ? all.choices[expert] / all.rows : 0
+  }
 
   /// This rank's share of the loss for balance, times all rows: `E Σ_e f_e Σ_rows score_e`, and its rows.
   package var loss: (sum: Double, positions: Int) {
-    guard let own else { preconditionFailure("a loss for balance before the choices were summed") }
-    let sum = choices.indices.reduce(0.0) { $0 + frequency($1) * own.scores[$1] }
-    return (Double(choices.count) * sum, Int(own.rows))
+    let sum = choices.indices.reduce(0.0) { $0 + frequency($1) * scores[$1] }
+    return (Double(choices.count) * sum, Int(rows))
   }
 }

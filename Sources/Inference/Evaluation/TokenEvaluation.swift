@@ -70,7 +70,9 @@ package struct TokenEvaluation {
         SequencePass(context: context, layout: layout, step: row)
       )
     }
-    let balance = try countChoices(rows: rows, shard)
+    let balance =
+      terms.contains { $0.name == ExpertBalance.lossName }
+      ? try countChoices(rows: rows, shard) : nil
     for row in 0..<rows {
       let (inputs, targets, pass) = shard(of: row)
       let (result, added) =
@@ -86,7 +88,7 @@ package struct TokenEvaluation {
       try collect(logits, layout: layout, row: row, length: length, writer: writer)
       progress?.show(Double(row + 1), of: Double(rows))
     }
-    if let balance, terms.contains(where: { $0.name == ExpertBalance.lossName }) {
+    if let balance {
       try balance.complete()
       sums.add(ExpertBalance.lossName, sum: balance.loss.sum, positions: balance.loss.positions)
     }
@@ -115,7 +117,7 @@ package struct TokenEvaluation {
     return total.objective
   }
 
-  /// How the tokens of all rows fall on experts, where gradients depend on it; nil where they do not.
+  /// What counts how the tokens of all rows fall on experts: complete where gradients depend on it; nil without experts.
   private func countChoices(
     rows: Int, _ shard: (Int) -> (inputs: [Int32], targets: [Int32], pass: SequencePass)
   ) throws -> ExpertBalance? {

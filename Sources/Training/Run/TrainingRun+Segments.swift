@@ -81,6 +81,7 @@ extension TrainingRun {
     // After the backward pass, which ends on the first rank: nobody waits for the carry longer than for that.
     if goesOn, let last { carries[microBatch] = try last.close() }
     addBalance(to: &sums)
+    if let balance { choices = zip(choices, balance.choices).map(+) }
     return sums
   }
 
@@ -112,17 +113,20 @@ extension TrainingRun {
   /// Where the choices of experts of a micro-batch are counted; nil where the model has none.
   private func makeBalance() -> ExpertBalance? {
     model.experts.map {
-      ExpertBalance(experts: $0) { [context, world] numbers in
+      guard minimisesBalance else { return ExpertBalance(experts: $0) }
+      return ExpertBalance(experts: $0) { [context, world] numbers in
         try context.counters.measure(.reduce) { try world.allReduce(numbers, .sum) }
       }
     }
   }
 
+  private var minimisesBalance: Bool {
+    lossTerms.contains { $0.name == ExpertBalance.lossName }
+  }
+
   /// Adds what a micro-batch's choices of experts give the loss, where that asks for balance.
   private func addBalance(to sums: inout LossSums) {
-    guard let balance else { return }
-    choices = choices.isEmpty ? balance.choices : zip(choices, balance.choices).map(+)
-    guard lossTerms.contains(where: { $0.name == ExpertBalance.lossName }) else { return }
+    guard let balance, minimisesBalance else { return }
     let (sum, positions) = balance.loss
     sums.add(ExpertBalance.lossName, sum: sum, positions: positions)
   }

@@ -38,7 +38,7 @@ package final class TrainingRun {
   var targetsPerPosition: [String: Double] = [:]
   /// Where the choices of experts of the micro-batch at hand are counted; nil where the model has none.
   var balance: ExpertBalance?
-  /// Choices of each expert in the step so far, over all ranks.
+  /// Choices of each expert by this rank's tokens in the step so far.
   var choices: [Double] = []
   /// How sequences are cut in time and over ranks.
   let cut: SequenceCut
@@ -222,7 +222,7 @@ package final class TrainingRun {
       teacher?.carries = microBatches.map { _ in Carry() }
     }
     targetsPerPosition = try countTargetsPerPosition(step: step)
-    choices = []
+    choices = [Double](repeating: 0, count: model.experts ?? 0)
     // What streams carry has moved on with each micro-batch: such a step is finished.
     let mayEnd = carried == 0 && !corpus.continues(step: step + 1)
     var vote: StopVote?
@@ -256,8 +256,10 @@ package final class TrainingRun {
         sums.numbers + [
           squares, (stop() ? 1 : 0) + (save() ? Self.saving : 0), Double(renewed),
           hasFiniteWeights ? 0 : 1,
-        ], .sum)
+        ] + choices, .sum)
     }
+    let choicesOfAll = Array(numbers.suffix(choices.count))
+    numbers.removeLast(choices.count)
     guard numbers.removeLast() == 0 else { throw try weightsNotFinite() }
     let renewedOfAll = Int(numbers.removeLast())
     let asked = numbers.removeLast()
@@ -271,7 +273,7 @@ package final class TrainingRun {
       learningRate: optimizer.learningRate(at: step),
       stops: asked.truncatingRemainder(dividingBy: Self.saving) > 0, saves: asked >= Self.saving)
     outcome.renewedStreams = renewedOfAll
-    outcome.experts = ExpertShares(choices: choices)
+    outcome.experts = ExpertShares(choices: choicesOfAll)
     guard norm.isFinite, total.isFinite else {
       outcome.skipped = try skip(step: step, losses: losses)
       return outcome
