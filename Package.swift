@@ -58,9 +58,13 @@ let hwloc: [String] = has(header: "hwloc.h") ? ["CHwloc"] : []
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
-let flyingFox = ["FlyingFox", "FlyingSocks"].map {
-  Target.Dependency.product(name: $0, package: "FlyingFox")
-}
+
+/// What serves the page of runs, unless `LASP_SERVER` is `no`: linked statically it wants libcurl, of which nothing is called.
+let hasServer = Context.environment["LASP_SERVER"] != "no"
+let flyingFox =
+  hasServer
+  ? ["FlyingFox", "FlyingSocks"].map { Target.Dependency.product(name: $0, package: "FlyingFox") }
+  : []
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
@@ -87,8 +91,7 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
-  ],
+  ] + (hasServer ? [.package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1")] : []),
   targets: [
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
@@ -138,10 +141,12 @@ let package = Package(
     module("Reporting", ["MessagePassing", "Faults", "Measurement", "Configuration", "Files"]),
     .target(
       name: "TensorBoard", dependencies: ["Files", protobuf], exclude: ["EventRecord.proto"]),
-    module(
-      "Observation",
-      ["TensorBoard", "Reporting", "MessagePassing", "Measurement", "Configuration", "Files"]
-        + flyingFox),
+    .target(
+      name: "Observation",
+      dependencies: [
+        "TensorBoard", "Reporting", "MessagePassing", "Measurement", "Configuration", "Files",
+      ] + flyingFox,
+      swiftSettings: hasServer ? [.define("LASP_SERVER")] : []),
     module(
       "Inference",
       [

@@ -31,23 +31,27 @@ package enum Watch {
     runs: [String], at address: String, token: String?,
     ready: @escaping @Sendable (String) -> Void
   ) throws {
-    let address = try ServeAddress(address)
-    let server = try WatchServer(runs, at: address, token: token)
-    let host = address.isLong ? "[\(address.host)]" : address.host
-    let done = DispatchSemaphore(value: 0)
-    let failure = Failure()
-    Task {
-      do {
-        try await server.run { port in
-          ready("http://\(host):\(port)/" + (token == nil ? "" : "?token=…"))
+    #if LASP_SERVER
+      let address = try ServeAddress(address)
+      let server = try WatchServer(runs, at: address, token: token)
+      let host = address.isLong ? "[\(address.host)]" : address.host
+      let done = DispatchSemaphore(value: 0)
+      let failure = Failure()
+      Task {
+        do {
+          try await server.run { port in
+            ready("http://\(host):\(port)/" + (token == nil ? "" : "?token=…"))
+          }
+        } catch {
+          failure.set(error)
         }
-      } catch {
-        failure.set(error)
+        done.signal()
       }
-      done.signal()
-    }
-    done.wait()
-    if let error = failure.error { throw error }
+      done.wait()
+      if let error = failure.error { throw error }
+    #else
+      throw ObservationError.noServer
+    #endif
   }
 
   private final class Failure: @unchecked Sendable {

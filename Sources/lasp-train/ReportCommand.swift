@@ -33,7 +33,7 @@ extension ObservationError: ErrorWithExitReason {
   package var exitReason: ExitReason {
     switch self {
     case .noLog: .data
-    case .needsToken, .address: .configuration
+    case .needsToken, .address, .noServer: .configuration
     case .taken: .failure
     }
   }

@@ -105,6 +105,8 @@ package enum ObservationError: Error, Equatable, CustomStringConvertible {
   case address(String)
   /// An address that cannot be listened at.
   case taken(String, reason: String)
+  /// A program that was built without what serves pages.
+  case noServer
 
   /// What is wrong and what to do.
   package var description: String {
@@ -118,6 +120,9 @@ package enum ObservationError: Error, Equatable, CustomStringConvertible {
       "--serve \(text) is no address; write it such as 127.0.0.1:8080 or [::1]:8080"
     case .taken(let address, let reason):
       "\(address) cannot be served at: \(reason); take another port"
+    case .noServer:
+      "this program was built without a server (LASP_SERVER=no); lasp-train report makes the page once, and a program "
+        + "built by swift build serves it"
     }
   }
 }
