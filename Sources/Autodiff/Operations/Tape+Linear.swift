@@ -59,7 +59,9 @@ extension Tape {
     let filled = groups.filter { !$0.rows.isEmpty }
     let used = filled.isEmpty ? [groups[0]] : filled
     let products = workspace.products
-    let forward = used.map { GroupProducts($0, self, for: .output) }
+    let forward = used.map {
+      GroupProducts($0, self, for: .output, isOneOfSeveral: groups.count > 1)
+    }
     let rank = forward.lazy.compactMap { $0.low?.rank }.first
     let rows = x.operand(in: workspace)
     let shape = Shape(x.shape.dimensions.dropLast() + [out])
@@ -119,7 +121,9 @@ extension Tape {
       let target = sumOfX.isNeeded ? sumOfX.target(in: workspace) : nil
       // The region has been acquired anew since the forward pass.
       let backward = used.map {
-        GroupProducts($0, self, for: .inputGradient, needsMatrix: sumOfX.isNeeded)
+        GroupProducts(
+          $0, self, for: .inputGradient, isOneOfSeveral: groups.count > 1,
+          needsMatrix: sumOfX.isNeeded)
       }
       let sums = trains(bias) ? RowSums(rows: n, width: out, workspace: workspace) : nil
       let dHidden =
@@ -178,6 +182,7 @@ private struct GroupProducts {
   /// Nil where no product of the direction is wanted.
   private let form: WeightMatrix?
   let low: AdaptedRows?
+  private let isOneOfSeveral: Bool
 
   var matrix: WeightMatrix {
     guard let form else { preconditionFailure("a product that was not wanted") }
@@ -185,19 +190,38 @@ private struct GroupProducts {
   }
 
   /// May take memory for the forms of weights.
-  init(_ group: RowGroup, _ tape: Tape, for direction: ProductDirection, needsMatrix: Bool = true) {
+  ///
+  /// - Parameter isOneOfSeveral: Whether there are other groups.
+  init(
+    _ group: RowGroup, _ tape: Tape, for direction: ProductDirection, isOneOfSeveral: Bool,
+    needsMatrix: Bool = true
+  ) {
     (weight, rows) = (group.weight, group.rows)
+    self.isOneOfSeveral = isOneOfSeveral
     form = needsMatrix ? tape.weight(group.weight, for: direction) : nil
     low = AdaptedRows(of: group.weight, tape, for: [direction])
   }
 
+  /// Rows of the largest part of a group among others.
+  private static let mostRows = 256
+
   /// Works on the group's rows in batches.
+  ///
+  /// How many rows a group among others has is another number at each step, and a library may make code for each number that
+  /// it meets: such groups are cut into parts of a few sizes, powers of two.
   @inline(__always)
   func inBatches(
     _ workspace: Workspace, operations: Int, _ body: (_ first: Int, _ count: Int) throws -> Void
   ) throws {
-    try workspace.inBatches(rows.count, operations: operations, atLeast: 64) {
-      try body(rows.lowerBound + $0.lowerBound, $0.count)
+    try workspace.inBatches(rows.count, operations: operations, atLeast: 64) { part in
+      guard isOneOfSeveral else { return try body(rows.lowerBound + part.lowerBound, part.count) }
+      var first = part.lowerBound
+      var size = Self.mostRows
+      while first < part.upperBound {
+        while first + size > part.upperBound { size /= 2 }
+        try body(rows.lowerBound + first, size)
+        first += size
+      }
     }
   }
 }
