@@ -11,10 +11,12 @@ struct BenchmarkCommand: ParsableCommand {
     usage: """
       lasp-train benchmark [step] \(RunFileOption.usage) \(OverrideOptions.usage)
       lasp-train benchmark recurrence [--tokens N] [--heads N] [--curve]
+      lasp-train benchmark experts \(RunFileOption.usage) \(OverrideOptions.usage)
       lasp-train benchmark bytes [--ranks N]
       """,
     subcommands: [
-      StepBenchmarkCommand.self, RecurrenceBenchmarkCommand.self, StateBytesCommand.self,
+      StepBenchmarkCommand.self, RecurrenceBenchmarkCommand.self, ExpertsBenchmarkCommand.self,
+      StateBytesCommand.self,
     ],
     defaultSubcommand: StepBenchmarkCommand.self)
 }
@@ -73,6 +75,36 @@ struct RecurrenceBenchmarkCommand: ParsableCommand {
 
   func run() {
     RecurrenceBenchmark.run(tokens: tokens, heads: heads, curve: curve)
+  }
+}
+
+/// `lasp-train benchmark experts`.
+struct ExpertsBenchmarkCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "experts",
+    abstract: "Measure a layer of experts beside a dense one of the width that a token takes.",
+    usage: "lasp-train benchmark experts \(RunFileOption.usage) \(OverrideOptions.usage)",
+    discussion: """
+      By default 16 experts, of which a token takes two, 4,096 tokens and one thread: \
+      \(defaults.map { "--\($0)" }.joined(separator: " "))
+
+      \(OverrideOptions.help)
+      """)
+
+  private static let defaults = [
+    "model.dimension=512", "model.heads=8", "model.glu=1408", "model.vocabulary=256",
+    "model.channels=experts", "model.experts.count=16", "model.experts.active=2",
+    "model.experts.width=704", "sequence.length=4096", "training.batch=1", "training.steps=11",
+    "threads=1",
+  ].map { Override($0) }
+
+  @OptionGroup var runFile: RunFileOption
+
+  @OptionGroup var overrides: OverrideOptions
+
+  func run() throws {
+    try ExpertsBenchmark.run(
+      overrides.load(file: runFile.path, defaults: runFile.path == nil ? Self.defaults : []))
   }
 }
 

@@ -63,9 +63,14 @@ package struct Block: Sendable {
     mixing: (Variable, Variable?) throws -> Variable
   ) throws -> Variable {
     let x = entry?(x, tape: tape) ?? x
-    let y = try mixerNorms.around(x, tape: tape, for: readers, mixing)
-    guard let channels else { return y }
-    return try channels.norms.around(y, tape: tape, for: channels.mixer.readers) {
+    return try mixChannels(
+      mixerNorms.around(x, tape: tape, for: readers, mixing), tape: tape, pass: pass)
+  }
+
+  /// The second half of the block, along channels, where it has one.
+  package func mixChannels(_ x: Variable, tape: Tape, pass: SequencePass) throws -> Variable {
+    guard let channels else { return x }
+    return try channels.norms.around(x, tape: tape, for: channels.mixer.readers) {
       try channels.mixer($0, adding: $1, tape: tape, pass: pass)
     }
   }
