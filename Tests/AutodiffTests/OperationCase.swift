@@ -48,6 +48,18 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
     } reference: { x, _ in
       x[0] + x[1]
     },
+    .init("sum by factors, used elsewhere too", [[5, 7], [5, 7]]) { tape, x, _ in
+      let y = tape.sum(x[0], x[1], times: (1, -0.3))
+      return tape.product(tape.sum(x[0], y, times: (2.5, 0.5)), x[1])
+    } reference: { x, _ in
+      let y = x[0] + x[1].scaled(by: -0.3)
+      return (x[0].scaled(by: 2.5) + y.scaled(by: 0.5)) * x[1]
+    },
+    .init("times a number, used elsewhere too", [[5, 7]]) { tape, x, _ in
+      tape.product(tape.scaled(x[0], by: -0.3), x[0])
+    } reference: { x, _ in
+      x[0].scaled(by: -0.3) * x[0]
+    },
     .init("sum of a variable with itself, used elsewhere too", [[5, 7]]) { tape, x, _ in
       tape.product(tape.sum(x[0], x[0]), x[0])
     } reference: { x, _ in

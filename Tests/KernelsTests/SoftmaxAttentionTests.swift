@@ -158,23 +158,34 @@ private struct HeadCase {
 
 @Suite struct RotaryEmbeddingTests {
   @Test(
-    "positions in the millions keep their phase; the twin turns back", arguments: [0, 3_000_017])
-  func turns(offset: Int) {
+    "positions in the millions keep their phase; the twin turns back; numbers that do not turn stay",
+    arguments: [0, 3_000_017], [10, 6])
+  func turns(offset: Int, r: Int) {
     let (tokens, heads, d) = (5, 2, 10)
     let count = tokens * heads * d
     let x = (0..<count).map { Float($0 % 13) - 6 }
-    var table = [Float](repeating: .nan, count: tokens * d)
+    var table = [Float](repeating: .nan, count: tokens * r)
     var (y, dx) = ([Float](repeating: .nan, count: count), [Float](repeating: 1, count: count))
     RotaryEmbedding.fillTable(
-      &table, tokens: 0..<tokens, offset: offset, RotaryFrequencies(dimension: d, base: 10_000))
+      &table, tokens: 0..<tokens, offset: offset, RotaryFrequencies(dimension: r, base: 10_000))
     RotaryEmbedding.forward(
-      x, table: table, into: &y, tokens: 0..<tokens, heads: heads, dimension: d)
+      x, table: table, into: &y, tokens: 0..<tokens, heads: heads, dimension: d, rotated: r)
     RotaryEmbedding.backward(
-      y, table: table, into: &dx, tokens: 0..<tokens, heads: heads, dimension: d, accumulate: true)
+      y, table: table, into: &dx, tokens: 0..<tokens, heads: heads, dimension: d, rotated: r,
+      accumulate: true)
+    var fresh = [Float](repeating: .nan, count: count)
+    RotaryEmbedding.backward(
+      y, table: table, into: &fresh, tokens: 0..<tokens, heads: heads, dimension: d, rotated: r,
+      accumulate: false)
     for index in 0..<count {
-      let (token, j) = (index / (heads * d), index % d)
-      let angle = Double(offset + token) * pow(10_000, -2 * Double(j % 5) / Double(d))
-      let other = Double(j < 5 ? -x[index + 5] : x[index - 5])
+      let (token, j, half) = (index / (heads * d), index % d, r / 2)
+      #expect(abs(fresh[index] - x[index]) < 4e-6)
+      guard j < r else {
+        #expect(y[index] == x[index] && dx[index] == 1 + x[index])
+        continue
+      }
+      let angle = Double(offset + token) * pow(10_000, -2 * Double(j % half) / Double(r))
+      let other = Double(j < half ? -x[index + half] : x[index - half])
       #expect(abs(Double(y[index]) - Double(x[index]) * cos(angle) - other * sin(angle)) < 2e-6)
       #expect(abs(dx[index] - 1 - x[index]) < 4e-6)
     }

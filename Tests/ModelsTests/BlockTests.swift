@@ -40,7 +40,7 @@ struct BlockTests {
   }
 
   enum Shape: CaseIterable {
-    case pre, post, sandwich, alone
+    case pre, post, sandwich, scaled, renewed, renewedByFactors, alone
   }
 
   @Test(
@@ -58,6 +58,9 @@ struct BlockTests {
       case .pre, .alone: .pre(norms[first])
       case .post: .post(norms[first])
       case .sandwich: .sandwich(before: norms[first], after: norms[first + 1])
+      case .scaled: .scaled(norms[first], factor: 0.3)
+      case .renewed: .renewed(norms[first], kept: 1, added: 1)
+      case .renewedByFactors: .renewed(norms[first], kept: 1.5, added: -0.4)
       }
     }
     let block = Block(
@@ -93,6 +96,10 @@ struct BlockTests {
       case .pre, .alone: x + layer(norm(x, first))
       case .post: norm(x + layer(x), first)
       case .sandwich: x + norm(layer(norm(x, first)), first + 1)
+      case .scaled: x + layer(norm(x, first)).scaled(by: 0.3)
+      case .renewed: norm(x, first) + layer(norm(x, first))
+      case .renewedByFactors:
+        norm(x, first).scaled(by: 1.5) + layer(norm(x, first)).scaled(by: -0.4)
       }
     }
     let input = Term(Matrix(5, width, numbers))

@@ -14,7 +14,8 @@ private struct AttentionCase {
   let dimension, heads, keyHeads: Int
   let window: Int?
   let exchange: AttentionExchange
-  let rotates: Bool
+  /// How many numbers of a head turn.
+  let rotated: Int
 
   init(_ crossing: Crossing, seed: UInt64, mostTokens: Int = 24) {
     test = SequenceCase(seed: seed, mostTokens: mostTokens)
@@ -23,7 +24,7 @@ private struct AttentionCase {
     heads = keyHeads * Int.random(in: 1...3, using: &test.random)
     window = crossing == .window ? [1, 2, 5, 17, 1000].randomElement(using: &test.random)! : nil
     exchange = crossing == .ring ? .ring : .gather
-    rotates = Bool.random(using: &test.random)
+    rotated = 2 * Int.random(in: 0...dimension / 2, using: &test.random)
   }
 
   var outputs: Int { heads * dimension }
@@ -41,10 +42,10 @@ private struct AttentionCase {
       var q = tape.columns(x, 0..<outputs)
       var k = tape.columns(x, outputs..<outputs + width)
       let v = tape.columns(x, outputs + width..<outputs + 2 * width)
-      if rotates {
-        let positions = RotaryFrequencies(dimension: dimension, base: 10_000)
-        q = tape.rotaryEmbedding(q, positions, pass: pass)
-        k = tape.rotaryEmbedding(k, positions, pass: pass)
+      if rotated > 0 {
+        let positions = RotaryFrequencies(dimension: rotated, base: 10_000)
+        q = tape.rotaryEmbedding(q, positions, of: dimension, pass: pass)
+        k = tape.rotaryEmbedding(k, positions, of: dimension, pass: pass)
       }
       return try tape.attention(
         q: q, k: k, v: v, dimension: dimension, window: window, exchange: exchange,
@@ -72,12 +73,12 @@ private struct AttentionCase {
     let x = x.map(Double.init)
     /// Rotates a head by a position's angles; backward by their opposites.
     func rotate(_ head: [Double], _ position: Int, _ sign: Double = 1) -> [Double] {
-      guard rotates else { return head }
       var turned = head
-      for j in 0..<d / 2 {
-        let angle = sign * Double(position) * pow(10_000, -2 * Double(j) / Double(d))
-        turned[j] = head[j] * cos(angle) - head[j + d / 2] * sin(angle)
-        turned[j + d / 2] = head[j + d / 2] * cos(angle) + head[j] * sin(angle)
+      let half = rotated / 2
+      for j in 0..<half {
+        let angle = sign * Double(position) * pow(10_000, -2 * Double(j) / Double(rotated))
+        turned[j] = head[j] * cos(angle) - head[j + half] * sin(angle)
+        turned[j + half] = head[j + half] * cos(angle) + head[j] * sin(angle)
       }
       return turned
     }

@@ -17,6 +17,55 @@ extension Tape {
     }
   }
 
+  /// `y = α a + β b`, both of one shape.
+  package func sum(
+    _ a: Variable, _ b: Variable, times factors: (a: Float, b: Float)
+  ) -> Variable {
+    precondition(a.shape.count == b.shape.count, "sum of \(a.shape) and \(b.shape)")
+    let y = Tensor(a.shape, pool: pool)
+    let (left, right, α, β) = (a.value, b.value, factors.a, factors.b)
+    elementwise(y.count) { range in
+      for i in range {
+        y.pointer[i] = (α * left.pointer[i]).addingProduct(β, right.pointer[i])
+      }
+    }
+    let sums = [(a.sum, α), (b.sum, β)]
+    return record(y, inputs: [a, b]) { [unowned self] dy in
+      for (sum, factor) in sums { add(dy, times: factor, to: sum) }
+    }
+  }
+
+  /// `y = factor · x`.
+  package func scaled(_ x: Variable, by factor: Float, for readers: Readers = .any) -> Variable {
+    let (y, input) = (workspace.room(for: x.shape, readers: readers), x.stored)
+    blocks(x.shape.count, of: [input, y]) { part, block in
+      let (from, to) = (input.read(part, block(0)), y.room(part, block(1)))
+      for i in 0..<part.count { to[i] = factor * from[i] }
+      y.finish(part, block(1))
+    }
+    let sum = x.sum
+    return record(y, x.shape, inputs: [x]) { [unowned self] dy in
+      add(dy, times: factor, to: sum)
+    }
+  }
+
+  /// Adds `factor · dy` to a gradient, where one is wanted.
+  private func add(_ dy: Tensor, times factor: Float, to sum: GradientSum) {
+    guard sum.isNeeded else { return }
+    // Who adds to a shared gradient copies it first.
+    if factor == 1 { return sum.add(dy, in: workspace) }
+    let (target, accumulate) = sum.target(in: workspace)
+    elementwise(dy.count) { range in
+      if accumulate {
+        for i in range {
+          target.pointer[i] = target.pointer[i].addingProduct(factor, dy.pointer[i])
+        }
+      } else {
+        for i in range { target.pointer[i] = factor * dy.pointer[i] }
+      }
+    }
+  }
+
   /// `y = (a + b) / 2`, both of one shape.
   package func mean(_ a: Variable, _ b: Variable) -> Variable {
     precondition(a.shape.count == b.shape.count, "mean of \(a.shape) and \(b.shape)")

@@ -2,15 +2,16 @@ import Foundation
 
 /// Rotary position embedding by halves, and its twin.
 ///
-/// Concretely, for a head of `d` numbers, `j < d/2` and the angle `a = t ω_j` of position t:
-/// `y_j = x_j cos a − x_{j+d/2} sin a`, `y_{j+d/2} = x_{j+d/2} cos a + x_j sin a`, times the frequencies' magnitude.
+/// Concretely, for the first `r` of a head's `d` numbers, `j < r/2` and the angle `a = t ω_j` of position t:
+/// `y_j = x_j cos a − x_{j+r/2} sin a`, `y_{j+r/2} = x_{j+r/2} cos a + x_j sin a`, times the frequencies' magnitude; the other
+/// numbers stay.
 ///
 /// - Source: "RoFormer" (arXiv 2104.09864).
 package enum RotaryEmbedding {
   /// Cosines and sines of some tokens' positions; angles in Double, reduced modulo 2π.
   ///
   /// - Parameters:
-  ///   - table: Shape `[T, d]`: the cosines of a token, then its sines. Rows of `tokens` are written.
+  ///   - table: Shape `[T, r]`: the cosines of a token, then its sines. Rows of `tokens` are written.
   ///   - offset: The global position of token 0.
   package static func fillTable(
     _ table: UnsafeMutablePointer<Float>, tokens: Range<Int>, offset: Int,
@@ -31,14 +32,16 @@ package enum RotaryEmbedding {
   ///
   /// - Parameters:
   ///   - x: Shape `[T, H·d]`.
+  ///   - table: Shape `[T, r]`.
   ///   - y: Shape `[T, H·d]`, of which `tokens` are written.
+  ///   - r: How many numbers of a head turn; even.
   package static func forward(
     _ x: UnsafePointer<Float>, table: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
-    tokens: Range<Int>, heads: Int, dimension d: Int
+    tokens: Range<Int>, heads: Int, dimension d: Int, rotated r: Int
   ) {
-    let half = d / 2
+    let half = r / 2
     for token in tokens {
-      let (cosine, sine) = (table + token * d, table + token * d + half)
+      let (cosine, sine) = (table + token * r, table + token * r + half)
       for head in 0..<heads {
         let (x, y) = (x + (token * heads + head) * d, y + (token * heads + head) * d)
         for j in 0..<half {
@@ -46,6 +49,7 @@ package enum RotaryEmbedding {
           y[j] = (a * cosine[j]).addingProduct(-b, sine[j])
           y[half + j] = (b * cosine[j]).addingProduct(a, sine[j])
         }
+        for i in r..<d { y[i] = x[i] }
       }
     }
   }
@@ -53,11 +57,11 @@ package enum RotaryEmbedding {
   /// `dx (+)= dy` rotated back.
   package static func backward(
     _ dy: UnsafePointer<Float>, table: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>,
-    tokens: Range<Int>, heads: Int, dimension d: Int, accumulate: Bool
+    tokens: Range<Int>, heads: Int, dimension d: Int, rotated r: Int, accumulate: Bool
   ) {
-    let half = d / 2
+    let half = r / 2
     for token in tokens {
-      let (cosine, sine) = (table + token * d, table + token * d + half)
+      let (cosine, sine) = (table + token * r, table + token * r + half)
       for head in 0..<heads {
         let (dy, dx) = (dy + (token * heads + head) * d, dx + (token * heads + head) * d)
         for j in 0..<half {
@@ -66,6 +70,7 @@ package enum RotaryEmbedding {
           dx[j] = c + (a * cosine[j]).addingProduct(b, sine[j])
           dx[half + j] = e + (b * cosine[j]).addingProduct(-a, sine[j])
         }
+        for i in r..<d { dx[i] = accumulate ? dx[i] + dy[i] : dy[i] }
       }
     }
   }

@@ -13,7 +13,7 @@ package struct RotaryFrequencies: Hashable, Sendable {
 
   /// `ω_j = base^(−2j/d)`.
   ///
-  /// - Parameter d: The numbers of a head; even.
+  /// - Parameter d: The numbers of a head that turn; even.
   /// - Source: "RoFormer" (arXiv 2104.09864), section 3.2.2.
   package init(dimension d: Int, base: Double) {
     self.init((0..<d / 2).map { pow(base, -2 * Double($0) / Double(d)) })
@@ -22,6 +22,6 @@ package struct RotaryFrequencies: Hashable, Sendable {
   /// Whether all numbers are finite.
   package var isFinite: Bool { magnitude.isFinite && radians.allSatisfy(\.isFinite) }
 
-  /// `d`, the numbers of a head.
+  /// The numbers of a head that turn.
   package var dimension: Int { 2 * radians.count }
 }

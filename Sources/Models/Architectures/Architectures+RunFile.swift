@@ -17,6 +17,11 @@ extension Architectures {
     if let kinds = (model as? any HybridArchitecture)?.layers.kinds, Set(kinds).count > 1 {
       keys["layers"] = .list(kinds.map { .string($0) })
     }
+    if let hybrid = model as? any PretrainedHybrid {
+      let name = Swift.type(of: hybrid).mixers[0]
+      keys["layers"] = .list(
+        hybrid.types.isAttention.map { .string($0 ? FlashLayers.attention : name) })
+    }
     return keys
   }
 

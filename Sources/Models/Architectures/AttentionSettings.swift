@@ -13,6 +13,10 @@ struct AttentionSettings {
   /// The most tokens a query sees, itself included; nil for all.
   var window: Int?
   let positions: RotaryPositions
+  /// How many of a head's numbers turn with their positions, from the first on; nil for all, 0 for none.
+  var rotated: Int?
+  /// What scores are multiplied by; nil for one over the root of a head's numbers.
+  var scale: Float?
 
   /// The epsilon of flash-linear-attention's norms of queries and keys, whatever that of the model is.
   static let usualNormEpsilon: Float = 1e-5
@@ -58,6 +62,18 @@ struct AttentionSettings {
       "qkv_bias": .bool(hasBias), "window_size": .optional(window),
       "rope_theta": .number(positions.base),
     ]
+  }
+
+  /// Why the numbers that turn cannot be those of heads so wide; nil where they can.
+  func rotationProblem(of width: Int) -> String? {
+    let rotated = rotated ?? width
+    if rotated > width {
+      return
+        "\(rotated) numbers of a head cannot turn where it has \(width); choose at most \(width)"
+    }
+    return rotated % 2 == 0
+      ? nil
+      : "\(rotated) numbers of a head cannot be rotated by halves; choose an even number"
   }
 
   /// How a model's width is cut.

@@ -19,6 +19,27 @@ struct LlamaSkeleton: Sendable {
   let norms: NormPlacement
   /// Which layers have experts instead of the channel mixer; nil for none.
   var experts: ExpertLayers?
+  var names = Names()
+
+  /// What tensors are called, where makers differ.
+  struct Names {
+    /// The norm before the channel mixer.
+    var channelNorm = "post_attention_layernorm"
+    /// Before the names of the channel mixer's tensors.
+    var channels = "mlp."
+    /// The norm before the head.
+    var outerNorm = "model.norm"
+  }
+
+  /// How what a layer gives joins the residual stream.
+  enum Residual: Equatable {
+    /// `x + f(norm(x))`, or where norms are placed otherwise.
+    case plain
+    /// `x + factor · f(norm(x))`.
+    case scaled(Float)
+    /// `kept · y + added · f(y)` with `y = norm(x)`.
+    case renewed(kept: Float, added: Float)
+  }
 
   /// Sizes where a `config.json` does not say them.
   struct Defaults {
@@ -80,25 +101,31 @@ struct LlamaSkeleton: Sendable {
     return keys.merging(norms.configuration) { $1 }.merging(experts?.configuration ?? [:]) { $1 }
   }
 
-  /// A block around a token mixer, whose tensors' names begin with `model.layers.i.self_attn.`.
+  /// A block around a token mixer, whose tensors' names begin with `model.layers.i.self_attn.` where nothing else is said.
   func block(
-    _ layer: Int, region: Int, _ builder: inout ModelBuilder,
+    _ layer: Int, region: Int, _ builder: inout ModelBuilder, name: String = "self_attn.",
+    residuals: (mixer: Residual, channels: Residual) = (.plain, .plain),
     mixer: (MixerPlace, inout ModelBuilder) -> any TokenMixer
   ) -> Block {
     let prefix = "model.layers.\(layer)."
-    func around(_ norm: String, _ builder: inout ModelBuilder) -> Block.Norms {
-      norms.around(
-        builder.norm(prefix + norm + ".weight", width: dimension, epsilon: normEpsilon),
-        block: layer, depth: depth)
+    func around(
+      _ name: String, _ residual: Residual, _ builder: inout ModelBuilder
+    ) -> Block.Norms {
+      let norm = builder.norm(prefix + name + ".weight", width: dimension, epsilon: normEpsilon)
+      return switch residual {
+      case .plain, .scaled(1): norms.around(norm, block: layer, depth: depth)
+      case .scaled(let factor): .scaled(norm, factor: factor)
+      case .renewed(let kept, let added): .renewed(norm, kept: kept, added: added)
+      }
     }
     // Parameters lie in the order in which they are added.
-    let mixerNorms = around("input_layernorm", &builder)
+    let mixerNorms = around("input_layernorm", residuals.mixer, &builder)
     let tokenMixer = mixer(
       MixerPlace(
         layer: layer, depth: depth, dimension: dimension, epsilon: normEpsilon,
-        name: prefix + "self_attn."),
+        name: prefix + name),
       &builder)
-    let channelNorms = around("post_attention_layernorm", &builder)
+    let channelNorms = around(names.channelNorm, residuals.channels, &builder)
     return Block(
       region: region, mixer: tokenMixer, norms: mixerNorms,
       channels: (channels(layer, prefix, &builder), channelNorms))
@@ -112,7 +139,7 @@ struct LlamaSkeleton: Sendable {
         prefix + experts.layout.prefix, experts.settings, dimension: dimension,
         width: channelWidth, names: experts.layout.names)
     }
-    let (name, bias) = (prefix + "mlp.", hasChannelBias)
+    let (name, bias) = (prefix + names.channels, hasChannelBias)
     return SwiGLU(
       gate: builder.linear(name + "gate_proj", channelWidth, dimension, bias: bias),
       up: builder.linear(name + "up_proj", channelWidth, dimension, bias: bias),
@@ -135,6 +162,6 @@ extension LlamaArchitecture {
   /// 1.
   var embeddingScale: Float { 1 }
   var outerNames: (embedding: String, norm: String?, head: String) {
-    ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight")
+    ("model.embed_tokens.weight", skeleton.names.outerNorm + ".weight", "lm_head.weight")
   }
 }

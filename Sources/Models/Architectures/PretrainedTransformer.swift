@@ -167,20 +167,9 @@ struct PretrainedTransformer<Family: PretrainedFamily>: LlamaArchitecture {
       found.append(KeyProblem("heads", "dimension", message: problem))
     }
     let keys = section.subsections[Family.Keys.self]
-    let key = "\(Family.Keys.name).\(RotaryScalingKeys.name)"
-    if keys.rotaryScaling.count > 1 {
-      found.append(KeyProblem(key, message: "positions are scaled in one way; write one mapping"))
-    }
-    for problem in keys.rotary(length: section.sequenceLength).problems {
-      found.append(KeyProblem(key, message: problem.description))
-    }
-    let given = section.subsections.changes[ExpertsSection.name] ?? [:]
-    for key in given.keys.sorted() where Family.experts?.unread.contains(key) == true {
-      found.append(
-        KeyProblem(
-          "model.experts.\(key)", message: "the experts of \(Family.name) do not have it; remove it"
-        ))
-    }
+    found += RotaryKeys.problems(
+      base: keys.rotaryBase, scaling: keys.rotaryScaling, section, in: Family.Keys.name)
+    found += Family.experts?.problems(section, of: Family.name) ?? []
     if section.hasAttentionLayers {
       found.append(
         KeyProblem(

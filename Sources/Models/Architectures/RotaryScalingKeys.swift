@@ -59,4 +59,17 @@ extension RotaryKeys {
       ["rope_theta": .number(base), "rope_scaling": scaling.first?.json ?? .null])
     return (RotaryKeys(keys, length: length), keys.problems)
   }
+
+  /// What is wrong with the positions that a family's section of a run file describes.
+  static func problems(
+    base: Double, scaling: [RotaryScalingKeys], _ section: ModelSection, in family: String
+  ) -> [KeyProblem] {
+    let key = "\(family).\(RotaryScalingKeys.name)"
+    let several = KeyProblem(
+      key, message: "positions are scaled in one way; write one mapping")
+    return (scaling.count > 1 ? [several] : [])
+      + reading(base: base, scaling: scaling, length: section.sequenceLength).problems.map {
+        KeyProblem(key, message: $0.description)
+      }
+  }
 }

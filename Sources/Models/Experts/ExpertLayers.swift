@@ -22,6 +22,15 @@ enum ExpertLayout {
     case .qwen3: ["score", "z_loss", "shared_width", "shared_gate"]
     }
   }
+
+  /// A problem for each of them that a run file has.
+  func problems(_ section: ModelSection, of family: String) -> [KeyProblem] {
+    let given = section.subsections.changes[ExpertsSection.name] ?? [:]
+    return given.keys.sorted().filter(unread.contains).map {
+      KeyProblem(
+        "model.experts.\($0)", message: "the experts of \(family) do not have it; remove it")
+    }
+  }
 }
 
 /// Which layers of a Transformer have experts, and what these are.

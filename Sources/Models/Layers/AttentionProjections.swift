@@ -33,26 +33,31 @@ struct AttentionProjections {
     }
     queryNorm = norm("q", &builder)
     keyNorm = norm("k", &builder)
-    positions = settings.positions.frequencies(dimension: heads.keyDimension)
+    positions = settings.positions.frequencies(
+      dimension: settings.rotated ?? heads.keyDimension)
   }
 
   /// Queries `[N, H·d]`, keys and values `[N, keyHeads·d]` of `x`, `[N, D]`: normalised where the model says so, before
   /// positions.
   ///
-  /// - Parameter readers: Who reads the values.
+  /// - Parameter readers: Who reads the values; queries and keys, too, where neither norms nor positions do.
   func callAsFunction(
     _ x: Variable, tape: Tape, for readers: Readers = .any
   ) throws -> (q: Variable, k: Variable, v: Variable) {
-    let q = try query(x, tape: tape)
-    let k = try key(x, tape: tape)
+    let isPlain = queryNorm == nil && positions.dimension == 0
+    let q = try query(x, tape: tape, for: isPlain ? readers : .any)
+    let k = try key(x, tape: tape, for: isPlain ? readers : .any)
     let v = try value(x, tape: tape, for: readers)
     return (queryNorm?(q, tape: tape) ?? q, keyNorm?(k, tape: tape) ?? k, v)
   }
 
-  /// Queries or keys, rotated by their positions, for some readers.
+  /// Queries or keys, rotated by their positions, for some readers; as they are where there are no positions.
   func rotated(
     _ x: Variable, tape: Tape, pass: SequencePass, for readers: Readers = .any
   ) -> Variable {
-    tape.rotaryEmbedding(x, positions, pass: pass, for: readers)
+    positions.dimension == 0
+      ? x
+      : tape.rotaryEmbedding(
+        x, positions, of: heads.keyDimension, pass: pass, for: readers)
   }
 }

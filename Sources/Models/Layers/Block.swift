@@ -12,6 +12,10 @@ package struct Block: Sendable {
     case post(any Normalization)
     /// `x + after(f(before(x)))`.
     case sandwich(before: any Normalization, after: any Normalization)
+    /// `x + factor · f(norm(x))`.
+    case scaled(any Normalization, factor: Float)
+    /// `kept · y + added · f(y)` with `y = norm(x)`: what is normalised is what is added to.
+    case renewed(any Normalization, kept: Float, added: Float)
 
     /// Runs a layer, which gets its input and what it adds.
     ///
@@ -26,7 +30,19 @@ package struct Block: Sendable {
       case .sandwich(let before, let after):
         tape.sum(
           x, after(try layer(before(x, tape: tape, for: readers), nil), tape: tape))
+      case .scaled(let norm, let factor):
+        tape.sum(x, try layer(norm(x, tape: tape, for: readers), nil), times: (1, factor))
+      case .renewed(let norm, let kept, let added):
+        try Self.renew(norm(x, tape: tape), kept: kept, added: added, tape: tape, layer)
       }
+    }
+
+    private static func renew(
+      _ y: Variable, kept: Float, added: Float, tape: Tape,
+      _ layer: (Variable, Variable?) throws -> Variable
+    ) throws -> Variable {
+      if kept == 1, added == 1 { return try layer(y, y) }
+      return tape.sum(y, try layer(y, nil), times: (kept, added))
     }
   }
 

@@ -4,7 +4,7 @@ import SequenceParallel
 /// Softmax attention with rotary positions, over all tokens before or a window of them.
 ///
 /// Concretely: `o_t = Σ_j softmax_j(d^−½ q_t k_j) v_j`, `y = W_o o`; q and k normalised per head where the
-/// model says so, then rotated by halves.
+/// model says so, then the first numbers of a head rotated by halves. A model may have another scale than `d^−½`.
 ///
 /// - Source: "Attention Is All You Need" (arXiv 1706.03762); "RoFormer" (2104.09864).
 struct AttentionMixer: FlashLayer {
@@ -12,6 +12,7 @@ struct AttentionMixer: FlashLayer {
 
   let layer: Int
   let window: Int?
+  let scale: Float?
   let projections: AttentionProjections
 
   init(_ family: Transformer, at place: MixerPlace, _ builder: inout ModelBuilder) {
@@ -20,7 +21,7 @@ struct AttentionMixer: FlashLayer {
 
   /// Builds a layer of a Transformer or of a hybrid.
   init(_ settings: AttentionSettings, at place: MixerPlace, _ builder: inout ModelBuilder) {
-    (layer, window) = (place.layer, settings.window)
+    (layer, window, scale) = (place.layer, settings.window, settings.scale)
     projections = AttentionProjections(settings, at: place, &builder)
   }
 
@@ -32,7 +33,7 @@ struct AttentionMixer: FlashLayer {
     let o = try tape.attention(
       q: projections.rotated(q, tape: tape, pass: pass, for: .products),
       k: projections.rotated(k, tape: tape, pass: pass, for: .products), v: v,
-      dimension: projections.heads.keyDimension, window: window,
+      dimension: projections.heads.keyDimension, window: window, scale: scale,
       slot: CarrySlot(layer: layer, .window), pass: pass)
     return try projections.output(o, adding: residual, tape: tape)
   }

@@ -9,17 +9,19 @@ extension Tape {
   ///
   /// - Parameters:
   ///   - x: Shape `[N, H·d]`, `N = rows × length`; queries or keys.
-  ///   - frequencies: How far pairs turn, of `d` numbers a head.
+  ///   - frequencies: How far pairs turn, of the first numbers of a head.
+  ///   - width: `d`, the numbers of a head; nil where all of them turn.
   ///   - readers: Who reads the result.
   /// - Returns: Shape `[N, H·d]`.
   package func rotaryEmbedding(
-    _ x: Variable, _ frequencies: RotaryFrequencies, pass: SequencePass,
+    _ x: Variable, _ frequencies: RotaryFrequencies, of width: Int? = nil, pass: SequencePass,
     for readers: Readers = .any
   ) -> Variable {
-    let d = frequencies.dimension
+    let r = frequencies.dimension
+    let d = width ?? r
     precondition(
-      d > 0 && x.shape.columns % d == 0,
-      "x \(x.shape) cannot be rotated in heads of \(d)")
+      r > 0 && r <= d && x.shape.columns % d == 0,
+      "\(r) numbers of x \(x.shape) cannot be rotated in heads of \(d)")
     let (heads, length, columns) = (x.shape.columns / d, pass.layout.length, x.shape.columns)
     let table = pass.rotation(frequencies)
     let (y, input, sum) = (workspace.room(for: x.shape, readers: readers), x.stored, x.sum)
@@ -31,7 +33,8 @@ extension Tape {
         // The kernel counts tokens from the first of the row.
         RotaryEmbedding.forward(
           input.read(part, block(0)) - start, table: table.pointer,
-          into: y.room(part, block(1)) - start, tokens: tokens, heads: heads, dimension: d)
+          into: y.room(part, block(1)) - start, tokens: tokens, heads: heads, dimension: d,
+          rotated: r)
         y.finish(part, block(1))
       }
     }
@@ -42,7 +45,7 @@ extension Tape {
         rowBlocks(length, width: columns, of: [], on: .normsAndGates) { _, tokens, _ in
           RotaryEmbedding.backward(
             dy.pointer + first, table: table.pointer, into: dx.pointer + first, tokens: tokens,
-            heads: heads, dimension: d, accumulate: accumulate)
+            heads: heads, dimension: d, rotated: r, accumulate: accumulate)
         }
       }
     }
