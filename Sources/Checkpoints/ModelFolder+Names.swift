@@ -45,8 +45,10 @@ struct TensorNames {
   ///   another without it.
   func left(over model: LanguageModel, path: String) throws(CheckpointError) -> [String] {
     let wanted = Set(model.tensors.map(\.name))
+    let constants = Set(model.architecture.constants.map(\.name))
     let left = stored.keys.filter { name in
-      !wanted.contains(name) && !Self.harmless.contains { name.hasSuffix($0) }
+      !wanted.contains(name) && !constants.contains(name)
+        && !Self.harmless.contains { name.hasSuffix($0) }
         && !(model.architecture.tiesEmbedding && name == model.architecture.outerNames.head)
     }.sorted()
     let biases = left.filter {

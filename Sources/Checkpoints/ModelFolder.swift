@@ -21,6 +21,8 @@ package struct ModelFolder {
   package let adapter: AdapterFolder?
   /// What became of its tensors, where it was opened to be made linear.
   package let exchange: TensorExchange?
+  /// Tensors that it holds beside weights though they follow from its keys.
+  private let constants: [ConstantTensor]
   private let source: SafetensorsFolder
   private let names: TensorNames
 
@@ -86,6 +88,8 @@ package struct ModelFolder {
       throw CheckpointError.mismatch(path: source.path, reason: listed(wrong))
     }
     let left = try names.left(over: exchange?.from ?? model, path: source.path)
+    constants = read.constants.filter { names.stored[$0.name] != nil }
+    try ConstantTensor.check(constants, by: names, in: source)
     try adapter?.check(model)
     var notices = adapter?.notices ?? []
     if !names.wrappers.isEmpty {
@@ -99,7 +103,7 @@ package struct ModelFolder {
     if !left.isEmpty {
       notices.append("\(path) has tensors that the model does not take: \(listed(left))")
     }
-    self.notices = notices
+    self.notices = notices + read.notices.map { "\(file): \($0)" }
     companions = try checkpointFiles { () throws(FileError) in
       var files: [MappedFile] = []
       for name in try FileSystem.names(in: path).sorted() where Self.goesAlong(name) {
@@ -218,6 +222,8 @@ package struct ModelFolder {
     package let path: String
     let configuration: JSONValue
     let companions: [MappedFile]
+    /// Names of tensors that it holds beside weights though they follow from its keys.
+    let constants: Set<String>
   }
 
   /// What this folder hands on.
@@ -235,7 +241,9 @@ package struct ModelFolder {
     }
     // Keys of another skeleton say nothing of the new model.
     let kept = exchange?.isOfOneSkeleton == false ? .object([:]) : configuration
-    return Origin(path: path, configuration: kept, companions: companions)
+    return Origin(
+      path: path, configuration: kept, companions: companions,
+      constants: Set(constants.map(\.name)))
   }
 
   /// Writes a model as a folder that appears under its name only when it is complete.
@@ -264,8 +272,15 @@ package struct ModelFolder {
       }
       return folder
     }
+    let constants = model.architecture.constants.filter {
+      earlier?.constants.contains($0.name) == true
+    }
     let writer = try SafetensorsFolderWriter(
-      path: folder.path, tensors: model.tensors.map { $0.description(as: format.type) },
+      path: folder.path,
+      tensors: model.tensors.map { $0.description(as: format.type) }
+        + constants.map {
+          TensorDescription($0.name, shape: $0.shape.dimensions, type: format.type)
+        },
       shardBytes: shardBytes)
     try weights { range, numbers in
       try forEachPiece(of: model, model.tensors) { tensor, offset, part in
@@ -278,6 +293,7 @@ package struct ModelFolder {
           at: offset + here.lowerBound - part.lowerBound)
       }
     }
+    for constant in constants { try constant.write(to: writer) }
     try writer.finish()
     try checkpointFiles { () throws(FileError) in try folder.commit() }
   }

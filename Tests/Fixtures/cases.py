@@ -134,6 +134,24 @@ def pretrained(model_type, **options):
     } | options
 
 
+HYBRIDS = {"minimax": "MiniMax", "bamba": "Bamba", "granitemoehybrid": "GraniteMoeHybrid"}
+
+
+def hybrid(model_type, **options):
+    """A small hybrid of another maker; keys left out have transformers' defaults."""
+    return {
+        "model_type": model_type,
+        "architectures": [HYBRIDS[model_type] + "ForCausalLM"],
+        "dtype": "float32",
+        "vocab_size": 24,
+        "hidden_size": 18,
+        "intermediate_size": 20,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 3,
+        "tie_word_embeddings": False,
+    } | options
+
+
 def linearised(model_type, **options):
     """A small Transformer, in whose layers something else stands in for the softmax."""
     family = next((name for name in TRANSFORMERS if model_type.endswith(name)), "llama")
@@ -1205,6 +1223,34 @@ CASES = {
             mlp_only_layers=[1], attention_bias=True,
         ),
         tokens=37,
+    ),
+    "minimax_plain": case(
+        hybrid("minimax", num_key_value_heads=1, num_local_experts=4, head_dim=6), tokens=37
+    ),
+    "minimax_factors": case(
+        hybrid(
+            "minimax", num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+            sliding_window=7, num_local_experts=5, num_experts_per_tok=1,
+            layer_types=["linear_attention", "linear_attention", "full_attention", "linear_attention"],
+            full_attn_alpha_factor=1.7, full_attn_beta_factor=0.6, linear_attn_alpha_factor=0.8,
+            linear_attn_beta_factor=1.3, mlp_alpha_factor=1.4, mlp_beta_factor=0.7,
+            output_router_logits=True, router_aux_loss_coef=0.2, rms_norm_eps=1e-6,
+        ),
+        tokens=41,
+    ),
+    "minimax_rotary_dim": case(
+        hybrid(
+            "minimax", num_hidden_layers=2, num_key_value_heads=3, head_dim=10, rotary_dim=4,
+            num_local_experts=3, block_size=8, rope_parameters={"rope_theta": 500.0, "rope_type": "default"},
+        ),
+        tokens=33,
+    ),
+    "minimax_one_layer": case(
+        hybrid(
+            "minimax", num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1,
+            layer_types=["linear_attention"], num_local_experts=3, tie_word_embeddings=True,
+        ),
+        tokens=5,
     ),
     "gla_experts": case(
         fla(

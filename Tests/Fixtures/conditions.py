@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes conditions.json: what no implementation in mixed precision can compute to the usual tolerance.
 
-    python3 Tests/Fixtures/conditions.py
+    python3 Tests/Fixtures/conditions.py               # every case
+    python3 Tests/Fixtures/conditions.py mamba_plain   # some; what is listed of the others stays
 
 A tensor's condition is how far it moves, in float64, when the numbers that mixed precision holds in bf16 move by as much
 as bf16 rounds them, 2⁻⁹ of themselves: activations, weights and gradients where projections multiply them, results of
@@ -15,6 +16,7 @@ Listed are the tensors whose error may be above the tolerance at twice their con
 import json
 import math
 import pathlib
+import sys
 
 import torch
 from safetensors.torch import load_file
@@ -109,17 +111,20 @@ def conditions(folder):
 
 def main():
     torch.set_num_threads(1)
-    listed = {}
+    names, path = sys.argv[1:], HERE / "conditions.json"
+    listed = json.loads(path.read_text()) if names else {}
     for folder in sorted(file.parent for file in HERE.glob("*/config.json")):
+        if names and folder.name not in names:
+            continue
         rounded = {name: float(f"{value:.3g}") for name, value in conditions(folder).items()}
         case = {
             name: value
             for name, value in sorted(rounded.items())
             if 2 * value > TOLERANCE[name.split(".")[0]]
         }
-        if case:
-            listed[folder.name] = case
-    (HERE / "conditions.json").write_text(json.dumps(listed, indent=1) + "\n")
+        listed[folder.name] = case
+    listed = {name: case for name, case in sorted(listed.items()) if case}
+    path.write_text(json.dumps(listed, indent=1) + "\n")
     count = sum(len(case) for case in listed.values())
     print(f"{count} tensors of {len(listed)} cases")
 

@@ -71,6 +71,8 @@ def evaluate(config, weights, tokens):
     if experts.given is None and margin < MINIMUM_MARGIN:
         raise SystemExit(f"a choice of experts is {margin:.1e} from another; change the seed")
     loss = next_token_loss(logits, tokens) + experts.loss(config)
+    # Some models have a term of their own in it.
+    loss = loss + getattr(model, "loss", lambda config, logits: 0)(config, logits)
     # Some models have more in their gradients than in their loss.
     penalty = getattr(model, "gradient_penalty", lambda config, logits: 0)
     (loss + penalty(config, logits)).backward()

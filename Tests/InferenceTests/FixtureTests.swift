@@ -27,7 +27,8 @@ struct Fixture: CustomTestStringConvertible, Sendable {
 
   /// Whether its tokens choose among experts.
   var hasExperts: Bool {
-    ["experts", "mixtral", "_moe"].contains { testDescription.contains($0) }
+    let keys = try? JSONValue(file: file("config.json"))
+    return ["num_experts", "num_local_experts"].contains { (keys?[$0]?.integer ?? 0) > 0 }
   }
 
   /// A file of the folder, or the folder itself.

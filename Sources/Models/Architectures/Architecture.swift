@@ -57,6 +57,12 @@ package protocol Architecture: Sendable {
   /// positions; 0 for nothing.
   var largestLogitPenalty: Double { get }
 
+  /// What other programs store beside its weights though it follows from its keys.
+  var constants: [ConstantTensor] { get }
+
+  /// What a user should know of how its keys were read, a clause each.
+  var notices: [String] { get }
+
   /// The Transformer that something stands in for the attention of; nil where it is none.
   var transformer: (any Architecture)? { get }
 
@@ -81,6 +87,10 @@ extension Architecture {
   package static var sharedKeys: Set<String> { [] }
   /// Nothing.
   package var largestLogitPenalty: Double { 0 }
+  /// None.
+  package var constants: [ConstantTensor] { [] }
+  /// None.
+  package var notices: [String] { [] }
   /// None.
   package var transformer: (any Architecture)? { nil }
   /// None.

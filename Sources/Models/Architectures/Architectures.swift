@@ -21,7 +21,7 @@ package enum Architectures {
     PretrainedTransformer<Llama>.self, PretrainedTransformer<Mistral>.self,
     PretrainedTransformer<Qwen2>.self, PretrainedTransformer<Qwen3>.self,
     PretrainedTransformer<Mixtral>.self, PretrainedTransformer<Qwen2Moe>.self,
-    PretrainedTransformer<Qwen3Moe>.self,
+    PretrainedTransformer<Qwen3Moe>.self, MiniMax.self,
     LinearisedTransformer<LigerGLA>.self, LinearisedTransformer<LigerHGRN2>.self,
     LinearisedTransformer<LigerGSA>.self, LinearisedTransformer<LoLCATs>.self,
     LinearisedTransformer<Hedgehog>.self, LinearisedTransformer<T2R>.self,
@@ -62,6 +62,7 @@ package enum Architectures {
     if let problem = keys.problems.first { throw problem }
     guard !name.isEmpty else { throw .missingKey("model_type") }
     guard let type = all.first(where: { $0.modelTypes.contains(name) }) else {
+      if let reason = refused[name] { throw .refusedModel(name, reason: reason) }
       throw .unknownModel(name, known: all.flatMap { $0.modelTypes })
     }
     let architecture: any Architecture

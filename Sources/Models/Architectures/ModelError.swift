@@ -10,6 +10,8 @@ package indirect enum ModelError: Error, CustomStringConvertible {
   case impossible(key: String, reason: String)
   /// A model type that no architecture provides.
   case unknownModel(String, known: [String])
+  /// A model type that is known and not provided, and why or what instead.
+  case refusedModel(String, reason: String)
   /// Several things at once.
   case several([ModelError])
 
@@ -28,6 +30,7 @@ package indirect enum ModelError: Error, CustomStringConvertible {
     case .impossible(let key, let reason): "\(key): \(reason)"
     case .unknownModel(let name, let known):
       "model_type \"\(name)\" is not known; known are \(known.sorted().joined(separator: ", "))"
+    case .refusedModel(let name, let reason): "model_type \"\(name)\": \(reason)"
     case .several(let problems):
       problems.prefix(6).map(\.description).joined(separator: "; ")
         + (problems.count > 6 ? "; and \(problems.count - 6) more" : "")

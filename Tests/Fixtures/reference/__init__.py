@@ -2,7 +2,8 @@
 
 from . import (
     comba, cosformer, delta_net, forgetting_transformer, gated_deltanet, gated_deltaproduct, gateloop,
-    gla, gsa, hgrn, hgrn2, kda, lightnet, linear_attn, linearised, mamba, mamba2, mlstm, pretrained,
+    gla, gsa, hgrn, hgrn2, hybrids, kda, lightnet, linear_attn, linearised, mamba, mamba2, mlstm,
+    pretrained,
     rebased, regla, retnet, rwkv, rwkv6, rwkv7, samba, scans, tnl, transformer, xlstm,
 )
 from .skeleton import LanguageModel
@@ -43,7 +44,7 @@ MODELS = {"transnormer": tnl, "samba": samba.LanguageModel(mamba, transformer, F
     "rwkv7": rwkv.LanguageModel(rwkv7, transformer, FAMILIES),
 } | {
     family: pretrained.LanguageModel(family) for family in pretrained.FAMILIES
-} | {
+} | hybrids.MODELS | {
     name: linearised.LanguageModel(*of) for name, of in linearised.model_types().items()
 } | {
     name: LanguageModel(mixer, transformer, FAMILIES) for name, mixer in MIXERS.items()

@@ -5,6 +5,7 @@ Every use notes its scores and choices in `seen`, of which `loss` makes what bal
 
 import torch
 
+from . import common
 from .common import linear, silu
 
 # Of each layer of the pass at hand: scores [N, E], choices [N, k], squares of log Σ exp(logits) [N].
@@ -16,7 +17,8 @@ given = None
 def layout(config):
     """How a configuration's experts are called and chosen; None where it has none."""
     kind = config["model_type"]
-    mixtral = kind == "mixtral"
+    granite = kind == "granitemoehybrid"
+    mixtral = granite or kind in ("mixtral", "minimax")
     count = config.get("num_local_experts" if mixtral else "num_experts", 0)
     if not count:
         return None
@@ -25,6 +27,8 @@ def layout(config):
     usual = 0.001 if pretrained else 0
     return {
         "count": count,
+        # Whether a tensor has all experts' gates, then what they gate, and another what they end in.
+        "fused": granite,
         "chosen": config.get("num_experts_per_tok", 2),
         "prefix": "block_sparse_moe." if mixtral else "mlp.",
         "names": ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj"),
@@ -48,6 +52,12 @@ def shapes(options, d):
     """The tensors behind a layer's prefix."""
     gate, up, down = options["names"]
     width, shared = options["width"], options["shared"]
+    if options["fused"]:
+        return {
+            "router.layer.weight": (options["count"], d),
+            "input_linear.weight": (options["count"], 2 * width, d),
+            "output_linear.weight": (options["count"], d, width),
+        }
     found = {"gate.weight": (options["count"], d)}
     for e in range(options["count"]):
         found[f"experts.{e}.{gate}.weight"] = (width, d)
@@ -67,11 +77,21 @@ def gated(x, weights, prefix, names):
     return linear(silu(linear(x, weights, gate)) * linear(x, weights, up), weights, down)
 
 
+def expert(options, weights, prefix, index, x):
+    """What one expert makes of a token."""
+    if not options["fused"]:
+        return gated(x, weights, f"{prefix}experts.{index}.", options["names"])
+    both = common.product(x, weights[prefix + "input_linear.weight"][index])
+    gate, up = both.chunk(2, dim=-1)
+    return common.product(silu(gate) * up, weights[prefix + "output_linear.weight"][index])
+
+
 def mixture(options, weights, prefix, x):
     """Σ over the chosen of weight · expert(x), and what all tokens take; x [B, T, D]."""
     rows = x.flatten(0, 1)
     # The router is never rounded.
-    logits = rows @ weights[prefix + "gate.weight"].T
+    router = "router.layer.weight" if options["fused"] else "gate.weight"
+    logits = rows @ weights[prefix + router].T
     score = torch.sigmoid(logits) if options["score"] == "sigmoid" else torch.softmax(logits, -1)
     choices = given.pop(0) if given is not None else torch.topk(score, options["chosen"]).indices
     top = score.gather(-1, choices)
@@ -81,8 +101,8 @@ def mixture(options, weights, prefix, x):
     outputs = []
     for row, factors, chosen in zip(rows, top, choices):
         parts = [
-            factor * gated(row, weights, f"{prefix}experts.{expert}.", options["names"])
-            for factor, expert in zip(factors, chosen.tolist())
+            factor * expert(options, weights, prefix, index, row)
+            for factor, index in zip(factors, chosen.tolist())
         ]
         outputs.append(sum(parts))
     y = torch.stack(outputs).reshape(x.shape)
