@@ -34,9 +34,7 @@ struct DoctorNetwork: Sendable {
     guard ranks > 1 else { return [.fine("network", "one rank, which sends nothing")] }
     var findings: [Finding] = []
     func words(_ network: NetworkProbe.Network) -> String {
-      String(
-        format: "%.3g µs a message, %.3g GB/s", network.latency * 1e6, 1e-9 / network.secondsPerByte
-      )
+      "\(Format.seconds(network.latency)) a message, \(Format.digits(1e-9 / network.secondsPerByte)) GB/s"
     }
     if let inside {
       let said = "neighbours on a host: \(words(inside))"

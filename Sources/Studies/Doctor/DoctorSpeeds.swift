@@ -49,7 +49,8 @@ struct DoctorSpeeds: Sendable {
       }
       let name = facts[first].host
       let said =
-        "\(name): \(peak.core) kernels, \(Format.digits(peak.sgemm)) of \(Format.digits(peak.multiplyAdd)) GFLOP/s"
+        "\(name): \(peak.core) kernels, \(Format.digits(peak.sgemm))"
+        + (peak.multiplyAdd > peak.sgemm ? " of \(Format.digits(peak.multiplyAdd))" : "") + " GFLOP/s"
       findings.append(
         peak.complaint.map {
           .warning(
