@@ -175,8 +175,8 @@ package struct ModelSection: OuterSection, Equatable {
         KeyProblem(
           "channels",
           message:
-            "the layers of \(mainMixer) have no channel mixer that experts could stand for; those of "
-            + able.joined(separator: ", ") + " have")
+            "experts cannot stand in the blocks of \(mainMixer); they can in those of "
+            + able.joined(separator: ", "))
       ]
     }
     let keys = subsections[ExpertsSection.self]

@@ -1268,4 +1268,25 @@ CASES = {
         ),
         tokens=35, seed=1,
     ),
+    "mamba2_experts": case(
+        mamba2(
+            head_dim=8, state_size=8, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=11,
+            router_aux_loss_coef=0.03,
+        ),
+        tokens=37, seed=1,
+    ),
+    "rwkv7_experts": case(
+        rwkv(
+            7, head_dim=4, num_experts=4, num_experts_per_tok=1, moe_intermediate_size=10,
+            norm_topk_prob=False, scoring_func="sigmoid",
+        ),
+        tokens=33, seed=1,
+    ),
+    "xlstm_experts": case(
+        xlstm(
+            num_experts=4, num_experts_per_tok=2, moe_intermediate_size=9,
+            shared_expert_intermediate_size=8, router_z_loss_coef=0.01,
+        ),
+        tokens=35, seed=4,
+    ),
 }

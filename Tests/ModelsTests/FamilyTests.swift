@@ -46,6 +46,9 @@ struct FamilyTests {
       section(["mixer": .string("retnet"), "glu": .integer(96), "expand_v": .number(1.5)]),
       tied,
     ]
+    + Architectures.all.filter { $0.takesExperts }.compactMap { $0.mixers.first }.map {
+      section(["mixer": .string($0), "channels": .string("experts")])
+    }
 
   private static let hybrid = section([
     "layers": names("attention", "gated_deltanet"), "depth": .integer(4), "window": .integer(16),

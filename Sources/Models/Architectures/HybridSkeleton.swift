@@ -25,9 +25,7 @@ struct HybridSkeleton<Main: FlashMixer> {
     norms = NormPlacement(section)
     main = Main(section)
     layers = FlashLayers(section, main: main)
-    experts =
-      section.channels == .experts
-      ? ExpertSettings(section.subsections[ExpertsSection.self]) : nil
+    experts = ExpertSettings(section)
   }
 
   /// What a `config.json` says.

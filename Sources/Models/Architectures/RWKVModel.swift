@@ -47,7 +47,7 @@ struct RWKVOuterKeys {
 }
 
 /// A model in RWKV's skeleton: layer norms, and a channel mixer that sees the token before; in a hybrid some layers are
-/// softmax attention or of another family, with the channel mixer of the main one.
+/// softmax attention or of another family, with the channel mixer of the main one, or experts in its place.
 ///
 /// Concretely: in block 0 `x = ln(x)` where norms come first; `x += mixer(ln(x))`, `x += channels(ln(x))`.
 struct RWKVModel<Main: RWKVFamily>: SkeletonArchitecture {
@@ -82,6 +82,8 @@ struct RWKVModel<Main: RWKVFamily>: SkeletonArchitecture {
 
   var largestLogitPenalty: Double { outer.hasPenalty == true ? 1e-4 : 0 }
 
+  static var takesExperts: Bool { true }
+
   var outerNames: (embedding: String, norm: String?, head: String) {
     ("model.embeddings.weight", "model.norm.weight", "lm_head.weight")
   }
@@ -109,6 +111,15 @@ struct RWKVModel<Main: RWKVFamily>: SkeletonArchitecture {
     let mixerNorms = around("attn_norm", &builder)
     let mixer = layers.mixer(at: skeleton.place(layer, prefix + "attn."), &builder)
     let channelNorms = around("ffn_norm", &builder)
+    if let experts = skeleton.experts {
+      // They read their token alone.
+      return Block(
+        region: region, entry: entry, mixer: mixer, norms: mixerNorms,
+        channels: (
+          builder.experts(
+            prefix + "ffn.", experts, dimension: dimension, width: channelWidth), channelNorms
+        ))
+    }
     // Halos from 0 on are the mixer's.
     let shift = TokenShift(slot: CarrySlot(layer: layer, .halo(3)))
     let channels = skeleton.main.channels(

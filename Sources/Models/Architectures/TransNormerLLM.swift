@@ -122,9 +122,7 @@ package struct TransNormerLLM: Architecture {
     scalesEmbedding = keys.scaleEmbedding
     bias = section.bias
     norms = NormPlacement(section)
-    experts =
-      section.channels == .experts
-      ? ExpertSettings(section.subsections[ExpertsSection.self]) : nil
+    experts = ExpertSettings(section)
   }
 
   /// The model that a `config.json` describes.

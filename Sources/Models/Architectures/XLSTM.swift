@@ -22,6 +22,8 @@ struct XLSTM: HybridArchitecture {
   let mode: MLSTM.WeightMode
   /// What each layer's mixer is.
   let layers: FlashLayers
+  /// What stands in the place of channel mixers; nil for themselves.
+  let experts: ExpertSettings?
 
   static func problems(_ section: ModelSection) -> [KeyProblem] {
     let norm = KeyProblem(
@@ -40,6 +42,7 @@ struct XLSTM: HybridArchitecture {
     ownChannelWidth = section.glu > 0 ? section.glu : nil
     mode = .single
     layers = FlashLayers(section, main: MLSTM(section))
+    experts = ExpertSettings(section)
   }
 
   init(_ keys: ModelKeys) throws(ModelError) {
@@ -65,6 +68,7 @@ struct XLSTM: HybridArchitecture {
     let main = MLSTM(keys, dimension: dimension)
     (hasBias, mode) = (main.hasBias, main.mode)
     layers = FlashLayers(keys, main: main, depth: depth, dimension: dimension)
+    experts = ExpertSettings(keys)
     if let problem = layers.problem(dimension: dimension) {
       throw .impossible(key: problem.key, reason: problem.reason)
     }
@@ -85,8 +89,13 @@ struct XLSTM: HybridArchitecture {
       "tie_word_embeddings": false,
     ]
     if let ownDeviation { common["initializer_range"] = .number(ownDeviation) }
-    return common.merging(layers.configuration) { $1 }.merging(layers.main.configuration) { $1 }
+    for keys in [layers.configuration, layers.main.configuration, experts?.configuration ?? [:]] {
+      common.merge(keys) { $1 }
+    }
+    return common
   }
+
+  static let takesExperts = true
 
   let tiesEmbedding = false
   var logitSoftCap: Float? { Float(logitCap) }
@@ -125,6 +134,13 @@ struct XLSTM: HybridArchitecture {
     let mixer = layers.mixer(at: place, &builder)
     let channelNorm = norm("norm_ffn", &builder)
     let (name, width) = (prefix + "ffn.", channelWidth)
+    if let experts {
+      return Block(
+        region: region, mixer: mixer, norms: .pre(mixerNorm),
+        channels: (
+          builder.experts(name, experts, dimension: dimension, width: width), .pre(channelNorm)
+        ))
+    }
     let up = builder.projections(
       [(name + "proj_up_gate", width), (name + "proj_up", width)],
       fused: mode == .single ? nil : name + "proj_up_gate_z", input: dimension, bias: hasBias)

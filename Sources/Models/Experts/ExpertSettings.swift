@@ -37,6 +37,12 @@ extension ExpertSettings {
       balance: keys.balance, zLoss: keys.zLoss)
   }
 
+  /// What a run file says of the place of channel mixers; nil where they stand there themselves.
+  init?(_ section: ModelSection) {
+    guard section.channels == .experts else { return nil }
+    self.init(section.subsections[ExpertsSection.self])
+  }
+
   /// What a run file says of Qwen2's experts, beside which there is always a gated mixer for all tokens.
   ///
   /// - Parameter usual: Its width where it is not said.

@@ -50,7 +50,8 @@ struct DoctorSpeeds: Sendable {
       let name = facts[first].host
       let said =
         "\(name): \(peak.core) kernels, \(Format.digits(peak.sgemm))"
-        + (peak.multiplyAdd > peak.sgemm ? " of \(Format.digits(peak.multiplyAdd))" : "") + " GFLOP/s"
+        + (peak.multiplyAdd > peak.sgemm ? " of \(Format.digits(peak.multiplyAdd))" : "")
+        + " GFLOP/s"
       findings.append(
         peak.complaint.map {
           .warning(

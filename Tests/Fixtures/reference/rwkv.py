@@ -6,7 +6,7 @@ prefix, x)`. Mixers' names stand below `attn.`; which layer has which, `hybrid.p
 
 import torch
 
-from . import hybrid
+from . import experts, hybrid
 from .common import linear
 
 DEFAULTS = hybrid.DEFAULTS | {
@@ -58,7 +58,8 @@ class LanguageModel(hybrid.Hybrid):
             own = mixer.parameter_shapes(options)
             shapes |= {prefix + "attn." + name: shape for name, shape in own.items()}
             norm(prefix + "ffn_norm")
-            channels = self.mixer.channel_shapes(config)
+            mixture = experts.layout(config)
+            channels = experts.shapes(mixture, d) if mixture else self.mixer.channel_shapes(config)
             shapes |= {prefix + "ffn." + name: shape for name, shape in channels.items()}
         norm("model.norm")
         if not config["tie_word_embeddings"]:
@@ -81,7 +82,11 @@ class LanguageModel(hybrid.Hybrid):
             y = norm(x, prefix + "attn_norm")
             mixer, options = self.layer(config, i)
             x = x + mixer.forward(options, weights, prefix + "attn.", y)
-            x = x + self.mixer.channels(weights, prefix + "ffn.", norm(x, prefix + "ffn_norm"))
+            y = norm(x, prefix + "ffn_norm")
+            if mixture := experts.layout(config):
+                x = x + experts.mixture(mixture, weights, prefix + "ffn.", y)
+            else:
+                x = x + self.mixer.channels(weights, prefix + "ffn.", y)
         head = "model.embeddings" if config["tie_word_embeddings"] else "lm_head"
         return linear(norm(x, "model.norm"), weights, head)
 

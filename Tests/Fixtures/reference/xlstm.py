@@ -3,7 +3,7 @@
 Mixers' names stand below `mlstm_layer.`, whatever family they are of; which layer has which, `hybrid.py` says.
 """
 
-from . import hybrid
+from . import experts, hybrid
 from .common import linear, rms, silu
 from .mlstm import cap
 
@@ -39,6 +39,11 @@ class LanguageModel(hybrid.Hybrid):
             mixer, options = self.layer(config, i)
             for name, shape in mixer.parameter_shapes(options).items():
                 shapes[block + "mlstm_layer." + name] = shape
+            if mixture := experts.layout(config):
+                add(block + "norm_ffn", d)
+                found = experts.shapes(mixture, d)
+                shapes |= {block + "ffn." + name: shape for name, shape in found.items()}
+                continue
             if config["weight_mode"] == "single":
                 add(block + "ffn.proj_up_gate", inner, d)
                 add(block + "ffn.proj_up", inner, d)
@@ -65,6 +70,9 @@ class LanguageModel(hybrid.Hybrid):
             y = norm(x, block + "norm_mlstm")
             x = x + mixer.forward(options, weights, block + "mlstm_layer.", y)
             y = norm(x, block + "norm_ffn")
+            if mixture := experts.layout(config):
+                x = x + experts.mixture(mixture, weights, block + "ffn.", y)
+                continue
             if config["weight_mode"] == "single":
                 gate = linear(y, weights, block + "ffn.proj_up_gate")
                 up = linear(y, weights, block + "ffn.proj_up")
