@@ -29,6 +29,8 @@ package final class Tape {
   /// What the gradient of each position's largest logit gets beside the loss's: its logit times this, over all
   /// positions; 0 for nothing.
   package var largestLogitPenalty = 0.0
+  /// The weight of the mean of `(log Σ exp(logits))²` over all positions, those without a target, too; 0 for nothing.
+  package var logSumPenalty = 0.0
 
   /// What regions share with later ones.
   let shared = SharedValues()

@@ -231,7 +231,9 @@ package struct ModelFolder {
   /// - Throws: `CheckpointError.unsupported` for a key that is to be kept and that JSON has no word for.
   package func origin() throws(CheckpointError) -> Origin {
     let own = model.architecture.configuration
-    let wrong = (configuration.object ?? [:]).filter { own[$0.key] == nil && !$0.value.isFinite }
+    let omitted = type(of: model.architecture).omittedKeys
+    let keys = (configuration.object ?? [:]).filter { !omitted.contains($0.key) }
+    let wrong = keys.filter { own[$0.key] == nil && !$0.value.isFinite }
     guard wrong.isEmpty else {
       throw .unsupported(
         path: path + "/config.json",
@@ -240,7 +242,7 @@ package struct ModelFolder {
           + "numbers that are not finite; remove it")
     }
     // Keys of another skeleton say nothing of the new model.
-    let kept = exchange?.isOfOneSkeleton == false ? .object([:]) : configuration
+    let kept: JSONValue = .object(exchange?.isOfOneSkeleton == false ? [:] : keys)
     return Origin(
       path: path, configuration: kept, companions: companions,
       constants: Set(constants.map(\.name)))

@@ -10,29 +10,38 @@ package enum CrossEntropy {
     package var best: Int32
     /// The largest logit.
     package var largest: Float
-    /// `log Σ exp(z)`; 0 where the target is negative.
+    /// `log Σ exp(z)`; 0 where the target is negative and nothing is made of it.
     package var logSum: Float = 0
   }
 
   /// One row's loss; with `gradient`, the logits are overwritten by the gradient of the loss and of the z-loss,
-  /// `scale · ((1 + 2 ζ log Σ exp(z)) softmax(z) − onehot(target))`.
+  /// `scale · ((1 + 2 (ζ + η) log Σ exp(z)) softmax(z) − onehot(target))`.
   ///
   /// - Parameters:
   ///   - logits: The row, `count` numbers.
-  ///   - target: The token to predict; a negative one means no loss and a gradient of zero.
+  ///   - target: The token to predict; a negative one means no loss, and a gradient of η's term alone.
   ///   - zWeight: ζ, the weight of `(log Σ exp(z))²` beside the loss.
+  ///   - everyWeight: η, the same whether there is a target or not.
   ///   - scale: What the gradient is multiplied by.
   package static func row(
     _ logits: UnsafeMutablePointer<Float>, count: Int, target: Int32, gradient: Bool,
-    zWeight: Float = 0, scale: Float = 1
+    zWeight: Float = 0, everyWeight: Float = 0, scale: Float = 1
   ) -> Row {
     var maximum = logits[0]
     for i in 1..<max(count, 1) { maximum = max(maximum, logits[i]) }
     var best: Int32 = 0
     while logits[Int(best)] != maximum && Int(best) < count - 1 { best += 1 }
     guard target >= 0 else {
-      if gradient { logits.update(repeating: 0, count: count) }
-      return Row(loss: 0, best: best, largest: maximum)
+      guard everyWeight != 0 else {
+        if gradient { logits.update(repeating: 0, count: count) }
+        return Row(loss: 0, best: best, largest: maximum)
+      }
+      let logSum = maximum + VectorMath.log(exponentials(logits, count, minus: maximum))
+      if gradient {
+        let share = 2 * everyWeight * logSum * scale
+        for i in 0..<count { logits[i] = share * VectorMath.exp(logits[i] - logSum) }
+      }
+      return Row(loss: 0, best: best, largest: maximum, logSum: logSum)
     }
     precondition(Int(target) < count, "target \(target) beyond a vocabulary of \(count)")
     let chosen = logits[Int(target)]
@@ -40,7 +49,7 @@ package enum CrossEntropy {
     if gradient {
       for i in 0..<count { logits[i] = VectorMath.exp(logits[i] - maximum) }
       sum = total(logits, count)
-      let share = (1 + 2 * zWeight * (VectorMath.log(sum) + maximum)) / sum
+      let share = (1 + 2 * (zWeight + everyWeight) * (VectorMath.log(sum) + maximum)) / sum
       for i in 0..<count { logits[i] *= share }
       logits[Int(target)] -= 1
       if scale != 1 { for i in 0..<count { logits[i] *= scale } }

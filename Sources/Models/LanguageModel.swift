@@ -125,7 +125,7 @@ package struct LanguageModel: Sendable {
   /// The terms that its layers and an objective may add to the loss, bottom up, each name once.
   package func lossTerms(_ objective: any Objective) -> [DeclaredTerm] {
     var terms: [DeclaredTerm] = []
-    for term in blocks.flatMap(\.lossTerms) + objective.lossTerms + largestLogitTerm {
+    for term in blocks.flatMap(\.lossTerms) + objective.lossTerms + largestLogitTerm + logSumTerm {
       guard let index = terms.firstIndex(where: { $0.name == term.name }) else {
         terms.append(term)
         continue
@@ -145,6 +145,12 @@ package struct LanguageModel: Sendable {
   private var largestLogitTerm: [DeclaredTerm] {
     architecture.largestLogitPenalty == 0
       ? [] : [DeclaredTerm(Tape.largestLogit, weight: 0, mean: .positions)]
+  }
+
+  /// The penalty on all positions' log sums.
+  private var logSumTerm: [DeclaredTerm] {
+    let weight = architecture.logSumPenalty
+    return weight == 0 ? [] : [DeclaredTerm(Tape.logSum, weight: weight, mean: .positions)]
   }
 
   /// Runs a shard through the embedding and the blocks.
@@ -202,6 +208,7 @@ package struct LanguageModel: Sendable {
     var result: HeadResult?
     let tied = head.weight == embedding ? [regions.embedding] : []
     tape.largestLogitPenalty = architecture.largestLogitPenalty
+    tape.logSumPenalty = architecture.logSumPenalty
     let loss = try tape.region(
       regions.head, borrowing: tied, recompute: false, formsGradients: true, input: x
     ) { x in
@@ -216,6 +223,11 @@ package struct LanguageModel: Sendable {
         LossTerm(
           term.name, weight: term.weight,
           sum: result!.largestLogits.reduce(0) { $0 + Double($1) }, positions: targets.count))
+    }
+    for term in logSumTerm {
+      tape.note(
+        LossTerm(
+          term.name, weight: term.weight, sum: result!.allSquaredLogSums, positions: targets.count))
     }
     return (loss, result!)
   }

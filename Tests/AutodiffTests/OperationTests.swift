@@ -110,11 +110,14 @@ struct HeadTests {
   init() { BLAS.setThreads(1) }
 
   @Test(
-    "The z-loss is added to the gradient, and the gradient that comes in is honoured",
+    "The z-losses of targets and of all positions are added to the gradient, and the gradient that comes in is honoured",
     arguments: [
       (70_000, 33, true, 1.0), (11, 40, false, 1.0), (11, 40, true, -0.25), (70_000, 40, true, 3),
-    ])
-  func weighted(vocabulary: Int, positions: Int, bias: Bool, seed: Double) throws {
+    ], [0, 0.02])
+  func weighted(
+    _ size: (vocabulary: Int, positions: Int, bias: Bool, seed: Double), everyWeight: Double
+  ) throws {
+    let (vocabulary, positions, bias, seed) = size
     let (width, zWeight) = (4, 0.01)
     var draws = Draws(seed: 5)
     let x = draws.normals(positions * width)
@@ -129,7 +132,10 @@ struct HeadTests {
     ]
     let logits = terms[0].projected(by: terms[1], bias: bias ? terms[2] : nil)
     let squares = logits.squaredLogSums(targets)
-    let loss = (logits.crossEntropy(targets) + squares.scaled(by: zWeight)).scaled(by: seed)
+    let all = logits.squaredLogSums([Int32](repeating: 0, count: positions))
+    let loss =
+      (logits.crossEntropy(targets) + squares.scaled(by: zWeight)
+      + all.scaled(by: everyWeight)).scaled(by: seed)
     loss.backward()
 
     var table = ParameterTable()
@@ -143,6 +149,9 @@ struct HeadTests {
     store.value(weight).update(from: w, count: w.count)
     store.value(offset).update(from: b, count: b.count)
     let tape = Tape(workspace: workspace, parameters: store, recording: true)
+    // Half of the weight, for a mean over half as many positions as there are targets.
+    tape.logSumPenalty = everyWeight / 2
+    tape.targetsPerPosition[Tape.logSum] = 2
     let input = Variable(
       Tensor([positions, width], x, pool: workspace.pool), needsGradient: true)
     let (sum, result) = try tape.crossEntropy(
@@ -150,6 +159,9 @@ struct HeadTests {
     try tape.backward(from: sum, gradient: Tensor([1], [Float(seed)], pool: workspace.pool))
 
     #expect(abs(result.squaredLogSums / squares.matrix[0, 0] - 1) < 1e-6)
+    if everyWeight != 0 {
+      #expect(abs(result.allSquaredLogSums / all.matrix[0, 0] - 1) < 1e-6)
+    }
     let gradients =
       [input.gradient?.numbers ?? []]
       + [weight, offset].map {

@@ -1252,6 +1252,60 @@ CASES = {
         ),
         tokens=5,
     ),
+    "bamba_plain": case(
+        hybrid(
+            "bamba", num_key_value_heads=1, head_dim=8, attn_layer_indices=[1], mamba_n_heads=6,
+            mamba_d_state=5, time_step_limit=[0.0, {"__float__": "Infinity"}],
+        ),
+        tokens=37,
+    ),
+    "bamba_groups": case(
+        hybrid(
+            "bamba", num_hidden_layers=4, num_attention_heads=2, num_key_value_heads=2,
+            attn_layer_indices=[0, 3], attention_bias=True, mlp_bias=True, mamba_n_heads=4,
+            mamba_d_head=9, mamba_n_groups=2, mamba_d_state=4, mamba_d_conv=3, mamba_proj_bias=True,
+            mamba_conv_bias=False, time_step_limit=[0.3, 1.2], z_loss_coefficient=0.05, head_dim=12,
+            rope_parameters={"rope_type": "linear", "factor": 3.0, "rope_theta": 300.0,
+                             "partial_rotary_factor": 0.34},
+            tie_word_embeddings=True,
+        ),
+        tokens=41,
+    ),
+    "bamba_mamba_only": case(
+        hybrid(
+            "bamba", num_hidden_layers=2, hidden_size=12, num_key_value_heads=None,
+            mamba_n_heads=2, mamba_d_head="auto", mamba_d_state=3, mamba_expand=1,
+            z_loss_coefficient=0.2,
+        ),
+        tokens=5, seed=38,
+    ),
+    "granitemoehybrid_plain": case(
+        hybrid(
+            "granitemoehybrid", num_key_value_heads=1, num_local_experts=4, mamba_n_heads=6,
+            mamba_d_state=5, shared_intermediate_size=14, attention_multiplier=0.3,
+            layer_types=["mamba", "attention", "mamba"], embedding_multiplier=1.7,
+            residual_multiplier=0.4, logits_scaling=0.6, position_embedding_type="nope",
+        ),
+        tokens=37,
+    ),
+    "granitemoehybrid_rope": case(
+        hybrid(
+            "granitemoehybrid", num_local_experts=5, num_experts_per_tok=3, mamba_n_heads=4,
+            mamba_n_groups=2, mamba_d_state=4, mamba_d_conv=3, shared_intermediate_size=10,
+            layer_types=["full_attention", "linear_attention", "full_attention"],
+            position_embedding_type="rope", attention_bias=True, output_router_logits=True,
+            router_aux_loss_coef=0.2, tie_word_embeddings=True, attention_multiplier=0.4,
+        ),
+        tokens=33,
+    ),
+    "granitemoehybrid_dense": case(
+        hybrid(
+            "granitemoehybrid", num_hidden_layers=2, num_local_experts=0, mamba_n_heads=3,
+            mamba_d_state=6, shared_intermediate_size=16, logits_scaling=2.0,
+            residual_multiplier=0.7,
+        ),
+        tokens=29,
+    ),
     "gla_experts": case(
         fla(
             "gla", num_heads=2, num_experts=4, num_experts_per_tok=2, scoring_func="sigmoid",

@@ -4,6 +4,7 @@ import Foundation
 import MessagePassing
 import Models
 import ReferenceMath
+import SequenceParallel
 import Tensors
 import Testing
 import Inference
@@ -24,6 +25,13 @@ struct Fixture: CustomTestStringConvertible, Sendable {
       return Architectures.all.contains { $0.modelTypes.contains(type) }
     }
   }()
+
+  /// Those of hybrids of other makers.
+  static let hybrids = all.filter { fixture in
+    ["minimax", "bamba", "granitemoehybrid"].contains {
+      fixture.testDescription.hasPrefix($0)
+    }
+  }
 
   /// Whether its tokens choose among experts.
   var hasExperts: Bool {
@@ -53,11 +61,26 @@ struct FixtureTests {
   @Test(
     "Evaluation reproduces logits, loss and every gradient", arguments: Fixture.all, [1, 3, 4])
   func reproduces(fixture: Fixture, ranks: Int) throws {
+    try compare(fixture, ranks: ranks)
+  }
+
+  @Test(
+    "Hybrids of other makers do by every exchange, with empty shards", arguments: Fixture.hybrids,
+    [(3, .gather), (3, .scan), (8, .chain), (8, .gather), (8, .scan)] as [(Int, ExchangeKind)])
+  func exchanges(fixture: Fixture, way: (ranks: Int, exchange: ExchangeKind)) throws {
+    try compare(fixture, ranks: way.ranks, exchange: way.exchange, attention: .ring)
+  }
+
+  private func compare(
+    _ fixture: Fixture, ranks: Int, exchange: ExchangeKind = .chain,
+    attention: AttentionExchange = .gather
+  ) throws {
     let output = NSTemporaryDirectory() + "lasp-\(UUID().uuidString).safetensors"
     defer { try? FileManager.default.removeItem(atPath: output) }
     let losses = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
       let evaluation = try TokenEvaluation(
-        modelFolder: fixture.file(), gradients: true, world: world, workspace: Workspace())
+        modelFolder: fixture.file(), gradients: true, exchange: exchange, attention: attention,
+        world: world, workspace: Workspace())
       return try evaluation.run(tokens: fixture.file("tokens.safetensors"), output: output)
     }
     let expected = try SafetensorsFile(path: fixture.file("expected.safetensors"))

@@ -125,6 +125,25 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
         "max_window_layers": 1,
       ]),
     flash("qwen3", ["num_attention_heads": 2, "head_dim": 6, "tie_word_embeddings": true]),
+    flash(
+      "minimax",
+      [
+        "num_attention_heads": 2, "num_key_value_heads": 1, "num_local_experts": 3,
+        "mlp_alpha_factor": 0.7,
+      ]),
+    flash(
+      "bamba",
+      [
+        "num_attention_heads": 2, "num_key_value_heads": 1, "attn_layer_indices": [1],
+        "mamba_n_heads": 4, "mamba_n_groups": 2, "mamba_d_state": 5,
+      ]),
+    flash(
+      "granitemoehybrid",
+      [
+        "num_attention_heads": 2, "layer_types": ["mamba", "attention"], "mamba_n_heads": 2,
+        "mamba_d_state": 5, "num_local_experts": 3, "shared_intermediate_size": 12,
+        "residual_multiplier": 0.6, "logits_scaling": 0.5,
+      ]),
   ]
 
   private static func flash(_ type: String, _ keys: [String: JSONValue]) -> ModelCase {

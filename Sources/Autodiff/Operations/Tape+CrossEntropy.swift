@@ -14,12 +14,15 @@ package struct HeadResult: Sendable {
   package var targets: Int
   /// Each position's largest logit, where the tape has a penalty on it; else empty.
   package var largestLogits: [Float]
+  /// Each position's `log Σ exp(logits)`, whether it has a target or not, where the tape has a penalty on it; else empty.
+  package var allLogSums: [Float]
   /// Each position's divergence from a teacher, `τ² KL`, where there is one; else empty.
   package var divergences: [Float]
 
   /// Nothing seen yet of positions with these targets.
-  init(targets: [Int32], wantsLargest: Bool, wantsDivergences: Bool) {
+  init(targets: [Int32], wantsLargest: Bool, wantsLogSums: Bool, wantsDivergences: Bool) {
     largestLogits = [Float](repeating: 0, count: wantsLargest ? targets.count : 0)
+    allLogSums = [Float](repeating: 0, count: wantsLogSums ? targets.count : 0)
     divergences = [Float](repeating: 0, count: wantsDivergences ? targets.count : 0)
     losses = [Float](repeating: 0, count: targets.count)
     (predictions, logSums) = ([Int32](repeating: 0, count: targets.count), losses)
@@ -30,7 +33,7 @@ package struct HeadResult: Sendable {
   package init(_ losses: PositionLosses) {
     self.losses = losses.values.map { Float($0) }
     predictions = [Int32](repeating: 0, count: self.losses.count)
-    (logSums, largestLogits, divergences) = ([], [], [])
+    (logSums, largestLogits, allLogSums, divergences) = ([], [], [], [])
     targets = self.losses.count
   }
 
@@ -40,6 +43,11 @@ package struct HeadResult: Sendable {
   /// The sum of the squares of `logSums` in the order of the positions, in Double.
   package var squaredLogSums: Double { logSums.reduce(0) { $0 + Double($1) * Double($1) } }
 
+  /// The sum of the squares of `allLogSums` in the order of the positions, in Double.
+  package var allSquaredLogSums: Double {
+    allLogSums.reduce(0) { $0 + Double($1) * Double($1) }
+  }
+
   /// The sum of `divergences` in the order of the positions, in Double.
   package var divergence: Double { divergences.reduce(0) { $0 + Double($1) } }
 }
@@ -47,10 +55,12 @@ package struct HeadResult: Sendable {
 extension Tape {
   /// The name under which `targetsPerPosition` has the positions that the largest logits' penalty is a mean over.
   package static let largestLogit = "largest_logit"
+  /// The same of the penalty on all positions' log sums.
+  package static let logSum = "head_z_loss"
 
   /// The head and its softmax cross-entropy, in tiles of rows: no `[T, vocabulary]` array ever exists.
   ///
-  /// Where the tape has a `largestLogitPenalty`, the gradient gets that of each position's largest logit, too.
+  /// Where the tape has a `largestLogitPenalty` or a `logSumPenalty`, the gradient gets theirs, too.
   ///
   /// While recording, the gradient of the *sum* of the losses is formed in the same pass, so that logits
   /// are computed once; the division by the global count of targets comes with the optimizer. Where the gradient
@@ -77,11 +87,13 @@ extension Tape {
     let penalty =
       largestLogitPenalty == 0
       ? 0 : largestLogitPenalty * (targetsPerPosition[Tape.largestLogit] ?? 1)
+    let everyWeight = logSumPenalty * (targetsPerPosition[Tape.logSum] ?? 1)
     let tiles = HeadTiles(
       x: x.operand(in: workspace), weight: weight, bias: bias, softCap: softCap, targets: targets,
-      zWeight: Float(zWeight), penalty: Float(penalty))
+      zWeight: Float(zWeight), everyWeight: Float(everyWeight), penalty: Float(penalty))
     var result = HeadResult(
-      targets: targets, wantsLargest: penalty != 0, wantsDivergences: soft != nil)
+      targets: targets, wantsLargest: penalty != 0, wantsLogSums: logSumPenalty != 0,
+      wantsDivergences: soft != nil)
     let adapter = parameters.table.adapters[weight]
     let trains = trains(weight, bias, adapter?.down, adapter?.up)
     let dx = isRecording && x.needsGradient ? Tensor(x.shape, pool: pool) : nil
@@ -120,6 +132,8 @@ private struct HeadTiles {
   let softCap: Float?
   let targets: [Int32]
   let zWeight: Float
+  /// The weight of the squared log sum of every position, with a target or without.
+  let everyWeight: Float
   /// What the largest logit times this adds to its own gradient.
   let penalty: Float
 
@@ -254,27 +268,30 @@ private struct HeadTiles {
       result.predictions.withUnsafeMutableBufferPointer { predictions in
         result.logSums.withUnsafeMutableBufferPointer { logSums in
           result.largestLogits.withUnsafeMutableBufferPointer { largest in
-            // Each thread writes rows of its own.
-            nonisolated(unsafe) let (z, losses, predictions, logSums, largest) =
-              (z, losses, predictions, logSums, largest)
-            let start = positions.lowerBound
-            team.parallel(positions.count, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
-              for row in range {
-                let one = CrossEntropy.row(
-                  z + row * vocabulary, count: vocabulary, target: targets[start + row],
-                  gradient: gradient, zWeight: zWeight, scale: scale)
-                if penalty != 0 {
-                  largest[start + row] = one.largest
-                  if gradient {
-                    z[row * vocabulary + Int(one.best)] += scale * penalty * one.largest
+            result.allLogSums.withUnsafeMutableBufferPointer { allLogSums in
+              // Each thread writes rows of its own.
+              nonisolated(unsafe) let (z, losses, predictions, logSums, largest, allLogSums) =
+                (z, losses, predictions, logSums, largest, allLogSums)
+              let start = positions.lowerBound
+              team.parallel(positions.count, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
+                for row in range {
+                  let one = CrossEntropy.row(
+                    z + row * vocabulary, count: vocabulary, target: targets[start + row],
+                    gradient: gradient, zWeight: zWeight, everyWeight: everyWeight, scale: scale)
+                  if penalty != 0 {
+                    largest[start + row] = one.largest
+                    if gradient {
+                      z[row * vocabulary + Int(one.best)] += scale * penalty * one.largest
+                    }
                   }
+                  if let soft, gradient, targets[start + row] >= 0 {
+                    soft.addGradient(row: row, to: z + row * vocabulary)
+                  }
+                  if everyWeight != 0 { allLogSums[start + row] = one.logSum }
+                  losses[start + row] = one.loss
+                  predictions[start + row] = one.best
+                  logSums[start + row] = targets[start + row] >= 0 ? one.logSum : 0
                 }
-                if let soft, gradient, targets[start + row] >= 0 {
-                  soft.addGradient(row: row, to: z + row * vocabulary)
-                }
-                losses[start + row] = one.loss
-                predictions[start + row] = one.best
-                logSums[start + row] = one.logSum
               }
             }
           }

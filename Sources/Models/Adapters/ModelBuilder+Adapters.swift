@@ -62,6 +62,9 @@ extension ModelBuilder {
     if tensor.pieces.contains(where: { routers.contains($0.parameter) }) {
       return "it chooses experts; name it in modules_to_save to train it as a whole"
     }
+    if tensor.shape.rank == 3, entries.allSatisfy({ $0.role == .matrix && $0.shape.rank == 2 }) {
+      return "it has the matrices of all experts in one; name other projections"
+    }
     guard entries.allSatisfy({ $0.role == .matrix || $0.role == .head }), tensor.shape.rank == 2
     else { return "it is no projection" }
     let input = tensor.shape.columns

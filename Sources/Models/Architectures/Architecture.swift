@@ -57,6 +57,12 @@ package protocol Architecture: Sendable {
   /// positions; 0 for nothing.
   var largestLogitPenalty: Double { get }
 
+  /// The weight of the mean of `(log Σ exp(logits))²` over all positions in the loss; 0 for nothing.
+  var logSumPenalty: Double { get }
+
+  /// Keys of a `config.json` that say nothing where this one's configuration leaves them out, and are not handed on then.
+  static var omittedKeys: Set<String> { get }
+
   /// What other programs store beside its weights though it follows from its keys.
   var constants: [ConstantTensor] { get }
 
@@ -87,6 +93,10 @@ extension Architecture {
   package static var sharedKeys: Set<String> { [] }
   /// Nothing.
   package var largestLogitPenalty: Double { 0 }
+  /// Nothing.
+  package var logSumPenalty: Double { 0 }
+  /// None.
+  package static var omittedKeys: Set<String> { [] }
   /// None.
   package var constants: [ConstantTensor] { [] }
   /// None.

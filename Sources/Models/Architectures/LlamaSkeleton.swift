@@ -7,8 +7,10 @@ import Configuration
 /// `post_attention_layernorm`, `mlp`.
 struct LlamaSkeleton: Sendable {
   let dimension, depth, vocabulary: Int
-  /// Width of the channel mixer.
+  /// Width of the channel mixer, or of an expert.
   let channelWidth: Int
+  /// Width of the channel mixer where it is not that; nil where it is.
+  var ownChannelWidth: Int?
   /// Whether the channel mixer's projections have biases.
   let hasChannelBias: Bool
   let initialDeviation: Double
@@ -27,6 +29,8 @@ struct LlamaSkeleton: Sendable {
     var channelNorm = "post_attention_layernorm"
     /// Before the names of the channel mixer's tensors.
     var channels = "mlp."
+    /// The tensors of the channel mixer where its first two projections are one; nil where each has its own.
+    var fusedChannels: (input: String, output: String)?
     /// The norm before the head.
     var outerNorm = "model.norm"
   }
@@ -139,11 +143,9 @@ struct LlamaSkeleton: Sendable {
         prefix + experts.layout.prefix, experts.settings, dimension: dimension,
         width: channelWidth, names: experts.layout.names)
     }
-    let (name, bias) = (prefix + names.channels, hasChannelBias)
-    return SwiGLU(
-      gate: builder.linear(name + "gate_proj", channelWidth, dimension, bias: bias),
-      up: builder.linear(name + "up_proj", channelWidth, dimension, bias: bias),
-      down: builder.linear(name + "down_proj", dimension, channelWidth, bias: bias))
+    return builder.gated(
+      prefix + names.channels, dimension: dimension, width: ownChannelWidth ?? channelWidth,
+      bias: hasChannelBias, fused: names.fusedChannels)
   }
 }
 

@@ -45,57 +45,36 @@ struct Mamba2: FlashMixer {
   }
 
   let expand: Double
-  let size: Mamba2Size
-  let taps: Int
-  let hasBias, hasConvolutionBias, skipsChannels: Bool
-  let gating: Mamba2Mixer.Gating
-  /// The least and the greatest step.
-  let limits: ClosedRange<Double>
+  let settings: Mamba2Settings
+
+  private var size: Mamba2Size { settings.size }
 
   /// Sizes that do not fit each other.
   static func problems(_ section: ModelSection) -> [KeyProblem] {
-    let inner = section.subsections[Keys.self].expand * section.dimension
-    if inner % section.heads != 0 || inner < section.heads {
-      return [
-        KeyProblem(
-          "heads", "dimension",
-          message: "\(section.heads) heads do not divide an inner width of \(inner); "
-            + "choose a divisor of \(inner), or another width")
-      ]
-    }
-    return Self(section).size.problem.map {
-      [KeyProblem("heads", "model.mamba2.groups", message: $0.reason)]
-    } ?? []
+    Mamba2Settings.problems(section, heads: section.heads, key: "heads")
   }
 
   init(_ section: ModelSection) {
-    let keys = section.subsections[Keys.self]
-    let inner = keys.expand * section.dimension
-    expand = Double(keys.expand)
-    size = Mamba2Size(
-      inner: inner, headWidth: max(inner / section.heads, 1), stateSize: keys.stateSize,
-      groups: keys.groups)
-    taps = keys.taps
-    (hasBias, hasConvolutionBias, skipsChannels) = (section.bias, true, false)
-    gating = keys.isNormFirst ? .afterNorm : .beforeNorm
-    limits = 0...(.infinity)
+    expand = Double(section.subsections[Keys.self].expand)
+    settings = Mamba2Settings(section, heads: section.heads)
   }
 
   init(_ keys: ModelKeys, dimension: Int) {
     expand = keys.ratio("expand", default: 2)
-    size = Mamba2Size(
+    let size = Mamba2Size(
       inner: Int(Double(dimension) * expand), headWidth: keys.positive("head_dim", default: 64),
       stateSize: keys.positive("state_size", default: 128),
       groups: keys.positive("n_groups", default: 1))
-    taps = keys.positive("conv_kernel", default: 4)
+    let taps = keys.positive("conv_kernel", default: 4)
     if taps > 8 { keys.refuse("conv_kernel", "\(taps) taps are more than 8") }
-    hasBias = keys.boolean("use_bias", default: false)
-    hasConvolutionBias = keys.boolean("use_conv_bias", default: true)
-    skipsChannels = keys.boolean("D_has_hdim", default: false)
     let isNormed = keys.boolean("rmsnorm", default: true)
     let isNormFirst = keys.boolean("norm_before_gate", default: false)
-    gating = isNormed ? (isNormFirst ? .afterNorm : .beforeNorm) : .withoutNorm
-    limits = keys.range("dt_limit", default: 0...(.infinity))
+    settings = Mamba2Settings(
+      size: size, taps: taps, hasBias: keys.boolean("use_bias", default: false),
+      hasConvolutionBias: keys.boolean("use_conv_bias", default: true),
+      skipsChannels: keys.boolean("D_has_hdim", default: false),
+      gating: isNormed ? (isNormFirst ? .afterNorm : .beforeNorm) : .withoutNorm,
+      limits: keys.range("dt_limit", default: 0...(.infinity)))
     if let heads = keys.optionalPositive("num_heads"), heads != size.heads {
       keys.refuse(
         "num_heads",
@@ -109,17 +88,14 @@ struct Mamba2: FlashMixer {
       "expand": .whole(expand),
       "head_dim": .integer(size.headWidth), "num_heads": .integer(size.heads),
       "state_size": .integer(size.stateSize), "n_groups": .integer(size.groups),
-      "conv_kernel": .integer(taps), "use_bias": .bool(hasBias),
-      "use_conv_bias": .bool(hasConvolutionBias), "D_has_hdim": .bool(skipsChannels),
-      "rmsnorm": .bool(gating != .withoutNorm), "norm_before_gate": .bool(gating == .afterNorm),
+      "conv_kernel": .integer(settings.taps), "use_bias": .bool(settings.hasBias),
+      "use_conv_bias": .bool(settings.hasConvolutionBias),
+      "D_has_hdim": .bool(settings.skipsChannels),
+      "rmsnorm": .bool(settings.gating != .withoutNorm),
+      "norm_before_gate": .bool(settings.gating == .afterNorm),
     ]
     // The default's infinity is no number of JSON, so it is left out.
-    if limits != 0...(.infinity) {
-      values["dt_limit"] = .array(
-        [limits.lowerBound, min(limits.upperBound, Double(Float.greatestFiniteMagnitude))].map {
-          .number($0)
-        })
-    }
+    if let limits = settings.limitsValue { values["dt_limit"] = limits }
     return values
   }
 

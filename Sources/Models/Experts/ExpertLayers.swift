@@ -9,10 +9,25 @@ enum ExpertLayout {
   case qwen2
   /// The same without what all tokens take.
   case qwen3
+  /// In every layer, beside a mixer for all tokens without a gate of its own.
+  case granite
 
   /// What stands before the names of a layer's tensors.
-  var prefix: String { self == .mixtral ? "block_sparse_moe." : "mlp." }
-  var names: ExpertNames { self == .mixtral ? .mixtral : ExpertNames() }
+  var prefix: String {
+    switch self {
+    case .mixtral: "block_sparse_moe."
+    case .qwen2, .qwen3: "mlp."
+    case .granite: ""
+    }
+  }
+
+  var names: ExpertNames {
+    switch self {
+    case .mixtral: .mixtral
+    case .qwen2, .qwen3: ExpertNames()
+    case .granite: .granite
+    }
+  }
 
   /// Keys of `model.experts` that its `config.json` has no place for.
   var unread: Set<String> {
@@ -20,6 +35,7 @@ enum ExpertLayout {
     case .mixtral: ["score", "z_loss", "width", "shared_width", "shared_gate", "renormalize"]
     case .qwen2: ["score", "z_loss", "shared_gate"]
     case .qwen3: ["score", "z_loss", "shared_width", "shared_gate"]
+    case .granite: ["score", "z_loss", "width", "shared_gate", "renormalize"]
     }
   }
 
@@ -48,12 +64,18 @@ struct ExpertLayers {
   init(_ layout: ExpertLayout, _ keys: ExpertsSection, width: Int, depth: Int) {
     self.layout = layout
     settings =
-      layout == .qwen2
-      ? ExpertSettings(besideShared: keys, width: width) : ExpertSettings(keys)
+      switch layout {
+      case .qwen2: ExpertSettings(besideShared: keys, width: width, hasGate: true)
+      case .granite: ExpertSettings(besideShared: keys, width: width, hasGate: false)
+      case .mixtral, .qwen3: ExpertSettings(keys)
+      }
     hasExperts = [Bool](repeating: true, count: depth)
     var written = Self.common(settings)
     switch layout {
     case .mixtral: written["num_local_experts"] = .integer(keys.count)
+    case .granite:
+      written["num_local_experts"] = .integer(keys.count)
+      written["shared_intermediate_size"] = .optional(settings.sharedWidth)
     case .qwen2, .qwen3:
       written.merge([
         "num_experts": .integer(keys.count), "norm_topk_prob": .bool(keys.renormalize),
@@ -78,6 +100,19 @@ struct ExpertLayers {
     var written: [String: JSONValue] = [
       "output_router_logits": .bool(asksForBalance), "router_aux_loss_coef": .number(coefficient),
     ]
+    guard layout != .granite else {
+      let rule = keys.routing(
+        experts: keys.positive("num_local_experts", default: 8),
+        chosen: keys.positive("num_experts_per_tok", default: 2), renormalized: true)
+      let shared = keys.positive("shared_intermediate_size", default: Self.usualShared)
+      settings = ExpertSettings(rule, width: width, sharedWidth: shared, balance: balance)
+      hasExperts = [Bool](repeating: true, count: depth)
+      written["num_local_experts"] = .integer(rule.experts)
+      written["num_experts_per_tok"] = .integer(rule.chosen)
+      written["shared_intermediate_size"] = .integer(shared)
+      configuration = written
+      return
+    }
     guard layout != .mixtral else {
       let jitter = keys.number("router_jitter_noise", default: 0)
       if jitter != 0 {
@@ -122,6 +157,9 @@ struct ExpertLayers {
     if let shared { written["shared_expert_intermediate_size"] = .integer(shared) }
     configuration = written
   }
+
+  /// Granite's width of what all tokens take, where nothing is said.
+  static let usualShared = 1024
 
   private static func common(_ settings: ExpertSettings) -> [String: JSONValue] {
     [

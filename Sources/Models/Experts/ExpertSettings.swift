@@ -43,13 +43,15 @@ extension ExpertSettings {
     self.init(section.subsections[ExpertsSection.self])
   }
 
-  /// What a run file says of Qwen2's experts, beside which there is always a gated mixer for all tokens.
+  /// What a run file says of experts beside which there is always a gated mixer for all tokens.
   ///
-  /// - Parameter usual: Its width where it is not said.
-  init(besideShared keys: ExpertsSection, width usual: Int) {
+  /// - Parameters:
+  ///   - usual: Its width where it is not said.
+  ///   - hasGate: Whether it has a gate of its own.
+  init(besideShared keys: ExpertsSection, width usual: Int, hasGate: Bool) {
     let own = ExpertSettings(keys)
     self.init(
-      own.rule, width: own.width, sharedWidth: own.sharedWidth ?? usual, hasSharedGate: true,
+      own.rule, width: own.width, sharedWidth: own.sharedWidth ?? usual, hasSharedGate: hasGate,
       balance: own.balance)
   }
 

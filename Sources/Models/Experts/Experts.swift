@@ -84,19 +84,10 @@ extension ModelBuilder {
       table.freeze(parameter)
       correction = parameter
     }
-    let experts = (0..<rule.experts).map { expert in
-      let name = name + names.experts + "\(expert)."
-      return (
-        gate: linear(name + names.gate, width, dimension).weight,
-        up: linear(name + names.up, width, dimension).weight,
-        down: linear(name + names.down, dimension, width).weight
-      )
-    }
+    let experts = experts(name, rule.experts, dimension: dimension, width: width, names: names)
     let shared = settings.sharedWidth.map { width in
-      let channels = SwiGLU(
-        gate: linear(name + names.shared + "gate_proj", width, dimension),
-        up: linear(name + names.shared + "up_proj", width, dimension),
-        down: linear(name + names.shared + "down_proj", dimension, width))
+      let channels = gated(
+        name + names.shared, dimension: dimension, width: width, fused: names.fusedShared)
       let gate = settings.hasSharedGate ? linear(name + names.sharedGate, 1, dimension) : nil
       return (channels: channels, gate: gate)
     }
@@ -104,5 +95,52 @@ extension ModelBuilder {
       rule: rule, router: router, correction: correction, gate: experts.map(\.gate),
       up: experts.map(\.up), down: experts.map(\.down), shared: shared,
       balance: settings.balance, zLoss: settings.zLoss)
+  }
+
+  /// The weights of each expert.
+  private mutating func experts(
+    _ name: String, _ count: Int, dimension: Int, width: Int, names: ExpertNames
+  ) -> [(gate: Parameter, up: Parameter, down: Parameter)] {
+    guard let fused = names.fused else {
+      return (0..<count).map { expert in
+        let name = name + names.experts + "\(expert)."
+        return (
+          gate: linear(name + names.gate, width, dimension).weight,
+          up: linear(name + names.up, width, dimension).weight,
+          down: linear(name + names.down, dimension, width).weight
+        )
+      }
+    }
+    func part(_ name: String, _ shape: Shape, _ builder: inout ModelBuilder) -> Parameter {
+      builder.part(
+        name, shape, role: .matrix, initialization: .normal(deviation: builder.deviation))
+    }
+    let (input, output) = (name + fused.input, name + fused.output)
+    let experts = (0..<count).map { expert in
+      (
+        gate: part("\(input).\(expert).gate.weight", [width, dimension], &self),
+        up: part("\(input).\(expert).up.weight", [width, dimension], &self),
+        down: part("\(output).\(expert).weight", [dimension, width], &self)
+      )
+    }
+    fuse(
+      experts.flatMap { [$0.gate, $0.up] }, into: input + ".weight", [count, 2 * width, dimension])
+    fuse(experts.map(\.down), into: output + ".weight", [count, dimension, width])
+    return experts
+  }
+
+  /// A gated channel mixer, whose first two projections the file may have in one tensor.
+  ///
+  /// - Parameter fused: The names of that tensor and of the projection back; nil where each has its own.
+  mutating func gated(
+    _ name: String, dimension: Int, width: Int, bias: Bool = false,
+    fused: (input: String, output: String)? = nil
+  ) -> SwiGLU {
+    let up = projections(
+      [(name + "gate_proj", width), (name + "up_proj", width)],
+      fused: fused.map { name + $0.input }, input: dimension, bias: bias)
+    return SwiGLU(
+      gate: up[0], up: up[1],
+      down: linear(name + (fused?.output ?? "down_proj"), dimension, width, bias: bias))
   }
 }

@@ -12,6 +12,8 @@ import Tensors
 ///
 /// - Source: arXiv 2405.21060.
 struct Mamba2Mixer: FlashLayer {
+  typealias Family = Mamba2
+
   /// Where the gate stands.
   enum Gating: Equatable {
     /// `rms(y ⊙ silu(z)) ⊙ w`.
@@ -37,29 +39,38 @@ struct Mamba2Mixer: FlashLayer {
   let output: Linear
 
   init(_ family: Mamba2, at place: MixerPlace, _ builder: inout ModelBuilder) {
-    let (name, size) = (place.name, family.size)
+    self.init(family.settings, at: place, &builder)
+  }
+
+  /// Builds a layer of Mamba-2 or of a hybrid.
+  init(_ settings: Mamba2Settings, at place: MixerPlace, _ builder: inout ModelBuilder) {
+    let (name, size) = (place.name, settings.size)
     self.size = size
     layer = place.layer
     let projections = builder.fused(
       name + "in_proj",
       parts: [("z", size.inner), ("xBC", size.mixed), ("dt", size.heads)],
-      input: place.dimension, bias: family.hasBias)
+      input: place.dimension, bias: settings.hasBias)
     (gate, mixed, step) = (projections[0], projections[1], projections[2])
     convolution = builder.convolution(
-      name + "conv1d", channels: size.mixed, taps: family.taps, bias: family.hasConvolutionBias,
+      name + "conv1d", channels: size.mixed, taps: settings.taps,
+      bias: settings.hasConvolutionBias,
       activation: .silu, slot: CarrySlot(layer: layer, .halo(0)))
-    limits = Float(family.limits.lowerBound)...Float(family.limits.upperBound)
+    limits = Float(settings.limits.lowerBound)...Float(settings.limits.upperBound)
     rate = builder.parameter(
-      name + "A_log", [size.heads], role: .bias, initialization: .drawn { log(1 + 15 * $1) })
+      name + "A_log", [size.heads], role: .bias,
+      initialization: settings.beginsEven
+        ? .indexed { log(1 + Double($0)) } : .drawn { log(1 + 15 * $1) })
     skip = builder.parameter(
-      name + "D", [family.skipsChannels ? size.inner : size.heads], role: .bias,
+      name + "D", [settings.skipsChannels ? size.inner : size.heads], role: .bias,
       initialization: .constant(1))
     stepBias = builder.parameter(
       name + "dt_bias", [size.heads], role: .bias,
-      initialization: .drawn { SoftplusGate.initialBias($1) })
+      initialization: settings.beginsEven
+        ? .constant(1) : .drawn { SoftplusGate.initialBias($1) })
     kernel = DiagonalRecurrence(
       .scalar, keyDimension: size.stateSize, valueDimension: HeadSplit.part(of: size.headWidth))
-    gating = family.gating
+    gating = settings.gating
     epsilon = place.epsilon
     norm =
       gating == .withoutNorm
@@ -69,8 +80,8 @@ struct Mamba2Mixer: FlashLayer {
     // Kaiming's bound for a fan-in of I, over the root of the number of layers.
     let bound = 1 / (Double(size.inner) * Double(place.depth)).squareRoot()
     output = builder.linear(
-      name + "out_proj", place.dimension, size.inner, bias: family.hasBias,
-      initialization: .drawn { bound * (2 * $1 - 1) })
+      name + "out_proj", place.dimension, size.inner, bias: settings.hasBias,
+      initialization: settings.beginsEven ? nil : .drawn { bound * (2 * $1 - 1) })
   }
 
   func callAsFunction(

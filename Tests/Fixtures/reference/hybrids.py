@@ -184,7 +184,10 @@ class Mamba2Hybrid(Hybrid):
     def mamba(self, config):
         """The keys of Mamba-2's own layout."""
         inner = int(config["mamba_expand"] * config["hidden_size"])
-        limit = config["time_step_limit"] or [0.0, float("inf")]
+        limit = [
+            float(end["__float__"]) if isinstance(end, dict) else end
+            for end in config["time_step_limit"] or [0.0, float("inf")]
+        ]
         return mamba2.DEFAULTS | {
             "hidden_size": config["hidden_size"], "norm_eps": config["rms_norm_eps"],
             "head_dim": inner // config["mamba_n_heads"], "expand": config["mamba_expand"],

@@ -33,6 +33,13 @@ struct SegmentTests {
     ["model.layers=[gated_deltanet, attention]", "model.window=25"],
     ["model.layers=[mamba2, attention]", "model.mamba2.state_size=6", "model.window=25"],
     ["model.layers=[xlstm, attention]"],
+    // What balance costs is of a micro-batch, so that it is another with another accumulation.
+    ["model.mixer=minimax", "model.experts.balance=0"],
+    ["model.layers=[bamba, attention]", "model.mamba2.state_size=6", "model.bamba.z_loss=0.01"],
+    [
+      "model.layers=[granitemoehybrid, attention]", "model.mamba2.state_size=6",
+      "model.granitemoehybrid.residual_multiplier=0.5", "model.experts.balance=0",
+    ],
   ]
 
   private static let ways = [
