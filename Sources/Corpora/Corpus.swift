@@ -21,6 +21,21 @@ package protocol Corpus: Sendable {
   /// - Throws: `CorpusError` where the data that is read is faulty: a token beyond the vocabulary, or no
   ///   loss mask.
   func fill(_ batch: inout TokenBatch, step: Int) throws(CorpusError)
+  /// Bytes of text that each target of a batch stands for, shape `[rows, positions]`, 0 where there is none; nil where nobody
+  /// knows.
+  ///
+  /// - Parameters:
+  ///   - batch: As `fill` left it.
+  ///   - step: The step that it was filled with.
+  /// - Throws: `CorpusError` when the disk fails.
+  func targetBytes(_ batch: TokenBatch, step: Int) throws(CorpusError) -> [Int32]?
+}
+
+extension Corpus {
+  /// One a target where tokens are bytes.
+  package func targetBytes(_ batch: TokenBatch, step: Int) throws(CorpusError) -> [Int32]? {
+    tokensAreBytes ? batch.targets.map { $0 >= 0 ? 1 : 0 } : nil
+  }
 }
 
 /// A corpus to train on, which keeps a part for evaluation.

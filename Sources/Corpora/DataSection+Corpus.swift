@@ -22,6 +22,27 @@ extension DataSection {
     return try ModelTokenizer(model: model)
   }
 
+  /// What the tokens of token files stand for, where the section names no tokenizer: that of a model, else the one by which
+  /// folders of tokens were prepared, if it lies unchanged where it lay; nil where nobody knows, or it cannot be read.
+  ///
+  /// - Parameters:
+  ///   - model: Folder of the model that is trained or evaluated, or nil.
+  ///   - others: Files that are read too.
+  package func tokenizerOfTokens(model: String?, others: [String] = []) -> (any Tokenizer)? {
+    let files = (path.map(\.path) + others).filter {
+      !TokenFile.isText($0, tokenBytes: tokenBytes.count)
+    }
+    guard tokenizer == nil, !files.isEmpty else { return nil }
+    if let model, let own = try? ModelTokenizer(model: model) { return own.tokenizer }
+    let folders = files.compactMap { try? PreparedFolder(folder: $0) }
+    guard let first = folders.first, folders.count == files.count,
+      folders.allSatisfy({ $0.tokenizerHash == first.tokenizerHash }),
+      (try? TokenizerFile.hashes(in: first.tokenizer))?.contains(first.tokenizerHash) == true,
+      first.tokenizer != ByteTokenizer.name
+    else { return nil }
+    return (try? ModelTokenizer(path: first.tokenizer))?.tokenizer
+  }
+
   /// The corpus that the section describes: its files, or the task where it names none.
   ///
   /// - Parameters:
@@ -31,14 +52,16 @@ extension DataSection {
   ///   - vocabulary: Number of different tokens that the model knows; 0 for the section's own, or what
   ///     the files hold.
   ///   - tokenizer: What makes tokens of text; nil for bytes.
+  ///   - meaning: What tokens stand for that a file holds; nil where nobody knows.
   /// - Throws: `CorpusError` when the data is missing, unreadable or does not fit.
   package func makeCorpus(
-    length: Int, batch: Int, seed: UInt64, vocabulary: Int = 0, tokenizer: (any Tokenizer)? = nil
+    length: Int, batch: Int, seed: UInt64, vocabulary: Int = 0, tokenizer: (any Tokenizer)? = nil,
+    meaning: (any Tokenizer)? = nil
   ) throws(CorpusError) -> any TrainingCorpus {
     guard !path.isEmpty else {
       return try makeTask(length: length, batch: batch, seed: seed)
     }
-    let files = try openFiles(tokenizer: tokenizer)
+    let files = try openFiles(tokenizer: tokenizer, meaning: meaning)
     let said = self.vocabulary > 0 ? self.vocabulary : vocabulary
     for (file, _) in files { try file.check(said: said) }
     guard !carry else {
@@ -103,15 +126,18 @@ extension DataSection {
 
   /// The files with their weights, document starts and loss masks.
   ///
-  /// - Parameter tokenizer: What makes tokens of text; nil for bytes.
+  /// - Parameters:
+  ///   - tokenizer: What makes tokens of text; nil for bytes.
+  ///   - meaning: What tokens stand for that a file holds; nil where nobody knows.
   /// - Throws: `CorpusError` when a file or companion file is missing or does not fit.
   package func openFiles(
-    tokenizer: (any Tokenizer)? = nil
+    tokenizer: (any Tokenizer)? = nil, meaning: (any Tokenizer)? = nil
   ) throws(CorpusError) -> [(file: TokenFile, weight: Double)] {
     var files: [(file: TokenFile, weight: Double)] = []
     for (index, path) in path.enumerated() {
       var file = try TokenFile(
         data: path.path, tokenBytes: tokenBytes.count, tokenizer: tokenizer)
+      if file.text == nil { file.tokenizer = meaning }
       if let separator {
         file.documents = .separator(separator)
       } else if let text = documents.dropFirst(index).first {

@@ -113,6 +113,7 @@ package struct PreparedFolder: Equatable, Sendable {
     }
     let offsets = try DocumentOffsets(path: "\(folder)/\(Self.documentsName)", of: file)
     file.documents = .offsets(offsets)
+    file.isTokenized = tokenizerHash != ByteTokenizer.name
     if masked != nil { file.lossMask = try LossMask(path: "\(folder)/\(Self.maskName)", of: file) }
     return file
   }

@@ -66,6 +66,24 @@ package struct SequentialWindows: Corpus {
     }
   }
 
+  /// Bytes of text that each target stands for: of a token of a tokenizer, what it adds to its document.
+  package func targetBytes(_ batch: TokenBatch, step: Int) throws(CorpusError) -> [Int32]? {
+    guard parts.allSatisfy(\.file.knowsBytes) else { return nil }
+    var bytes: [Int32] = []
+    bytes.reserveCapacity(batch.targets.count)
+    for (place, row) in batch.rows.enumerated() {
+      let targets = batch.targets[
+        place * batch.positions.count..<(place + 1) * batch.positions.count]
+      guard let (part, start) = source(window: step * self.batch + row) else {
+        bytes += targets.map { _ in 0 }
+        continue
+      }
+      bytes += try part.file.bytes(
+        ofTargets: Array(targets), from: start + batch.positions.lowerBound + 1)
+    }
+    return bytes
+  }
+
   /// The part that a window lies in and its first token; nil after the last window.
   private func source(window: Int) -> (part: (file: TokenFile, range: Range<Int>), start: Int)? {
     guard window < windows, let index = firstWindows.lastIndex(where: { $0 <= window }) else {

@@ -18,24 +18,6 @@ extension TokenFile {
     tokenBytes == 0 && !path.hasSuffix(".bin") && !FileSystem.isFolder(path)
   }
 
-  /// Bytes of text that are predicted in the first tokens; nil in a file of tokens.
-  ///
-  /// - Parameter tokenizer: What made the tokens.
-  package func predictedBytes(
-    in range: Range<Int>, _ tokenizer: any Tokenizer
-  ) throws(CorpusError) -> Int? {
-    guard text != nil, range.count < count else { return text?.predictedBytes }
-    var tokens = [Int32](repeating: 0, count: range.count)
-    var failure: CorpusError?
-    tokens.withUnsafeMutableBufferPointer { room in
-      do throws(CorpusError) { try read(range, into: room.baseAddress!) } catch { failure = error }
-    }
-    if let failure { throw failure }
-    var decoder = TokenBytes(tokenizer)
-    let bytes = tokens.map { decoder.append($0).count }
-    return bytes.reduce(0, +) - (tokenizer.opening.isEmpty ? bytes.first ?? 0 : 0)
-  }
-
   /// Reads a text, begins it as its tokenizer does every text, and holds its tokens in memory.
   ///
   /// - Throws: `CorpusError` when it is too long.
@@ -51,5 +33,6 @@ extension TokenFile {
       text: Text(
         vocabulary: tokenizer.vocabulary,
         predictedBytes: max(0, text.count - unpredicted)))
+    self.tokenizer = tokenizer
   }
 }

@@ -12,6 +12,10 @@ package struct TokenFile: Sendable {
   package var labels: Labels?
   /// What the text was, where a tokenizer made the tokens; nil for a file of tokens.
   package let text: Text?
+  /// What the tokens stand for; nil where they are bytes, or nobody knows.
+  package var tokenizer: (any Tokenizer)?
+  /// Whether a tokenizer made the tokens, so that one that is as wide as a byte is none.
+  var isTokenized = false
   private let tokens: StoredTokens
 
   /// Number of tokens.
@@ -21,7 +25,9 @@ package struct TokenFile: Sendable {
   /// Where the file lies.
   package var path: String { tokens.path }
   /// Whether what is predicted are bytes of text.
-  var predictsBytes: Bool { tokenBytes == 1 && labels == nil }
+  var predictsBytes: Bool {
+    tokenBytes == 1 && labels == nil && tokenizer == nil && !isTokenized
+  }
 
   /// Opens a file, and looks at how it begins.
   ///

@@ -15,7 +15,7 @@ struct EvaluateCommand: ParsableCommand {
     abstract:
       "Compute a model's loss on a file, its answers to a task, or its logits and gradients on given tokens.",
     usage: """
-      lasp-train evaluate <model> --data.path <file> [--tokens <n>] \(RunFileOption.usage) \
+      lasp-train evaluate <model> --data.path <file> [--tokens <n>] [--by-position] [--json] \(RunFileOption.usage) \
       \(OverrideOptions.usage)
       lasp-train evaluate <model> --task <name> [--lengths <list>] [--sequences <n>] [--depths <n>] \
       [--output <file>] \(RunFileOption.usage) \(OverrideOptions.usage)
@@ -23,8 +23,11 @@ struct EvaluateCommand: ParsableCommand {
       """,
     discussion: """
       With --data.path, here or in the run file of --config: prints the loss over the whole file as one stream, \
-      in nats a token, bits per byte and perplexity; with a number as --tokens, of so many tokens from its start. \
-      The state is carried over windows of sequence.length tokens.
+      in nats a token, bits per byte and perplexity; with a number as --tokens, of so many predicted tokens from its \
+      start. The state is carried over windows of sequence.length tokens. Bits per byte need to know the bytes: the tokens \
+      are bytes, or data.tokenizer, the model's folder or that of data.path says what they stand for. With --by-position: \
+      also by how many tokens of its document a prediction sees, in bins that double; where nothing says where documents \
+      begin, a file is one.
 
       With --task: the share of right answers to a generated task (a value of data.task, with \
       its keys as in training) by the sequence's length, shorter or longer than the trained one, and by \
@@ -81,6 +84,13 @@ struct EvaluateCommand: ParsableCommand {
   @Flag(help: "Write the gradient of every parameter too, with --tokens.")
   var gradients = false
 
+  @Flag(
+    help: "Tell losses of data.path apart by how many tokens of its document a prediction sees.")
+  var byPosition = false
+
+  @Flag(help: "Print the result on data.path as JSON.")
+  var json = false
+
   @OptionGroup var console: ConsoleOption
 
   @OptionGroup var runFile: RunFileOption
@@ -109,6 +119,11 @@ struct EvaluateCommand: ParsableCommand {
     if asked == 0 || isFile, output != nil {
       throw ValidationError("--output needs --tokens FILE or --task NAME.")
     }
+    if task != nil || tokenFile != nil {
+      for (option, isGiven) in [("--by-position", byPosition), ("--json", json)] where isGiven {
+        throw ValidationError("\(option) is for --data.path; give it, or leave \(option) out.")
+      }
+    }
     if tokenFile != nil, output == nil {
       throw ValidationError("--tokens needs --output FILE to write the results to.")
     }
@@ -135,6 +150,7 @@ struct EvaluateCommand: ParsableCommand {
         "\(runFile.path ?? "") names no data.path; give --data.path FILE, or --task NAME.")
     }
     let (model, gradients, parallel, count) = (model, gradients, configuration.parallel, count)
+    let (byPosition, json) = (byPosition, json)
     let console = console.mode
     let adapter = adapter.path
     let given = tokenFile.flatMap { tokens in output.map { (tokens: tokens, output: $0) } }
@@ -157,9 +173,14 @@ struct EvaluateCommand: ParsableCommand {
           modelFolder: model, adapter: adapter, data: configuration.data,
           length: configuration.sequence.length, tokens: count,
           parallel: parallel, world: ranks, workspace: workspace
-        ).run(progress: progress)
+        ).run(byPosition: byPosition, progress: progress)
         progress?.end()
-        if ranks.rank == 0 { print(result.description) }
+        guard ranks.rank == 0 else { return }
+        let paths = configuration.data.path.map(\.path)
+        print(
+          json
+            ? result.json(model: model, paths: paths, ranks: ranks.size).text
+            : result.description)
       }
     }
   }

@@ -190,6 +190,55 @@ struct ModelTextTests {
     #expect(part.bytes == read.decode(read.encode(text).prefix(count)).utf8.count - first)
   }
 
+  @Test(
+    "Of files of tokens the bytes are those that their targets decode to, document by document",
+    arguments: ["llama3.json", "gpt2.json", "llama2.json", "mistral.json", "unigram.json"])
+  func tokenFiles(tokenizer: String) throws {
+    let folder = try write(tokenizer, vocabulary: 700)
+    let read = try TokenizerFile.read(folder)
+    let texts = [
+      "Größe: 你好, the model 😀 trains.", "A second one", " x", "The state of it goes on.",
+    ]
+    var (tokens, starts): ([Int32], [Int]) = ([], [])
+    var bytes = 0
+    for text in texts {
+      starts.append(tokens.count)
+      let document = read.opening + read.encode(text)
+      tokens += document
+      bytes += read.decode(document).utf8.count - read.decode(document.prefix(1)).utf8.count
+    }
+    var data = DataSection()
+    data.tokenBytes = .two
+    data.path = [
+      WeightedPath(
+        path: try files.write(
+          "text.bin", Data(tokens.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] })))
+    ]
+    data.documents = [
+      try files.write(
+        "documents",
+        Data(starts.flatMap { start in withUnsafeBytes(of: UInt64(start)) { Array($0) } }))
+    ]
+    let shared = data
+    for (ranks, length) in [(1, 64), (3, 20), (4, 5)] {
+      let result = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+        try StreamEvaluation(
+          modelFolder: folder, data: shared, length: length, parallel: ParallelSection(),
+          world: world, workspace: Workspace()
+        ).run(byPosition: true)
+      }[0]
+      #expect(result.bytes == bytes, "\(ranks) ranks, windows of \(length)")
+      #expect(result.positions?.bins.map(\.bytes).reduce(0, +) == bytes)
+    }
+    // A tokenizer that is named, as bytes, is not that of the tokens.
+    data.tokenizer = "bytes"
+    let unknown = try StreamEvaluation(
+      modelFolder: folder, data: data, length: 20, parallel: ParallelSection(),
+      world: SoloCommunicator(), workspace: Workspace()
+    ).run()
+    #expect(unknown.bytes == nil && unknown.bitsPerByte == nil)
+  }
+
   @Test("Stops are found across parts, the first one counts, and what is none is shown")
   func stops() {
     var stops = StopStrings(["END", "ND!"])

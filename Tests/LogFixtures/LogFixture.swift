@@ -34,8 +34,9 @@ package struct LogFixture {
   }
 
   /// Sums of a step of the recall task.
-  package static func sums(loss: Double = 1.386294361119890) -> LossSums {
+  package static func sums(loss: Double = 1.386294361119890, bytes: Int = 0) -> LossSums {
     var sums = LossSums(loss: loss * 16, targets: 16)
+    sums.bytes = bytes
     sums.inside = LossSums.Answers(right: 1, asked: 4)
     sums.crossing = LossSums.Answers(right: 12, asked: 12)
     return sums

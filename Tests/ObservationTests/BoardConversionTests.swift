@@ -22,7 +22,7 @@ struct BoardConversionTests {
     try log.start(start)
     for step in 2..<4 { try log.step(LogFixture.step(step, loss: 1)) }
     try log.evaluation(
-      EvaluationReport(step: 4, sums: LogFixture.sums(), seconds: 1, tokensAreBytes: true))
+      EvaluationReport(step: 4, sums: LogFixture.sums(bytes: 16), seconds: 1))
     for _ in 0..<2 {
       let (path, steps) = try BoardConversion.write(run: files.path)
       #expect(steps == 4)

@@ -30,7 +30,7 @@ struct RunRecordTests {
       try log.step(LogFixture.step(0, loss: 3, recall: false))
       try log.step(LogFixture.step(1, loss: 2), chance: 0.25)
       try log.evaluation(
-        EvaluationReport(step: 2, sums: LogFixture.sums(), seconds: 1, tokensAreBytes: true))
+        EvaluationReport(step: 2, sums: LogFixture.sums(bytes: 16), seconds: 1))
       try log.warning("slow disk")
       try log.trace(2...5, path: "trace.json")
       try log.end(reason: "finished", steps: 2, seconds: 9)
@@ -70,7 +70,7 @@ struct RunRecordTests {
       try log.start(start())
       for step in 0..<4 { try log.step(LogFixture.step(step, loss: 3)) }
       try log.evaluation(
-        EvaluationReport(step: 4, sums: LogFixture.sums(), seconds: 1, tokensAreBytes: true))
+        EvaluationReport(step: 4, sums: LogFixture.sums(bytes: 16), seconds: 1))
       try log.end(reason: "stopped by a signal", steps: 4, seconds: 1)
       try log.start(start(done: 2))
     }

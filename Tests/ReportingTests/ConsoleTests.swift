@@ -201,17 +201,18 @@ struct ConsoleTests {
     #expect(captured.notices == ["warning: slow disk"])
   }
 
-  @Test("Evaluations give the perplexity, bits per byte for bytes, and recall where there is some")
+  @Test(
+    "Evaluations give the perplexity, bits per byte where the bytes are known, and recall where there is some"
+  )
   func evaluation() throws {
     let console = console()
-    let sums = LogFixture.sums()
-    console.evaluation(EvaluationReport(step: 100, sums: sums, seconds: 0.5, tokensAreBytes: true))
     console.evaluation(
-      EvaluationReport(
-        step: 200, sums: sums, seconds: 2, tokensAreBytes: false, recallChance: 0.25))
+      EvaluationReport(step: 100, sums: LogFixture.sums(bytes: 32), seconds: 0.5))
+    console.evaluation(
+      EvaluationReport(step: 200, sums: LogFixture.sums(), seconds: 2, recallChance: 0.25))
     #expect(
       body == [
-        "evaluation after step 100: loss 1.3863, 2.0000 bits per byte, perplexity 4.00 (500 ms)",
+        "evaluation after step 100: loss 1.3863, 1.0000 bits per byte, perplexity 4.00 (500 ms)",
         "evaluation after step 200: loss 1.3863, perplexity 4.00, recall 25.0% inside 100.0% cross "
           + "(2.00 s)",
       ])
@@ -223,7 +224,7 @@ struct ConsoleTests {
     console.step(LogFixture.step(1))
     console.evaluation(
       EvaluationReport(
-        step: 2, sums: LogFixture.sums(loss: 0.5), seconds: 1, tokensAreBytes: false,
+        step: 2, sums: LogFixture.sums(loss: 0.5, bytes: 16), seconds: 1,
         recallChance: 0.25))
     console.end(reason: "finished", steps: 2, seconds: 151, modelPath: "runs/a/model")
     #expect(
@@ -231,7 +232,7 @@ struct ConsoleTests {
         "",
         "finished after 2 steps in 2:31",
         "  loss     1.3863",
-        "  held out 0.5000, perplexity 1.65",
+        "  held out 0.5000, 0.7213 bits per byte, perplexity 1.65",
         "  speed    16.4k tokens/s, evaluations left out",
         "  recall   within the question's own shard   25.0%",
         "           from an earlier rank's shard     100.0%",

@@ -110,21 +110,22 @@ struct RunLogTests {
     #expect(events[1]["recall_crossing"] == .null)
   }
 
-  @Test("An evaluation has the perplexity, and bits per byte where tokens are bytes")
+  @Test("An evaluation has the perplexity, and bits per byte where the bytes are known")
   func evaluation() throws {
     let log = try log()
-    let sums = LossSums(loss: log2(8) * 16 * 0.693_147_180_559_945_3, targets: 16)
-    try log.evaluation(
-      EvaluationReport(step: 100, sums: sums, seconds: 1.5, tokensAreBytes: true))
-    try log.evaluation(
-      EvaluationReport(step: 100, sums: sums, seconds: 1.5, tokensAreBytes: false))
+    var sums = LossSums(loss: log2(8) * 16 * 0.693_147_180_559_945_3, targets: 16)
+    sums.bytes = 64
+    try log.evaluation(EvaluationReport(step: 100, sums: sums, seconds: 1.5))
+    sums.bytes = 0
+    try log.evaluation(EvaluationReport(step: 100, sums: sums, seconds: 1.5))
     let events = try fixture.events()
     #expect(events[0]["step"] == 100)
     #expect(events[0]["tokens"] == 16)
     #expect(events[0]["seconds"]?.number == 1.5)
-    #expect(abs((events[0]["bits_per_byte"]?.number ?? 0) - 3) < 1e-12)
+    #expect(abs((events[0]["bits_per_byte"]?.number ?? 0) - 0.75) < 1e-12)
+    #expect(events[0]["bytes"] == 64)
     for event in events { #expect(abs((event["perplexity"]?.number ?? 0) - 8) < 1e-12) }
-    #expect(events[1]["bits_per_byte"] == nil)
+    #expect(events[1]["bits_per_byte"] == nil && events[1]["bytes"] == nil)
   }
 
   @Test("Texts of any kind stay one line")
@@ -182,10 +183,10 @@ struct RunLogTests {
     try log.start(LogFixture.start())
     try log.step(LogFixture.step(0), chance: 0.25)
     try log.step(LogFixture.step(1, recall: false))
-    for bytes in [true, false] {
+    for bytes in [16, 0] {
       try log.evaluation(
         EvaluationReport(
-          step: 1, sums: LogFixture.sums(), seconds: 1, tokensAreBytes: bytes, recallChance: 0.25))
+          step: 1, sums: LogFixture.sums(bytes: bytes), seconds: 1, recallChance: 0.25))
     }
     try log.checkpoint(step: 1, path: "runs/a/checkpoints/step-1", seconds: 1, stall: 0.25)
     try log.stage(

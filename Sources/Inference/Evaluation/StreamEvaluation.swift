@@ -1,51 +1,43 @@
 import Autodiff
 import Checkpoints
 import Corpora
-import Foundation
 import MessagePassing
 import Models
 import Reporting
 import SequenceParallel
 import Tensors
-import Tokenizers
 
 /// `lasp-train evaluate MODEL_DIR --data.path FILE`: the loss over whole files, each as one stream.
 ///
-/// A file is read in windows of `sequence.length` tokens, shared by all ranks; the state goes from the last
-/// rank of a window to the first rank of the next, so every token sees all that came before it.
+/// A file is read in windows of `sequence.length` tokens, shared by all ranks, the last one as long as what is left; the
+/// state goes from the last rank of a window to the first rank of the next, so every token sees all of its document that
+/// came before it.
 package struct StreamEvaluation {
-  /// What a stream gave.
-  package struct Result: CustomStringConvertible {
-    /// Sums over all files.
-    package let sums: LossSums
-    let tokensAreBytes: Bool
-    /// Bytes of the texts that are predicted; nil where a file holds tokens.
-    package let bytes: Int?
+  /// A file, or the first part of one.
+  private struct Stream {
+    let file: TokenFile
+    let windows: SequentialWindows
+    /// How many of its tokens are read; the last that is predicted may be one more.
+    let tokens: Int
+    /// Bytes of the text that is predicted, where that is all of a text; else targets are asked for theirs.
+    let textBytes: Int?
 
-    /// The loss, bits a byte where they are known, and the perplexity.
-    package var description: String {
-      let loss = sums.meanLoss
-      let bits = bitsPerByte.map { String(format: "%.6f bits per byte, ", $0) } ?? ""
-      let perplexity = String(
-        format: "perplexity %.4f a %@", exp(loss), tokensAreBytes ? "byte" : "token")
-      return String(format: "loss %.6f nats a token, ", loss) + bits + perplexity
-        + ", over \(sums.targets) tokens"
-        + (tokensAreBytes ? "" : bytes.map { " of \($0) bytes" } ?? "")
-    }
-
-    /// The sum of all losses over the bytes that are predicted; nil where a file holds tokens of no known text.
-    package var bitsPerByte: Double? {
-      if tokensAreBytes { return sums.meanLoss / log(2) }
-      return bytes.map { sums.loss / log(2) / Double($0) }
+    init(_ file: TokenFile, end: Int, length: Int, vocabulary: Int) {
+      self.file = file
+      tokens = file.labels == nil ? end - 1 : end
+      let isWhole =
+        end == file.count && file.documents == nil && file.lossMask == nil && file.labels == nil
+      textBytes = isWhole ? file.text?.predictedBytes : nil
+      windows = SequentialWindows(
+        [(file, 0..<end)], length: length, batch: 1, vocabulary: vocabulary)
     }
   }
 
   private let runner: ModelRunner<WholeParameters>
   private let world: any Communicator
-  private let corpora: [SequentialWindows]
+  private let streams: [Stream]
   private let length: Int
-  private let paths: [String]
-  private let bytes: Int?
+  let paths: [String]
 
   /// Opens a model and files over all ranks, which share every window.
   ///
@@ -72,77 +64,133 @@ package struct StreamEvaluation {
     try data.checkTokenizer(model: folder.path)
     let tokenizer = try data.readTokenizer(model: folder.path)
     try tokenizer?.check(vocabulary: model.vocabulary)
-    let files = try data.openFiles(tokenizer: tokenizer?.tokenizer)
-    let parts = try Self.parts(files.map(\.file), tokens: tokens)
-    let texts = try tokenizer.map { tokenizer in
-      try parts.map { try $0.file.predictedBytes(in: $0.range, tokenizer.tokenizer) }
-    }
-    // Where targets are left out, it is not known how many bytes the others are.
-    let predictsAll = files.allSatisfy {
-      $0.file.documents == nil && $0.file.lossMask == nil && $0.file.labels == nil
-    }
-    bytes =
-      predictsAll
-      ? texts.flatMap { $0.contains(nil) ? nil : $0.reduce(0) { $0 + ($1 ?? 0) } } : nil
-    corpora = try parts.map { file, range in
-      try file.check(said: data.vocabulary > 0 ? data.vocabulary : model.vocabulary)
-      return SequentialWindows(
-        [(file, range)], length: length, batch: 1, vocabulary: model.vocabulary)
-    }
-    try folder.read(into: runner.store)
-  }
-
-  /// Which of each file's tokens are read.
-  private static func parts(
-    _ files: [TokenFile], tokens: Int?
-  ) throws -> [(file: TokenFile, range: Range<Int>)] {
+    let files = try data.openFiles(
+      tokenizer: tokenizer?.tokenizer,
+      meaning: tokenizer?.tokenizer ?? data.tokenizerOfTokens(model: folder.path))
+    var streams: [Stream] = []
     var left = tokens ?? .max
-    var parts: [(TokenFile, Range<Int>)] = []
-    for file in files where left > 0 {
+    for (file, _) in files where left > 0 {
       guard file.count >= 2 else {
         throw CorpusError.tooShort(path: file.path, tokens: file.count, heldOut: 0, length: 1)
       }
-      // The first token is predicted by nothing, but where labels stand beside it.
-      let first = file.labels == nil ? 1 : 0
-      let count = min(file.count, left < file.count ? left + first : file.count)
-      left -= count - first
-      parts.append((file, 0..<count))
+      try file.check(said: data.vocabulary > 0 ? data.vocabulary : model.vocabulary)
+      let (end, targets) = try file.end(ofTargets: left, vocabulary: model.vocabulary)
+      left -= targets
+      streams.append(Stream(file, end: end, length: length, vocabulary: model.vocabulary))
     }
-    return parts
+    self.streams = streams
+    try folder.read(into: runner.store)
   }
 
   /// Reads every file to its end, or as far as was asked.
   ///
-  /// - Parameter progress: Where is shown how far it is.
-  package func run(progress: ProgressDisplay? = nil) throws -> Result {
-    let shards = SequenceLayout.evenShards(tokens: length, ranks: world.size)
-    let first = shards[..<world.rank].reduce(0, +)
-    var batch = TokenBatch(rows: 0..<1, positions: first..<first + shards[world.rank])
+  /// - Parameters:
+  ///   - byPosition: Whether losses are told apart by how many tokens of its document a prediction sees.
+  ///   - progress: Where is shown how far it is.
+  package func run(byPosition: Bool = false, progress: ProgressDisplay? = nil) throws -> Result {
+    let model = runner.model
+    let terms = model.lossTerms(NextToken())
+    let hasBalance = terms.contains { $0.name == ExpertBalance.lossName }
+    // Of all windows together, so that neither they nor ranks change it.
+    let balance = model.experts.map { experts in
+      guard hasBalance else { return ExpertBalance(experts: experts) }
+      return ExpertBalance(experts: experts) { [world] in try world.allReduce($0, .sum) }
+    }
     var sums = LossSums()
-    let windows = corpora.reduce(0) { $0 + $1.windows }
+    var positions =
+      byPosition ? PositionSums(longest: streams.map(\.tokens).max() ?? 1) : nil
+    let knowsBytes = streams.allSatisfy(\.file.knowsBytes)
+    let windows = streams.reduce(0) { $0 + $1.windows.windows }
     var done = 0
-    for corpus in corpora {
+    for stream in streams {
       var left = Carry()
-      for window in 0..<corpus.windows {
-        try corpus.fill(&batch, step: window)
-        let layout = SequenceLayout(
-          shardLengths: shards, rank: world.rank, rows: 1, start: window * length,
-          documentStarts: batch.documentStarts)
-        let (result, _) = try runner.forward(
-          batch.inputs, targets: batch.targets, window: layout, from: &left, step: window)
-        sums += LossSums(loss: result.sum, targets: result.targets)
+      var documentStart = 0
+      var reader = WindowReader(stream.windows, world: world)
+      for window in 0..<stream.windows.windows {
+        let start = window * length
+        try reader.read(window, tokens: min(length, stream.tokens - start))
+        let batch = reader.batch
+        let (result, added) = try runner.forward(
+          batch.inputs, targets: batch.targets, window: reader.layout(start: start), from: &left,
+          balance: balance, step: window)
+        var seen = LossSums(result, terms: added, declared: terms)
+        let bytes =
+          knowsBytes && (byPosition || stream.textBytes == nil)
+          ? try stream.windows.targetBytes(batch, step: window) : nil
+        if stream.textBytes == nil {
+          seen.bytes = bytes?.reduce(0) { $0 + Int($1) } ?? 0
+        }
+        sums += seen
+        let starts = reader.documentStarts
+        if byPosition {
+          var next = 0
+          for (index, place) in batch.positions.enumerated() {
+            while next < starts.count, starts[next] <= place {
+              documentStart = start + starts[next]
+              next += 1
+            }
+            guard batch.targets[index] >= 0 else { continue }
+            positions?.add(
+              after: start + place - documentStart + 1, loss: result.losses[index],
+              bytes: bytes?[index] ?? 0)
+          }
+        }
+        if let last = starts.last { documentStart = start + last }
         done += 1
         progress?.show(Double(done), of: Double(windows), note: "window \(done) of \(windows)")
       }
       try runner.context.drain()
+      // The text's own bytes, which a tokenizer that changes text does not give back, are told once.
+      if knowsBytes, world.rank == 0, let bytes = stream.textBytes { sums.bytes += bytes }
     }
-    let total = sums.with(try world.allReduce(sums.numbers, .sum))
+    if let balance, hasBalance {
+      try balance.complete()
+      sums.add(ExpertBalance.lossName, sum: balance.loss.sum, positions: balance.loss.positions)
+    }
+    let count = sums.numbers.count
+    let all = try world.allReduce(sums.numbers + (positions?.numbers ?? []), .sum)
+    let total = sums.with(Array(all.prefix(count)))
     guard total.targets > 0 else { throw CorpusError.noTarget(paths: paths) }
     guard total.isFinite else {
-      throw NotFiniteError("the loss on \(paths.joined(separator: ", "))", total.loss)
+      throw NotFiniteError("the loss on \(paths.joined(separator: ", "))", total.objective)
     }
     return Result(
-      sums: total,
-      tokensAreBytes: corpora.allSatisfy(\.tokensAreBytes), bytes: bytes)
+      sums: total, tokensAreBytes: streams.allSatisfy(\.windows.tokensAreBytes),
+      positions: positions?.with(all.dropFirst(count)))
+  }
+}
+
+/// Reads a rank's shards of windows, of which the last is shorter.
+private struct WindowReader {
+  private let windows: SequentialWindows
+  private let world: any Communicator
+  private var shards: [Int] = []
+  private var tokens = 0
+  /// This rank's part of the window that was read last.
+  private(set) var batch = TokenBatch(rows: 0..<1, positions: 0..<0)
+
+  init(_ windows: SequentialWindows, world: any Communicator) {
+    (self.windows, self.world) = (windows, world)
+  }
+
+  /// Reads the first tokens of a window.
+  mutating func read(_ window: Int, tokens: Int) throws {
+    if tokens != self.tokens {
+      self.tokens = tokens
+      shards = SequenceLayout.evenShards(tokens: tokens, ranks: world.size)
+      let first = shards[..<world.rank].reduce(0, +)
+      batch = TokenBatch(rows: 0..<1, positions: first..<first + shards[world.rank])
+    }
+    try windows.fill(&batch, step: window)
+  }
+
+  /// Where documents begin in the window, ascending.
+  var documentStarts: [Int] { batch.documentStarts[0].filter { $0 < tokens } }
+
+  /// Where every rank's shard lies.
+  func layout(start: Int) -> SequenceLayout {
+    SequenceLayout(
+      shardLengths: shards, rank: world.rank, rows: 1, start: start,
+      documentStarts: [documentStarts])
   }
 }

@@ -95,6 +95,7 @@ extension RunRecord.Evaluation {
     perplexity = event["perplexity"]?.number
     recallInside = event["recall_inside"]?.number
     recallCrossing = event["recall_crossing"]?.number
+    (tokens, bytes) = (event["tokens"]?.integer ?? 0, event["bytes"]?.integer)
     seconds = event["seconds"]?.number ?? .nan
   }
 }

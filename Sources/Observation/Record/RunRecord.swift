@@ -84,6 +84,9 @@ package struct RunRecord: Sendable {
     package let time: Double
     package let loss: Double
     package let bitsPerByte, perplexity, recallInside, recallCrossing: Double?
+    /// Targets, and bytes of text that they stand for; nil where the log does not tell.
+    package let tokens: Int
+    package let bytes: Int?
     package let seconds: Double
   }
 

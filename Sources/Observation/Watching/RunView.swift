@@ -116,12 +116,14 @@ extension LossSums.Answers {
 extension EvaluationReport {
   /// An evaluation as a log tells it.
   init(_ evaluation: RunRecord.Evaluation) {
-    var sums = LossSums(loss: evaluation.loss, targets: 1)
+    // The log has means; sums over so many targets give them back.
+    let targets = evaluation.bytes == nil ? 1 : evaluation.tokens
+    var sums = LossSums(loss: evaluation.loss * Double(targets), targets: targets)
+    sums.bytes = evaluation.bytes ?? (evaluation.bitsPerByte == nil ? 0 : 1)
     sums.inside = LossSums.Answers(share: evaluation.recallInside)
     sums.crossing = LossSums.Answers(share: evaluation.recallCrossing)
     self.init(
       step: evaluation.step, sums: sums, seconds: evaluation.seconds,
-      tokensAreBytes: evaluation.bitsPerByte != nil,
       recallChance: evaluation.recallInside == nil && evaluation.recallCrossing == nil ? nil : .nan)
   }
 }

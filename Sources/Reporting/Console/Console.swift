@@ -215,8 +215,8 @@ package final class Console {
   }
 
   private static func measure(_ report: EvaluationReport) -> String {
-    if let bits = report.bitsPerByte { return ", \(Format.fixed(bits)) bits per byte" }
-    return report.perplexity.map { ", perplexity \(Format.digits($0))" } ?? ""
+    (report.bitsPerByte.map { ", \(Format.fixed($0)) bits per byte" } ?? "")
+      + (report.perplexity.map { ", perplexity \(Format.digits($0))" } ?? "")
   }
 
   /// The shares of right answers, one below the other, the chance level last.

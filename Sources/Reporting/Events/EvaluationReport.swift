@@ -8,29 +8,26 @@ package struct EvaluationReport: Sendable {
   package var sums: LossSums
   /// Seconds it took on rank 0.
   package var seconds: Double
-  /// Whether tokens are bytes.
-  package var tokensAreBytes: Bool
   /// Whether the loss is that of predicted tokens, and not one between layers.
   package var predictsTokens: Bool
   /// Share of right answers by guessing in a generated task; nil for other data.
   package var recallChance: Double?
 
   package init(
-    step: Int, sums: LossSums, seconds: Double, tokensAreBytes: Bool,
-    predictsTokens: Bool = true, recallChance: Double? = nil
+    step: Int, sums: LossSums, seconds: Double, predictsTokens: Bool = true,
+    recallChance: Double? = nil
   ) {
     self.predictsTokens = predictsTokens
     self.step = step
     self.sums = sums
     self.seconds = seconds
-    self.tokensAreBytes = tokensAreBytes
     self.recallChance = recallChance
   }
 
   /// Mean loss a target, in nats.
   package var loss: Double { sums.meanLoss }
-  /// Bits that a byte takes under the model; nil where tokens are not bytes, or are not predicted.
-  package var bitsPerByte: Double? { predictsTokens && tokensAreBytes ? loss / log(2) : nil }
+  /// Bits that a byte takes under the model; nil where nobody knows the bytes, or tokens are not predicted.
+  package var bitsPerByte: Double? { predictsTokens ? sums.bitsPerByte : nil }
   /// `exp(loss)`; nil where tokens are not predicted.
   package var perplexity: Double? { predictsTokens ? exp(loss) : nil }
 }

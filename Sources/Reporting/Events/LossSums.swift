@@ -1,9 +1,13 @@
+import Foundation
+
 /// Sums that ranks add up: losses and targets, and answers of a generated task.
 package struct LossSums: Sendable, Equatable {
   /// Sum of the losses, in nats.
   package var loss = 0.0
   /// Number of targets.
   package var targets = 0
+  /// Bytes of text that the targets stand for; 0 where nobody counts them.
+  package var bytes = 0
   /// Answers whose pair lies in the same shard: right ones, all.
   package var inside = Answers()
   /// Answers whose pair lies in an earlier rank's shard.
@@ -61,6 +65,9 @@ package struct LossSums: Sendable, Equatable {
   /// Mean loss a target, in nats; not a number where there is no target.
   package var meanLoss: Double { targets > 0 ? loss / Double(targets) : .nan }
 
+  /// Bits that a byte of text takes under the model; nil where nobody knows how many there are.
+  package var bitsPerByte: Double? { bytes > 0 ? loss / log(2) / Double(bytes) : nil }
+
   /// What is minimised: the mean loss, and every term with its weight.
   package var objective: Double {
     terms.reduce(meanLoss) { $1.weight == 0 ? $0 : $0 + $1.weight * mean($1) }
@@ -77,7 +84,9 @@ package struct LossSums: Sendable, Equatable {
 
   /// The sums as numbers to be reduced; counts are exact up to 2⁵³.
   package var numbers: [Double] {
-    [loss] + [targets, inside.right, inside.asked, crossing.right, crossing.asked].map(Double.init)
+    [loss]
+      + [targets, bytes, inside.right, inside.asked, crossing.right, crossing.asked].map(
+        Double.init)
       + terms.map(\.sum) + terms.compactMap(\.positions).map(Double.init)
   }
 
@@ -85,12 +94,12 @@ package struct LossSums: Sendable, Equatable {
   package func with(_ numbers: [Double]) -> LossSums {
     var sums = self
     sums.loss = numbers[0]
-    sums.targets = Int(numbers[1])
-    sums.inside = Answers(right: Int(numbers[2]), asked: Int(numbers[3]))
-    sums.crossing = Answers(right: Int(numbers[4]), asked: Int(numbers[5]))
-    var counts = numbers.dropFirst(6 + terms.count)
+    (sums.targets, sums.bytes) = (Int(numbers[1]), Int(numbers[2]))
+    sums.inside = Answers(right: Int(numbers[3]), asked: Int(numbers[4]))
+    sums.crossing = Answers(right: Int(numbers[5]), asked: Int(numbers[6]))
+    var counts = numbers.dropFirst(7 + terms.count)
     for index in terms.indices {
-      sums.terms[index].sum = numbers[6 + index]
+      sums.terms[index].sum = numbers[7 + index]
       if terms[index].positions != nil { sums.terms[index].positions = Int(counts.removeFirst()) }
     }
     return sums

@@ -185,10 +185,11 @@ package final class RunLog: Sendable {
     var line = line("evaluation")
     line.set("step", report.step)
     line.set("loss", report.loss)
-    if report.tokensAreBytes { line.set("bits_per_byte", report.bitsPerByte) }
+    if report.sums.bytes > 0 { line.set("bits_per_byte", report.bitsPerByte) }
     line.set("perplexity", report.perplexity)
     set(report.sums, chance: report.recallChance, in: &line)
     line.set("tokens", report.sums.targets)
+    if report.sums.bytes > 0 { line.set("bytes", report.sums.bytes) }
     line.set("seconds", report.seconds)
     try write(line)
   }

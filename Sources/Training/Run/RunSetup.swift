@@ -153,6 +153,14 @@ package struct RunSetup {
       configuration.data.tokenizer == nil && folder != nil
       ? nil : try tokenizer.map { try TokenizerFiles(path: $0.path) }
     let vocabulary = asked > 0 ? asked : dataVocabulary
+    // Only how many bytes an evaluation's tokens are depends on what tokens of files stand for.
+    let meaning =
+      tokenizer?.tokenizer
+      ?? (configuration.evaluation.every > 0 && !planning
+        ? configuration.data.tokenizerOfTokens(
+          model: folder?.path ?? teacher?.path,
+          others: configuration.evaluation.path.map { [$0] } ?? [])
+        : nil)
     let absent = planning ? try AbsentTokens(configuration, vocabulary: vocabulary) : nil
     self.absent = absent
     let corpus: any TrainingCorpus =
@@ -160,7 +168,7 @@ package struct RunSetup {
       ?? configuration.data.makeCorpus(
         length: configuration.sequence.length, batch: configuration.training.batch,
         seed: UInt64(bitPattern: Int64(configuration.training.seed)),
-        vocabulary: vocabulary, tokenizer: tokenizer?.tokenizer)
+        vocabulary: vocabulary, tokenizer: tokenizer?.tokenizer, meaning: meaning)
     self.corpus = corpus
     guard asked == 0 || asked >= corpus.vocabulary else {
       throw configuration.error([
@@ -194,6 +202,7 @@ package struct RunSetup {
       var file = try TokenFile(
         data: path, tokenBytes: configuration.data.tokenBytes.count, tokenizer: tokenizer?.tokenizer
       )
+      if file.text == nil { file.tokenizer = meaning }
       if let separator = configuration.data.separator { file.documents = .separator(separator) }
       try file.check(
         said: configuration.data.vocabulary > 0

@@ -104,6 +104,9 @@ extension TrainingRun {
         part: name(index))
       sums += LossSums(
         outcome.result, terms: outcome.terms, declared: lossTerms, batch: batch)
+      if let bytes = try corpus.targetBytes(batch, step: step) {
+        sums.bytes += bytes.reduce(0) { $0 + Int($1) }
+      }
     }
     try balance?.complete()
     addBalance(to: &sums)

@@ -43,7 +43,7 @@ extension TrainingSession {
     }
     let report = EvaluationReport(
       step: done, sums: sums, seconds: ProcessInfo.processInfo.systemUptime - started,
-      tokensAreBytes: corpus.tokensAreBytes, predictsTokens: predictsTokens, recallChance: chance)
+      predictsTokens: predictsTokens, recallChance: chance)
     try outputs.log.evaluation(report)
     outputs.console.evaluation(report)
     try outputs.board?.add(report).map { try warn($0) }

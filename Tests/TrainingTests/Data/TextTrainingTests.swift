@@ -135,4 +135,55 @@ struct TextTrainingTests {
       #expect(error.map(ExitReason.init) == .checkpoint)
     }
   }
+
+  /// The last evaluation that a run's log tells of.
+  private func evaluation(_ name: String) throws -> JSONValue {
+    let lines = try folder.text("\(name)/log.jsonl").split(separator: "\n")
+    let events = try lines.map { try JSONValue(Data($0.utf8)) }
+    return try #require(events.last { $0["event"] == "evaluation" })
+  }
+
+  @Test(
+    "Evaluations tell bits per byte where it is known what their tokens stand for, and else not")
+  func bitsPerByte() throws {
+    let every = ["evaluation.every=2", "evaluation.tokens=0"]
+    let text = try folder.text("text.txt")
+    let path = Self.fixtures + "/llama3.json"
+    let read = try TokenizerFile.read(path)
+    let tokens = read.encode(text)
+    func check(_ name: String, bytes: Int?, targets: Int) throws {
+      let event = try evaluation(name)
+      let loss = try #require(event["loss"]?.number)
+      #expect(event["tokens"]?.integer == targets, "\(name)")
+      #expect(event["bytes"]?.integer == bytes, "\(name)")
+      #expect(abs((event["perplexity"]?.number ?? 0) / exp(loss) - 1) < 1e-9)
+      guard let bytes else {
+        #expect(event["bits_per_byte"] == nil)
+        return
+      }
+      let bits = loss * Double(targets) / log(2) / Double(bytes)
+      #expect(abs((event["bits_per_byte"]?.number ?? 0) / bits - 1) < 1e-9, "\(name)")
+    }
+    let whole = "evaluation.path=\(folder.file("text.txt"))"
+    // A token for the beginning stands before the text, all of which is predicted.
+    try train("text", ["data.tokenizer=\(path)", whole] + every)
+    try check("text", bytes: text.utf8.count, targets: tokens.count)
+    try train("bytes", [whole] + every)
+    try check("bytes", bytes: text.utf8.count - 1, targets: text.utf8.count - 1)
+    // A prepared folder names its tokenizer, which lies where it lay.
+    let made = PreparedFolder(
+      vocabulary: read.vocabulary, tokenBytes: 2, tokens: tokens.count, documents: 1, masked: nil,
+      tokenizer: path, tokenizerHash: try TokenizerFile.hash(path), sources: [])
+    try folder.write("data/meta.json", made.encoded)
+    try folder.write(
+      "data/tokens.bin", Data(tokens.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] as [UInt8] }))
+    try folder.write("data/documents.bin", Data(count: 8))
+    let first = read.decode(tokens.prefix(1)).utf8.count
+    let data = folder.file("data")
+    try train("prepared", ["data.path=\(data)", "evaluation.path=\(data)"] + every)
+    try check("prepared", bytes: text.utf8.count - first, targets: tokens.count - 1)
+    let file = folder.file("data/tokens.bin")
+    try train("tokens", ["data.path=\(file)", "evaluation.path=\(file)"] + every)
+    try check("tokens", bytes: nil, targets: tokens.count - 1)
+  }
 }
