@@ -141,10 +141,12 @@ let package = Package(
     module("Reporting", ["MessagePassing", "Faults", "Measurement", "Configuration", "Files"]),
     .target(
       name: "TensorBoard", dependencies: ["Files", protobuf], exclude: ["EventRecord.proto"]),
+    module("ScalingLaws", ["Tensors"], numeric: true),
     .target(
       name: "Observation",
       dependencies: [
-        "TensorBoard", "Reporting", "MessagePassing", "Measurement", "Configuration", "Files",
+        "ScalingLaws", "TensorBoard", "Reporting", "MessagePassing", "Measurement", "Configuration",
+        "Files",
       ] + flyingFox,
       swiftSettings: hasServer ? [.define("LASP_SERVER")] : []),
     module(
@@ -229,10 +231,11 @@ let package = Package(
       "Reporting", ["Configuration", "Files", "LogFixtures", "Measurement", "MessagePassing"]),
     .testTarget(
       name: "TensorBoardTests", dependencies: ["TensorBoard", "TemporaryFolders", protobuf]),
+    tests("ScalingLaws", ["Tensors"]),
     .testTarget(
       name: "ObservationTests",
       dependencies: [
-        "Observation", "Reporting", "TensorBoard", "Configuration", "LogFixtures",
+        "Observation", "ScalingLaws", "Reporting", "TensorBoard", "Configuration", "LogFixtures",
         "TemporaryFolders",
       ] + flyingFox),
     tests(

@@ -32,7 +32,7 @@ struct ReportCommand: ParsableCommand {
 extension ObservationError: ErrorWithExitReason {
   package var exitReason: ExitReason {
     switch self {
-    case .noLog: .data
+    case .noLog, .noLaw: .data
     case .needsToken, .address, .noServer: .configuration
     case .taken: .failure
     }

@@ -107,6 +107,8 @@ package enum ObservationError: Error, Equatable, CustomStringConvertible {
   case taken(String, reason: String)
   /// A program that was built without what serves pages.
   case noServer
+  /// Runs of which no group can carry a scaling law: why, a sentence each.
+  case noLaw([String])
 
   /// What is wrong and what to do.
   package var description: String {
@@ -123,6 +125,8 @@ package enum ObservationError: Error, Equatable, CustomStringConvertible {
     case .noServer:
       "this program was built without a server (LASP_SERVER=no); lasp-train report makes the page once, and a program "
         + "built by swift build serves it"
+    case .noLaw(let reasons):
+      "the runs carry no scaling law: \(reasons.joined(separator: "; "))"
     }
   }
 }

@@ -70,6 +70,31 @@ package struct ChartAxis: Sendable, Equatable {
     self.ticks = ticks
   }
 
+  /// A logarithmic axis that spans all values, each above 0, with powers of ten as ticks, and 2 and 5 times them where
+  /// there is room.
+  package init(_ title: String, decades values: [Double], label: (Double) -> String) {
+    precondition(
+      !values.isEmpty && values.allSatisfy { $0 > 0 && $0.isFinite },
+      "a logarithmic axis of \(values)")
+    let (least, most) = (values.min()!, values.max()!)
+    let margin = max(0.25, (log2(most) - log2(least)) * 0.05)
+    (low, high, isLogarithmic) = (log2(least) - margin, log2(most) + margin, true)
+    self.title = title
+    let (from, through) = (exp2(low), exp2(high))
+    let powers = Int(log10(from).rounded(.down))...Int(log10(through).rounded(.up))
+    func ticks(_ factors: [Double]) -> [Double] {
+      powers.flatMap { power in factors.map { $0 * pow(10, Double(power)) } }
+        .filter { from <= $0 && $0 <= through }
+    }
+    let choices = [[1, 2, 5], [1, 3], [1]].map(ticks)
+    var chosen = choices.first { $0.count <= 6 } ?? choices[2]
+    let stride = (chosen.count + 5) / 6
+    if stride > 1 {
+      chosen = chosen.enumerated().filter { $0.offset.isMultiple(of: stride) }.map(\.element)
+    }
+    self.ticks = chosen.map { Tick(value: $0, label: label($0)) }
+  }
+
   /// A logarithmic axis of bytes that spans all values above 0, with powers of two as ticks.
   package init(_ title: String, bytes values: [Double]) {
     let exponents = values.filter { $0 > 0 }.map { log2($0) }

@@ -24,4 +24,27 @@ package enum PageStyle {
     thead th { color: var(--soft); vertical-align: bottom; white-space: normal; line-height: 1.25; }
     .n { text-align: right; }
     """
+
+  /// Lists of facts, notes, and charts as `Chart` draws them, with their legends.
+  package static let figures = """
+    dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; margin: 0 0 12px; }
+    dt { color: var(--soft); }
+    dd { margin: 0; overflow-wrap: anywhere; }
+    .note { border-left: 4px solid var(--h1); padding: 6px 12px; background: var(--panel);
+      color: var(--text); }
+    .legend { display: flex; flex-wrap: wrap; gap: 4px 22px; color: var(--text); max-width: none; }
+    .key { vertical-align: -2px; margin-right: 4px; }
+    .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); gap: 14px; }
+    figure { margin: 0; padding: 10px 8px 4px; background: var(--panel); border: 1px solid var(--rule);
+      border-radius: 8px; max-width: 470px; }
+    figure svg { display: block; width: 100%; height: auto; }
+    svg path, svg circle { fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linejoin: round; }
+    svg text { fill: var(--text); font-size: 11px; }
+    svg .title { font-size: 13px; font-weight: 600; }
+    svg .tick, svg .name { fill: var(--soft); }
+    svg .grid { stroke: var(--rule); stroke-width: 1; }
+    svg .axis { stroke: var(--soft); stroke-width: 1; }
+    svg .whisker { stroke-width: 1.2; opacity: 0.6; }
+    .ideal { color: var(--soft); }
+    """
 }

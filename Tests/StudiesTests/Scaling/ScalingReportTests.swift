@@ -127,4 +127,17 @@ struct ChartAxisTests {
     #expect(many.ticks.count < 8 && many.ticks.first?.label == "1,024")
     #expect(ChartAxis("", values: [4]) { ChartAxis.short($0) }.place(4) == 0.5)
   }
+
+  @Test(
+    "Logarithmic axes of any values name powers of ten, and what lies between where there is room",
+    arguments: [
+      ([1e5, 1e6], ["100000", "200000", "500000", "1e+06"]), ([3e4, 4e6], ["100000", "1e+06"]),
+      ([5, 7], ["5"]), ([1, 1e20], ["1000", "1e+07", "1e+11"]),
+    ] as [([Double], [String])])
+  func decades(values: [Double], labels: [String]) {
+    let axis = ChartAxis("", decades: values) { String(format: "%g", $0) }
+    #expect(labels.allSatisfy(axis.ticks.map(\.label).contains), "\(axis.ticks)")
+    #expect(axis.ticks.count <= 7)
+    #expect(axis.place(values[0]) > 0 && axis.place(values[1]) < 1)
+  }
 }
