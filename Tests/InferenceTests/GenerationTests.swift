@@ -194,7 +194,7 @@ struct ModelTextTests {
     "Of files of tokens the bytes are those that their targets decode to, document by document",
     arguments: ["llama3.json", "gpt2.json", "llama2.json", "mistral.json", "unigram.json"])
   func tokenFiles(tokenizer: String) throws {
-    let folder = try write(tokenizer, vocabulary: 700)
+    let folder = try write(tokenizer, vocabulary: 1024)
     let read = try TokenizerFile.read(folder)
     let texts = [
       "Größe: 你好, the model 😀 trains.", "A second one", " x", "The state of it goes on.",
