@@ -169,8 +169,8 @@ let package = Package(
     module(
       "Studies",
       [
-        "Training", "Reporting", "Corpora", "Models", "SequenceParallel", "Autodiff", "Kernels",
-        "MessagePassing", "Tensors", "Measurement", "Configuration", "Files",
+        "Training", "Observation", "Reporting", "Corpora", "Models", "SequenceParallel",
+        "Autodiff", "Kernels", "MessagePassing", "Tensors", "Measurement", "Configuration", "Files",
       ]),
     .executableTarget(
       name: "lasp-train",
@@ -236,6 +236,7 @@ let package = Package(
       name: "ObservationTests",
       dependencies: [
         "Observation", "ScalingLaws", "Reporting", "TensorBoard", "Configuration", "LogFixtures",
+        "Mutations",
         "TemporaryFolders",
       ] + flyingFox),
     tests(
@@ -256,8 +257,8 @@ let package = Package(
     tests(
       "Studies",
       [
-        "Reporting", "Models", "SequenceParallel", "Configuration", "Mutations",
-        "TemporaryFolders", "LogFixtures",
+        "Observation", "Reporting", "Models", "SequenceParallel", "Configuration",
+        "TemporaryFolders",
       ]),
   ]
 )

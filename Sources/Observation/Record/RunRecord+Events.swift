@@ -45,7 +45,8 @@ extension RunRecord.Start {
 }
 
 extension RunRecord.Step {
-  init(_ event: JSONValue) {
+  /// - Parameter ranks: How many the run has.
+  init(_ event: JSONValue, ranks: Int) {
     func number(_ key: String) -> Double { event[key]?.number ?? .nan }
     self.number = event["step"]?.integer ?? 0
     time = Moment.seconds(event["time"]?.string)
@@ -64,13 +65,15 @@ extension RunRecord.Step {
     reduce = RankFigure(event["reduce_seconds"])
     data = RankFigure(event["data_seconds"])
     memory = RankFigure(event["peak_memory_bytes"])
-    bytesSent = [
-      "state_bytes_sent", "halo_bytes_sent", "gradient_bytes_sent", "weight_bytes_sent",
-    ].reduce(0) { sum, key in
-      let figure = RankFigure(event[key])
-      let ranks = figure.values.isEmpty ? event["ranks"]?.integer ?? 1 : figure.values.count
-      return figure.mean.isFinite ? sum + figure.mean * Double(ranks) : sum
+    // Of these, no page shows each rank's.
+    func summary(_ key: String) -> RankFigure {
+      RankFigure(event[key], ranks: ranks, keepsValues: false)
     }
+    processor = event["processor_seconds"] == nil ? nil : summary("processor_seconds")
+    stateBytes = summary("state_bytes_sent")
+    haloBytes = summary("halo_bytes_sent")
+    gradientBytes = summary("gradient_bytes_sent")
+    weightBytes = summary("weight_bytes_sent")
     hidden = event["reduction_hidden"]?.number
     recallInside = event["recall_inside"]?.number
     recallCrossing = event["recall_crossing"]?.number

@@ -67,10 +67,12 @@ package struct RunRecord: Sendable {
     package let terms: [String: Double]
     /// Seconds of the ranks: computing, waiting for states, waiting for sums, and preparing tokens.
     package let compute, stateWait, reduce, data: RankFigure
+    /// Seconds of computing for which the ranks had a core; nil in logs of earlier releases.
+    package let processor: RankFigure?
     /// Most memory of each rank so far, in bytes.
     package let memory: RankFigure
-    /// Bytes that all ranks sent.
-    package let bytesSent: Double
+    /// Bytes that the ranks sent: states, headers and halos, gradients, weights.
+    package let stateBytes, haloBytes, gradientBytes, weightBytes: RankFigure
     /// Share of sums of gradients that computing hid.
     package let hidden: Double?
     /// Shares of right answers; nil where nothing is asked.
@@ -132,7 +134,7 @@ package struct RunRecord: Sendable {
       begin(start)
       return .start(start)
     case "step":
-      let step = Step(json)
+      let step = Step(json, ranks: start?.ranks ?? 1)
       add(step)
       return .step(step)
     case "evaluation":
@@ -173,15 +175,20 @@ package struct RunRecord: Sendable {
 
 /// A figure of all ranks in a step: each rank's value, or only the least, the median and the most of them.
 package struct RankFigure: Sendable, Equatable {
-  /// Each rank's value in rank order; empty where the log has only a summary.
+  /// Each rank's value in rank order; empty where the log has only a summary, or no more is kept.
   package let values: [Float]
   package let mean, least, median, most: Double
   /// The first ranks with the least and the most.
   package let leastRank, mostRank: Int
+  /// How many ranks there are.
+  package let ranks: Int
 
   /// Every rank's value; not a number where there is none.
-  package init(_ values: [Double]) {
-    self.values = values.map { Float($0) }
+  package init(_ values: [Double]) { self.init(values, keepsValues: true) }
+
+  private init(_ values: [Double], keepsValues: Bool) {
+    self.values = keepsValues ? values.map { Float($0) } : []
+    ranks = values.count
     guard let summary = RankSummary(values) else {
       (mean, least, median, most) = (.nan, .nan, .nan, .nan)
       (leastRank, mostRank) = (0, 0)
@@ -192,15 +199,19 @@ package struct RankFigure: Sendable, Equatable {
   }
 
   /// What a log has under a key: a list, or a summary.
-  init(_ json: JSONValue?) {
+  ///
+  /// - Parameters:
+  ///   - ranks: How many a summary is of.
+  ///   - keepsValues: Whether each rank's value is wanted: in a long log of many ranks they are most of it.
+  init(_ json: JSONValue?, ranks: Int = 1, keepsValues: Bool = true) {
     guard let json, json.object != nil else {
-      self.init((json?.array ?? []).map { $0.number ?? .nan })
+      self.init((json?.array ?? []).map { $0.number ?? .nan }, keepsValues: keepsValues)
       return
     }
-    self.init(summary: json)
+    self.init(summary: json, ranks: ranks)
   }
 
-  private init(summary json: JSONValue) {
+  private init(summary json: JSONValue, ranks: Int) {
     func number(_ key: String) -> Double { json[key]?.number ?? .nan }
     values = []
     (mean, least, median, most) = (
@@ -208,5 +219,9 @@ package struct RankFigure: Sendable, Equatable {
     )
     leastRank = json["least_rank"]?.integer ?? 0
     mostRank = json["most_rank"]?.integer ?? 0
+    self.ranks = ranks
   }
+
+  /// Over all ranks; 0 where there is no figure.
+  package var sum: Double { mean.isFinite ? mean * Double(ranks) : 0 }
 }

@@ -1,6 +1,7 @@
 import Configuration
 import Files
 import Foundation
+import Observation
 import Training
 
 /// The folder of a measurement that consists of many jobs.
@@ -37,7 +38,9 @@ struct RankJob: Sendable {
   /// Runs the job and reads its log; what it trained is not kept.
   ///
   /// - Throws: `JobError` where the job or its log is of no use; `FileError`.
-  func run(_ launcher: MPILauncher, _ runner: JobRunner, in folder: JobFolder) throws -> JobLog {
+  func run(
+    _ launcher: MPILauncher, _ runner: JobRunner, in folder: JobFolder
+  ) throws -> RunRecord {
     let place = "\(folder.path)/jobs/\(name)"
     try FileSystem.makeFolder(place)
     let arguments =
@@ -47,10 +50,16 @@ struct RankJob: Sendable {
       for part in ["model", "checkpoints"] { try? FileSystem.remove("\(place)/\(part)") }
     }
     try runner.run(launcher, ranks: ranks, arguments: arguments, output: "\(place)/output.txt")
-    let log = try JobLog(path: "\(place)/log.jsonl")
-    guard log.end == "finished" else {
-      throw JobError.log(
-        path: "\(place)/log.jsonl", reason: "the run ended early: \(log.end ?? "killed")")
+    let path = "\(place)/log.jsonl"
+    let log: RunRecord
+    do { log = try LogFollower.read(run: place) } catch let error as ObservationError {
+      throw JobError.log(path: path, reason: "the run wrote no log (\(error))")
+    }
+    guard log.oddLines == 0 else {
+      throw JobError.log(path: path, reason: "\(log.oddLines) of its lines are no events")
+    }
+    guard log.end?.reason == "finished" else {
+      throw JobError.log(path: path, reason: "the run ended early: \(log.end?.reason ?? "killed")")
     }
     return log
   }

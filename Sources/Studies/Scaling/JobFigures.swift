@@ -1,3 +1,5 @@
+import Observation
+
 /// What one job measured: medians over the steps after the warm-up.
 struct JobFigures: Sendable, Equatable {
   /// Steps that count.
@@ -30,41 +32,41 @@ struct JobFigures: Sendable, Equatable {
   ///   - warmup: Steps at the start that do not count.
   ///   - path: The log, for the error.
   /// - Throws: `JobError.log` for a log without steps after the warm-up.
-  init(_ log: JobLog, warmup: Int, path: String) throws(JobError) {
+  init(_ log: RunRecord, warmup: Int, path: String) throws(JobError) {
+    guard let start = log.start else { throw .log(path: path, reason: "it has no start event") }
     let steps = Array(log.steps.dropFirst(warmup))
     guard let last = steps.last else {
       throw .log(
         path: path,
         reason: "it has \(log.steps.count) steps, none after the \(warmup) of the warm-up")
     }
-    func share(_ seconds: (JobLog.Step) -> [Double]) -> Double {
-      steps.map { step in
-        seconds(step).reduce(0, +) / Double(log.start.hosts.count) / step.seconds
-      }.median
+    func share(_ seconds: (RunRecord.Step) -> RankFigure) -> Double {
+      steps.map { seconds($0).mean / $0.seconds }.median
     }
+    func most(_ figure: RankFigure) -> Int { Int(exactly: figure.most.rounded()) ?? 0 }
     self.steps = steps.count
-    parallelThreads = log.start.parallelThreads
+    parallelThreads = start.parallelThreads
     stepSeconds = steps.map(\.seconds).median
-    tokensPerSecond = Double(log.start.tokensPerStep) / stepSeconds
+    tokensPerSecond = Double(start.tokensPerStep) / stepSeconds
     gigaflops = steps.map(\.gigaflops).median
-    waitShare = share(\.stateWait)
-    reduceShare = share(\.reduce)
-    dataShare = share(\.data)
-    let computed = steps.reduce(0) { $0 + $1.compute.reduce(0, +) }
+    waitShare = share { $0.stateWait }
+    reduceShare = share { $0.reduce }
+    dataShare = share { $0.data }
+    let computed = steps.reduce(0) { $0 + $1.compute.sum }
     let processor = steps.compactMap(\.processor)
     shareWithoutCore =
       processor.count == steps.count && computed > 0
-      ? max(0, 1 - processor.reduce(0) { $0 + $1.reduce(0, +) } / computed) : nil
+      ? max(0, 1 - processor.reduce(0) { $0 + $1.sum } / computed) : nil
     let hidden = steps.compactMap(\.hidden)
     hiddenShare = hidden.isEmpty ? nil : hidden.median
-    peakMemory = last.peakMemory.max() ?? 0
-    meanMemory = last.peakMemory.reduce(0, +) / max(1, last.peakMemory.count)
+    peakMemory = most(last.memory)
+    meanMemory = Int(exactly: last.memory.mean.rounded()) ?? 0
     // Every step sends the same.
-    stateBytes = last.stateBytes.max() ?? 0
-    haloBytes = last.haloBytes.max() ?? 0
-    gradientBytes = last.gradientBytes.max() ?? 0
-    weightBytes = last.weightBytes.max() ?? 0
-    allStateBytes = last.stateBytes.reduce(0, +)
+    stateBytes = most(last.stateBytes)
+    haloBytes = most(last.haloBytes)
+    gradientBytes = most(last.gradientBytes)
+    weightBytes = most(last.weightBytes)
+    allStateBytes = Int(exactly: last.stateBytes.sum.rounded()) ?? 0
   }
 
   /// How much of a base's throughput is kept.

@@ -73,9 +73,10 @@ struct ScalingMeasurement {
     let log = try job.run(launcher, runner, in: folder)
     let figures = try JobFigures(
       log, warmup: plan.scaling.warmup, path: "\(folder.path)/jobs/\(job.name)/log.jsonl")
+    guard let start = log.start else { preconditionFailure("figures of a log without a start") }
     results.add(
       ScalingResults.Record(
-        scalingCase: scalingCase, repetition: repetition, figures: figures, start: log.start))
+        scalingCase: scalingCase, repetition: repetition, figures: figures, start: start))
   }
 
   private func write() throws {

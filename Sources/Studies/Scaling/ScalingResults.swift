@@ -1,3 +1,5 @@
+import Observation
+
 /// What the jobs have measured so far.
 struct ScalingResults: Sendable {
   /// One job.
@@ -9,7 +11,7 @@ struct ScalingResults: Sendable {
     /// The figures.
     let figures: JobFigures
     /// What the run said of itself.
-    let start: JobLog.Start
+    let start: RunRecord.Start
 
     /// Whether ranks shared cores.
     var isCrowded: Bool { figures.parallelThreads < scalingCase.ranks * start.threads }

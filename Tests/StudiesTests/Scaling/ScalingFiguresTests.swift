@@ -31,18 +31,12 @@ struct JobFiguresTests {
     "A job is marked whose ranks lacked their cores for longer than they share them themselves",
     arguments: [(2, 0.95, false), (2, 0.7, true), (4, 0.5, false), (4, 0.3, true)])
   func disturbed(ranks: Int, share: Double, isDisturbed: Bool) throws {
-    let log = ScalingFixture.log(ranks: ranks)
-    let steps = log.steps.map { step in
-      var step = step
-      step.processor = step.compute.map { $0 * share }
-      return step
-    }
-    let figures = try JobFigures(
-      JobLog(start: log.start, steps: steps, end: log.end), warmup: 1, path: "log")
+    let log = ScalingFixture.log(ranks: ranks, processor: share)
+    let figures = try JobFigures(log, warmup: 1, path: "log")
     #expect(abs((figures.shareWithoutCore ?? 0) - (1 - share)) < 1e-12)
     let record = ScalingResults.Record(
       scalingCase: try ScalingFixture.plan(ranks: [ranks], exchanges: [.chain]).cases[0],
-      repetition: 1, figures: figures, start: log.start)
+      repetition: 1, figures: figures, start: try #require(log.start))
     #expect(record.isDisturbed == isDisturbed)
     #expect((ScalingTable.disturbed([record]) != nil) == isDisturbed)
   }

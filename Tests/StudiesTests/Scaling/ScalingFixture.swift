@@ -1,4 +1,5 @@
 import Configuration
+import Observation
 import SequenceParallel
 
 @testable import Studies
@@ -33,25 +34,47 @@ enum ScalingFixture {
   }
 
   /// A log of steps of these seconds, on ranks that each wait for states for a tenth of them.
+  ///
+  /// - Parameter processor: Share of their computing for which ranks had a core; nil for a log that does not tell.
   static func log(
-    ranks: Int, cores: Int = 2, tokens: Int = 1000, seconds: [Double] = [9, 1]
-  ) -> JobLog {
-    let each = { (value: Double) in [Double](repeating: value, count: ranks) }
-    return JobLog(
-      start: JobLog.Start(
-        version: "0.1.0", hosts: (0..<ranks).map { _ in "node" }, threads: 1,
-        parallelThreads: min(ranks, cores), sequenceRanks: ranks, dataGroups: 1, parameters: 99,
-        tokensPerStep: tokens, blasCore: "Haswell", sgemmPeak: 100),
-      steps: seconds.enumerated().map { index, seconds in
-        JobLog.Step(
-          number: index + 1, loss: 1, seconds: seconds, gigaflops: 10 / seconds,
-          compute: each(0.8 * seconds), stateWait: each(0.1 * seconds),
-          reduce: each(0.05 * seconds), data: each(0.01 * seconds),
-          stateBytes: (0..<ranks).map { 100 * $0 }, haloBytes: Array(repeating: 7, count: ranks),
-          gradientBytes: Array(repeating: 11, count: ranks),
-          weightBytes: Array(repeating: 13, count: ranks),
-          hidden: ranks > 1 ? 0.75 : nil, peakMemory: (0..<ranks).map { (50 + $0) << 20 })
-      }, end: "finished")
+    ranks: Int, cores: Int = 2, tokens: Int = 1000, seconds: [Double] = [9, 1],
+    processor: Double? = nil
+  ) -> RunRecord {
+    var start = JSONLine()
+    start.set("event", "start")
+    start.set("version", "0.1.0")
+    start.set("hosts", (0..<ranks).map { _ in "node" })
+    start.set("ranks", ranks)
+    start.set("threads", 1)
+    start.set("parallel_threads", min(ranks, cores))
+    start.set("parameters", 99)
+    start.set("tokens_per_step", tokens)
+    start.set("blas_core", "Haswell")
+    start.set("sgemm_peak_gigaflops", 100.0)
+    var record = RunRecord(folder: "log")
+    record.take(line: start.text)
+    for (index, seconds) in seconds.enumerated() {
+      func each(_ value: Double) -> [Double] { [Double](repeating: value, count: ranks) }
+      var step = JSONLine()
+      step.set("event", "step")
+      step.set("step", index + 1)
+      step.set("loss", 1.0)
+      step.set("seconds", seconds)
+      step.set("gigaflops", 10 / seconds)
+      step.set("compute_seconds", each(0.8 * seconds))
+      if let processor { step.set("processor_seconds", each(0.8 * seconds * processor)) }
+      step.set("state_wait_seconds", each(0.1 * seconds))
+      step.set("reduce_seconds", each(0.05 * seconds))
+      step.set("data_seconds", each(0.01 * seconds))
+      step.set("state_bytes_sent", (0..<ranks).map { 100 * $0 })
+      step.set("halo_bytes_sent", each(7))
+      step.set("gradient_bytes_sent", each(11))
+      step.set("weight_bytes_sent", each(13))
+      if ranks > 1 { step.set("reduction_hidden", 0.75) }
+      step.set("peak_memory_bytes", (0..<ranks).map { (50 + $0) << 20 })
+      record.take(line: step.text)
+    }
+    return record
   }
 
   /// Every case of a plan as often as it asks, with the same tokens a second whatever the ranks.
@@ -74,6 +97,6 @@ enum ScalingFixture {
       ranks: scalingCase.ranks, tokens: tokens, seconds: [9, Double(tokens) / tokensPerSecond])
     return ScalingResults.Record(
       scalingCase: scalingCase, repetition: repetition,
-      figures: try JobFigures(log, warmup: 1, path: "log"), start: log.start)
+      figures: try JobFigures(log, warmup: 1, path: "log"), start: log.start!)
   }
 }

@@ -4,11 +4,11 @@ import Mutations
 import Reporting
 import Testing
 
-@testable import Studies
+@testable import Observation
 
 @Suite("Damaged files: logs of runs")
-struct JobLogFuzzTests {
-  @Test("A log is read or refused, and the next run goes on in it with whole lines")
+struct LogFuzzTests {
+  @Test("Whatever a log has become, it is read, and the next run goes on in it with whole lines")
   func logs() throws {
     let fixture = try LogFixture()
     let path = fixture.files.file("log.jsonl")
@@ -24,7 +24,8 @@ struct JobLogFuzzTests {
       try RunLog(path: path).warning("goes on")
       let last = try fixture.files.text("log.jsonl").split(separator: "\n").last
       #expect(last?.contains("goes on") == true)
-      _ = try JobLog(path: path)
+      let record = try LogFollower.read(run: path)
+      #expect(record.notes.last?.text == "goes on")
     }
     #expect(failures == [])
   }
