@@ -257,8 +257,8 @@ let package = Package(
     tests(
       "Studies",
       [
-        "Observation", "Reporting", "Models", "SequenceParallel", "Configuration",
-        "TemporaryFolders",
+        "Training", "Observation", "Reporting", "Models", "SequenceParallel", "Configuration",
+        "Mutations", "TemporaryFolders",
       ]),
   ]
 )

@@ -5,6 +5,11 @@ import Yams
 extension ConfigurationDocument {
   /// Reads a run file.
   package mutating func read(file: String) {
+    if let text = text(ofFile: file) { read(yaml: text, named: file) }
+  }
+
+  /// The text of a YAML file; nil, with a noted problem, where there is none.
+  mutating func text(ofFile file: String) -> String? {
     let data: Data
     do throws(FileError) {
       data = try MappedFile(path: file, most: Self.longestFile).data
@@ -15,12 +20,14 @@ extension ConfigurationDocument {
         case .missing: "there is no such run file; check the path"
         default: error.description
         }
-      return note(.wholeFile(file), nil, message)
+      note(.wholeFile(file), nil, message)
+      return nil
     }
     guard let text = String(data: data, encoding: .utf8) else {
-      return note(.wholeFile(file), nil, "is not UTF-8 text; give the path of a YAML file")
+      note(.wholeFile(file), nil, "is not UTF-8 text; give the path of a YAML file")
+      return nil
     }
-    read(yaml: text, named: file)
+    return text
   }
 
   /// Bytes of the longest run file.
@@ -91,7 +98,7 @@ extension ConfigurationDocument {
     }
   }
 
-  private func place(_ node: Node, _ name: String) -> Origin {
+  func place(_ node: Node, _ name: String) -> Origin {
     guard let mark = node.mark else { return .wholeFile(name) }
     return .file(name, line: mark.line, column: mark.column)
   }
@@ -99,10 +106,10 @@ extension ConfigurationDocument {
   // MARK: Composing
 
   /// What the name of a key begins with after it was found twice and put aside.
-  private static var duplicateMark: String { "__given_twice_" }
+  static var duplicateMark: String { "__given_twice_" }
 
   /// Composes the text; where a key stands twice, notes it, renames the first and tries again.
-  private mutating func compose(_ text: String, named name: String) -> Node? {
+  mutating func compose(_ text: String, named name: String) -> Node? {
     guard text.aliases <= Self.mostAliases else {
       note(
         .wholeFile(name), nil,

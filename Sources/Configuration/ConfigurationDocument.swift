@@ -120,7 +120,7 @@ package struct ConfigurationDocument: Sendable {
   }
 
   /// The key of a path, or a noted problem that names the nearest one.
-  private mutating func find(_ path: String, at origin: Origin) -> (SectionSchema, KeySchema)? {
+  mutating func find(_ path: String, at origin: Origin) -> (SectionSchema, KeySchema)? {
     let point = path.lastIndex(of: ".")
     let sectionName = point.map { String(path[..<$0]) } ?? ""
     let name = point.map { String(path[path.index(after: $0)...]) } ?? path
@@ -176,7 +176,8 @@ package struct ConfigurationDocument: Sendable {
     }
   }
 
-  mutating func note(_ origin: Origin, _ key: String?, _ message: String) {
+  /// Notes something that is wrong at a place.
+  package mutating func note(_ origin: Origin, _ key: String?, _ message: String) {
     // What was given may be of any length, and stands in the message.
     let text = message.count <= 1000 ? message : "\(message.prefix(500)) … \(message.suffix(400))"
     problems.append(Problem(origin: origin, key: key, message: text))

@@ -92,8 +92,9 @@ struct LaspTrain: ParsableCommand {
       TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, BenchmarkCommand.self,
       ExportCommand.self, ScalingCommand.self, ParityCommand.self, ModelsCommand.self,
       LineariseCommand.self, PrepareCommand.self, TokenizeCommand.self, CheckpointsCommand.self,
-      ConfigCommand.self, ReportCommand.self, LawCommand.self, WatchCommand.self, LogCommand.self,
-      DoctorCommand.self, PlanCommand.self, ManualCommand.self,
+      ConfigCommand.self, SweepCommand.self, RunsCommand.self, ReportCommand.self,
+      LawCommand.self, WatchCommand.self, LogCommand.self, DoctorCommand.self, PlanCommand.self,
+      ManualCommand.self,
     ],
     defaultSubcommand: TrainCommand.self)
 }

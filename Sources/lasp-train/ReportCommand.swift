@@ -32,8 +32,8 @@ struct ReportCommand: ParsableCommand {
 extension ObservationError: ErrorWithExitReason {
   package var exitReason: ExitReason {
     switch self {
-    case .noLog, .noLaw: .data
-    case .needsToken, .address, .noServer: .configuration
+    case .noLog, .noRuns, .noLaw: .data
+    case .noKey, .needsToken, .address, .noServer: .configuration
     case .taken: .failure
     }
   }

@@ -111,6 +111,28 @@ struct RunRecordTests {
     #expect(follower.record.steps.isEmpty && follower.record.notes.isEmpty)
   }
 
+  @Test("A glance at a log, however long it is, tells how the run began and how it stands")
+  func glance() throws {
+    #expect(try LogFollower.glance(run: files.path).lastTime == nil)
+    try write { log in
+      try log.start(start())
+      for step in 0..<400 { try log.step(LogFixture.step(step)) }
+    }
+    let whole = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
+    #expect(try #require(whole) > 1 << 17)
+    var record = try LogFollower.glance(run: files.path)
+    #expect(record.start?.parameters == 123_456 && record.end == nil && record.oddLines == 0)
+    #expect(record.steps.last?.number == 400 && record.steps.count < 400)
+    try write { try $0.end(reason: "finished", steps: 400, seconds: 9) }
+    record = try LogFollower.glance(run: files.path)
+    #expect(record.end?.reason == "finished")
+    // As short as it gets.
+    try FileManager.default.removeItem(atPath: path)
+    try write { try $0.start(start()) }
+    record = try LogFollower.glance(run: files.path)
+    #expect(record.start != nil && record.steps.isEmpty)
+  }
+
   @Test("What is no run is told")
   func none() {
     #expect(throws: ObservationError.noLog("\(files.path)/log.jsonl")) {

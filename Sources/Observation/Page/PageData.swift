@@ -21,17 +21,9 @@ package struct PageData: Sendable {
   package var json: JSONValue {
     [
       "version": .string(Release.version), "live": .bool(isLive),
-      "runs": .array(zip(runs, names).map { run(of: $0.0, named: $0.1) }),
+      "runs": .array(zip(runs, RunFinder.names(of: runs)).map { run(of: $0.0, named: $0.1) }),
       "differences": differences,
     ]
-  }
-
-  /// Each run's name; where two have the same, its folder.
-  private var names: [String] {
-    let short = runs.map(\.name)
-    return zip(runs, short).map { run, name in
-      short.count { $0 == name } > 1 ? run.folder : name
-    }
   }
 
   private func run(of record: RunRecord, named name: String) -> JSONValue {
@@ -207,13 +199,9 @@ package struct PageData: Sendable {
 
   /// Keys of the run files whose values differ, with each run's value.
   private var differences: JSONValue {
-    let keys = runs.map { $0.start?.keys ?? [:] }
-    let all = Set(keys.flatMap(\.keys)).sorted()
-    return .array(
-      all.compactMap { key in
-        let values = keys.map { $0[key] ?? "–" }
-        guard Set(values).count > 1 else { return nil }
-        return ["key": .string(key), "values": .array(values.map(JSONValue.string))]
+    .array(
+      RunKeys(runs.map { $0.start?.keys ?? [:] }).all.map {
+        ["key": .string($0.key), "values": .array($0.values.map(JSONValue.string))]
       })
   }
 

@@ -71,6 +71,44 @@ package struct LogFollower: Sendable {
     return offset > before
   }
 
+  /// How a run begins and how it stands, of a log of any length: its first line, and its end.
+  ///
+  /// - Returns: A record that lacks what stands between; an empty one where there is no log.
+  /// - Throws: `FileError` where the log is there but cannot be read.
+  package static func glance(run: String) throws(FileError) -> RunRecord {
+    let follower = LogFollower(run: run)
+    var record = follower.record
+    let descriptor = open(follower.path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      if errno == ENOENT { return record }
+      throw FileError("read", follower.path)
+    }
+    defer { close(descriptor) }
+    func read(at offset: Int, _ count: Int) throws(FileError) -> ArraySlice<UInt8> {
+      var bytes = [UInt8](repeating: 0, count: count)
+      let read = pread(descriptor, &bytes, count, off_t(offset))
+      guard read >= 0 else { throw FileError("read", follower.path) }
+      return bytes[..<read]
+    }
+    let (head, tail) = (1 << 20, 1 << 16)
+    let length = Int(lseek(descriptor, 0, SEEK_END))
+    let newline = UInt8(ascii: "\n")
+    let first = try read(at: 0, min(length, head))
+    guard let end = first.firstIndex(of: newline) else { return record }
+    record.take(line: String(decoding: first[..<end], as: UTF8.self))
+    // What begins within a line is left out, and so is a last line without its end.
+    let start = max(end, length - tail)
+    var rest = try read(at: start, max(0, length - start))
+    guard let from = rest.firstIndex(of: newline), let last = rest.lastIndex(of: newline) else {
+      return record
+    }
+    rest = rest[from...last]
+    for line in rest.split(separator: newline) {
+      record.take(line: String(decoding: line, as: UTF8.self))
+    }
+    return record
+  }
+
   /// What stands in a run's log now.
   ///
   /// - Throws: `ObservationError`; `FileError`.
@@ -99,6 +137,10 @@ package struct LogFollower: Sendable {
 package enum ObservationError: Error, Equatable, CustomStringConvertible {
   /// There is no log, or nothing in it.
   case noLog(String)
+  /// There is no run in a folder.
+  case noRuns(String)
+  /// A key by which runs are to be compared, and which none has; the one that may be meant.
+  case noKey(String, near: String?)
   /// An address that is open to others, without a token.
   case needsToken(String)
   /// What is no address.
@@ -115,6 +157,11 @@ package enum ObservationError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .noLog(let path):
       "\(path) is not there, or has no event in it; give the folder of a run, such as runs/NAME"
+    case .noRuns(let folder):
+      "there is no run in \(folder), nor below it: no folder with a log.jsonl; give the folder of a run, or of a sweep"
+    case .noKey(let key, let near):
+      "no run has the key \(key); "
+        + (near.map { "did you mean \($0)?" } ?? "lasp-train config --reference lists them")
     case .needsToken(let address):
       "others can reach \(address): give --token with a secret that they must know, or serve at 127.0.0.1 and "
         + "reach it by ssh -L"

@@ -3,43 +3,57 @@ import Files
 import Foundation
 import Synchronization
 
-/// Runs whole jobs of ranks, one after another, and ends the one at work when the user wants an end.
+/// Runs whole jobs, one after another or several at once, and ends those at work when the user wants an end.
 ///
-/// While it lives, SIGINT, SIGTERM and SIGHUP do not end this process: the job gets SIGTERM, its run ends,
+/// While it lives, SIGINT, SIGTERM and SIGHUP do not end this process: the jobs are asked to end, their runs do,
 /// and `run` throws.
-final class JobRunner {
+///
+/// Unchecked: what is not constant is behind a lock.
+final class JobRunner: @unchecked Sendable {
   /// What the signals' handlers share with `run`.
   private final class Current: Sendable {
     struct State {
-      var process: Process?
+      var processes: [Int32: Process] = [:]
       var isInterrupted = false
     }
 
     let state = Mutex(State())
+    let asking: Int32
 
-    /// Asks the job to end; asked again, it is killed.
+    init(asking: Int32) { self.asking = asking }
+
+    /// Asks the jobs to end; asked again, they are killed.
     func interrupt() {
       state.withLock {
-        let again = $0.isInterrupted
+        let signal = $0.isInterrupted ? SIGKILL : asking
         $0.isInterrupted = true
-        guard let process = $0.process, process.isRunning else { return }
-        if again { kill(process.processIdentifier, SIGKILL) } else { process.terminate() }
+        for (identifier, process) in $0.processes where process.isRunning {
+          kill(identifier, signal)
+        }
       }
     }
   }
 
-  private let current = Current()
+  private let current: Current
   private let sources: [any DispatchSourceSignal]
   private static let signals = [SIGINT, SIGTERM, SIGHUP]
 
+  /// Whether the user, or the system, has asked for an end.
+  var isInterrupted: Bool { current.state.withLock { $0.isInterrupted } }
+
   /// Begins to listen to signals.
-  init() {
+  ///
+  /// - Parameter asking: What a job is asked by to end: SIGTERM, or SIGUSR1, upon which a run writes a checkpoint first,
+  ///   and which a launcher passes on to its ranks.
+  init(asking: Int32 = SIGTERM) {
+    let current = Current(asking: asking)
+    self.current = current
     sources = Self.signals.map {
       signal($0, SIG_IGN)
       return DispatchSource.makeSignalSource(signal: $0, queue: .global())
     }
     for source in sources {
-      source.setEventHandler { [current] in current.interrupt() }
+      source.setEventHandler { current.interrupt() }
       source.activate()
     }
   }
@@ -49,7 +63,7 @@ final class JobRunner {
     for number in Self.signals { signal(number, SIG_DFL) }
   }
 
-  /// Runs a job to its end.
+  /// Runs a job of ranks to its end.
   ///
   /// - Parameters:
   ///   - ranks: How many ranks.
@@ -59,11 +73,20 @@ final class JobRunner {
   func run(
     _ launcher: MPILauncher, ranks: Int, arguments: [String], output: String
   ) throws {
-    let words = launcher.command(ranks: ranks, arguments: arguments)
+    try run(
+      launcher.command(ranks: ranks, arguments: arguments), environment: launcher.environment,
+      output: output)
+  }
+
+  /// Runs a command to its end.
+  ///
+  /// - Parameter output: File for all that it says.
+  /// - Throws: `JobError` where it did not end well; `FileError`.
+  func run(_ words: [String], environment: [String: String], output: String) throws {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: words[0])
     process.arguments = Array(words.dropFirst())
-    process.environment = launcher.environment
+    process.environment = environment
     try AtomicFile.write(Data(), to: output)
     guard let file = FileHandle(forWritingAtPath: output) else { throw FileError("write", output) }
     process.standardInput = FileHandle.nullDevice
@@ -71,26 +94,27 @@ final class JobRunner {
     process.standardError = file
     let ended = DispatchSemaphore(value: 0)
     process.terminationHandler = { _ in ended.signal() }
-    try current.state.withLock {
+    let identifier = try current.state.withLock {
       guard !$0.isInterrupted else { throw JobError.interrupted }
       do {
         try process.run()
       } catch {
         throw JobError.launcher("cannot start \(words[0]): \(error.localizedDescription)")
       }
-      $0.process = process
+      $0.processes[process.processIdentifier] = process
+      return process.processIdentifier
     }
     ended.wait()
-    try current.state.withLock {
-      $0.process = nil
-      guard !$0.isInterrupted else { throw JobError.interrupted }
+    let isInterrupted = current.state.withLock {
+      $0.processes[identifier] = nil
+      return $0.isInterrupted
     }
     let (code, bySignal) = (process.terminationStatus, process.terminationReason != .exit)
-    guard code == 0, !bySignal else {
-      let said = (try? String(contentsOfFile: output, encoding: .utf8)) ?? ""
-      throw JobError.failed(
-        code: bySignal ? 128 + code : code, lastWords: Self.lastWords(said), output: output)
-    }
+    if code == 0, !bySignal { return }
+    if isInterrupted { throw JobError.interrupted }
+    let said = (try? String(contentsOfFile: output, encoding: .utf8)) ?? ""
+    throw JobError.failed(
+      code: bySignal ? 128 + code : code, lastWords: Self.lastWords(said), output: output)
   }
 
   /// The line of a failed job's output that tells most: the program's own, before the launcher's.

@@ -59,6 +59,9 @@ package struct RunFolder: Sendable, Equatable {
     return try RunLock(path)
   }
 
+  /// Whether a run writes to a folder now, on this host or another.
+  package static func isInUse(_ path: String) -> Bool { RunLock.isHeld(path) }
+
   /// Removes what an earlier run left, and nothing else.
   func removeEarlierRun() throws(FileError) {
     for part in parts { try FileSystem.remove(part) }

@@ -79,6 +79,13 @@ final class RunLock: @unchecked Sendable {
   /// Who writes to the folder now; nil where nobody says so.
   var holder: Owner? { Self.read(path)?.owner }
 
+  /// Whether a writer of a run's folder is alive: by its process on this host, by its signs of life on another.
+  static func isHeld(_ folder: String) -> Bool {
+    guard let found = read("\(folder)/\(name)") else { return false }
+    let age = Date().timeIntervalSince1970 - found.modified
+    return found.owner.life(seenBy: .current, age: age) != nil
+  }
+
   // MARK: Taking
 
   private static let name = "writer.json"

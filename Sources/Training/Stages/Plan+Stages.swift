@@ -14,6 +14,11 @@ extension Plan {
     return plans
   }
 
+  /// Bytes of the largest rank in the stage that needs the most.
+  package static func memory(_ configuration: RunConfiguration, processes: Int) throws -> Int {
+    try stages(of: configuration, processes: processes).map(\.memoryBytes).max() ?? 0
+  }
+
   /// The plan of the stage that needs the most memory, after a line for each.
   static func description(of plans: [Plan], sgemm: Double) -> String {
     let most = plans.indices.max { plans[$0].memoryBytes < plans[$1].memoryBytes }!

@@ -70,6 +70,13 @@ package enum Quantity {
     number(text, units: ["ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1])
   }
 
+  /// `20M`, `1.5k`, `2e7`, `20_000_000`: a number of things; nil for what is none.
+  package static func count(_ text: String) -> Double? {
+    number(
+      text.replacing("_", with: ""),
+      units: ["": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12])
+  }
+
   private static func number(_ text: String, units: [String: Double]) -> Double? {
     let digits = text.prefix { $0.isNumber || ".+-eE".contains($0) }
     let unit = text.dropFirst(digits.count).trimmingCharacters(in: .whitespaces)

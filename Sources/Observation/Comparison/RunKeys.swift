@@ -1,0 +1,52 @@
+import Configuration
+
+/// The keys in which the run files of runs differ.
+package struct RunKeys: Sendable {
+  /// A key with each run's value.
+  package struct Difference: Sendable, Equatable {
+    package let key: String
+    package let values: [String]
+  }
+
+  /// Keys that say where a run writes, and how it is started and shown: what is computed does not depend on them.
+  static let ofPlaces: Set = [
+    "log.directory", "training.name", "training.resume", "log.every", "log.tensorboard",
+    "log.ranks", "threads",
+  ]
+
+  /// All of them, by name.
+  package let all: [Difference]
+
+  /// - Parameter keys: Each run's keys and values.
+  package init(_ keys: [[String: String]]) {
+    let names = Set(keys.flatMap(\.keys)).sorted()
+    all = names.compactMap { name in
+      let values = keys.map { $0[name] ?? "–" }
+      return Set(values).count > 1 ? Difference(key: name, values: values) : nil
+    }
+  }
+
+  /// Those that are not about places.
+  package var telling: [Difference] { all.filter { !Self.ofPlaces.contains($0.key) } }
+
+  /// Keys that tell the runs apart, seeds aside, and no more of them than are needed.
+  ///
+  /// What follows from the others, such as a width that was chosen for each mixer, is left out: numbers first.
+  package var grouping: [String] {
+    var chosen = telling.filter { $0.key != Self.seed }
+    func groups(_ keys: [Difference]) -> Int {
+      guard let count = keys.first?.values.count else { return 1 }
+      return Set((0..<count).map { run in keys.map { $0.values[run] } }).count
+    }
+    func isNumber(_ key: Difference) -> Bool { key.values.allSatisfy { Double($0) != nil } }
+    let all = groups(chosen)
+    for key in chosen.filter(isNumber) + chosen.filter({ !isNumber($0) }) {
+      let rest = chosen.filter { $0 != key }
+      if groups(rest) == all { chosen = rest }
+    }
+    return chosen.map(\.key)
+  }
+
+  /// The key in which runs of one group differ.
+  static let seed = "training.seed"
+}
