@@ -11,7 +11,7 @@ struct LawCommand: ParsableCommand {
       lasp-train law <run> ... [--by <key>] [--predict <parameters>,<tokens>] ... [--budget <operations>] ... \
       [--resamples <n>] [--seed <n>] [--json] [--output <file>]
 
-      lasp-train law runs/sweep/* --predict 1B,20B --budget 1e21 --output law.html
+      lasp-train law runs/sweep --predict 1B,20B --budget 1e21 --output law.html
       """,
     discussion: """
       Reads of each run's log its parameters N, the tokens D that it was trained on and its held-out loss L at the end, and \
@@ -21,7 +21,9 @@ struct LawCommand: ParsableCommand {
       where runs cannot carry a law, or a law cannot carry what is asked of it. Docs/Laws.md tells more.
       """)
 
-  @Argument(help: ArgumentHelp("Folders of runs.", valueName: "run"), completion: .directory)
+  @Argument(
+    help: ArgumentHelp("Folders of runs, or with runs below them.", valueName: "run"),
+    completion: .directory)
   var runs: [String]
 
   @Option(

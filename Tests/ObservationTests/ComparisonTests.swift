@@ -59,6 +59,9 @@ struct ComparisonTests {
     let twice = try RunFinder.find([files.file("a/one/"), files.file("a")])
     #expect(twice.map(\.name) == ["one", "two"])
     #expect(RunFinder.names(of: try records()) == ["a/one", "two", "b/one"])
+    try files.write("a/sweep.json", "{}")
+    let all = ["one", "sweep.json", "two"].map { files.file("a/\($0)") }
+    #expect(try RunFinder.find(all).map(\.name) == ["one", "two"])
     try files.write("empty/x", "")
     #expect(throws: ObservationError.noRuns(files.file("empty"))) {
       try RunFinder.find([files.file("empty")])

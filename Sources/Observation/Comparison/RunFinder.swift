@@ -12,13 +12,17 @@ package enum RunFinder {
     var (records, seen): ([RunRecord], Set<String>) = ([], [])
     for folder in folders {
       let found = try runs(in: trimmed(folder))
-      guard !found.isEmpty else { throw ObservationError.noRuns(folder) }
+      // Of all that lies in the folder of a sweep, what is no folder is passed over.
+      let isBeside =
+        folders.count > 1 && FileSystem.exists(folder) && !FileSystem.isFolder(folder)
+      guard !found.isEmpty || isBeside else { throw ObservationError.noRuns(folder) }
       for path in found where seen.insert(path).inserted {
         var follower = LogFollower(run: path)
         try follower.poll()
         records.append(follower.record)
       }
     }
+    guard !records.isEmpty else { throw ObservationError.noRuns(folders.joined(separator: ", ")) }
     return records
   }
 

@@ -39,11 +39,11 @@ package struct LawReport: Sendable {
   /// Reads the logs of runs, and fits the laws.
   ///
   /// - Parameters:
-  ///   - runs: Folders of runs.
+  ///   - runs: Folders of runs, or with runs below them.
   ///   - key: The key of the run file by which they are told apart.
   /// - Throws: `ObservationError` for a folder without a log, or where no group of runs can carry a law; `FileError`.
   package init(runs: [String], by key: String, _ questions: Questions = Questions()) throws {
-    try self.init(runs.map { try LogFollower.read(run: $0) }, by: key, questions)
+    try self.init(try RunFinder.find(runs), by: key, questions)
   }
 
   /// Fits the laws of some runs.

@@ -60,21 +60,16 @@ package enum Quantity {
       ])
   }
 
-  /// `350M`, `1B`, `1e21`: a number of parameters, tokens or operations; nil for what is none.
+  /// `350M`, `1B`, `1e21`, `20_000_000`: a number of parameters, tokens or operations; nil for what is none.
   package static func count(_ text: String) -> Double? {
-    number(text, units: ["": 1, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12])
+    number(
+      text.replacing("_", with: ""),
+      units: ["": 1, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12])
   }
 
   /// `5us`, `5µs`, `0.1ms`, `2s`: seconds; nil for what is none.
   package static func seconds(_ text: String) -> Double? {
     number(text, units: ["ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1])
-  }
-
-  /// `20M`, `1.5k`, `2e7`, `20_000_000`: a number of things; nil for what is none.
-  package static func count(_ text: String) -> Double? {
-    number(
-      text.replacing("_", with: ""),
-      units: ["": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12])
   }
 
   private static func number(_ text: String, units: [String: Double]) -> Double? {
