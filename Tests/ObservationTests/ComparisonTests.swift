@@ -136,6 +136,11 @@ struct ComparisonTests {
     #expect(comparison.keys == ["model.mixer"] && comparison.groups.count == 2)
     #expect(RunKeys([["a": "1", "b": "x"], ["a": "2", "b": "x"]]).grouping == ["a"])
     #expect(RunKeys([[:], [:]]).grouping == [])
+    let families = RunKeys([
+      ["model.mixer": "tnl", "model.dimension": "64", "model.tnl.scaled": "true"],
+      ["model.mixer": "gla", "model.dimension": "60", "model.gla.rank": "16"],
+    ])
+    #expect(families.grouping == ["model.mixer"])
   }
 
   @Test("Runs that are not at their end are compared as far as they are, and that is said")

@@ -31,18 +31,24 @@ package struct RunKeys: Sendable {
 
   /// Keys that tell the runs apart, seeds aside, and no more of them than are needed.
   ///
-  /// What follows from the others, such as a width that was chosen for each mixer, is left out: numbers first.
+  /// What follows from the others is left out: first keys that only some runs have, as those of a mixer, then numbers, such as
+  /// a width that was chosen for each mixer.
   package var grouping: [String] {
     var chosen = telling.filter { $0.key != Self.seed }
     func groups(_ keys: [Difference]) -> Int {
       guard let count = keys.first?.values.count else { return 1 }
       return Set((0..<count).map { run in keys.map { $0.values[run] } }).count
     }
-    func isNumber(_ key: Difference) -> Bool { key.values.allSatisfy { Double($0) != nil } }
+    func order(_ key: Difference) -> Int {
+      if key.values.contains("–") { return 0 }
+      return key.values.allSatisfy { Double($0) != nil } ? 1 : 2
+    }
     let all = groups(chosen)
-    for key in chosen.filter(isNumber) + chosen.filter({ !isNumber($0) }) {
-      let rest = chosen.filter { $0 != key }
-      if groups(rest) == all { chosen = rest }
+    for rank in 0...2 {
+      for key in chosen where order(key) == rank {
+        let rest = chosen.filter { $0 != key }
+        if groups(rest) == all { chosen = rest }
+      }
     }
     return chosen.map(\.key)
   }
