@@ -124,7 +124,7 @@ package struct Sweep: Sendable {
       "  runs     \(Format.number(plan.runs.count, of: "run")), \(section.jobs) at once, each on "
         + Format.number(section.ranks, of: "rank"),
       matched.map {
-        "  widths   parameters within \(Format.percent($0)) of what is asked for"
+        "  widths   parameters within \(Format.percent($0)) of the target"
           + ($0 > 0.02 ? ", furthest \(worst?.name ?? "")" : "")
       },
       "  folder   \(folder.path)",
