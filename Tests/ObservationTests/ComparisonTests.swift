@@ -141,6 +141,11 @@ struct ComparisonTests {
       ["model.mixer": "gla", "model.dimension": "60", "model.gla.rank": "16"],
     ])
     #expect(families.grouping == ["model.mixer"])
+    let sizes = RunKeys(
+      [("tnl", "10"), ("tnl", "20"), ("gla", "11"), ("gla", "21")].map {
+        ["model.mixer": $0.0, "training.steps": $0.1]
+      })
+    #expect(sizes.grouping == ["model.mixer", "training.steps"])
   }
 
   @Test("Runs that are not at their end are compared as far as they are, and that is said")

@@ -43,11 +43,12 @@ package struct RunKeys: Sendable {
       if key.values.contains("–") { return 0 }
       return key.values.allSatisfy { Double($0) != nil } ? 1 : 2
     }
-    let all = groups(chosen)
     for rank in 0...2 {
       for key in chosen where order(key) == rank {
         let rest = chosen.filter { $0 != key }
-        if groups(rest) == all { chosen = rest }
+        // A number, such as that of steps, may tell all runs apart, and yet does not say what a name says.
+        let kept = rest.filter { rank < 2 || order($0) == 2 }
+        if groups(kept) == groups(kept + [key]) { chosen = rest }
       }
     }
     return chosen.map(\.key)
