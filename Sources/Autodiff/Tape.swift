@@ -214,6 +214,27 @@ package final class Tape {
     }
   }
 
+  /// Runs ops that are not remembered, whatever the tape does.
+  package func withoutRecording<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let before = isRecording
+    isRecording = false
+    defer { isRecording = before }
+    return try body()
+  }
+
+  /// Runs ops inside the twin of another, and then their own twins: what the other computed and did not keep is computed again.
+  ///
+  /// - Parameter body: Runs them, and gives outputs, each with its gradient.
+  package func differentiate(
+    _ body: () throws -> [(output: Variable, gradient: Tensor)]
+  ) throws {
+    let before = operations
+    operations = []
+    defer { operations = before }
+    for (output, gradient) in try body() { output.add(gradient: gradient, in: workspace) }
+    try backwardSoFar()
+  }
+
   private func acquire(_ regions: [Int], gradients: Bool) throws {
     for region in regions {
       try parameters.acquire(region: region, gradients: gradients)

@@ -67,5 +67,5 @@ package final class Variable {
   func newGradient(in workspace: Workspace) -> Operand { sum.newGradient(in: workspace) }
 
   /// Hands the gradient over and forgets it.
-  func takeGradient() -> Tensor? { sum.take()?.tensor(shape) }
+  package func takeGradient() -> Tensor? { sum.take()?.tensor(shape) }
 }

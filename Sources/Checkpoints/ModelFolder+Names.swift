@@ -39,6 +39,18 @@ struct TensorNames {
     (self.stored, self.wrappers) = (stored, wrappers.map { "\($0)." }.sorted())
   }
 
+  /// The names by which a model finds tensors that a file calls otherwise.
+  func renamed(for model: LanguageModel) -> TensorNames {
+    var names = stored
+    for tensor in model.tensors where names[tensor.name] == nil {
+      guard let other = model.architecture.otherName(of: tensor.name),
+        let found = names.removeValue(forKey: other)
+      else { continue }
+      names[tensor.name] = found
+    }
+    return TensorNames(stored: names, wrappers: wrappers)
+  }
+
   /// Names in the model's layout, sorted, of tensors that a model does not take.
   ///
   /// - Throws: `CheckpointError.mismatch` for a bias that belongs to a weight of the model: its output would be

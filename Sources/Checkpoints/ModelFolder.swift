@@ -10,7 +10,7 @@ package struct ModelFolder {
   /// Where it lies.
   package let path: String
   /// The model that its `config.json` describes.
-  package let model: LanguageModel
+  package private(set) var model: LanguageModel
   /// All of `config.json`, keys that this program does not know included.
   package let configuration: JSONValue
   /// What a user should know of it, a line each: what it holds that the model does not take, how names were read.
@@ -66,6 +66,7 @@ package struct ModelFolder {
     var model = try Self.model(architecture, adapter, adapting: lora)
     let source = try SafetensorsFolder(path: path)
     let names = try TensorNames(source.tensors.map(\.name), path: source.path)
+      .renamed(for: model)
     let exchange = linearisation.map {
       TensorExchange($0, from: LanguageModel(read), to: model)
     }
@@ -87,9 +88,19 @@ package struct ModelFolder {
     guard wrong.isEmpty else {
       throw CheckpointError.mismatch(path: source.path, reason: listed(wrong))
     }
-    let left = try names.left(over: exchange?.from ?? model, path: source.path)
     constants = read.constants.filter { names.stored[$0.name] != nil }
     try ConstantTensor.check(constants, by: names, in: source)
+    var left = try names.left(over: exchange?.from ?? model, path: source.path)
+    let kept = exchange == nil ? type(of: architecture).keptTensors : []
+    let further = left.filter { name in kept.contains(where: name.hasPrefix) }
+    left.removeAll(where: further.contains)
+    self.model.kept = try further.map { name in
+      guard let tensor = names.stored[name].flatMap(source.tensor), tensor.type.isFloatingPoint
+      else {
+        throw CheckpointError.mismatch(path: source.path, reason: "\(name) holds no floating point")
+      }
+      return KeptTensor(name: name, shape: Shape(tensor.shape))
+    }
     try adapter?.check(model)
     var notices = adapter?.notices ?? []
     if !names.wrappers.isEmpty {
@@ -99,6 +110,11 @@ package struct ModelFolder {
     }
     if !unknown.isEmpty {
       notices.append("\(file) has keys that are not known here: \(listed(unknown))")
+    }
+    if !further.isEmpty {
+      notices.append(
+        "\(path) has tensors that take no part in anything and are kept as they are: "
+          + listed(further))
     }
     if !left.isEmpty {
       notices.append("\(path) has tensors that the model does not take: \(listed(left))")
@@ -224,6 +240,8 @@ package struct ModelFolder {
     let companions: [MappedFile]
     /// Names of tensors that it holds beside weights though they follow from its keys.
     let constants: Set<String>
+    /// Tensors that go along as they are.
+    let kept: KeptTensors
   }
 
   /// What this folder hands on.
@@ -245,14 +263,15 @@ package struct ModelFolder {
     let kept: JSONValue = .object(exchange?.isOfOneSkeleton == false ? [:] : keys)
     return Origin(
       path: path, configuration: kept, companions: companions,
-      constants: Set(constants.map(\.name)))
+      constants: Set(constants.map(\.name)),
+      kept: KeptTensors(model.kept, in: source, names))
   }
 
   /// Writes a model as a folder that appears under its name only when it is complete.
   ///
   /// - Parameters:
   ///   - earlier: The folder that the model began from: its `config.json`'s keys are kept where this program has
-  ///     none of its own, and its companions go along.
+  ///     none of its own, its companions and the tensors that are kept go along.
   ///   - format: How weights are stored.
   ///   - shardBytes: A file gets no further tensor that would make its data longer than this.
   ///   - tokenizer: Files that go along in the place of the companions.
@@ -282,7 +301,7 @@ package struct ModelFolder {
       tensors: model.tensors.map { $0.description(as: format.type) }
         + constants.map {
           TensorDescription($0.name, shape: $0.shape.dimensions, type: format.type)
-        },
+        } + (earlier?.kept.descriptions(as: format.type) ?? []),
       shardBytes: shardBytes)
     try weights { range, numbers in
       try forEachPiece(of: model, model.tensors) { tensor, offset, part in
@@ -296,6 +315,9 @@ package struct ModelFolder {
       }
     }
     for constant in constants { try constant.write(to: writer) }
+    try earlier?.kept.forEachPiece { name, offset, numbers throws(CheckpointError) in
+      try writer.write(name, numbers, at: offset)
+    }
     try writer.finish()
     try checkpointFiles { () throws(FileError) in try folder.commit() }
   }

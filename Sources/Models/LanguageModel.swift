@@ -23,6 +23,8 @@ package struct LanguageModel: Sendable {
 
   /// Parameters that were copied from a Transformer, where the model was made of one just now.
   package var inherited: [Parameter] = []
+  /// Tensors of the folder that the model was read from, that nothing computes with and that are written with it.
+  package var kept: [KeptTensor] = []
 
   private let embedding: Parameter
   private let embeddingScale: Float

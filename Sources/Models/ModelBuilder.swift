@@ -161,8 +161,9 @@ package struct ModelBuilder {
   /// - Parameters:
   ///   - name: The fused tensor's name, without `.weight`.
   ///   - parts: Each projection's own name and output width, in the file's order.
+  ///   - groups: In how many turns the file takes rows of each, such as a head's queries and its gates.
   package mutating func fused(
-    _ name: String, parts: [(name: String, output: Int)], input: Int, bias: Bool
+    _ name: String, parts: [(name: String, output: Int)], groups: Int = 1, input: Int, bias: Bool
   ) -> [Linear] {
     let total = parts.reduce(0) { $0 + $1.output }
     let weights = parts.map {
@@ -170,21 +171,27 @@ package struct ModelBuilder {
         "\(name).\($0.name).weight", [$0.output, input], role: .matrix,
         initialization: .normal(deviation: deviation))
     }
-    fuse(weights, into: name + ".weight", [total, input])
+    fuse(interleaving: weights, groups: groups, into: name + ".weight", [total, input])
     guard bias else { return weights.map { Linear(weight: $0, bias: nil) } }
     let biases = parts.map {
       table.add(
         "\(name).\($0.name).bias", [$0.output], role: .bias, initialization: .constant(0))
     }
-    fuse(biases, into: name + ".bias", [total])
+    fuse(interleaving: biases, groups: groups, into: name + ".bias", [total])
     return zip(weights, biases).map { Linear(weight: $0, bias: $1) }
   }
 
   /// A normalisation's weight, ones at first.
-  package mutating func norm(_ name: String, width: Int, epsilon: Float) -> Norm {
-    Norm(
-      weight: parameter(name, [width], role: .norm, initialization: .constant(1)),
-      epsilon: epsilon)
+  ///
+  /// - Parameter isZeroCentred: Whether the weight is stored as what it differs from 1 by.
+  package mutating func norm(
+    _ name: String, width: Int, epsilon: Float, isZeroCentred: Bool = false
+  ) -> Norm {
+    let offset: Float = isZeroCentred ? 1 : 0
+    return Norm(
+      weight: parameter(
+        name, [width], role: .norm, initialization: .constant(isZeroCentred ? 0 : 1)),
+      epsilon: epsilon, offset: offset)
   }
 
   /// An embedding table.

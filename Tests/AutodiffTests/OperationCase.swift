@@ -346,6 +346,21 @@ struct OperationCase: CustomTestStringConvertible, Sendable {
     } reference: { x, w in
       x[0].rmsNorm(weight: w[0], epsilon: 1e-3)
     },
+    .init(
+      "norm with a weight that is stored as what it differs from 1 by", [[5, 7]], parameters: [[7]]
+    ) { tape, x, w in
+      tape.rmsNorm(x[0], weight: w[0], offset: 1, epsilon: 1e-3)
+    } reference: { x, w in
+      x[0].rmsNorm(weight: w[0].plus(1), epsilon: 1e-3)
+    },
+    .init("columns that heads share, used elsewhere too", [[5, 6], [5, 2]]) { tape, x, _ in
+      let y = tape.withShared(x[0], x[1], heads: 3)
+      return tape.withShared(tape.product(tape.columns(y, 0..<6), x[0]), x[1], heads: 2)
+    } reference: { x, _ in
+      let y = Term.concatenated((0..<3).flatMap { [x[0].head($0, width: 2), x[1]] })
+      let z = y.columns(0..<6) * x[0]
+      return .concatenated((0..<2).flatMap { [z.head($0, width: 3), x[1]] })
+    },
     .init("norm of each head", [[5, 6]], parameters: [[3]]) { tape, x, w in
       tape.rmsNorm(x[0], weight: w[0], width: 3, epsilon: 1e-3)
     } reference: { x, w in

@@ -104,6 +104,72 @@ struct ModelFolderTests {
       ])
   }
 
+  @Test("Tensors that take no part are named once, and are in every folder of the model")
+  func kept() throws {
+    let keys: [String: JSONValue] = [
+      "model_type": "qwen3_next", "vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 2,
+      "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "num_experts": 2,
+      "num_experts_per_tok": 1, "moe_intermediate_size": 4, "shared_expert_intermediate_size": 4,
+      "linear_num_key_heads": 1, "linear_num_value_heads": 2, "linear_key_head_dim": 4,
+      "linear_value_head_dim": 4, "layer_types": ["linear_attention", "full_attention"],
+    ]
+    let extra = [("mtp.fc.weight", [3, 5]), ("mtp.norm.weight", [8])]
+    try write(keys, extra: extra)
+    let folder = try ModelFolder(path: files.path)
+    #expect(
+      folder.notices == [
+        "\(files.path) has tensors that take no part in anything and are kept as they are: "
+          + "mtp.fc.weight, mtp.norm.weight"
+      ])
+    #expect(folder.model.kept.map(\.name) == extra.map { $0.0 })
+    let zeros = [Float](repeating: 0, count: folder.model.table.count)
+    let copy = try TemporaryFolder()
+    try ModelFolder.write(folder.model, to: copy.file("model"), keeping: folder.origin()) { write in
+      try zeros.withUnsafeBufferPointer { try write(0..<zeros.count, $0.baseAddress!) }
+    }
+    let writer = try CheckpointWriter(
+      TrainingState(step: 1, seed: 1, version: ""),
+      CheckpointLayout(folder.model, shardBytes: 900), below: copy.file("checkpoints"),
+      keeping: folder.origin())
+    try writer.write(.weight, 0..<zeros.count, zeros)
+    let checkpoint = try writer.finish()
+    try checkpoint.verify()
+    for path in [copy.file("model"), checkpoint.path] {
+      let again = try ModelFolder(path: path)
+      #expect(again.model.kept.map(\.name) == extra.map { $0.0 })
+      let source = try SafetensorsFolder(path: path)
+      for (index, (name, shape)) in extra.enumerated() {
+        var numbers = [Float](repeating: .nan, count: shape.reduce(1, *))
+        try source.readFloats(name, into: &numbers)
+        #expect(numbers.allSatisfy { $0 == Float(folder.model.tensors.count + index) }, "\(name)")
+      }
+    }
+  }
+
+  @Test("Another name of a tensor is read, and the model's own is written")
+  func otherNames() throws {
+    let keys: [String: JSONValue] = [
+      "model_type": "kimi_linear", "vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 2,
+      "intermediate_size": 6, "num_attention_heads": 2, "num_key_value_heads": 2, "kv_lora_rank": 4,
+      "qk_nope_head_dim": 4, "qk_rope_head_dim": 2, "v_head_dim": 4, "linear_num_heads": 1,
+      "linear_head_dim": 4, "num_experts": 2, "num_experts_per_token": 1,
+      "moe_intermediate_size": 4,
+    ]
+    try write(keys, naming: { $0.replacing(".mlp.", with: ".block_sparse_moe.") })
+    let folder = try ModelFolder(path: files.path)
+    #expect(folder.notices == [])
+    let store = WholeParameters(
+      table: folder.model.table, gradients: false, pool: BufferPool())
+    try folder.read(into: store)
+    for (index, tensor) in folder.model.tensors.enumerated() {
+      for piece in tensor.pieces {
+        let first = folder.model.table[piece.parameter].range.lowerBound
+        #expect(store.values.pointer[first] == Float(index), "\(tensor.name)")
+      }
+    }
+    #expect(folder.model.tensors.contains { $0.name == "model.layers.0.mlp.up_proj.weight" })
+  }
+
   @Test("A bias that the config does not announce is refused")
   func bias() throws {
     try write(extra: [("model.layers.1.mlp.up_proj.bias", [8])])

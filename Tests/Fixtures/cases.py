@@ -116,6 +116,7 @@ def xlstm(**options):
 TRANSFORMERS = {
     "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3",
     "mixtral": "Mixtral", "qwen2_moe": "Qwen2Moe", "qwen3_moe": "Qwen3Moe",
+    "qwen3_next": "Qwen3Next", "kimi_linear": "KimiLinear",
 }
 
 
@@ -1342,5 +1343,56 @@ CASES = {
             shared_expert_intermediate_size=8, router_z_loss_coef=0.01,
         ),
         tokens=35, seed=4,
+    ),
+    "qwen3_next_plain": case(
+        pretrained(
+            "qwen3_next", num_hidden_layers=4, hidden_size=18, num_attention_heads=2,
+            num_key_value_heads=1, head_dim=8, linear_num_key_heads=2, linear_num_value_heads=4,
+            linear_key_head_dim=5, linear_value_head_dim=6, num_experts=4, num_experts_per_tok=2,
+            moe_intermediate_size=10, shared_expert_intermediate_size=9, rms_norm_eps=1e-3,
+        ),
+        tokens=37,
+    ),
+    "qwen3_next_mixed": case(
+        pretrained(
+            "qwen3_next", num_hidden_layers=3, hidden_size=18, num_attention_heads=4,
+            num_key_value_heads=2, head_dim=6, linear_num_key_heads=1, linear_num_value_heads=3,
+            linear_key_head_dim=6, linear_value_head_dim=4, linear_conv_kernel_dim=3,
+            layer_types=["full_attention", "linear_attention", "full_attention"],
+            num_experts=5, num_experts_per_tok=3, moe_intermediate_size=8,
+            shared_expert_intermediate_size=7, norm_topk_prob=False, mlp_only_layers=[1],
+            output_router_logits=True, router_aux_loss_coef=0.1, attention_bias=True,
+            rope_parameters={"rope_type": "default", "rope_theta": 300.0, "partial_rotary_factor": 0.7},
+            tie_word_embeddings=True, rms_norm_eps=1e-4,
+        ),
+        tokens=35, seed=2,
+    ),
+    "kimi_linear_plain": case(
+        pretrained(
+            "kimi_linear", num_hidden_layers=4, hidden_size=18, num_attention_heads=3,
+            num_key_value_heads=3, kv_lora_rank=7, qk_nope_head_dim=5, qk_rope_head_dim=3, v_head_dim=4,
+            linear_attn_config={
+                "full_attn_layers": [2, 4], "kda_layers": [1, 3], "head_dim": 6, "num_heads": 2,
+                "short_conv_kernel_size": 4,
+            },
+            num_experts=6, num_experts_per_token=2, moe_intermediate_size=10, num_shared_experts=1,
+            num_expert_group=1, topk_group=1, moe_renormalize=True, routed_scaling_factor=1.7,
+            first_k_dense_replace=1, model_max_length=4096, mla_use_nope=True, head_dim=72,
+            q_lora_rank=None, rms_norm_eps=1e-3, pad_token_id=None,
+        ),
+        tokens=37, seed=2,
+    ),
+    "kimi_linear_groups": case(
+        pretrained(
+            "kimi_linear", num_hidden_layers=3, hidden_size=18, num_attention_heads=2,
+            num_key_value_heads=None, kv_lora_rank=6, qk_nope_head_dim=4, qk_rope_head_dim=2, v_head_dim=9, q_lora_rank=8,
+            layer_types=["full_attention", "linear_attention", "full_attention"],
+            mlp_layer_types=["sparse", "dense", "sparse"], linear_head_dim=5, linear_num_heads=3,
+            linear_conv_kernel_dim=3, num_local_experts=9, num_experts_per_tok=3,
+            moe_intermediate_size=7, n_shared_experts=2, n_group=3, topk_group=2, norm_topk_prob=False,
+            routed_scaling_factor=0.9, attention_bias=True, max_position_embeddings=4096,
+            rms_norm_eps=1e-4, pad_token_id=None,
+        ),
+        tokens=41, seed=1,
     ),
 }

@@ -5,11 +5,12 @@ import Testing
 
 /// One head over several tiles, with windows and documents, its keys cut into blocks anyhow.
 private struct HeadCase {
-  let tokens, dimension: Int
+  /// Tokens, numbers of a key, numbers of a value.
+  let tokens, dimension, valueDimension: Int
   let scale: Float = 0.4
   let cuts: [Int]
   let lowest: [Int32]
-  /// q, k, v and dO, `[tokens, dimension]` each.
+  /// q and k, `[tokens, dimension]` each; v and dO, `[tokens, valueDimension]`.
   let numbers: [[Float]]
 
   /// - Parameter rounds: Whether its numbers are such as bf16 has.
@@ -18,6 +19,8 @@ private struct HeadCase {
     let tokens = Int.random(in: 1...300, using: &random)
     self.tokens = tokens
     dimension = [1, 7, 16, 33, 64, 128].randomElement(using: &random)!
+    valueDimension =
+      seed % 2 == 0 ? dimension : [1, 7, 16, 33, 64, 128].randomElement(using: &random)!
     cuts =
       [0]
       + (0..<Int.random(in: 0...3, using: &random)).map { _ in
@@ -28,13 +31,13 @@ private struct HeadCase {
     lowest = (0..<tokens).map { t in
       Int32(max(0, t - window + 1, starts.filter { $0 <= t }.max() ?? 0))
     }
-    let count = tokens * dimension
-    var numbers = (0..<4).map { _ in
-      (0..<count).map { _ in Float.random(in: -2...2, using: &random) }
+    let widths = [dimension, dimension, valueDimension, valueDimension]
+    var numbers = widths.map { width in
+      (0..<tokens * width).map { _ in Float.random(in: -2...2, using: &random) }
     }
     if rounds {
       for i in numbers.indices {
-        BFloat16.round(numbers[i], keepingWidth: &numbers[i], count: count)
+        BFloat16.round(numbers[i], keepingWidth: &numbers[i], count: tokens * widths[i])
       }
     }
     self.numbers = numbers
@@ -42,12 +45,13 @@ private struct HeadCase {
 
   /// o, dq, dk, dv a token at a time, in Double.
   var reference: [[Double]] {
-    let d = dimension
+    let (d, e) = (dimension, valueDimension)
     let x = numbers.map { $0.map(Double.init) }
     func dot(_ a: [Double], _ i: Int, _ b: [Double], _ j: Int) -> Double {
-      (0..<d).reduce(0) { $0 + a[i * d + $1] * b[j * d + $1] }
+      let d = a.count / tokens
+      return (0..<d).reduce(0) { $0 + a[i * d + $1] * b[j * d + $1] }
     }
-    var r = [[Double]](repeating: [Double](repeating: 0, count: tokens * d), count: 4)
+    var r = [e, d, d, e].map { [Double](repeating: 0, count: tokens * $0) }
     for t in 0..<tokens {
       let seen = Int(lowest[t])...t
       let scores = seen.map { Double(scale) * dot(x[0], t, x[1], $0) }
@@ -59,10 +63,12 @@ private struct HeadCase {
         let p = weights[index] / total
         let ds = Double(scale) * p * (dp[index] - mean)
         for i in 0..<d {
-          r[0][t * d + i] += p * x[2][j * d + i]
           r[1][t * d + i] += ds * x[1][j * d + i]
           r[2][j * d + i] += ds * x[0][t * d + i]
-          r[3][j * d + i] += p * x[3][t * d + i]
+        }
+        for i in 0..<e {
+          r[0][t * e + i] += p * x[2][j * e + i]
+          r[3][j * e + i] += p * x[3][t * e + i]
         }
       }
     }
@@ -71,32 +77,36 @@ private struct HeadCase {
 
   /// The same by the kernel, block after block in the given order.
   func run(blocks order: [Int], operands: Operand.Kind = .float) -> [[Float]] {
-    let kernel = SoftmaxAttention(dimension: dimension, scale: scale, operands: operands)
-    let d = dimension
+    let kernel = SoftmaxAttention(
+      dimension: dimension, valueDimension: valueDimension, scale: scale, operands: operands)
+    let (d, e) = (dimension, valueDimension)
     func room(_ numbers: [Float]) -> UnsafeMutablePointer<Float> {
       let room = UnsafeMutablePointer<Float>.allocate(capacity: max(numbers.count, 1))
       for (index, x) in numbers.enumerated() { room[index] = x }
       return room
     }
     let inputs = numbers.map(room)
-    let outputs = (0..<4).map { _ in room([Float](repeating: 0, count: tokens * d)) }
+    let counts = [e, d, d, e].map { tokens * $0 }
+    let outputs = counts.map { room([Float](repeating: 0, count: $0)) }
     let work = [tokens, tokens, tokens, kernel.scratchCount].map {
       room([Float](repeating: .nan, count: $0))
     }
     defer { (inputs + outputs + work).forEach { $0.deallocate() } }
-    func rows(_ x: UnsafeMutablePointer<Float>) -> TokenRows { TokenRows(x, stride: d) }
-    func target(_ x: UnsafeMutablePointer<Float>) -> MutableTokenRows {
-      MutableTokenRows(x, stride: d)
+    func rows(_ x: UnsafeMutablePointer<Float>, _ width: Int) -> TokenRows {
+      TokenRows(x, stride: width)
+    }
+    func target(_ x: UnsafeMutablePointer<Float>, _ width: Int) -> MutableTokenRows {
+      MutableTokenRows(x, stride: width)
     }
     lowest.withUnsafeBufferPointer { lowest in
       let queries = SoftmaxAttention.Queries(
-        rows(inputs[0]), tokens: tokens, first: 0, lowest: lowest.baseAddress!)
-      let sums = SoftmaxAttention.Sums(o: target(outputs[0]), maximum: work[0], sum: work[1])
+        rows(inputs[0], d), tokens: tokens, first: 0, lowest: lowest.baseAddress!)
+      let sums = SoftmaxAttention.Sums(o: target(outputs[0], e), maximum: work[0], sum: work[1])
       let tiles = 0..<SoftmaxAttention.tiles(tokens)
       func keys(_ block: Int) -> SoftmaxAttention.Keys {
         let first = cuts[block]
         return SoftmaxAttention.Keys(
-          rows(inputs[1] + first * d), rows(inputs[2] + first * d),
+          rows(inputs[1] + first * d, d), rows(inputs[2] + first * e, e),
           tokens: cuts[block + 1] - first, first: first)
       }
       kernel.begin(sums, tokens: 0..<tokens)
@@ -104,17 +114,18 @@ private struct HeadCase {
         kernel.absorb(keys(block), queries, into: sums, tiles: tiles, scratch: work[3])
       }
       kernel.finish(sums, tokens: 0..<tokens)
-      kernel.deltas(rows(outputs[0]), rows(inputs[3]), into: work[2], tokens: 0..<tokens)
+      kernel.deltas(
+        rows(outputs[0], e), rows(inputs[3], e), into: work[2], tokens: 0..<tokens)
       let gradients = SoftmaxAttention.Gradients(
-        dO: rows(inputs[3]), dq: target(outputs[1]), logSum: work[0], delta: work[2])
+        dO: rows(inputs[3], e), dq: target(outputs[1], d), logSum: work[0], delta: work[2])
       for block in order {
-        let place = cuts[block] * d
+        let place = cuts[block]
         kernel.backward(
-          keys(block), queries, gradients, dk: target(outputs[2] + place),
-          dv: target(outputs[3] + place), tiles: tiles, scratch: work[3])
+          keys(block), queries, gradients, dk: target(outputs[2] + place * d, d),
+          dv: target(outputs[3] + place * e, e), tiles: tiles, scratch: work[3])
       }
     }
-    return outputs.map { Array(UnsafeBufferPointer(start: $0, count: tokens * d)) }
+    return zip(outputs, counts).map { Array(UnsafeBufferPointer(start: $0, count: $1)) }
   }
 }
 

@@ -91,6 +91,123 @@ struct ForeignConfigurationTests {
     #expect(Self.problem(Self.with(key, value, in: type)) == sentence)
   }
 
+  @Test(
+    "What Qwen3-Next and Kimi Linear may be and is not computed here is refused by its key",
+    arguments: [
+      (
+        "qwen3_next", ["linear_num_value_heads": 24],
+        "linear_num_value_heads: 16 heads do not divide 24 heads of values; use a multiple of 16"
+      ),
+      (
+        "qwen3_next", ["hidden_act": "gelu"],
+        "hidden_act: \"gelu\" is not computed here, only \"silu\", \"swish\""
+      ),
+      (
+        "qwen3_next", ["attention_dropout": 0.1],
+        "attention_dropout: 0.1: nothing is dropped here, only 0 is computed"
+      ),
+      (
+        "qwen3_next", ["rope_parameters": ["rope_type": "dynamic", "factor": 2]],
+        "rope_parameters.rope_type: \"dynamic\" is not computed here, only \"default\", \"linear\", "
+          + "\"llama3\", \"yarn\""
+      ),
+      (
+        "qwen3_next", ["head_dim": 12],
+        "num_attention_heads: 3 numbers of a head cannot be rotated by halves; choose an even number"
+      ),
+      (
+        "qwen3_next", ["layer_types": ["full_attention"]],
+        "layer_types: it names 1 layers of 48; name every layer"
+      ),
+      (
+        "kimi_linear", ["num_key_value_heads": 8],
+        "num_key_value_heads: 8 heads cannot serve 32 heads here; each has keys of its own, write 32"
+      ),
+      (
+        "kimi_linear", ["tie_word_embeddings": true],
+        "tie_word_embeddings: such models do not tie them; write false"
+      ),
+      (
+        "kimi_linear", ["mla_use_nope": false],
+        "mla_use_nope: false: rotary positions are not computed here, only true"
+      ),
+      (
+        "kimi_linear", ["moe_router_activation_func": "softmax"],
+        "moe_router_activation_func: \"softmax\" is not computed here, only \"sigmoid\""
+      ),
+      (
+        "kimi_linear", ["moe_layer_freq": 2],
+        "moe_layer_freq: 2 is not computed here, only 1"
+      ),
+      (
+        "kimi_linear", ["num_nextn_predict_layers": 1],
+        "num_nextn_predict_layers: 1 changes what the model computes, and is not computed here, only 0"
+      ),
+      (
+        "kimi_linear", ["num_expert_group": 2, "topk_group": 3],
+        "num_expert_group: a token's experts cannot be in 3 of 2 groups; choose at most 2"
+      ),
+      (
+        "kimi_linear", ["n_group": 3],
+        "n_group: 256 experts cannot be dealt into 3 groups; choose a divisor"
+      ),
+      (
+        "kimi_linear", ["n_group": 256, "topk_group": 8],
+        "n_group: a group of one expert has no two best, by which groups are compared; use fewer groups"
+      ),
+      (
+        "kimi_linear", ["n_group": 64],
+        "n_group: a token takes 8 experts, and 1 of 64 groups have 4"
+      ),
+      (
+        "kimi_linear", ["num_experts": 8, "num_local_experts": 9],
+        "num_local_experts: it is not num_experts, 8; remove one of them"
+      ),
+      (
+        "kimi_linear", ["mlp_layer_types": ["dense"]],
+        "mlp_layer_types: it names 1 layers of 27; name every layer"
+      ),
+      (
+        "kimi_linear", ["linear_attn_config": ["full_attn_layers": [0], "kda_layers": [1]]],
+        "linear_attn_config.full_attn_layers: it and kda_layers do not name each of the layers 1 to 27 "
+          + "once"
+      ),
+    ] as [(String, JSONValue, String)])
+  func hybrids(type: String, keys: JSONValue, sentence: String) {
+    let json = (keys.object ?? [:]).merging(["model_type": .string(type)]) { $1 }
+    #expect(Self.problem(.object(json)) == sentence)
+  }
+
+  @Test(
+    "Makers' and transformers' words of Kimi Linear mean the same, and are written as they were read"
+  )
+  func words() throws {
+    let makers: [String: JSONValue] = [
+      "num_experts": 8, "num_experts_per_token": 3, "num_shared_experts": 2, "num_expert_group": 4,
+      "topk_group": 2, "moe_renormalize": false, "model_max_length": 99,
+      "linear_attn_config": [
+        "full_attn_layers": [2], "kda_layers": [1, 3], "head_dim": 8, "num_heads": 4,
+        "short_conv_kernel_size": 3,
+      ],
+      "first_k_dense_replace": 2, "num_hidden_layers": 3,
+    ]
+    let others: [String: JSONValue] = [
+      "num_local_experts": 8, "num_experts_per_tok": 3, "n_shared_experts": 2, "n_group": 4,
+      "topk_group": 2, "norm_topk_prob": false, "max_position_embeddings": 99,
+      "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+      "linear_head_dim": 8, "linear_num_heads": 4, "linear_conv_kernel_dim": 3,
+      "mlp_layer_types": ["dense", "dense", "sparse"], "num_hidden_layers": 3,
+    ]
+    let models = try [makers, others].map {
+      try Architectures.read(.object($0.merging(["model_type": "kimi_linear"]) { $1 })).architecture
+    }
+    let shapes = models.map { LanguageModel($0).tensors.map { "\($0.name) \($0.shape)" } }
+    #expect(shapes[0] == shapes[1])
+    for (model, words) in zip(models, [makers, others]) {
+      for (key, value) in words { #expect(model.configuration[key] == value, "\(key)") }
+    }
+  }
+
   @Test("A norm's epsilon must be positive")
   func epsilon() {
     #expect(

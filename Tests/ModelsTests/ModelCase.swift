@@ -144,6 +144,22 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
         "mamba_d_state": 5, "num_local_experts": 3, "shared_intermediate_size": 12,
         "residual_multiplier": 0.6, "logits_scaling": 0.5,
       ]),
+    flash(
+      "qwen3_next",
+      [
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "num_experts": 3,
+        "num_experts_per_tok": 2, "moe_intermediate_size": 9, "shared_expert_intermediate_size": 7,
+        "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 4,
+        "linear_value_head_dim": 5, "layer_types": ["linear_attention", "full_attention"],
+      ]),
+    flash(
+      "kimi_linear",
+      [
+        "num_attention_heads": 2, "num_key_value_heads": 2, "kv_lora_rank": 6,
+        "qk_nope_head_dim": 4, "qk_rope_head_dim": 3, "v_head_dim": 5, "num_experts": 4,
+        "num_experts_per_token": 2, "moe_intermediate_size": 9, "linear_num_heads": 2,
+        "linear_head_dim": 5, "layer_types": ["linear_attention", "full_attention"],
+      ]),
   ]
 
   private static func flash(_ type: String, _ keys: [String: JSONValue]) -> ModelCase {

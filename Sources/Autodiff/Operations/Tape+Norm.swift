@@ -8,11 +8,12 @@ extension Tape {
   /// - Parameters:
   ///   - x: Any shape whose count is a multiple of `width`.
   ///   - weight: Shape `[width]`, or nil for SimpleRMSNorm.
+  ///   - offset: What is added to the weight: 1 where it is stored as what it differs from 1 by.
   ///   - width: How many numbers are normalised together; the last extent where nil.
   ///   - epsilon: Added to the mean square.
   ///   - readers: Who reads the result.
   package func rmsNorm(
-    _ x: Variable, weight: Parameter? = nil, width: Int? = nil, epsilon: Float,
+    _ x: Variable, weight: Parameter? = nil, offset: Float = 0, width: Int? = nil, epsilon: Float,
     for readers: Readers = .any
   ) -> Variable {
     let columns = width ?? x.shape.columns
@@ -26,7 +27,7 @@ extension Tape {
       let part = rows.lowerBound * columns..<rows.upperBound * columns
       // The kernel counts rows from the first of all.
       RMSNorm.forward(
-        input.pointer, weight: w, epsilon: epsilon,
+        input.pointer, weight: w, offset: offset, epsilon: epsilon,
         into: y.room(part, block(0)) - part.lowerBound, inverse: inverse.pointer, rows: rows,
         columns: columns)
       y.finish(part, block(0))
@@ -52,7 +53,7 @@ extension Tape {
         nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
         sums.add(to: [(gradientSums(weight), columns)]) { thread, rows, dw in
           RMSNorm.backward(
-            input.pointer, weight: (w, dw, scratch.pointer + thread * columns),
+            input.pointer, weight: (w, dw, scratch.pointer + thread * columns), offset: offset,
             inverse: inverse.pointer, dy.pointer, into: dx.pointer, rows: rows, columns: columns,
             accumulate: accumulate)
         }

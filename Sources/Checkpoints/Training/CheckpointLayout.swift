@@ -18,6 +18,8 @@ package struct CheckpointLayout: Sendable {
   let files: [File]
   private let weights: [Place]
   private let states: [TrainingState.Quantity: [Place]]
+  /// Where tensors begin that go along with the model: in which file, and at which byte.
+  private let kept: [String: (file: Int, offset: Int)]
 
   /// A file of numbers.
   struct File: Sendable {
@@ -53,14 +55,19 @@ package struct CheckpointLayout: Sendable {
     (self.model, self.quantities) = (model, quantities)
     var files: [File] = []
     var places: [Place] = []
+    var kept: [String: (file: Int, offset: Int)] = [:]
     /// Adds a file with some tensors, and says where their numbers lie.
-    func add(_ name: String, _ tensors: [(name: String, tensor: WeightTensor)]) {
+    func add(_ name: String, _ tensors: [(description: TensorDescription, tensor: WeightTensor?)]) {
       let header = SafetensorsHeader(
         metadata: ["format": "pt"],
-        placing: tensors.map { ($0.name, ElementType.float32, $0.tensor.shape.dimensions) })
+        placing: tensors.map { ($0.description.name, ElementType.float32, $0.description.shape) })
       let text = header.encoded
-      for (stored, (_, tensor)) in zip(header.tensors, tensors) {
+      for (stored, (description, tensor)) in zip(header.tensors, tensors) {
         var offset = text.count + stored.range.lowerBound
+        guard let tensor else {
+          kept[description.name] = (files.count, offset)
+          continue
+        }
         for piece in tensor.pieces {
           let first = model.table[piece.parameter].range.lowerBound
           let range = first + piece.elements.lowerBound..<first + piece.elements.upperBound
@@ -72,14 +79,20 @@ package struct CheckpointLayout: Sendable {
     }
     let folder = model.lora == nil ? "" : "\(Self.modelName)/"
     let byName = Dictionary(uniqueKeysWithValues: model.tensors.map { ($0.name, $0) })
-    let shards = SafetensorsShards(model.tensors.map(\.description), bytes: shardBytes)
+    let shards = SafetensorsShards(
+      model.tensors.map(\.description) + model.kept.map { $0.description(as: .float32) },
+      bytes: shardBytes)
     for shard in shards.files {
-      add(folder + shard.name, shard.tensors.map { ($0.name, byName[$0.name]!) })
+      add(folder + shard.name, shard.tensors.map { ($0, byName[$0.name]) })
     }
     if model.lora != nil {
       add(
         AdapterFolder.weightsName,
-        (model.adapterTensors + model.savedTensors).map { (AdapterFolder.prefix + $0.name, $0) })
+        (model.adapterTensors + model.savedTensors).map {
+          (
+            TensorDescription(AdapterFolder.prefix + $0.name, shape: $0.shape.dimensions), $0
+          )
+        })
     }
     weights = places.sorted { ($0.range.lowerBound, $0.file) < ($1.range.lowerBound, $1.file) }
     let entries = quantities.flatMap { quantity in
@@ -101,7 +114,7 @@ package struct CheckpointLayout: Sendable {
       files.append(
         File(name: Self.optimizerName, header: text, size: text.count + header.dataBytes))
     }
-    (self.files, self.states) = (files, states)
+    (self.files, self.states, self.kept) = (files, states, kept)
     index =
       shards.index.map { [(folder + SafetensorsFolder.indexName, $0)] } ?? []
   }
@@ -111,6 +124,16 @@ package struct CheckpointLayout: Sendable {
 
   /// Bytes of all files of numbers.
   package var bytes: Int { files.reduce(0) { $0 + $1.size } }
+
+  /// Where numbers of a tensor lie that goes along with the model.
+  ///
+  /// - Parameter first: The first of them.
+  func place(ofKept name: String, from first: Int) -> (file: File, offset: Int) {
+    guard let (file, offset) = kept[name] else {
+      preconditionFailure("a checkpoint was not told of a tensor \(name)")
+    }
+    return (files[file], offset + ElementType.float32.size * first)
+  }
 
   /// Goes through the places of some numbers, file by file, ascending.
   ///

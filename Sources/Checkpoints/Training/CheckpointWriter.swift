@@ -23,7 +23,7 @@ package final class CheckpointWriter {
   /// - Parameters:
   ///   - folder: The folder of the run's checkpoints.
   ///   - earlier: The folder that the model began from: its `config.json`'s keys are kept where this program has none of its own, and
-  ///     its companions go along.
+  ///     its companions and the tensors that are kept go along.
   ///   - tokenizer: Files that go along in the place of the companions.
   /// - Throws: `CheckpointError` when the place may not be written, or has no room.
   package init(
@@ -56,6 +56,12 @@ package final class CheckpointWriter {
     }
     for (name, content) in small { try write(content, as: name) }
     try ranges.writeHeaders()
+    if !model.kept.isEmpty {
+      guard let earlier else { preconditionFailure("nobody has the tensors that are kept") }
+      try earlier.kept.forEachPiece { name, first, numbers throws(CheckpointError) in
+        try ranges.write(kept: name, from: first, numbers)
+      }
+    }
   }
 
   /// Writes the numbers of a range of the index space; each is to be written once, in any order.

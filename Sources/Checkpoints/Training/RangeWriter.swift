@@ -37,6 +37,14 @@ package final class RangeWriter {
     }
   }
 
+  /// Writes numbers of a tensor that goes along with the model, from its number `first` on.
+  func write(
+    kept name: String, from first: Int, _ numbers: UnsafeBufferPointer<Float>
+  ) throws(CheckpointError) {
+    let (file, offset) = layout.place(ofKept: name, from: first)
+    try put(UnsafeRawBufferPointer(numbers), in: file.name, at: offset)
+  }
+
   /// Waits until all is on the disk.
   ///
   /// - Returns: What was written.

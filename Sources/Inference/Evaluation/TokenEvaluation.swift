@@ -174,13 +174,20 @@ package struct TokenEvaluation {
     return (ids.map { Int32($0) }, stored.shape[0], stored.shape[1])
   }
 
+  /// The tensors that have gradients: all but what no gradient reaches, such as a correction of experts' choice.
+  private var differentiated: [WeightTensor] {
+    (folder.model.tensors + folder.model.adapterTensors).filter { tensor in
+      tensor.pieces.contains { folder.model.table[$0.parameter].isTrainable }
+    }
+  }
+
   private func makeWriter(_ output: String, rows: Int, length: Int) throws -> SafetensorsWriter {
     var tensors = [
       TensorDescription("logits", shape: [rows, length, folder.model.vocabulary]),
       TensorDescription("loss", shape: []),
     ]
     if store.gradients != nil {
-      tensors += (folder.model.tensors + folder.model.adapterTensors).map {
+      tensors += differentiated.map {
         TensorDescription("grad." + $0.name, shape: $0.shape.dimensions)
       }
     }
@@ -213,7 +220,7 @@ package struct TokenEvaluation {
   }
 
   private func write(_ writer: SafetensorsWriter, scale: Float) throws {
-    for tensor in folder.model.tensors + folder.model.adapterTensors {
+    for tensor in differentiated {
       var offset = 0
       for piece in tensor.pieces {
         let count = piece.elements.count

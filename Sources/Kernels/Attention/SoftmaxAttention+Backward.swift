@@ -32,12 +32,12 @@ extension SoftmaxAttention {
     for token in tokens {
       let (o, dO) = (o[token], dO[token])
       guard operands == .bfloat16 else {
-        delta[token] = Rows.dot(o, dO, count: dimension)
+        delta[token] = Rows.dot(o, dO, count: valueDimension)
         continue
       }
       var sum = Lanes()
-      for i in stride(from: 0, to: dimension, by: Lanes.width) {
-        let n = min(Lanes.width, dimension - i)
+      for i in stride(from: 0, to: valueDimension, by: Lanes.width) {
+        let n = min(Lanes.width, valueDimension - i)
         let rounded = Lanes(bitsOfBFloat16: Lanes.load(dO + i, count: n).bitsOfBFloat16)
         sum = sum.addingProduct(Lanes.load(o + i, count: n), rounded)
       }
@@ -59,7 +59,7 @@ extension SoftmaxAttention {
     dv: MutableTokenRows, dLogSums: MutableTokenRows? = nil, tiles: Range<Int>,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    let x = Scratch(scratch, dimension)
+    let x = self.scratch(scratch)
     let d = dimension
     for tile in tiles {
       let view = TileView(queries, keys, tile: tile)
@@ -83,10 +83,13 @@ extension SoftmaxAttention {
             x.dP, scale: scale, from: start, count: count, keys: dLogSums, queries: queries)
         }
         addToKeys(
-          x.p, gradients.dO, x.pairs.gradients, view, into: dv, from: start, count: count, x)
-        addToKeys(x.dP, queries.q, x.pairs.queries, view, into: dk, from: start, count: count, x)
+          x.p, gradients.dO, x.pairs.gradients, columns: valueDimension, view, into: dv,
+          from: start, count: count, x)
+        addToKeys(
+          x.dP, queries.q, x.pairs.queries, columns: d, view, into: dk, from: start, count: count,
+          x)
         addToQueries(
-          x.dP, keys.k, from: start, count: count, queries: n, x,
+          x.dP, keys.k, columns: d, from: start, count: count, queries: n, x,
           store: start == seen.lowerBound ? .replace : .add)
       }
       Rows.add(

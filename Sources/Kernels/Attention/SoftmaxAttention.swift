@@ -14,17 +14,32 @@ import Tensors
 ///
 /// - Source: "FlashAttention-2" (arXiv 2307.08691), Algorithms 1 and 2.
 package struct SoftmaxAttention: Sendable {
-  /// Numbers of a query, key or value.
+  /// Numbers of a query or key.
   package let dimension: Int
+  /// Numbers of a value or output.
+  package let valueDimension: Int
   /// What scores are multiplied by.
   package let scale: Float
   /// What its products read: fp32, or numbers that are rounded to bf16 for them.
   let operands: Operand.Kind
 
-  package init(dimension: Int, scale: Float, operands: Operand.Kind = .float) {
-    precondition(dimension > 0, "attention heads of \(dimension) numbers")
-    (self.dimension, self.scale, self.operands) = (dimension, scale, operands)
+  /// - Parameter valueDimension: Nil where values have as many numbers as keys.
+  package init(
+    dimension: Int, valueDimension: Int? = nil, scale: Float, operands: Operand.Kind = .float
+  ) {
+    let values = valueDimension ?? dimension
+    precondition(
+      dimension > 0 && values > 0,
+      "attention heads of \(dimension) numbers, with values of \(values)")
+    (self.dimension, self.valueDimension) = (dimension, values)
+    (self.scale, self.operands) = (scale, operands)
   }
+
+  /// The greater of both, for which scratch has room.
+  private var width: Int { max(dimension, valueDimension) }
+
+  /// A thread's scratch, divided.
+  func scratch(_ room: UnsafeMutablePointer<Float>) -> Scratch { Scratch(room, width) }
 
   /// Queries of one (row, head) and what they may see.
   ///
@@ -78,7 +93,7 @@ package struct SoftmaxAttention: Sendable {
     let o: MutableTokenRows
     let maximum, sum: UnsafeMutablePointer<Float>
 
-    /// Outputs, `dimension` floats a token; and two floats a token, of which the first is the log of the sum
+    /// Outputs, `valueDimension` floats a token; and two floats a token, of which the first is the log of the sum
     /// in the end.
     package init(
       o: MutableTokenRows, maximum: UnsafeMutablePointer<Float>, sum: UnsafeMutablePointer<Float>
@@ -96,12 +111,12 @@ package struct SoftmaxAttention: Sendable {
   package static func tiles(_ tokens: Int) -> Int { (tokens + tile - 1) / tile }
 
   /// Floats of scratch of a thread, for either pass.
-  package var scratchCount: Int { Scratch.count(dimension, pairs: operands == .bfloat16) }
+  package var scratchCount: Int { Scratch.count(width, pairs: operands == .bfloat16) }
 
   /// Starts the sums of all queries.
   package func begin(_ sums: Sums, tokens: Range<Int>) {
     for token in tokens {
-      sums.o[token].update(repeating: 0, count: dimension)
+      sums.o[token].update(repeating: 0, count: valueDimension)
       sums.maximum[token] = -1e30
       sums.sum[token] = 0
     }
@@ -117,8 +132,8 @@ package struct SoftmaxAttention: Sendable {
     _ keys: Keys, _ queries: Queries, into sums: Sums, tiles: Range<Int>,
     maximal: UnsafeMutablePointer<Int32>? = nil, scratch: UnsafeMutablePointer<Float>
   ) {
-    let x = Scratch(scratch, dimension)
-    let d = dimension
+    let x = self.scratch(scratch)
+    let d = valueDimension
     for tile in tiles {
       let view = TileView(queries, keys, tile: tile)
       let bias = ForgettingBias(queries, keys, view, scratch: x.gates)
@@ -142,7 +157,7 @@ package struct SoftmaxAttention: Sendable {
           x.p, keys: count, queries: n, maximum: sums.maximum + view.start,
           sum: sums.sum + view.start, factors: x.factors)
         addToQueries(
-          x.p, keys.v, from: start, count: count, queries: n, x,
+          x.p, keys.v, columns: d, from: start, count: count, queries: n, x,
           store: .addScaled(x.o, ld: x.ldD, by: x.factors))
       }
       Rows.copy(
@@ -154,7 +169,7 @@ package struct SoftmaxAttention: Sendable {
   package func finish(_ sums: Sums, tokens: Range<Int>) {
     for token in tokens {
       let (o, inverse) = (sums.o[token], 1 / sums.sum[token])
-      for i in 0..<dimension { o[i] *= inverse }
+      for i in 0..<valueDimension { o[i] *= inverse }
       sums.maximum[token] += VectorMath.log(sums.sum[token])
     }
   }

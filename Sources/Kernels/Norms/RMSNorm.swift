@@ -8,9 +8,10 @@ package enum RMSNorm {
   ///
   /// - Parameters:
   ///   - weight: Shape `[columns]`, or nil for none.
+  ///   - offset: What is added to the weight: 1 where it is stored as what it differs from 1 by.
   ///   - inverse: Receives each row's `rsqrt(mean(x²) + eps)`, shape `[rows]`.
   package static func forward(
-    _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>?, epsilon: Float,
+    _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>?, offset: Float = 0, epsilon: Float,
     into y: UnsafeMutablePointer<Float>, inverse: UnsafeMutablePointer<Float>, rows: Range<Int>,
     columns n: Int
   ) {
@@ -19,7 +20,7 @@ package enum RMSNorm {
       let r = 1 / (Reduction.dot(x, x, n) / Float(n) + epsilon).squareRoot()
       inverse[row] = r
       if let weight {
-        for i in 0..<n { y[i] = x[i] * r * weight[i] }
+        for i in 0..<n { y[i] = x[i] * r * (weight[i] + offset) }
       } else {
         for i in 0..<n { y[i] = x[i] * r }
       }
@@ -28,13 +29,15 @@ package enum RMSNorm {
 
   /// `dx (+)= r (dy ⊙ w − x · r² · mean(dy ⊙ w ⊙ x))`; `dw += Σ_rows dy ⊙ x r`.
   ///
-  /// - Parameter weight: The weight, its gradient, which is added to, and room for `columns` numbers; nil for none.
+  /// - Parameters:
+  ///   - weight: The weight, its gradient, which is added to, and room for `columns` numbers; nil for none.
+  ///   - offset: What is added to the weight.
   package static func backward(
     _ x: UnsafePointer<Float>,
     weight: (
       value: UnsafePointer<Float>, gradient: UnsafeMutablePointer<Float>,
       scratch: UnsafeMutablePointer<Float>
-    )? = nil, inverse: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
+    )? = nil, offset: Float = 0, inverse: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int, accumulate: Bool
   ) {
     for row in rows {
@@ -43,7 +46,7 @@ package enum RMSNorm {
       var g = dy
       if let (weight, dWeight, scratch) = weight {
         for i in 0..<n {
-          scratch[i] = dy[i] * weight[i]
+          scratch[i] = dy[i] * (weight[i] + offset)
           dWeight[i] = dWeight[i].addingProduct(dy[i], x[i] * r)
         }
         g = UnsafePointer(scratch)

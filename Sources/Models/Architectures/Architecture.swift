@@ -25,6 +25,8 @@ package protocol Architecture: Sendable {
 
   /// Keys of a `config.json` that such models do not look at, whatever they say.
   static var ignoredKeys: Set<String> { get }
+  /// Beginnings of the names of tensors that such models have and that nothing here computes with: they are kept as they are.
+  static var keptTensors: [String] { get }
   /// What is wrong with a run file's description of a model of this family.
   static func problems(_ section: ModelSection) -> [KeyProblem]
   /// The model that a run file describes.
@@ -72,6 +74,8 @@ package protocol Architecture: Sendable {
   /// The Transformer that something stands in for the attention of; nil where it is none.
   var transformer: (any Architecture)? { get }
 
+  /// Another name that files may have for a tensor; nil for none.
+  func otherName(of tensor: String) -> String?
   /// Adds weights that several blocks read, each in a region that the builder opens for it.
   func addShared(_ builder: inout ModelBuilder)
   /// Builds the norm before the head, and adds its parameters.
@@ -90,6 +94,8 @@ extension Architecture {
   /// None.
   package static var ignoredKeys: Set<String> { [] }
   /// None.
+  package static var keptTensors: [String] { [] }
+  /// None.
   package static var sharedKeys: Set<String> { [] }
   /// Nothing.
   package var largestLogitPenalty: Double { 0 }
@@ -103,6 +109,8 @@ extension Architecture {
   package var notices: [String] { [] }
   /// None.
   package var transformer: (any Architecture)? { nil }
+  /// None.
+  package func otherName(of tensor: String) -> String? { nil }
   /// None.
   package func addShared(_ builder: inout ModelBuilder) {}
   /// None.

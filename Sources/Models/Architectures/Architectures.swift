@@ -22,6 +22,7 @@ package enum Architectures {
     PretrainedTransformer<Qwen2>.self, PretrainedTransformer<Qwen3>.self,
     PretrainedTransformer<Mixtral>.self, PretrainedTransformer<Qwen2Moe>.self,
     PretrainedTransformer<Qwen3Moe>.self, MiniMax.self, Bamba.self, GraniteMoeHybrid.self,
+    Qwen3Next.self, KimiLinear.self,
     LinearisedTransformer<LigerGLA>.self, LinearisedTransformer<LigerHGRN2>.self,
     LinearisedTransformer<LigerGSA>.self, LinearisedTransformer<LoLCATs>.self,
     LinearisedTransformer<Hedgehog>.self, LinearisedTransformer<T2R>.self,

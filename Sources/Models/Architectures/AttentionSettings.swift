@@ -18,6 +18,11 @@ struct AttentionSettings {
   /// What scores are multiplied by; nil for one over the root of a head's numbers.
   var scale: Float?
 
+  /// Whether outputs are multiplied by the sigmoid of what stands beside each head's queries in their projection.
+  var isGated = false
+  /// Whether the norms' weights are stored as what they differ from 1 by.
+  var hasZeroCentredNorms = false
+
   /// The epsilon of flash-linear-attention's norms of queries and keys, whatever that of the model is.
   static let usualNormEpsilon: Float = 1e-5
 

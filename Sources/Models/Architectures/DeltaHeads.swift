@@ -14,6 +14,12 @@ struct DeltaHeads {
   /// Width of all keys.
   private let keyWidth: Int
 
+  init(keyHeads: Int, valueHeads: Int, keyDimension: Int, valueDimension: Int) {
+    (self.keyHeads, self.valueHeads, self.keyDimension) = (keyHeads, valueHeads, keyDimension)
+    expandValue = Double(valueDimension) / Double(keyDimension)
+    keyWidth = keyHeads * keyDimension
+  }
+
   /// What a run file says; `expand_k` and `expand_v` have a family's own defaults.
   init(_ section: ModelSection, expandKey: Double, expandValue: Double) {
     keyHeads = section.heads

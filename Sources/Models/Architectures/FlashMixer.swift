@@ -101,9 +101,20 @@ extension ModelKeys {
   /// Taps of the short convolutions, or nil where there are none.
   func convolutionTaps(default isUsed: Bool) -> Int? {
     guard boolean("use_short_conv", default: isUsed) else { return nil }
-    let taps = positive("conv_size", default: 4)
-    if taps > 8 { refuse("conv_size", "\(taps) taps are more than 8") }
-    return taps
+    return taps("conv_size")
+  }
+
+  /// Taps of a short convolution that is always there.
+  func taps(_ key: String, default usual: Int = 4) -> Int {
+    let taps = positive(key, default: usual)
+    if taps > 8 { refuse(key, "\(taps) taps are more than 8") }
+    return min(taps, 8)
+  }
+
+  /// Refuses a share of numbers that are dropped in training.
+  func refuseDropout(_ key: String) {
+    let share = number(key, default: 0)
+    if share != 0 { refuse(key, "\(share): nothing is dropped here, only 0 is computed") }
   }
 }
 

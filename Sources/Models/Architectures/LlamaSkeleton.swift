@@ -22,6 +22,12 @@ struct LlamaSkeleton: Sendable {
   /// Which layers have experts instead of the channel mixer; nil for none.
   var experts: ExpertLayers?
   var names = Names()
+  /// Whether the norms' weights are stored as what they differ from 1 by.
+  var hasZeroCentredNorms = false
+  /// What the file calls `length`.
+  var lengthKey = Self.usualLengthKey
+
+  static let usualLengthKey = "max_position_embeddings"
 
   /// What tensors are called, where makers differ.
   struct Names {
@@ -77,7 +83,10 @@ struct LlamaSkeleton: Sendable {
   /// What a `config.json` describes.
   ///
   /// - Parameter mayHaveBias: Whether the family reads `mlp_bias`.
-  init(_ keys: ModelKeys, default usual: Defaults, mayHaveBias: Bool) {
+  init(
+    _ keys: ModelKeys, default usual: Defaults, mayHaveBias: Bool,
+    lengthKey: String = Self.usualLengthKey
+  ) {
     dimension = keys.positive("hidden_size", default: usual.dimension)
     depth = keys.depth("num_hidden_layers", default: usual.depth)
     vocabulary = keys.positive("vocab_size", default: usual.vocabulary)
@@ -87,9 +96,10 @@ struct LlamaSkeleton: Sendable {
     normEpsilon = keys.epsilon("rms_norm_eps", default: usual.epsilon)
     tiesEmbedding = keys.boolean("tie_word_embeddings", default: false)
     keys.choice("hidden_act", default: "silu", of: [("silu", ()), ("swish", ())])
-    let length = keys.integer("max_position_embeddings", default: usual.length)
-    if length < 1 { keys.refuse("max_position_embeddings", "\(length) is not positive") }
+    let length = keys.integer(lengthKey, default: usual.length)
+    if length < 1 { keys.refuse(lengthKey, "\(length) is not positive") }
     self.length = max(length, 1)
+    self.lengthKey = lengthKey
     norms = NormPlacement(keys)
   }
 
@@ -98,7 +108,7 @@ struct LlamaSkeleton: Sendable {
     let keys: [String: JSONValue] = [
       "vocab_size": .integer(vocabulary), "hidden_size": .integer(dimension),
       "intermediate_size": .integer(channelWidth), "num_hidden_layers": .integer(depth),
-      "hidden_act": "silu", "max_position_embeddings": .integer(length),
+      "hidden_act": "silu", lengthKey: .integer(length),
       "rms_norm_eps": .shortest(normEpsilon), "initializer_range": .number(initialDeviation),
       "tie_word_embeddings": .bool(tiesEmbedding),
     ]
@@ -115,7 +125,7 @@ struct LlamaSkeleton: Sendable {
     func around(
       _ name: String, _ residual: Residual, _ builder: inout ModelBuilder
     ) -> Block.Norms {
-      let norm = builder.norm(prefix + name + ".weight", width: dimension, epsilon: normEpsilon)
+      let norm = norm(prefix + name, &builder)
       return switch residual {
       case .plain, .scaled(1): norms.around(norm, block: layer, depth: depth)
       case .scaled(let factor): .scaled(norm, factor: factor)
@@ -133,6 +143,12 @@ struct LlamaSkeleton: Sendable {
     return Block(
       region: region, mixer: tokenMixer, norms: mixerNorms,
       channels: (channels(layer, prefix, &builder), channelNorms))
+  }
+
+  /// A norm of the residual stream.
+  func norm(_ name: String, _ builder: inout ModelBuilder) -> Norm {
+    builder.norm(
+      name + ".weight", width: dimension, epsilon: normEpsilon, isZeroCentred: hasZeroCentredNorms)
   }
 
   private func channels(
@@ -165,5 +181,9 @@ extension LlamaArchitecture {
   var embeddingScale: Float { 1 }
   var outerNames: (embedding: String, norm: String?, head: String) {
     ("model.embed_tokens.weight", skeleton.names.outerNorm + ".weight", "lm_head.weight")
+  }
+
+  func outerNorm(_ builder: inout ModelBuilder) -> any Normalization {
+    skeleton.norm(skeleton.names.outerNorm, &builder)
   }
 }

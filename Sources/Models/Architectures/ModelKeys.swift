@@ -229,6 +229,14 @@ package struct ModelKeys {
     return items.compactMap(\.flag)
   }
 
+  /// Which of two names of a key is there, the first where neither is; both must say the same.
+  func spelling(_ key: String, or other: String) -> String {
+    guard let found = value(other) else { return key }
+    guard let first = value(key) else { return other }
+    if first != found { refuse(other, "it is not \(key), \(first.shortText); remove one of them") }
+    return key
+  }
+
   /// The keys of an object; nil where the key is absent or null.
   func object(_ key: String) -> ModelKeys? {
     guard let value = value(key) else { return nil }

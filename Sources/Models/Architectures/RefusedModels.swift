@@ -1,7 +1,7 @@
 extension Architectures {
   /// Hybrids of other makers that are not computed here, by their `model_type`, and why or what instead.
   static let refused: [String: String] = {
-    let others = "hybrids that are: minimax, bamba, granitemoehybrid"
+    let others = "hybrids that are: minimax, bamba, granitemoehybrid, qwen3_next, kimi_linear"
     return [
       "minimax_text_01":
         "the makers' own layout of MiniMax-Text-01 is not read; take the folder of the same model whose name ends in -hf, "

@@ -52,6 +52,17 @@ extension ModelKeys {
     return usual
   }
 
+  /// What share of a head's numbers turns: `partial_rotary_factor`, inside `rope_parameters` or beside.
+  func rotaryShare(default usual: Double) -> Double {
+    let outer = number("partial_rotary_factor", default: usual)
+    let inner = object("rope_parameters")
+    let share = inner?.number("partial_rotary_factor", default: outer) ?? outer
+    if (0...1).contains(share) { return share }
+    (inner?.json["partial_rotary_factor"] == nil ? self : inner!).refuse(
+      "partial_rotary_factor", "\(share) is not a share, from 0 to 1")
+    return usual
+  }
+
   /// A finite number above 0, or nil where the key is absent or null.
   fileprivate func optionalPositiveNumber(_ key: String) -> Double? {
     optionalNumber(key).map { _ in positiveNumber(key, default: 1) }

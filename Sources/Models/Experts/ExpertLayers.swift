@@ -11,12 +11,16 @@ enum ExpertLayout {
   case qwen3
   /// In every layer, beside a mixer for all tokens without a gate of its own.
   case granite
+  /// As Qwen2's, with defaults of its own.
+  case qwen3Next
+  /// Chosen by sigmoid scores and a correction, in groups; in layers that `mlp_layer_types` or `first_k_dense_replace` leave.
+  case kimi
 
   /// What stands before the names of a layer's tensors.
   var prefix: String {
     switch self {
-    case .mixtral: "block_sparse_moe."
-    case .qwen2, .qwen3: "mlp."
+    case .mixtral, .kimi: "block_sparse_moe."
+    case .qwen2, .qwen3, .qwen3Next: "mlp."
     case .granite: ""
     }
   }
@@ -24,8 +28,9 @@ enum ExpertLayout {
   var names: ExpertNames {
     switch self {
     case .mixtral: .mixtral
-    case .qwen2, .qwen3: ExpertNames()
+    case .qwen2, .qwen3, .qwen3Next: ExpertNames()
     case .granite: .granite
+    case .kimi: .kimi
     }
   }
 
@@ -33,9 +38,25 @@ enum ExpertLayout {
   var unread: Set<String> {
     switch self {
     case .mixtral: ["score", "z_loss", "width", "shared_width", "shared_gate", "renormalize"]
-    case .qwen2: ["score", "z_loss", "shared_gate"]
+    case .qwen2, .qwen3Next: ["score", "z_loss", "shared_gate"]
     case .qwen3: ["score", "z_loss", "shared_width", "shared_gate"]
     case .granite: ["score", "z_loss", "width", "shared_gate", "renormalize"]
+    case .kimi: ["score", "z_loss", "balance", "shared_width", "shared_gate"]
+    }
+  }
+
+  /// Whether there is a gated mixer for all tokens beside the experts, whatever a run file says.
+  fileprivate var hasShared: Bool { self == .qwen2 || self == .qwen3Next }
+
+  /// What a `config.json` means where it does not say it.
+  fileprivate var usual: (experts: Int, chosen: Int, width: Int, shared: Int, normalizes: Bool) {
+    switch self {
+    case .mixtral: (8, 2, 14336, 0, true)
+    case .qwen2: (60, 4, 1408, 5632, false)
+    case .qwen3: (128, 8, 768, 0, false)
+    case .granite: (8, 2, 11008, ExpertLayers.usualShared, true)
+    case .qwen3Next: (512, 10, 512, 512, true)
+    case .kimi: (256, 8, 1024, 1024, true)
     }
   }
 
@@ -65,9 +86,10 @@ struct ExpertLayers {
     self.layout = layout
     settings =
       switch layout {
-      case .qwen2: ExpertSettings(besideShared: keys, width: width, hasGate: true)
+      case .qwen2, .qwen3Next:
+        ExpertSettings(besideShared: keys, width: width, hasGate: true)
       case .granite: ExpertSettings(besideShared: keys, width: width, hasGate: false)
-      case .mixtral, .qwen3: ExpertSettings(keys)
+      case .mixtral, .qwen3, .kimi: ExpertSettings(keys)
       }
     hasExperts = [Bool](repeating: true, count: depth)
     var written = Self.common(settings)
@@ -76,14 +98,15 @@ struct ExpertLayers {
     case .granite:
       written["num_local_experts"] = .integer(keys.count)
       written["shared_intermediate_size"] = .optional(settings.sharedWidth)
-    case .qwen2, .qwen3:
+    case .kimi: preconditionFailure("Kimi's experts are described by more keys")
+    case .qwen2, .qwen3, .qwen3Next:
       written.merge([
         "num_experts": .integer(keys.count), "norm_topk_prob": .bool(keys.renormalize),
         "moe_intermediate_size": .integer(settings.width ?? width), "decoder_sparse_step": 1,
         "mlp_only_layers": [],
       ]) { $1 }
     }
-    if layout == .qwen2 {
+    if layout.hasShared {
       written["shared_expert_intermediate_size"] = .optional(settings.sharedWidth)
     }
     configuration = written
@@ -129,21 +152,22 @@ struct ExpertLayers {
       configuration = written
       return
     }
-    let isQwen2 = layout == .qwen2
+    let usual = layout.usual
     // Newer files of Qwen3 call it as Mixtral does.
-    let local = isQwen2 ? nil : keys.optionalPositive("num_local_experts")
-    let count = keys.positive("num_experts", default: local ?? (isQwen2 ? 60 : 128))
+    let local = layout == .qwen3 ? keys.optionalPositive("num_local_experts") : nil
+    let count = keys.positive("num_experts", default: local ?? usual.experts)
     if let local, local != count {
       keys.refuse("num_local_experts", "\(local) is not num_experts, \(count); remove one of them")
     }
     let rule = keys.routing(
-      experts: count, chosen: keys.positive("num_experts_per_tok", default: isQwen2 ? 4 : 8),
-      renormalized: keys.boolean("norm_topk_prob", default: false))
+      experts: count, chosen: keys.positive("num_experts_per_tok", default: usual.chosen),
+      renormalized: keys.boolean("norm_topk_prob", default: usual.normalizes))
     let shared =
-      isQwen2 ? keys.positive("shared_expert_intermediate_size", default: 5632) : nil
+      layout.hasShared
+      ? keys.positive("shared_expert_intermediate_size", default: usual.shared) : nil
     settings = ExpertSettings(
-      rule, width: keys.positive("moe_intermediate_size", default: isQwen2 ? 1408 : 768),
-      sharedWidth: shared, hasSharedGate: isQwen2, balance: balance)
+      rule, width: keys.positive("moe_intermediate_size", default: usual.width),
+      sharedWidth: shared, hasSharedGate: shared != nil, balance: balance)
     let step = keys.positive("decoder_sparse_step", default: 1)
     let without = keys.integers("mlp_only_layers") ?? []
     hasExperts = (0..<depth).map { !without.contains($0) && ($0 + 1) % step == 0 }
@@ -160,6 +184,14 @@ struct ExpertLayers {
 
   /// Granite's width of what all tokens take, where nothing is said.
   static let usualShared = 1024
+
+  init(
+    _ layout: ExpertLayout, _ settings: ExpertSettings, in layers: [Bool],
+    configuration: [String: JSONValue]
+  ) {
+    (self.layout, self.settings, hasExperts) = (layout, settings, layers)
+    self.configuration = configuration
+  }
 
   private static func common(_ settings: ExpertSettings) -> [String: JSONValue] {
     [

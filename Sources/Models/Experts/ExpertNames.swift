@@ -25,4 +25,6 @@ struct ExpertNames: Sendable {
     router: "block_sparse_moe.router.layer", shared: "shared_mlp.",
     fused: ("block_sparse_moe.input_linear", "block_sparse_moe.output_linear"),
     fusedShared: ("input_linear", "output_linear"))
+  /// Those of Kimi Linear.
+  static let kimi = ExpertNames(gate: "w1", up: "w3", down: "w2", shared: "shared_experts.")
 }

@@ -9,6 +9,8 @@ import Tensors
 /// Another mixer that stands in for attention takes the same weights by their names.
 struct AttentionProjections {
   let query, key, value, output: Linear
+  /// What outputs are multiplied by the sigmoid of; nil for nothing.
+  let gate: Linear?
   /// The norms of each head's queries and keys; nil for none.
   let queryNorm, keyNorm: Norm?
   let heads: HeadSplit
@@ -18,7 +20,15 @@ struct AttentionProjections {
     let (name, dimension) = (place.name, place.dimension)
     let heads = settings.split(dimension)
     self.heads = heads
-    query = builder.linear(name + "q_proj", heads.keyWidth, dimension, bias: settings.hasBias)
+    if settings.isGated {
+      let both = builder.fused(
+        name + "q_proj", parts: [("query", heads.keyWidth), ("gate", heads.valueWidth)],
+        groups: heads.heads, input: dimension, bias: settings.hasBias)
+      (query, gate) = (both[0], both[1])
+    } else {
+      query = builder.linear(name + "q_proj", heads.keyWidth, dimension, bias: settings.hasBias)
+      gate = nil
+    }
     key = builder.linear(name + "k_proj", heads.ownKeyWidth, dimension, bias: settings.hasBias)
     value = builder.linear(
       name + "v_proj", heads.ownValueWidth, dimension, bias: settings.hasBias)
@@ -27,7 +37,8 @@ struct AttentionProjections {
     func norm(_ letter: Character, _ builder: inout ModelBuilder) -> Norm? {
       guard let epsilon = settings.normEpsilon else { return nil }
       var norm = builder.norm(
-        "\(name)\(letter)_norm.weight", width: heads.keyDimension, epsilon: epsilon)
+        "\(name)\(letter)_norm.weight", width: heads.keyDimension, epsilon: epsilon,
+        isZeroCentred: settings.hasZeroCentredNorms)
       norm.width = heads.keyDimension
       return norm
     }
@@ -49,6 +60,15 @@ struct AttentionProjections {
     let k = try key(x, tape: tape, for: isPlain ? readers : .any)
     let v = try value(x, tape: tape, for: readers)
     return (queryNorm?(q, tape: tape) ?? q, keyNorm?(k, tape: tape) ?? k, v)
+  }
+
+  /// What the layer makes of heads' outputs `o`, `[N, H·d]`, and of its input `x`, `[N, D]`.
+  func output(
+    _ o: Variable, input x: Variable, adding residual: Variable?, tape: Tape
+  ) throws -> Variable {
+    guard let gate else { return try output(o, adding: residual, tape: tape) }
+    let factor = try tape.sigmoid(gate(x, tape: tape, for: .products))
+    return try output(tape.product(o, factor, for: .products), adding: residual, tape: tape)
   }
 
   /// Queries or keys, rotated by their positions, for some readers; as they are where there are no positions.

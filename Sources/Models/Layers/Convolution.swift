@@ -44,4 +44,26 @@ extension ModelBuilder {
         ? parameter(name + ".bias", [channels], role: .bias, initialization: .constant(0)) : nil,
       activation: activation, slot: slot)
   }
+
+  /// Convolutions whose taps the file fuses along the channels, without biases; each has a halo of its own.
+  ///
+  /// - Parameters:
+  ///   - name: The fused tensor's name, without `.weight`.
+  ///   - parts: Each convolution's own name and channels, in the file's order.
+  mutating func convolutions(
+    _ name: String, parts: [(name: String, channels: Int)], taps: Int, activation: Activation,
+    layer: Int
+  ) -> [Convolution] {
+    let weights = parts.map {
+      part(
+        "\(name).\($0.name).weight", [$0.channels, 1, taps], role: .matrix,
+        initialization: .normal(deviation: deviation))
+    }
+    fuse(weights, into: name + ".weight", [parts.reduce(0) { $0 + $1.channels }, 1, taps])
+    return weights.enumerated().map { index, weight in
+      Convolution(
+        taps: weight, bias: nil, activation: activation,
+        slot: CarrySlot(layer: layer, .halo(index)))
+    }
+  }
 }

@@ -22,11 +22,14 @@ package struct Norm: Normalization {
   package var width: Int? = nil
   /// Added to the mean square.
   package let epsilon: Float
+  /// What is added to the weight: 1 where the file has what it differs from 1 by.
+  package var offset: Float = 0
 
-  /// Concretely: `x · rsqrt(mean(x²) + eps) ⊙ w`.
+  /// Concretely: `x · rsqrt(mean(x²) + eps) ⊙ (w + offset)`.
   package func callAsFunction(
     _ x: Variable, tape: Tape, for readers: Readers
   ) -> Variable {
-    tape.rmsNorm(x, weight: weight, width: width, epsilon: epsilon, for: readers)
+    tape.rmsNorm(
+      x, weight: weight, offset: offset, width: width, epsilon: epsilon, for: readers)
   }
 }

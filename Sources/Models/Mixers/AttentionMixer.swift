@@ -35,7 +35,7 @@ struct AttentionMixer: FlashLayer {
       k: projections.rotated(k, tape: tape, pass: pass, for: .products), v: v,
       dimension: projections.heads.keyDimension, window: window, scale: scale,
       slot: CarrySlot(layer: layer, .window), pass: pass)
-    return try projections.output(o, adding: residual, tape: tape)
+    return try projections.output(o, input: x, adding: residual, tape: tape)
   }
 
   var attention: AttentionSize? {

@@ -1,4 +1,5 @@
 import Autodiff
+import Foundation
 import Kernels
 import SequenceParallel
 import Tensors
@@ -51,6 +52,48 @@ struct GatedDeltaNetMixer: FlashLayer {
       "o_norm", at: place, heads: heads, valueDimension: valueDimension, isGated: family.isGated,
       activation: family.gateActivation)
     output = builder.linear(name + "o_proj", dimension, heads * valueDimension)
+  }
+
+  /// Builds a layer whose file fuses its projections, those of each head of keys with those of the values that it serves,
+  /// and its convolutions: Qwen3-Next's.
+  init(
+    fused shape: DeltaHeads, taps: Int, at place: MixerPlace, _ builder: inout ModelBuilder
+  ) {
+    let (name, dimension) = (place.name, place.dimension)
+    layer = place.layer
+    heads = shape.heads
+    let (keyWidth, valueWidth) = (
+      shape.keyHeads * shape.keyDimension, heads * shape.valueDimension
+    )
+    let inputs = builder.fused(
+      name + "in_proj_qkvz",
+      parts: [("q", keyWidth), ("k", keyWidth), ("v", valueWidth), ("z", valueWidth)],
+      groups: shape.keyHeads, input: dimension, bias: false)
+    let gates = builder.fused(
+      name + "in_proj_ba", parts: [("b", heads), ("a", heads)], groups: shape.keyHeads,
+      input: dimension, bias: false)
+    (step, decay) = (gates[0], gates[1])
+    let convolutions = builder.convolutions(
+      name + "conv1d", parts: [("q", keyWidth), ("k", keyWidth), ("v", valueWidth)], taps: taps,
+      activation: .silu, layer: place.layer)
+    func project(_ part: Int) -> MixingProjection {
+      MixingProjection(
+        linear: inputs[part], convolution: convolutions[part], activation: .silu)
+    }
+    (query, key, value) = (project(0), project(1), project(2))
+    rate = builder.parameter(
+      name + "A_log", [heads], role: .bias, initialization: .drawn { log(16 * (1 - $1)) })
+    rateBias = builder.parameter(
+      name + "dt_bias", [heads], role: .bias, initialization: .constant(1))
+    largestStep = 1
+    kernel = DeltaRecurrence(
+      .scalar, keyDimension: shape.keyDimension, valueDimension: shape.partDimension,
+      scale: shape.scale)
+    valueParts = shape.valueParts
+    norm = builder.headNorm(
+      "norm", at: place, valueDimension: shape.valueDimension, gate: [inputs[3]],
+      activation: .silu)
+    output = builder.linear(name + "out_proj", dimension, valueWidth)
   }
 
   func callAsFunction(

@@ -1,4 +1,5 @@
 import Autodiff
+import Foundation
 import Kernels
 import SequenceParallel
 import Tensors
@@ -60,6 +61,47 @@ struct KDAMixer: FlashLayer {
       gate: [
         builder.linear(name + "g_proj.0", V, dimension),
         builder.linear(name + "g_proj.1", heads * V, V, bias: true),
+      ], activation: .sigmoid)
+    output = builder.linear(name + "o_proj", dimension, heads * V)
+  }
+
+  /// Builds a layer of Kimi Linear, whose file has other names, rates of another shape and no bias of the gate.
+  init(
+    kimi shape: DeltaHeads, taps: Int, at place: MixerPlace, _ builder: inout ModelBuilder
+  ) {
+    let (name, dimension) = (place.name, place.dimension)
+    layer = place.layer
+    heads = shape.heads
+    let (heads, K, V) = (shape.heads, shape.keyDimension, shape.valueDimension)
+    func project(
+      _ letter: Character, _ index: Int, _ output: Int, _ builder: inout ModelBuilder
+    ) -> MixingProjection {
+      builder.mixingProjection(
+        letter, index, at: place, output: output, taps: taps, activation: .silu)
+    }
+    query = project("q", 0, heads * K, &builder)
+    key = project("k", 1, heads * K, &builder)
+    value = project("v", 2, heads * V, &builder)
+    decay = (
+      builder.linear(name + "f_a_proj", K, dimension),
+      builder.linear(name + "f_b_proj", heads * K, K)
+    )
+    step = builder.linear(name + "b_proj", heads, dimension)
+    rate = builder.part(
+      name + "A_log", [heads], role: .bias, initialization: .drawn { log(1 + 15 * $1) })
+    builder.fuse([rate], into: name + "A_log", [1, 1, heads, 1])
+    rateBias = builder.parameter(
+      name + "dt_bias", [heads * K], role: .bias,
+      initialization: .drawn { SoftplusGate.initialBias($1) })
+    (leastDecay, largestStep) = (nil, 1)
+    kernel = DeltaRecurrence(
+      .vector, keyDimension: K, valueDimension: shape.partDimension, scale: shape.scale)
+    valueParts = shape.valueParts
+    norm = builder.headNorm(
+      "o_norm", at: place, valueDimension: V,
+      gate: [
+        builder.linear(name + "g_a_proj", K, dimension),
+        builder.linear(name + "g_b_proj", heads * V, K),
       ], activation: .sigmoid)
     output = builder.linear(name + "o_proj", dimension, heads * V)
   }

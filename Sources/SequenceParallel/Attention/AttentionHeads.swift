@@ -19,7 +19,7 @@ final class AttentionHeads: KeyReader, @unchecked Sendable {
   let window: Int?
   /// Query heads, and the heads that share keys.
   let heads, keyHeads: Int
-  /// Output, `[rows × length, heads · d]`; the log of each query's sum and scratch, `[rows, heads, length]`.
+  /// Output, `[rows × length, heads · values]`; the log of each query's sum and scratch, `[rows, heads, length]`.
   let o, logSum: Tensor
   private let sum: Tensor
   /// The lowest position that each query sees, `[rows, length]`, as 32-bit integers.
@@ -46,14 +46,15 @@ final class AttentionHeads: KeyReader, @unchecked Sendable {
   ) {
     (self.kernel, self.q, self.k, self.v, self.logGates) = (kernel, q, k, v, logGates)
     (self.window, self.pass) = (window, pass)
-    let d = kernel.dimension
+    let (d, values) = (kernel.dimension, kernel.valueDimension)
     (heads, keyHeads) = (q.shape.columns / d, k.shape.columns / d)
     precondition(
-      k.shape == v.shape && heads * d == q.shape.columns && keyHeads * d == k.shape.columns
+      k.shape.rows == v.shape.rows && heads * d == q.shape.columns
+        && keyHeads * d == k.shape.columns && keyHeads * values == v.shape.columns
         && keyHeads > 0 && heads % keyHeads == 0,
-      "attention of q \(q.shape), k \(k.shape) and v \(v.shape) in heads of \(d)")
+      "attention of q \(q.shape), k \(k.shape) and v \(v.shape) in heads of \(d) and \(values)")
     let (pool, layout) = (pass.context.workspace.pool, pass.layout)
-    o = output?.o ?? Tensor(q.shape, pool: pool)
+    o = output?.o ?? Tensor([q.shape.rows, heads * values], pool: pool)
     logSum = output?.logSum ?? Tensor([layout.rows, heads, layout.length], pool: pool)
     sum = Tensor(logSum.shape, pool: pool)
     lowest = output?.lowest ?? Tensor([layout.rows, layout.length], pool: pool)
@@ -73,8 +74,6 @@ final class AttentionHeads: KeyReader, @unchecked Sendable {
   var layout: SequenceLayout { pass.layout }
   private var length: Int { layout.length }
   private var dimension: Int { kernel.dimension }
-  /// Numbers of a token's keys.
-  var width: Int { k.shape.columns }
 
   var parts: [Tensor] { [k, v] + (logGates.map { [$0] } ?? []) }
 
@@ -152,7 +151,8 @@ final class AttentionHeads: KeyReader, @unchecked Sendable {
     }
     each(layout.rows * heads) { unit, _ in
       self.kernel.deltas(
-        self.rows(self.o, unit), self.rows(dO, unit), into: self.sum.pointer + unit * self.length,
+        self.outputs(self.o, unit), self.outputs(dO, unit),
+        into: self.sum.pointer + unit * self.length,
         tokens: 0..<self.length)
     }
   }
@@ -168,20 +168,21 @@ final class AttentionHeads: KeyReader, @unchecked Sendable {
     let shared = heads / keyHeads
     let sums = sums(block, after: after)
     workspace.counters.attentionOperations +=
-      AttentionSize.operationsPerPair
+      AttentionSize.operationsPerPair / 2
       * Double(
-        layout.pairs(with: block.positions, known: known, window: window) * heads * dimension)
+        layout.pairs(with: block.positions, known: known, window: window) * heads
+          * (dimension + kernel.valueDimension))
     try inBatches(block) { tiles in
       each(layout.rows * keyHeads) { group, scratch in
         for unit in group * shared..<(group + 1) * shared {
-          let (row, column) = self.place(unit)
-          let gradients = target.gradients(row: row, column: column)
+          let (row, column, valueColumn) = self.place(unit)
+          let gradients = target.gradients(row: row, column: column, valueColumn: valueColumn)
           let at = unit * self.length
           self.kernel.backward(
             self.keys(block, unit, sums), self.queries(unit),
             SoftmaxAttention.Gradients(
-              dO: self.rows(dO, unit),
-              dq: MutableTokenRows(self.rows(dq, unit).mutable, stride: dq.shape.columns),
+              dO: self.outputs(dO, unit),
+              dq: MutableTokenRows(self.inputs(dq, unit).mutable, stride: dq.shape.columns),
               logSum: self.logSum.pointer + at, delta: self.sum.pointer + at,
               dLogSums: self.gateShares.map { self.doubles($0, unit, self.length) }),
             dk: gradients.k, dv: gradients.v,
@@ -194,35 +195,46 @@ final class AttentionHeads: KeyReader, @unchecked Sendable {
 
   // MARK: Units
 
-  /// A unit's row, and where its keys begin in a token's.
-  private func place(_ unit: Int) -> (row: Int, column: Int) {
-    (unit / heads, unit % heads / (heads / keyHeads) * dimension)
+  /// A unit's row, and where its keys and its values begin in a token's.
+  private func place(_ unit: Int) -> (row: Int, column: Int, valueColumn: Int) {
+    let head = unit % heads / (heads / keyHeads)
+    return (unit / heads, head * dimension, head * kernel.valueDimension)
   }
 
   private func keys(
     _ block: KeyBlock, _ unit: Int, _ sums: Tensor?
   ) -> SoftmaxAttention.Keys {
-    let (row, column) = place(unit)
+    let (row, column, valueColumn) = place(unit)
     return block.keys(
-      row: row, column: column, logSums: sums.map { doubles($0, unit, block.tokens) })
+      row: row, column: column, valueColumn: valueColumn,
+      logSums: sums.map { doubles($0, unit, block.tokens) })
   }
 
-  private func rows(_ tensor: Tensor, _ unit: Int) -> TokenRows {
+  /// A unit's queries, or their gradients.
+  private func inputs(_ tensor: Tensor, _ unit: Int) -> TokenRows {
+    rows(tensor, unit, width: dimension)
+  }
+
+  /// A unit's outputs, or their gradients.
+  private func outputs(_ tensor: Tensor, _ unit: Int) -> TokenRows {
+    rows(tensor, unit, width: kernel.valueDimension)
+  }
+
+  private func rows(_ tensor: Tensor, _ unit: Int, width: Int) -> TokenRows {
     let (row, head) = (unit / heads, unit % heads)
     return TokenRows(
-      tensor.pointer + row * length * heads * dimension + head * dimension,
-      stride: heads * dimension)
+      tensor.pointer + (row * length * heads + head) * width, stride: heads * width)
   }
 
   private func queries(_ unit: Int) -> SoftmaxAttention.Queries {
     SoftmaxAttention.Queries(
-      rows(q, unit), tokens: length, first: layout.shard.lowerBound,
+      inputs(q, unit), tokens: length, first: layout.shard.lowerBound,
       lowest: lowestOf(unit / heads), logSums: gateSums.map { doubles($0, unit, length) })
   }
 
   private func sums(_ unit: Int) -> SoftmaxAttention.Sums {
     SoftmaxAttention.Sums(
-      o: MutableTokenRows(rows(o, unit).mutable, stride: heads * dimension),
+      o: MutableTokenRows(outputs(o, unit).mutable, stride: o.shape.columns),
       maximum: logSum.pointer + unit * length, sum: sum.pointer + unit * length)
   }
 
@@ -244,7 +256,8 @@ final class AttentionHeads: KeyReader, @unchecked Sendable {
     let tiles = SoftmaxAttention.tiles(length)
     guard block.tokens > 0 else { return }
     let keys = min(block.tokens, window.map { $0 + SoftmaxAttention.tile } ?? .max)
-    let tile = layout.rows * heads * SoftmaxAttention.tile * keys * 4 * dimension
+    let tile =
+      layout.rows * heads * SoftmaxAttention.tile * keys * 2 * (dimension + kernel.valueDimension)
     let batch = min(max(1, (tiles + 7) / 8), workspace.itemsBetweenPolls(operations: tile))
     for start in Swift.stride(from: 0, to: tiles, by: batch) {
       body(start..<min(start + batch, tiles))

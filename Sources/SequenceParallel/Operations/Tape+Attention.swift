@@ -37,8 +37,7 @@ extension Tape {
   ///   2503.02130).
   package func attention(
     q: Variable, k: Variable, v: Variable, logGates: Variable? = nil, dimension: Int,
-    window: Int? = nil,
-    scale: Float? = nil, exchange: AttentionExchange? = nil, slot: CarrySlot,
+    window: Int? = nil, scale: Float? = nil, exchange: AttentionExchange? = nil, slot: CarrySlot,
     pass: SequencePass
   ) throws -> Variable {
     precondition(slot.content == .window, "attention's slot is a window, not \(slot.content)")

@@ -2,9 +2,9 @@
 
 from . import (
     comba, cosformer, delta_net, forgetting_transformer, gated_deltanet, gated_deltaproduct, gateloop,
-    gla, gsa, hgrn, hgrn2, hybrids, kda, lightnet, linear_attn, linearised, mamba, mamba2, mlstm,
-    pretrained,
-    rebased, regla, retnet, rwkv, rwkv6, rwkv7, samba, scans, tnl, transformer, xlstm,
+    gla, gsa, hgrn, hgrn2, hybrids, kda, kimi_linear, lightnet, linear_attn, linearised, mamba, mamba2,
+    mlstm, pretrained, qwen3_next, rebased, regla, retnet, rwkv, rwkv6, rwkv7, samba, scans, tnl,
+    transformer, xlstm,
 )
 from .skeleton import LanguageModel
 
@@ -45,6 +45,8 @@ MODELS = {"transnormer": tnl, "samba": samba.LanguageModel(mamba, transformer, F
 } | {
     family: pretrained.LanguageModel(family) for family in pretrained.FAMILIES
 } | hybrids.MODELS | {
+    "qwen3_next": qwen3_next.LanguageModel(), "kimi_linear": kimi_linear.LanguageModel(),
+} | {
     name: linearised.LanguageModel(*of) for name, of in linearised.model_types().items()
 } | {
     name: LanguageModel(mixer, transformer, FAMILIES) for name, mixer in MIXERS.items()

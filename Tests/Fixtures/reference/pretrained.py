@@ -117,6 +117,19 @@ def rotary(x, omega, factor):
     return common.stored(torch.cat([a * cosine - b * sine, b * cosine + a * sine], dim=-1))
 
 
+def softmax_attention(q, k, v, scale, window=None):
+    """Causal attention, query by query: q [B, T, H, d], k and v with as many heads or a divisor; [B, T, H, v's width]."""
+    times = q.shape[2] // k.shape[2]
+    k, v = repeat_heads(k, times), repeat_heads(v, times)
+    outputs = []
+    for t in range(q.shape[1]):
+        first = 0 if window is None else max(0, t + 1 - window)
+        scores = (q[:, t : t + 1] * k[:, first : t + 1]).sum(-1) * scale
+        shares = torch.softmax(scores, dim=1).unsqueeze(-1)
+        outputs.append((shares * v[:, first : t + 1]).sum(1))
+    return torch.stack(outputs, dim=1)
+
+
 class LanguageModel:
     """A family: its defaults, and where it has biases, norms and windows."""
 
@@ -204,14 +217,8 @@ class LanguageModel:
             k = rms(k, config["rms_norm_eps"]) * weights[prefix + "k_norm.weight"]
         omega, factor = frequencies(config, d)
         q, k = rotary(q, omega, factor), rotary(k, omega, factor)
-        k, v = repeat_heads(k, count // kv_count), repeat_heads(v, count // kv_count)
-        outputs = []
-        for t in range(x.shape[1]):
-            first = 0 if window is None else max(0, t + 1 - window)
-            scores = (q[:, t : t + 1] * k[:, first : t + 1]).sum(-1) * d**-0.5
-            shares = torch.softmax(scores, dim=1).unsqueeze(-1)
-            outputs.append((shares * v[:, first : t + 1]).sum(1))
-        return linear(torch.stack(outputs, dim=1).flatten(-2), weights, prefix + "o_proj")
+        o = softmax_attention(q, k, v, d**-0.5, window)
+        return linear(o.flatten(-2), weights, prefix + "o_proj")
 
     def forward(self, config, weights, tokens):
         """Logits [B, T, vocabulary]."""

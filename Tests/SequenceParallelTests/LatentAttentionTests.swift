@@ -1,0 +1,149 @@
+import Autodiff
+import ReferenceMath
+import SequenceParallel
+import Tensors
+import Testing
+
+/// A random layer of latent attention, whose keys and values are projections of a latent.
+private struct LatentCase {
+  var test: SequenceCase
+  /// Heads; numbers of a latent, of a head's own key, of what heads share, and of a value.
+  let heads, latent, own, shared, value: Int
+  let exchange: AttentionExchange
+
+  init(_ exchange: AttentionExchange, seed: UInt64, mostTokens: Int = 24) {
+    var test = SequenceCase(seed: seed, mostTokens: mostTokens)
+    func pick(_ limits: ClosedRange<Int>) -> Int { Int.random(in: limits, using: &test.random) }
+    (heads, latent, own) = (pick(1...3), pick(1...9), pick(1...8))
+    (shared, value) = (pick(1...5), pick(1...12))
+    (self.test, self.exchange) = (test, exchange)
+  }
+
+  var key: Int { own + shared }
+  var outputs: Int { heads * value }
+  var columns: Int { heads * key + latent + shared }
+  var scale: Double { 1 / Double(key).squareRoot() }
+
+  /// What makes keys and values.
+  var table: ParameterTable {
+    var table = ParameterTable.oneRegion
+    for (name, rows) in [("k", heads * own), ("v", heads * value)] {
+      _ = table.add(name, [rows, latent], role: .matrix, initialization: .constant(0))
+    }
+    return table
+  }
+
+  func run(
+    x: [Float], dy: [Float], weights: [Float], recomputes: Bool? = nil, runsTwice: Bool = false
+  ) throws -> SequenceCase.Result {
+    let (heads, key, value, exchange, scale) = (heads, key, value, exchange, Float(scale))
+    let (first, second) = (heads * key, heads * key + latent)
+    let (table, columns) = (table, columns)
+    let (k, v) = (table.parameter(named: "k")!, table.parameter(named: "v")!)
+    return try test.run(
+      x: x, columns: columns, dy: dy, outputs: outputs, table: table, weights: weights,
+      recomputes: recomputes, runsTwice: runsTwice
+    ) { tape, x, pass in
+      try tape.latentAttention(
+        q: tape.columns(x, 0..<first), latent: tape.columns(x, first..<second),
+        shared: tape.columns(x, second..<columns), dimension: key, valueDimension: value,
+        scale: scale, exchange: exchange, slot: CarrySlot(layer: 2, .window), pass: pass
+      ) { latent, shared, tape in
+        (
+          tape.withShared(try tape.linear(latent, k), shared, heads: heads),
+          try tape.linear(latent, v)
+        )
+      }
+    }
+  }
+
+  /// The same a token at a time, in Double, over whole sequences.
+  func reference(
+    x: [Float], dy: [Float], weights: [Float]
+  ) -> (y: [Double], dx: [Double], weights: [Double]) {
+    let tokens = test.tokens
+    func projections(_ first: Int, _ rows: Int) -> [Term] {
+      (0..<heads).map { head in
+        let start = first + head * rows * latent
+        return Term(Matrix(rows, latent, weights[start..<start + rows * latent]))
+      }
+    }
+    let (keys, values) = (projections(0, own), projections(heads * own * latent, value))
+    var (y, dx) = ([Double](), [Double]())
+    for row in 0..<test.rows {
+      let start = row * tokens * columns
+      let input = Term(Matrix(tokens, columns, x[start..<start + tokens * columns]))
+      let latents = input.columns(heads * key..<heads * key + latent)
+      let common = input.columns(heads * key + latent..<columns)
+      let o = Term.concatenated(
+        (0..<heads).map { head in
+          .attention(
+            q: input.head(head, width: key),
+            k: .concatenated([latents.projected(by: keys[head]), common]),
+            v: latents.projected(by: values[head]), scale: scale, starts: Set(test.starts[row]))
+        })
+      let from = row * tokens * outputs
+      o.backward(Matrix(tokens, outputs, dy[from..<from + tokens * outputs]))
+      y += o.matrix.numbers
+      dx += input.gradient.numbers
+    }
+    return (y, dx, (keys + values).flatMap { $0.gradient.numbers })
+  }
+
+  /// Random inputs, gradients of outputs, and weights.
+  mutating func numbers() -> (x: [Float], dy: [Float], weights: [Float]) {
+    let (x, dy) = (test.numbers(columns), test.numbers(outputs))
+    let count = table.count
+    return (x, dy, (0..<count).map { _ in Float.random(in: -1...1, using: &test.random) })
+  }
+}
+
+@Suite("Latent attention, whose keys and values are made where latents arrive")
+struct LatentAttentionTests {
+  private static let exchanges: [AttentionExchange] = [.gather, .ring]
+
+  @Test(
+    "Any partition, documents and carries give outputs and all gradients of the whole",
+    arguments: exchanges, 0..<40 as Range<UInt64>)
+  func agreesWithReference(exchange: AttentionExchange, seed: UInt64) throws {
+    var test = LatentCase(exchange, seed: seed, mostTokens: seed % 20 == 19 ? 160 : 24)
+    let (x, dy, weights) = test.numbers()
+    let result = try test.run(x: x, dy: dy, weights: weights)
+    let expected = test.reference(x: x, dy: dy, weights: weights)
+    #expect(distance(result.y, expected.y) < 1e-5, "\(test)")
+    #expect(distance(result.dx, expected.dx) < 1e-5, "\(test)")
+    #expect(distance(result.weights, expected.weights) < 1e-5, "\(test)")
+  }
+
+  @Test(
+    "Running a region or a segment again, or both, sends nothing and changes no bit",
+    arguments: exchanges, 100..<106 as Range<UInt64>)
+  func recomputationIsSilent(exchange: AttentionExchange, seed: UInt64) throws {
+    var test = LatentCase(exchange, seed: seed)
+    let (x, dy, weights) = test.numbers()
+    let once = try test.run(x: x, dy: dy, weights: weights, recomputes: false)
+    for (recomputes, runsTwice) in [(true, false), (false, true), (true, true)] {
+      let again = try test.run(
+        x: x, dy: dy, weights: weights, recomputes: recomputes, runsTwice: runsTwice)
+      #expect(once.bytes == again.bytes && once.messages == again.messages, "\(test)")
+      #expect(once.y == again.y && once.dx == again.dx, "\(test)")
+      #expect(once.weights == again.weights, "\(test)")
+    }
+  }
+
+  @Test("A token sends its latent and its shared key, whatever the heads make of them")
+  func bytes() throws {
+    var test = LatentCase(.gather, seed: 3)
+    (test.test.ranks, test.test.rows) = (3, 1)
+    (test.test.segments, test.test.starts) = ([[4, 5, 6]], [[]])
+    let (x, dy, weights) = test.numbers()
+    let result = try test.run(x: x, dy: dy, weights: weights, recomputes: false)
+    let token = 4 * (test.latent + test.shared)
+    // Each rank's tokens go to two others in either pass; gradients of what came go home.
+    let heads = [4, 5, 6].enumerated().map { rank, tokens in
+      result.bytes[rank] - 4 * tokens * token - (15 - tokens) * token
+    }
+    // What stands before them is as long whatever is sent.
+    #expect(Set(heads).count == 1 && (0..<300).contains(heads[0]), "\(result.bytes)")
+  }
+}
