@@ -295,7 +295,7 @@ struct PretrainedHybridTests {
     "Other hybrids are refused by name, in a sentence of their own",
     arguments: [
       "falcon_h1", "nemotron_h", "zamba2", "jamba", "lfm2", "olmo_hybrid", "qwen3_5",
-      "bailing_hybrid", "minimax_m2", "minimax_text_01",
+      "bailing_hybrid", "minimax_m1", "minimax_m2", "minimax_text_01",
     ])
   func others(name: String) {
     let problem = Self.problem(name, [:])

@@ -1,11 +1,14 @@
 extension Architectures {
   /// Hybrids of other makers that are not computed here, by their `model_type`, and why or what instead.
   static let refused: [String: String] = {
-    let others = "hybrids that are: minimax, bamba, granitemoehybrid, qwen3_next, kimi_linear"
+    let others =
+      "hybrids that are: "
+      + all.compactMap { ($0 as? any PretrainedHybrid.Type)?.name }.joined(separator: ", ")
+    let makers =
+      "the makers' own layout is not read; take the folder of the same model whose name ends in -hf, with "
+      + "model_type \"minimax\""
     return [
-      "minimax_text_01":
-        "the makers' own layout of MiniMax-Text-01 is not read; take the folder of the same model whose name ends in -hf, "
-        + "with model_type \"minimax\"",
+      "minimax_text_01": makers, "minimax_m1": makers,
       "minimax_m2":
         "it has softmax attention only, with norms and choices of experts that are not computed here; "
         + others,
