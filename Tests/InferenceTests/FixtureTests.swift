@@ -28,7 +28,7 @@ struct Fixture: CustomTestStringConvertible, Sendable {
 
   /// Those of hybrids of other makers.
   static let hybrids = all.filter { fixture in
-    ["minimax", "bamba", "granitemoehybrid"].contains {
+    ["minimax", "bamba", "granitemoehybrid", "qwen3_next", "kimi_linear"].contains {
       fixture.testDescription.hasPrefix($0)
     }
   }
