@@ -152,8 +152,8 @@ let package = Package(
     module(
       "Inference",
       [
-        "Reporting", "Checkpoints", "Corpora", "Tokenizers", "Models", "SequenceParallel",
-        "Autodiff", "MessagePassing", "Tensors", "Configuration", "Faults",
+        "Reporting", "Checkpoints", "Corpora", "Tokenizers", "DataParallel", "Models",
+        "SequenceParallel", "Autodiff", "MessagePassing", "Tensors", "Configuration", "Faults",
       ]),
     module(
       "Training",

@@ -1,3 +1,5 @@
+import Tensors
+
 /// How a micro-batch's tokens fall on experts, over all layers, and in the end over all ranks.
 ///
 /// A loss for balance is `E Σ_e f_e P_e`: f, the choices of an expert a row, and P, the mean of its score, are means over
@@ -13,6 +15,8 @@ package final class ExpertBalance {
 
   /// Choices of each expert by this rank's rows.
   package private(set) var choices: [Double]
+  /// The same of each router alone.
+  package private(set) var choicesOfRouter: [Parameter: [Double]] = [:]
   /// Sums of each expert's scores.
   private var scores: [Double]
   /// Rows, those of each layer by themselves.
@@ -21,21 +25,30 @@ package final class ExpertBalance {
   private var all: (choices: [Double], rows: Double)?
   /// Whether all has been counted: what comes now is a pass that runs again.
   package private(set) var isComplete = false
+  /// The most choices of a sequence that an expert takes, as a multiple of the mean; 0 for all.
+  let capacity: Double
+  /// Choices that no expert took.
+  package private(set) var dropped = 0.0
   private let sumOverRanks: (([Double]) throws -> [Double])?
 
   /// Nothing has been counted.
   ///
-  /// - Parameter sum: Sums numbers over all ranks that share the micro-batch, collective; nil where nothing is minimised for
+  /// - Parameters:
+  ///   - capacity: The most choices of a sequence that an expert takes, as a multiple of the mean; 0 for all.
+  ///   - sum: Sums numbers over all ranks that share the micro-batch, collective; nil where nothing is minimised for
   ///   balance, so that no rank need know the choices of others.
-  package init(experts: Int, sum: (([Double]) throws -> [Double])? = nil) {
+  package init(experts: Int, capacity: Double = 0, sum: (([Double]) throws -> [Double])? = nil) {
     choices = [Double](repeating: 0, count: experts)
     scores = choices
+    self.capacity = capacity
     sumOverRanks = sum
   }
 
-  /// Counts the rows of a layer.
-  func add(choices more: [Double], scores: [Double], rows: Int) {
+  /// Counts the rows of a layer, and of their choices those that experts took.
+  func add(choices more: [Double], taken: Int, scores: [Double], rows: Int, router: Parameter) {
     guard !isComplete else { return }
+    dropped += more.reduce(0, +) - Double(taken)
+    choicesOfRouter[router] = choicesOfRouter[router].map { zip($0, more).map(+) } ?? more
     for e in choices.indices {
       choices[e] += more[e]
       self.scores[e] += scores[e]

@@ -5,7 +5,7 @@ package final class GradientSum {
   /// Extents of the value.
   let shape: Shape
   /// Whether a gradient is wanted.
-  let isNeeded: Bool
+  package let isNeeded: Bool
   /// Who reads the sum in the end: where products alone do, the op that makes it may round it for them.
   private let readers: Readers
   /// The sum so far; nil for nothing, or where it has been rounded.
@@ -37,7 +37,7 @@ package final class GradientSum {
   }
 
   /// The same for one that its op may have rounded.
-  func add(_ new: Operand, in workspace: Workspace) {
+  package func add(_ new: Operand, in workspace: Workspace) {
     guard new.kind == .bfloat16, isEmpty else {
       return add(workspace.tensor(of: new, shape), in: workspace)
     }

@@ -30,7 +30,7 @@ package final class Variable {
   }
 
   /// The value as products read it; what is made for them is made once, and may take memory.
-  func operand(in workspace: Workspace) -> Operand {
+  package func operand(in workspace: Workspace) -> Operand {
     guard stored.kind == .float else { return stored }
     if let rounded { return rounded }
     let operand = workspace.operand(of: value)

@@ -70,14 +70,11 @@ package final class ShardedParameters: ParameterStore {
     bucketBytes: Int = 8 << 20, transport: GradientTransport = .fp32, wholes: [Range<Int>] = []
   ) throws {
     self.table = table
-    self.sharding = group.size > 1 ? sharding : .none
     self.workspace = workspace
-    // A small model too is summed in several units, so that the first are under way while the last are computed.
-    let unit = min(bucketBytes, max(1 << 19, table.count / 2))
-    let partition = Partition(
-      table, ranks: group.size, bytes: self.sharding == .parameters ? 1 : unit,
-      wholes: self.sharding == .none ? [] : wholes,
-      balancing: self.sharding == .parameters ? nil : table.trainable)
+    let cut = ShardCut(
+      table, sharding: sharding, ranks: group.size, bucketBytes: bucketBytes, wholes: wholes)
+    self.sharding = cut.sharding
+    let partition = cut.partition
     self.partition = partition
     let parts = partition.parts(rank: group.rank)
     offsets = parts.indices.map { unit in parts[..<unit].reduce(0) { $0 + $1.count } }

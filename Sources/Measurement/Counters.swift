@@ -16,7 +16,7 @@ package enum TimeCategory: Int, CaseIterable, Sendable {
   case optimizer
   /// Reading and preparing tokens.
   case data
-  /// Waiting for states of other ranks.
+  /// Waiting for states of other ranks, and for tokens of experts.
   case stateWait
   /// Waiting for reductions and gathers of gradients, weights and scalars.
   case reduce
@@ -55,6 +55,8 @@ package final class Counters {
   package var stateBytesSent = 0
   /// Bytes of headers and halos sent beside the states.
   package var haloBytesSent = 0
+  /// Bytes of tokens and their gradients sent to experts of other ranks, and back.
+  package var expertBytesSent = 0
   /// Bytes of gradients sent for their reduction.
   package var gradientBytesSent = 0
   /// Bytes of sharded weights sent to other ranks.
@@ -198,6 +200,7 @@ package final class Counters {
     work = work.map { _ in Work() }
     stateBytesSent = 0
     haloBytesSent = 0
+    expertBytesSent = 0
     gradientBytesSent = 0
     weightBytesSent = 0
     attentionOperations = 0

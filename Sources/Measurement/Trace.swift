@@ -12,6 +12,8 @@ package final class Trace {
       case halo(layer: Int)
       /// Keys and values of a block's attention, or their gradients.
       case keys(layer: Int)
+      /// Tokens of a block on their way to experts of other ranks or back, or their gradients.
+      case tokens(layer: Int)
       /// Everything that crosses from one segment or step to the next, or its gradients.
       case carry(segment: Int)
       /// A bucket of gradients on their way to a sum.

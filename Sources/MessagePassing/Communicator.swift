@@ -72,6 +72,11 @@ package protocol Communicator: AnyObject, Sendable {
   /// Collective, and waits for all ranks: for start-up. Communicators live until the process ends.
   func split(color: Int, key: Int) throws(MessagePassingError) -> any Communicator
 
+  /// Makes a communicator of the ranks that have this one's colour, in their order, where every rank knows the colours of all.
+  ///
+  /// Collective, and waits for all ranks: for start-up.
+  func split(coloring: (Int) -> Int) throws(MessagePassingError) -> any Communicator
+
   /// Makes a communicator of the same ranks whose messages never meet those of this one.
   ///
   /// Collective, and waits for all ranks: for start-up.
@@ -96,6 +101,11 @@ package enum ReduceOperation: Sendable {
 extension Communicator {
   /// Messages come.
   package var delivers: Bool { true }
+
+  /// As each rank's own colour says.
+  package func split(coloring: (Int) -> Int) throws(MessagePassingError) -> any Communicator {
+    try split(color: coloring(rank), key: rank)
+  }
 
   /// Starts collecting every rank's `mine` into `all`, in rank order, all of one size.
   package func allGather(_ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer)

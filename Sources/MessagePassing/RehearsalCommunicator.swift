@@ -22,7 +22,6 @@ package final class RehearsalCommunicator: Communicator {
     let bytes = Atomic<Int>(0)
   }
 
-  private let color: @Sendable (Int) -> Int
   /// The process of each rank.
   private let processes: [Int]
   private let traffic: Traffic
@@ -31,21 +30,13 @@ package final class RehearsalCommunicator: Communicator {
   ///
   /// - Parameters:
   ///   - each: Ranks that a process hosts; more than one where they are virtual.
-  ///   - color: What each rank gives when the world is split: a rehearsed rank cannot ask the others.
-  package convenience init(
-    rank: Int, size: Int, hosting each: Int = 1,
-    color: @escaping @Sendable (Int) -> Int = { _ in 0 }
-  ) {
-    self.init(
-      rank: rank, processes: (0..<size).map { $0 / each }, traffic: Traffic(), color: color)
+  package convenience init(rank: Int, size: Int, hosting each: Int = 1) {
+    self.init(rank: rank, processes: (0..<size).map { $0 / each }, traffic: Traffic())
   }
 
-  private init(
-    rank: Int, processes: [Int], traffic: Traffic,
-    color: @escaping @Sendable (Int) -> Int = { _ in 0 }
-  ) {
+  private init(rank: Int, processes: [Int], traffic: Traffic) {
     precondition(processes.indices.contains(rank), "rank \(rank) of \(processes.count)")
-    (self.rank, size, self.color) = (rank, processes.count, color)
+    (self.rank, size) = (rank, processes.count)
     (self.processes, self.traffic) = (processes, traffic)
     watch = Watch(worldRank: rank)
   }
@@ -65,11 +56,14 @@ package final class RehearsalCommunicator: Communicator {
     if spreading { for below in tree.below { _ = count(bytes, to: below) } }
   }
 
-  /// The same rank among those of its color, in their order.
-  ///
-  /// - Parameter key: Not used.
+  /// A rehearsed rank cannot ask the others for their colours.
   package func split(color: Int, key: Int) -> any Communicator {
-    let members = (0..<size).filter { self.color($0) == self.color(rank) }
+    preconditionFailure("a rehearsed rank cannot know the colours of others")
+  }
+
+  /// The same rank among those of its colour, in their order.
+  package func split(coloring: (Int) -> Int) -> any Communicator {
+    let members = (0..<size).filter { coloring($0) == coloring(rank) }
     return RehearsalCommunicator(
       rank: members.firstIndex(of: rank)!, processes: members.map { processes[$0] },
       traffic: traffic)
@@ -77,7 +71,7 @@ package final class RehearsalCommunicator: Communicator {
 
   /// The same rank once more.
   package func duplicate() -> any Communicator {
-    RehearsalCommunicator(rank: rank, processes: processes, traffic: traffic, color: color)
+    RehearsalCommunicator(rank: rank, processes: processes, traffic: traffic)
   }
 
   /// Finished at once.

@@ -143,6 +143,11 @@ package struct LanguageModel: Sendable {
   /// How many experts its tokens choose among, the same in all layers that have some; nil where none has.
   package var experts: Int? { blocks.lazy.compactMap { $0.channels?.mixer.experts?.experts }.first }
 
+  /// What keeps the use of experts equal without a loss, of layers whose router is trained, bottom up.
+  package var balancedBiases: [BalancedBias] {
+    blocks.compactMap { $0.channels?.mixer.balancedBias }.filter { table[$0.router].isTrainable }
+  }
+
   /// What is told of the largest logits, whose penalty is in the gradient alone: their mean.
   private var largestLogitTerm: [DeclaredTerm] {
     architecture.largestLogitPenalty == 0

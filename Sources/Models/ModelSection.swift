@@ -180,6 +180,15 @@ package struct ModelSection: OuterSection, Equatable {
       ]
     }
     let keys = subsections[ExpertsSection.self]
+    guard keys.capacity == 0 || keys.capacity >= 1 else {
+      return [
+        KeyProblem(
+          "model.experts.capacity",
+          message:
+            "a capacity of \(keys.capacity) times the mean drops tokens however equally experts are chosen; "
+            + "give 1 or more, or 0 for none")
+      ]
+    }
     return keys.active <= keys.count
       ? []
       : [

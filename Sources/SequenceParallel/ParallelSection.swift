@@ -27,6 +27,11 @@ package struct ParallelSection: ConfigurationSection, Equatable {
   package var sharding = Sharding.none
 
   @Key(
+    "experts", .layout, from: 1, unit: "ranks",
+    "Ranks over which each layer's experts are dealt; tokens go to them. 1 = every rank has all.")
+  package var experts = 1
+
+  @Key(
     "bucket_bytes", .layout, from: 1, unit: "bytes", "Gradients that are summed over ranks at once."
   )
   package var bucketBytes = 8 << 20

@@ -14,6 +14,8 @@ package final class RankContext {
   package let exchange: any StateExchange
   /// How keys and values of attention without a window cross them.
   package let attention: AttentionExchange
+  /// The ranks over which experts are dealt; nil where this rank has all.
+  package let experts: ExpertGroup?
   /// Halos, keys and values that are leaving this rank.
   let outbox = Outbox()
   private let registration: Progress.Registration
@@ -21,12 +23,13 @@ package final class RankContext {
   /// Puts a rank's things together; from now on the workspace moves on the messages of this context too.
   package init(
     workspace: Workspace, sequence: any Communicator, exchange: any StateExchange,
-    attention: AttentionExchange = .gather
+    attention: AttentionExchange = .gather, experts: ExpertGroup? = nil
   ) {
     self.workspace = workspace
     self.sequence = sequence
     self.exchange = exchange
     self.attention = attention
+    self.experts = experts
     registration = workspace.progress.add(hasPeers: sequence.size > 1) { [outbox] in
       try exchange.poll()
       try outbox.poll()
@@ -37,6 +40,7 @@ package final class RankContext {
   package func drain() throws {
     try exchange.drain()
     try outbox.drain()
+    try experts?.drain()
   }
 
   /// The rank's figures.

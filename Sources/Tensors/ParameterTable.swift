@@ -43,7 +43,7 @@ package struct ParameterTable: Sendable {
     /// Its extents; a projection is `[output, input]`.
     package let shape: Shape
     /// Where it lies in the index space.
-    package let range: Range<Int>
+    package fileprivate(set) var range: Range<Int>
     /// What it is for.
     package let role: ParameterRole
     /// The region it belongs to.
@@ -58,6 +58,18 @@ package struct ParameterTable: Sendable {
     ///
     /// What is frozen has no gradient and no state of an update rule.
     package fileprivate(set) var isTrainable = true
+    /// Which expert of its layer it belongs to; nil where it belongs to none.
+    package fileprivate(set) var expert: Expert?
+  }
+
+  /// One of a layer's experts.
+  package struct Expert: Sendable, Equatable {
+    /// Its number.
+    package let number: Int
+    /// How many the layer has.
+    package let count: Int
+
+    package init(_ number: Int, of count: Int) { (self.number, self.count) = (number, count) }
   }
 
   /// One region: the parameters of a block, of the embedding, or of the head.
@@ -119,6 +131,12 @@ package struct ParameterTable: Sendable {
       "an adapter of \(down) and \(up) for \(self[weight].name) \(shape)")
     precondition(adapters[weight] == nil, "two adapters of \(self[weight].name)")
     adapters[weight] = adapter
+    for part in [adapter.down, adapter.up] { entries[part.index].expert = self[weight].expert }
+  }
+
+  /// Says which expert a parameter belongs to.
+  package mutating func assign(_ parameter: Parameter, to expert: Expert) {
+    entries[parameter.index].expert = expert
   }
 
   /// Leaves a parameter as it is from now on.
@@ -147,6 +165,24 @@ package struct ParameterTable: Sendable {
   /// The parameter of that name.
   package func parameter(named name: String) -> Parameter? {
     entries.firstIndex { $0.name == name }.map(Parameter.init)
+  }
+
+  /// Some of another table's parameters, in the same regions, one after another; without adapters.
+  init(_ other: ParameterTable, where isSelected: (Entry) -> Bool) {
+    var end = 0
+    entries = other.entries.filter(isSelected).map { entry in
+      var own = entry
+      own.range = end..<end + entry.range.count
+      end = own.range.upperBound
+      return own
+    }
+    let selected = IndexRanges(other.entries.filter(isSelected).map(\.range))
+    regions = other.regions.map { region in
+      Region(
+        name: region.name,
+        range: selected.offset(
+          of: region.range.lowerBound)..<selected.offset(of: region.range.upperBound))
+    }
   }
 
   /// Writes the first values of the elements in `range` of the index space.

@@ -163,7 +163,8 @@ struct EvaluateCommand: ParsableCommand {
         let loss = try TokenEvaluation(
           modelFolder: model, adapter: adapter, gradients: gradients,
           exchange: parallel.exchange.kind ?? .chain,
-          attention: parallel.attention, world: ranks, workspace: workspace
+          attention: parallel.attention, experts: parallel.experts, world: ranks,
+          workspace: workspace
         ).run(tokens: given.tokens, output: given.output, progress: progress)
         progress?.end()
         guard ranks.rank == 0 else { return }

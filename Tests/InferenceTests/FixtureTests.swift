@@ -71,15 +71,28 @@ struct FixtureTests {
     try compare(fixture, ranks: way.ranks, exchange: way.exchange, attention: .ring)
   }
 
+  @Test(
+    "So do all where experts are dealt over ranks", arguments: Fixture.all.filter(\.hasExperts))
+  func dealt(fixture: Fixture) throws {
+    let experts = try #require(try ModelFolder(path: fixture.file()).model.experts)
+    for size in 2...experts where experts % size == 0 {
+      for exchange in [ExchangeKind.chain, .gather, .scan] {
+        try compare(fixture, ranks: size, exchange: exchange, experts: size)
+      }
+      try compare(fixture, ranks: 2 * size, experts: size)
+    }
+  }
+
   private func compare(
     _ fixture: Fixture, ranks: Int, exchange: ExchangeKind = .chain,
-    attention: AttentionExchange = .gather
+    attention: AttentionExchange = .gather, experts: Int = 1
   ) throws {
     let output = NSTemporaryDirectory() + "lasp-\(UUID().uuidString).safetensors"
     defer { try? FileManager.default.removeItem(atPath: output) }
     let losses = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
       let evaluation = try TokenEvaluation(
         modelFolder: fixture.file(), gradients: true, exchange: exchange, attention: attention,
+        experts: experts,
         world: world, workspace: Workspace())
       return try evaluation.run(tokens: fixture.file("tokens.safetensors"), output: output)
     }

@@ -120,4 +120,22 @@ struct ExpertChoiceTests {
     #expect(sources == [1, 5, 3, 0, 2, 4])
     #expect(places == [3, 0, 4, 2, 5, 1])
   }
+
+  @Test("Experts with little room take the first choices of each sequence")
+  func takes() {
+    // Two sequences of four choices.
+    let choices: [Int32] = [2, 0, 2, 2, 2, 1, 2, 0]
+    var room: [Int32] = [1, 1, 2, 0, 5, 1]
+    var starts = [Int](repeating: 0, count: 4)
+    var (places, sources) = ([Int32](repeating: 0, count: 8), [Int32](repeating: 0, count: 8))
+    room.withUnsafeMutableBufferPointer {
+      ExpertOrder.sort(
+        choices, count: 8, experts: 3, room: ($0.baseAddress!, choices: 4), starts: &starts,
+        places: &places, sources: &sources)
+    }
+    #expect(starts == [0, 1, 2, 5])
+    #expect(places == [2, 0, 3, -1, 4, 1, -1, -1])
+    #expect(sources.prefix(5) == [1, 5, 0, 2, 4])
+    #expect(room == [0, 1, 0, 0, 4, 0])
+  }
 }

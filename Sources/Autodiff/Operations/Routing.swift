@@ -12,6 +12,8 @@ package final class Routing {
   let places, sources: Indices
   /// The rows of each expert.
   package let rows: [Range<Int>]
+  /// All rows: a row for each choice that an expert takes.
+  package var count: Int { rows.last?.upperBound ?? 0 }
 
   init(
     _ rule: RoutingRule, tokens: Int, weights: Variable, places: Indices, sources: Indices,
@@ -19,6 +21,23 @@ package final class Routing {
   ) {
     (self.rule, self.tokens, self.weights) = (rule, tokens, weights)
     (self.places, self.sources, self.rows) = (places, sources, rows)
+  }
+
+  /// Copies the weights of some rows in the order of experts.
+  package func copyWeights(of places: Range<Int>, into target: UnsafeMutablePointer<Float>) {
+    for place in places {
+      target[place - places.lowerBound] = weights.value.pointer[Int(sources.pointer[place])]
+    }
+  }
+
+  /// Puts a number of each row, in the order of experts, where the choice's weight stands.
+  package func order(
+    _ numbers: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>
+  ) {
+    if count < tokens * rule.chosen {
+      target.update(repeating: 0, count: tokens * rule.chosen)
+    }
+    for place in 0..<count { target[Int(sources.pointer[place])] = numbers[place] }
   }
 
   /// The rows of each expert with its weight.
@@ -38,5 +57,12 @@ struct Indices {
 
   var pointer: UnsafeMutablePointer<Int32> {
     UnsafeMutableRawPointer(buffer.pointer).assumingMemoryBound(to: Int32.self)
+  }
+}
+
+extension Tensor {
+  /// The places of its numbers as whole numbers of 32 bits.
+  package var integers: UnsafeMutablePointer<Int32> {
+    UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Int32.self)
   }
 }

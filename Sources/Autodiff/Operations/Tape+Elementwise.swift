@@ -201,7 +201,7 @@ extension Tape {
   }
 
   /// Runs an elementwise kernel over all threads, on the account of norms and gates.
-  func elementwise(_ count: Int, _ body: @Sendable (Range<Int>) -> Void) {
+  package func elementwise(_ count: Int, _ body: @Sendable (Range<Int>) -> Void) {
     workspace.compute(.normsAndGates) {
       workspace.team.parallel(count, grain: Tape.grain, body)
     }

@@ -3,28 +3,27 @@ import Measurement
 import Tensors
 
 extension Tape {
-  /// Tokens' rows in the order of their experts: a row for each choice.
+  /// Tokens' rows in the order of their experts: a row for each choice that an expert takes.
   ///
   /// - Parameter x: Shape `[N, D]`.
-  /// - Returns: Shape `[N k, D]`.
+  /// - Returns: Shape `[R, D]`, `R = N k` where experts take all.
   package func spread(
     _ x: Variable, _ routing: Routing, for readers: Readers = .any
   ) -> Variable {
-    let (width, chosen) = (x.shape.columns, routing.rule.chosen)
-    let rows = routing.tokens * chosen
+    let (width, rows) = (x.shape.columns, routing.count)
     let y = workspace.room(for: [rows, width], readers: readers)
     let input = y.kind == .float ? Operand(x.value) : x.operand(in: workspace)
-    copyRows(of: input, routing, to: y, width: width)
+    copyRows(of: input, routing, 0..<rows, to: y, width: width)
     return record(y, [rows, width], inputs: [x]) { [unowned self] dy in
       let (dx, accumulate) = x.gradientTarget(in: workspace)
-      sum(dy, routing, into: dx, adding: accumulate)
+      sumRows(dy, routing, into: dx, adding: accumulate)
     }
   }
 
   /// The sum of each token's rows, which are in the order of their experts.
   ///
   /// - Parameters:
-  ///   - y: Shape `[N k, D]`.
+  ///   - y: Shape `[R, D]`.
   ///   - residual: Shape `[N, D]`, added to the sum, or nil.
   /// - Returns: Shape `[N, D]`.
   package func collect(
@@ -38,14 +37,14 @@ extension Tape {
         output.pointer.update(from: from.pointer, count: output.count)
       }
     }
-    sum(y.value, routing, into: output, adding: residual != nil)
+    sumRows(y.value, routing, into: output, adding: residual != nil)
     let shape = y.shape
     return record(output, inputs: [y] + (residual.map { [$0] } ?? [])) { [unowned self] d in
       if y.needsGradient {
         let (room, accumulate) = y.gradientRoom(in: workspace)
         let more = accumulate ? Operand(Tensor(shape, pool: pool)) : room
         let tokens = more.kind == .float ? Operand(d) : workspace.operand(of: d)
-        copyRows(of: tokens, routing, to: more, width: width)
+        copyRows(of: tokens, routing, 0..<shape.rows, to: more, width: width)
         if accumulate {
           elementwise(shape.count) { part in
             for i in part { room.floats[i] += more.floats[i] }
@@ -67,7 +66,8 @@ extension Tape {
     for readers: Readers = .any
   ) -> Variable {
     let (rows, width) = (x.shape.rows, x.shape.columns)
-    precondition(weights.shape.count == rows, "\(weights.shape) weights of rows \(x.shape)")
+    precondition(
+      rows == routing?.count ?? weights.shape.count, "\(weights.shape) weights of rows \(x.shape)")
     let y = workspace.room(for: x.shape, readers: readers)
     let (gates, input, factors) = (gate.stored, x.stored, weights.value)
     let order = routing?.sources
@@ -83,6 +83,8 @@ extension Tape {
     return record(y, x.shape, inputs: [gate, x, weights]) { [unowned self] dy in
       let (da, db) = (gate.newGradient(in: workspace), x.newGradient(in: workspace))
       let dWeights = Tensor(weights.shape, pool: pool)
+      // Those of choices that no expert takes have no rows.
+      if weights.shape.count > rows { workspace.compute(.normsAndGates) { dWeights.clear() } }
       rowBlocks(rows, width: width, of: [gates, input, da, db], on: .normsAndGates) {
         _, part, block in
         for row in part {
@@ -103,14 +105,17 @@ extension Tape {
   }
 
   /// Copies the row of each choice's token, in the order of experts; both operands are of one kind.
-  private func copyRows(
-    of tokens: Operand, _ routing: Routing, to rows: Operand, width: Int
+  ///
+  /// - Parameters:
+  ///   - places: Which rows of all in that order; the first of them is written first.
+  package func copyRows(
+    of tokens: Operand, _ routing: Routing, _ places: Range<Int>, to rows: Operand, width: Int
   ) {
-    let (count, chosen) = (routing.tokens * routing.rule.chosen, routing.rule.chosen)
+    let chosen = routing.rule.chosen
     workspace.compute(.normsAndGates) {
       // Each thread writes rows of its own.
-      nonisolated(unsafe) let sources = routing.sources.pointer
-      workspace.team.parallel(count, grain: max(1, Tape.grain / max(width, 1))) { part in
+      nonisolated(unsafe) let sources = routing.sources.pointer + places.lowerBound
+      workspace.team.parallel(places.count, grain: max(1, Tape.grain / max(width, 1))) { part in
         for row in part {
           let (from, to) = (Int(sources[row]) / chosen * width, row * width)
           switch rows.kind {
@@ -123,7 +128,7 @@ extension Tape {
   }
 
   /// Sums the rows of each token's choices, in the order of experts.
-  private func sum(_ rows: Tensor, _ routing: Routing, into target: Tensor, adding: Bool) {
+  package func sumRows(_ rows: Tensor, _ routing: Routing, into target: Tensor, adding: Bool) {
     let (width, chosen) = (target.shape.columns, routing.rule.chosen)
     workspace.compute(.normsAndGates) {
       // Each thread writes rows of its own.
@@ -131,14 +136,20 @@ extension Tape {
       workspace.team.parallel(routing.tokens, grain: max(1, Tape.grain / max(width, 1))) { part in
         for token in part {
           let y = target.pointer + token * width
+          var adds = adding
           for j in 0..<chosen {
-            let x = rows.pointer + Int(places[token * chosen + j]) * width
-            if j == 0, !adding {
-              y.update(from: x, count: width)
-            } else {
+            let place = Int(places[token * chosen + j])
+            // No expert takes it.
+            guard place >= 0 else { continue }
+            let x = rows.pointer + place * width
+            if adds {
               for i in 0..<width { y[i] += x[i] }
+            } else {
+              y.update(from: x, count: width)
+              adds = true
             }
           }
+          if !adds { y.update(repeating: 0, count: width) }
         }
       }
     }

@@ -41,12 +41,14 @@ extension Tape {
   ///   - bias: Shape `[output]`, of all groups, or nil.
   ///   - residual: Shape `[…, output]`, added to the product, or nil.
   ///   - readers: Who reads the result; nothing is added to one that is stored for products.
+  ///   - vary: Whether a group has other numbers of rows from pass to pass; as those of several do, where nil.
   /// - Returns: Shape `[…, output]`.
   /// - Throws: What a poll between batches of rows throws.
   package func linear(
     _ x: Variable, _ groups: [RowGroup], bias: Parameter? = nil, residual: Variable? = nil,
-    for readers: Readers = .any
+    for readers: Readers = .any, vary: Bool? = nil
   ) throws -> Variable {
+    let vary = vary ?? (groups.count > 1)
     let (out, input) = (
       parameters.table[groups[0].weight].shape[0], parameters.table[groups[0].weight].shape[1]
     )
@@ -60,7 +62,7 @@ extension Tape {
     let used = filled.isEmpty ? [groups[0]] : filled
     let products = workspace.products
     let forward = used.map {
-      GroupProducts($0, self, for: .output, isOneOfSeveral: groups.count > 1)
+      GroupProducts($0, self, for: .output, hasVaryingRows: vary)
     }
     let rank = forward.lazy.compactMap { $0.low?.rank }.first
     let rows = x.operand(in: workspace)
@@ -122,7 +124,7 @@ extension Tape {
       // The region has been acquired anew since the forward pass.
       let backward = used.map {
         GroupProducts(
-          $0, self, for: .inputGradient, isOneOfSeveral: groups.count > 1,
+          $0, self, for: .inputGradient, hasVaryingRows: vary,
           needsMatrix: sumOfX.isNeeded)
       }
       let sums = trains(bias) ? RowSums(rows: n, width: out, workspace: workspace) : nil
@@ -182,7 +184,7 @@ private struct GroupProducts {
   /// Nil where no product of the direction is wanted.
   private let form: WeightMatrix?
   let low: AdaptedRows?
-  private let isOneOfSeveral: Bool
+  private let hasVaryingRows: Bool
 
   var matrix: WeightMatrix {
     guard let form else { preconditionFailure("a product that was not wanted") }
@@ -191,13 +193,13 @@ private struct GroupProducts {
 
   /// May take memory for the forms of weights.
   ///
-  /// - Parameter isOneOfSeveral: Whether there are other groups.
+  /// - Parameter hasVaryingRows: Whether there are other numbers of rows from pass to pass.
   init(
-    _ group: RowGroup, _ tape: Tape, for direction: ProductDirection, isOneOfSeveral: Bool,
+    _ group: RowGroup, _ tape: Tape, for direction: ProductDirection, hasVaryingRows: Bool,
     needsMatrix: Bool = true
   ) {
     (weight, rows) = (group.weight, group.rows)
-    self.isOneOfSeveral = isOneOfSeveral
+    self.hasVaryingRows = hasVaryingRows
     form = needsMatrix ? tape.weight(group.weight, for: direction) : nil
     low = AdaptedRows(of: group.weight, tape, for: [direction])
   }
@@ -208,13 +210,13 @@ private struct GroupProducts {
   /// Works on the group's rows in batches.
   ///
   /// How many rows a group among others has is another number at each step, and a library may make code for each number that
-  /// it meets: such groups are cut into parts of a few sizes, powers of two.
+  /// it meets: where rows vary, groups are cut into parts of a few sizes, powers of two.
   @inline(__always)
   func inBatches(
     _ workspace: Workspace, operations: Int, _ body: (_ first: Int, _ count: Int) throws -> Void
   ) throws {
     try workspace.inBatches(rows.count, operations: operations, atLeast: 64) { part in
-      guard isOneOfSeveral else { return try body(rows.lowerBound + part.lowerBound, part.count) }
+      guard hasVaryingRows else { return try body(rows.lowerBound + part.lowerBound, part.count) }
       var first = part.lowerBound
       var size = Self.mostRows
       while first < part.upperBound {

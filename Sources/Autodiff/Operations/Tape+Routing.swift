@@ -14,10 +14,14 @@ extension Tape {
   ///   - correction: Shape `[E]`, added to scores for the choice alone; nil for nothing.
   ///   - balance: The weight of the loss for balance; 0 for none.
   ///   - zWeight: The weight of the z-loss; 0 for none.
+  ///   - sequences: How many sequences the tokens are of, each of as many.
+  ///   - room: Tells how many choices of each sequence each expert still takes, `[sequences, E]`, given how many choose it here;
+  ///     asked where experts have a capacity.
   /// - Source: z-loss: Zoph et al., "ST-MoE" (arXiv 2202.08906), equation 5.
   package func routing(
     _ x: Variable, _ gate: Parameter, correction: Parameter? = nil, _ rule: RoutingRule,
-    balance weight: Double = 0, zWeight: Double = 0
+    balance weight: Double = 0, zWeight: Double = 0, sequences: Int = 1,
+    room: ((_ counts: Tensor, _ capacity: Double) throws -> Tensor)? = nil
   ) throws -> Routing {
     let (tokens, width) = (x.shape.rows, x.shape.columns)
     let (experts, chosen) = (rule.experts, rule.chosen)
@@ -58,9 +62,19 @@ extension Tape {
       }
     }
     if !isGiven { workspace.run { routing?.pass(choices.pointer, count: tokens * chosen) } }
-    let rows = sort(choices, rule, tokens: tokens, places: places, sources: sources)
+    let counts = counts(of: choices, rule, tokens: tokens, sequences: sequences)
+    var left: Tensor?
+    if let capacity = balance?.capacity, capacity > 0, let room {
+      left = try room(counts, capacity)
+    }
+    let rows = sort(
+      choices, rule, tokens: tokens, places: places, sources: sources, room: left,
+      sequences: sequences)
     if !isRecomputing {
-      workspace.run { count(rows, scores, tokens: tokens, wantsScores: weight > 0) }
+      workspace.run {
+        count(
+          counts, rows, scores, of: gate, tokens: tokens, wantsScores: weight > 0)
+      }
     }
     if let logSums {
       var sum = 0.0
@@ -110,16 +124,34 @@ extension Tape {
       rule, tokens: tokens, weights: variable, places: places, sources: sources, rows: rows)
   }
 
+  /// How many choices of each sequence fall on each expert: `[sequences, E]`, whole numbers.
+  private func counts(
+    of choices: Indices, _ rule: RoutingRule, tokens: Int, sequences: Int
+  ) -> Tensor {
+    let (experts, each) = (rule.experts, tokens / sequences * rule.chosen)
+    let counts = Tensor([sequences, experts], pool: pool, kind: .buffers)
+    workspace.run {
+      let numbers = counts.integers
+      numbers.update(repeating: 0, count: counts.count)
+      for i in 0..<tokens * rule.chosen {
+        numbers[i / each * experts + Int(choices.pointer[i])] += 1
+      }
+    }
+    return counts
+  }
+
   /// Sorts choices by expert; a rehearsal assumes that all experts are chosen as often.
   private func sort(
-    _ choices: Indices, _ rule: RoutingRule, tokens: Int, places: Indices, sources: Indices
+    _ choices: Indices, _ rule: RoutingRule, tokens: Int, places: Indices, sources: Indices,
+    room: Tensor?, sequences: Int
   ) -> [Range<Int>] {
     let (experts, count) = (rule.experts, tokens * rule.chosen)
     var starts = (0...experts).map { $0 * count / experts }
     workspace.run {
       starts.withUnsafeMutableBufferPointer {
         ExpertOrder.sort(
-          choices.pointer, count: count, experts: experts, starts: $0.baseAddress!,
+          choices.pointer, count: count, experts: experts,
+          room: room.map { ($0.integers, max(1, count / sequences)) }, starts: $0.baseAddress!,
           places: places.pointer, sources: sources.pointer)
       }
     }
@@ -127,16 +159,26 @@ extension Tape {
   }
 
   /// Adds a layer's choices to those of the micro-batch.
-  private func count(_ rows: [Range<Int>], _ scores: Tensor, tokens: Int, wantsScores: Bool) {
+  private func count(
+    _ counts: Tensor, _ rows: [Range<Int>], _ scores: Tensor, of router: Parameter, tokens: Int,
+    wantsScores: Bool
+  ) {
     guard let balance else { return }
     let experts = rows.count
+    let choices = (0..<experts).map { expert in
+      stride(from: expert, to: counts.count, by: experts).reduce(0.0) {
+        $0 + Double(counts.integers[$1])
+      }
+    }
     var sums = [Double](repeating: 0, count: experts)
     if wantsScores {
       for t in 0..<tokens {
         for e in 0..<experts { sums[e] += Double(scores.pointer[t * experts + e]) }
       }
     }
-    balance.add(choices: rows.map { Double($0.count) }, scores: sums, rows: tokens)
+    balance.add(
+      choices: choices, taken: rows.last?.upperBound ?? 0, scores: sums, rows: tokens,
+      router: router)
   }
 
   /// What the loss for balance gives each row's scores: `weight E f_e` over all rows.

@@ -1,6 +1,7 @@
 import Autodiff
 import Checkpoints
 import Corpora
+import DataParallel
 import MessagePassing
 import Models
 import Reporting
@@ -33,7 +34,7 @@ package struct StreamEvaluation {
     }
   }
 
-  private let runner: ModelRunner<WholeParameters>
+  private let runner: ModelRunner<DistributedParameters>
   private let world: any Communicator
   private let streams: [Stream]
   private let length: Int
@@ -46,7 +47,7 @@ package struct StreamEvaluation {
   ///   - data: Where the files stand.
   ///   - length: Tokens of a window.
   ///   - tokens: Tokens to predict at most, from the first file's start; nil for all.
-  ///   - parallel: How states and keys cross ranks.
+  ///   - parallel: How states and keys cross ranks, and how experts are dealt over them.
   package init(
     modelFolder: String, adapter: String? = nil, data: DataSection, length: Int,
     tokens: Int? = nil, parallel: ParallelSection,
@@ -56,9 +57,9 @@ package struct StreamEvaluation {
     if world.rank == 0 { Notices.print(folder.notices) }
     let model = folder.model
     self.world = world
-    runner = ModelRunner(
-      model, sequence: world, exchange: parallel.exchange.kind ?? .chain,
-      attention: parallel.attention, workspace: workspace)
+    runner = try ModelRunner(
+      folder, exchange: parallel.exchange.kind ?? .chain, attention: parallel.attention,
+      experts: parallel.experts, world: world, workspace: workspace)
     self.length = length
     paths = data.path.map(\.path)
     try data.checkTokenizer(model: folder.path)
@@ -79,7 +80,6 @@ package struct StreamEvaluation {
       streams.append(Stream(file, end: end, length: length, vocabulary: model.vocabulary))
     }
     self.streams = streams
-    try folder.read(into: runner.store)
   }
 
   /// Reads every file to its end, or as far as was asked.

@@ -1,6 +1,7 @@
 import Autodiff
 import Checkpoints
 import Corpora
+import DataParallel
 import MessagePassing
 import Models
 import Reporting
@@ -34,7 +35,7 @@ package struct TaskEvaluation {
   package let depth: TaskDepth
   /// Tokens of a pass on all ranks.
   private static let tokensOfPass = 16384
-  private let runner: ModelRunner<WholeParameters>
+  private let runner: ModelRunner<DistributedParameters>
   private let world: any Communicator
   private let corpora: [any TaskCorpus]
   /// How many equal parts of a sequence are told apart.
@@ -51,7 +52,7 @@ package struct TaskEvaluation {
   ///   - sequences: How many of each length.
   ///   - depths: How many equal parts of a sequence are told apart.
   ///   - seed: The seed of the sequences.
-  ///   - parallel: How states and keys cross ranks.
+  ///   - parallel: How states and keys cross ranks, and how experts are dealt over them.
   /// - Throws: `CorpusError` for a length that has no room for the task, or a task of more tokens than the model
   ///   knows; `CheckpointError`.
   package init(
@@ -73,10 +74,9 @@ package struct TaskEvaluation {
       throw CorpusError.taskBeyondVocabulary(
         task: data.task, tokens: corpora[0].vocabulary, vocabulary: folder.model.vocabulary)
     }
-    runner = ModelRunner(
-      folder.model, sequence: world, exchange: parallel.exchange.kind ?? .chain,
-      attention: parallel.attention, workspace: workspace)
-    try folder.read(into: runner.store)
+    runner = try ModelRunner(
+      folder, exchange: parallel.exchange.kind ?? .chain, attention: parallel.attention,
+      experts: parallel.experts, world: world, workspace: workspace)
   }
 
   /// Answers the questions of every length.

@@ -1,6 +1,7 @@
 import Autodiff
 import Checkpoints
 import Corpora
+import DataParallel
 import Foundation
 import MessagePassing
 import Models
@@ -11,26 +12,30 @@ import Tensors
 /// `lasp-train evaluate MODEL_DIR --tokens FILE`: logits, loss and gradients of given tokens.
 package struct TokenEvaluation {
   private let folder: ModelFolder
-  private var runner: ModelRunner<WholeParameters>
+  private var runner: ModelRunner<DistributedParameters>
+  private let hasGradients: Bool
   private let world: any Communicator
 
   private var context: RankContext { runner.context }
-  private var store: WholeParameters { runner.store }
+  private var store: DistributedParameters { runner.store }
 
   /// Opens a model over all ranks, which share every sequence.
   ///
-  /// - Parameter adapter: The folder of an adapter of the model, or nil.
+  /// - Parameters:
+  ///   - adapter: The folder of an adapter of the model, or nil.
+  ///   - experts: Ranks over which experts are dealt; 1 where every rank has all.
   package init(
     modelFolder: String, adapter: String? = nil, gradients: Bool, exchange: ExchangeKind = .chain,
-    attention: AttentionExchange = .gather, world: any Communicator, workspace: Workspace
+    attention: AttentionExchange = .gather, experts: Int = 1, world: any Communicator,
+    workspace: Workspace
   ) throws {
     folder = try ModelFolder(verifying: modelFolder, adapter: adapter)
     if world.rank == 0 { Notices.print(folder.notices) }
     self.world = world
-    runner = ModelRunner(
-      folder.model, gradients: gradients, sequence: world, exchange: exchange,
-      attention: attention, workspace: workspace)
-    try folder.read(into: runner.store)
+    hasGradients = gradients
+    runner = try ModelRunner(
+      folder, gradients: gradients, exchange: exchange, attention: attention, experts: experts,
+      world: world, workspace: workspace)
   }
 
   /// Records the choices of experts, or takes them over from a run before, in an evaluation of the same tokens.
@@ -76,12 +81,13 @@ package struct TokenEvaluation {
     for row in 0..<rows {
       let (inputs, targets, pass) = shard(of: row)
       let (result, added) =
-        store.gradients == nil
+        !hasGradients
         ? try runner.forward(
           inputs, targets: targets, pass: pass, balance: balance, logits: logits.pointer)
         : try runner.forwardAndBackward(
           inputs, targets: targets, pass: pass, targetsPerPosition: targetsPerPosition,
-          balance: balance, logits: logits.pointer)
+          balance: balance, logits: logits.pointer
+        ) { [store] in try store.complete(region: $0, isLast: row == rows - 1) }
       try context.drain()
       sums += LossSums(result, terms: added, declared: terms)
       wrong += UnsafeBufferPointer(start: logits.pointer, count: logits.count).firstNotFinite ?? 0
@@ -97,11 +103,8 @@ package struct TokenEvaluation {
     let total = sums.with(numbers)
     guard total.isFinite else { throw NotFiniteError("the loss on \(path)", total.objective) }
     guard wrongOfAll == 0 else { throw NotFiniteError("a logit on \(path)", wrongOfAll) }
-    if let gradients = store.gradients, world.size > 1 {
-      let buffer = UnsafeMutableBufferPointer(start: gradients.pointer, count: gradients.count)
-      try world.allReduce(buffer, .sum).wait(for: "the sum of gradients")
-    }
-    if let gradients = store.gradients,
+    let gradients = hasGradients ? try collectGradients() : nil
+    if let gradients,
       let wrong = UnsafeBufferPointer(start: gradients.pointer, count: gradients.count)
         .firstNotFinite
     {
@@ -111,7 +114,7 @@ package struct TokenEvaluation {
       try withUnsafePointer(to: Float(total.objective)) {
         try writer.write("loss", UnsafeBufferPointer(start: $0, count: 1))
       }
-      if store.gradients != nil { try write(writer, scale: 1 / Float(total.targets)) }
+      if let gradients { try write(gradients, to: writer, scale: 1 / Float(total.targets)) }
       try writer.finish()
     }
     return total.objective
@@ -123,7 +126,7 @@ package struct TokenEvaluation {
   ) throws -> ExpertBalance? {
     guard let experts = folder.model.experts else { return nil }
     let balance = ExpertBalance(experts: experts) { [world] in try world.allReduce($0, .sum) }
-    guard store.gradients != nil else { return balance }
+    guard hasGradients else { return balance }
     for row in 0..<rows {
       let (inputs, targets, pass) = shard(row)
       _ = try runner.forward(inputs, targets: targets, pass: pass, balance: balance)
@@ -186,7 +189,7 @@ package struct TokenEvaluation {
       TensorDescription("logits", shape: [rows, length, folder.model.vocabulary]),
       TensorDescription("loss", shape: []),
     ]
-    if store.gradients != nil {
+    if hasGradients {
       tensors += differentiated.map {
         TensorDescription("grad." + $0.name, shape: $0.shape.dimensions)
       }
@@ -219,12 +222,31 @@ package struct TokenEvaluation {
     }
   }
 
-  private func write(_ writer: SafetensorsWriter, scale: Float) throws {
+  /// The gradients of all parameters, summed over all ranks; 0 for what is not trained.
+  private func collectGradients() throws -> Buffer {
+    try store.finishSums(polling: context.workspace.poll)
+    let all = Buffer(
+      count: folder.model.table.count, pool: context.workspace.pool, kind: .gradients)
+    all.pointer.update(repeating: 0, count: all.count)
+    // Each number is one rank's.
+    for part in store.parts {
+      (all.pointer + part.range.lowerBound).update(from: part.gradients, count: part.range.count)
+    }
+    if world.size > 1 {
+      let buffer = UnsafeMutableBufferPointer(start: all.pointer, count: all.count)
+      try world.allReduce(buffer, .sum).wait(for: "the gradients of all parameters")
+    }
+    return all
+  }
+
+  private func write(_ gradients: Buffer, to writer: SafetensorsWriter, scale: Float) throws {
     for tensor in differentiated {
       var offset = 0
       for piece in tensor.pieces {
         let count = piece.elements.count
-        let gradient = store.gradient(piece.parameter) + piece.elements.lowerBound
+        let gradient =
+          gradients.pointer + folder.model.table[piece.parameter].range.lowerBound
+          + piece.elements.lowerBound
         for index in 0..<count { gradient[index] *= scale }
         try writer.write(
           "grad." + tensor.name, UnsafeBufferPointer(start: gradient, count: count), at: offset)

@@ -45,7 +45,7 @@ struct FlashModel<Main: FlashMixer>: SkeletonArchitecture, FlashArchitecture {
     let mixerNorms = skeleton.norms(prefix + "attn_norm", layer: layer, &builder)
     let mixer = layers.mixer(at: skeleton.place(layer, prefix + "attn."), &builder)
     let channelNorms = skeleton.norms(prefix + "mlp_norm", layer: layer, &builder)
-    let channels = skeleton.channels(prefix + "mlp.", width: channelWidth, &builder)
+    let channels = skeleton.channels(prefix + "mlp.", layer: layer, width: channelWidth, &builder)
     return Block(
       region: region, mixer: mixer, norms: mixerNorms, channels: (channels, channelNorms))
   }

@@ -88,10 +88,10 @@ struct HybridSkeleton<Main: FlashMixer> {
 
   /// Builds the gated channel mixer of a layer, without biases, or the experts in its place.
   func channels(
-    _ name: String, width: Int, _ builder: inout ModelBuilder
+    _ name: String, layer: Int, width: Int, _ builder: inout ModelBuilder
   ) -> any ChannelMixer {
     if let experts {
-      return builder.experts(name, experts, dimension: dimension, width: width)
+      return builder.experts(name, experts, layer: layer, dimension: dimension, width: width)
     }
     return SwiGLU(
       gate: builder.linear(name + "gate_proj", width, dimension),

@@ -156,7 +156,7 @@ struct LlamaSkeleton: Sendable {
   ) -> any ChannelMixer {
     if let experts, experts.hasExperts[layer] {
       return builder.experts(
-        prefix + experts.layout.prefix, experts.settings, dimension: dimension,
+        prefix + experts.layout.prefix, experts.settings, layer: layer, dimension: dimension,
         width: channelWidth, names: experts.layout.names)
     }
     return builder.gated(

@@ -38,7 +38,8 @@ struct MambaModel<Main: FlashMixer>: SkeletonArchitecture {
     return Block(
       region: region, mixer: mixer, norms: norms,
       channels: (
-        builder.experts(prefix + "mlp.", experts, dimension: dimension, width: 2 * dimension),
+        builder.experts(
+          prefix + "mlp.", experts, layer: layer, dimension: dimension, width: 2 * dimension),
         channelNorms
       ))
   }

@@ -117,7 +117,8 @@ struct RWKVModel<Main: RWKVFamily>: SkeletonArchitecture {
         region: region, entry: entry, mixer: mixer, norms: mixerNorms,
         channels: (
           builder.experts(
-            prefix + "ffn.", experts, dimension: dimension, width: channelWidth), channelNorms
+            prefix + "ffn.", experts, layer: layer, dimension: dimension, width: channelWidth),
+          channelNorms
         ))
     }
     // Halos from 0 on are the mixer's.

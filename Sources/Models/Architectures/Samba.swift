@@ -76,7 +76,7 @@ struct Samba: SkeletonArchitecture {
     let mixerNorms = skeleton.norms(prefix + "mixer_norm", layer: layer, &builder)
     let mixer = layers.mixer(at: skeleton.place(layer, prefix + "mixer."), &builder)
     let channelNorms = skeleton.norms(prefix + "mlp_norm", layer: layer, &builder)
-    let channels = skeleton.channels(prefix + "mlp.", width: channelWidth, &builder)
+    let channels = skeleton.channels(prefix + "mlp.", layer: layer, width: channelWidth, &builder)
     return Block(
       region: region, mixer: mixer, norms: mixerNorms, channels: (channels, channelNorms))
   }

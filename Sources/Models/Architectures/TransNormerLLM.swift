@@ -199,7 +199,8 @@ package struct TransNormerLLM: Architecture {
     let name = prefix + "channel_mixer."
     let around = norms.around(norm, block: layer, depth: depth)
     if let experts {
-      let channels = builder.experts(name, experts, dimension: dimension, width: glu)
+      let channels = builder.experts(
+        name, experts, layer: layer, dimension: dimension, width: glu)
       return Block(region: region, mixer: mixer, norms: around, channels: (channels, around))
     }
     let channels = SGLU(

@@ -138,7 +138,8 @@ struct XLSTM: HybridArchitecture {
       return Block(
         region: region, mixer: mixer, norms: .pre(mixerNorm),
         channels: (
-          builder.experts(name, experts, dimension: dimension, width: width), .pre(channelNorm)
+          builder.experts(name, experts, layer: layer, dimension: dimension, width: width),
+          .pre(channelNorm)
         ))
     }
     let up = builder.projections(

@@ -17,6 +17,8 @@ package protocol ChannelMixer: Sendable {
   var lossTerms: [DeclaredTerm] { get }
   /// How tokens choose among experts; nil where it has none.
   var experts: RoutingRule? { get }
+  /// What keeps the use of its experts equal without a loss; nil for nothing.
+  var balancedBias: BalancedBias? { get }
   /// Weights that a token does not use always, with the share that does not.
   var idleWeights: [(weight: Parameter, share: Double)] { get }
 }
@@ -29,6 +31,9 @@ extension ChannelMixer {
 
   /// None.
   package var experts: RoutingRule? { nil }
+
+  /// None.
+  package var balancedBias: BalancedBias? { nil }
 
   /// None.
   package var idleWeights: [(weight: Parameter, share: Double)] { [] }

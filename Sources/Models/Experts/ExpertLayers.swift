@@ -37,11 +37,12 @@ enum ExpertLayout {
   /// Keys of `model.experts` that its `config.json` has no place for.
   var unread: Set<String> {
     switch self {
-    case .mixtral: ["score", "z_loss", "width", "shared_width", "shared_gate", "renormalize"]
-    case .qwen2, .qwen3Next: ["score", "z_loss", "shared_gate"]
-    case .qwen3: ["score", "z_loss", "shared_width", "shared_gate"]
-    case .granite: ["score", "z_loss", "width", "shared_gate", "renormalize"]
-    case .kimi: ["score", "z_loss", "balance", "shared_width", "shared_gate"]
+    case .mixtral:
+      ["score", "z_loss", "width", "shared_width", "shared_gate", "renormalize", "bias_update"]
+    case .qwen2, .qwen3Next: ["score", "z_loss", "shared_gate", "bias_update"]
+    case .qwen3: ["score", "z_loss", "shared_width", "shared_gate", "bias_update"]
+    case .granite: ["score", "z_loss", "width", "shared_gate", "renormalize", "bias_update"]
+    case .kimi: ["score", "z_loss", "balance", "shared_width", "shared_gate", "bias_update"]
     }
   }
 

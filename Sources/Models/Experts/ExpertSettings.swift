@@ -14,14 +14,16 @@ struct ExpertSettings: Sendable, Equatable {
   let hasCorrection: Bool
   /// The weights of the losses for balance and of the router's z-loss; 0 for none.
   let balance, zLoss: Double
+  /// How far the correction moves after a step towards equal use; 0 for not at all.
+  let biasUpdate: Double
 
   init(
     _ rule: RoutingRule, width: Int? = nil, sharedWidth: Int? = nil, hasSharedGate: Bool = false,
-    hasCorrection: Bool = false, balance: Double = 0, zLoss: Double = 0
+    hasCorrection: Bool = false, balance: Double = 0, zLoss: Double = 0, biasUpdate: Double = 0
   ) {
     (self.rule, self.width, self.sharedWidth) = (rule, width, sharedWidth)
-    (self.hasSharedGate, self.hasCorrection) = (hasSharedGate, hasCorrection)
-    (self.balance, self.zLoss) = (balance, zLoss)
+    (self.hasSharedGate, self.hasCorrection) = (hasSharedGate, hasCorrection || biasUpdate > 0)
+    (self.balance, self.zLoss, self.biasUpdate) = (balance, zLoss, biasUpdate)
   }
 }
 
@@ -34,7 +36,7 @@ extension ExpertSettings {
         renormalized: keys.renormalize),
       width: keys.width > 0 ? keys.width : nil,
       sharedWidth: keys.sharedWidth > 0 ? keys.sharedWidth : nil, hasSharedGate: keys.sharedGate,
-      balance: keys.balance, zLoss: keys.zLoss)
+      balance: keys.balance, zLoss: keys.zLoss, biasUpdate: keys.biasUpdate)
   }
 
   /// What a run file says of the place of channel mixers; nil where they stand there themselves.
@@ -71,12 +73,13 @@ extension ExpertSettings {
       width: keys.optionalPositive("moe_intermediate_size"),
       sharedWidth: keys.optionalPositive("shared_expert_intermediate_size"),
       hasSharedGate: keys.boolean("shared_expert_gate", default: false),
-      balance: keys.share("router_aux_loss_coef"), zLoss: keys.share("router_z_loss_coef"))
+      balance: keys.share("router_aux_loss_coef"), zLoss: keys.share("router_z_loss_coef"),
+      biasUpdate: keys.share("router_bias_update_speed"))
   }
 
   /// Its keys of the `config.json` of one of this program's own layouts.
   var configuration: [String: JSONValue] {
-    [
+    var keys: [String: JSONValue] = [
       "num_experts": .integer(rule.experts), "num_experts_per_tok": .integer(rule.chosen),
       "scoring_func": .string(rule.score.rawValue), "norm_topk_prob": .bool(rule.isRenormalized),
       "moe_intermediate_size": .optional(width),
@@ -84,6 +87,8 @@ extension ExpertSettings {
       "shared_expert_gate": .bool(hasSharedGate), "router_aux_loss_coef": .number(balance),
       "router_z_loss_coef": .number(zLoss),
     ]
+    if biasUpdate > 0 { keys["router_bias_update_speed"] = .number(biasUpdate) }
+    return keys
   }
 }
 

@@ -6,10 +6,12 @@ import Tensors
 /// A mixture of experts: each token takes a few of many gated channel mixers, by a router's weights.
 ///
 /// Concretely: `Σ_chosen w_e W_down,e (silu(x W_gate,e) ⊙ x W_up,e)`, and where there are shared experts theirs, for all
-/// tokens, times `σ(x g)` where they have a gate. No token is dropped.
+/// tokens, times `σ(x g)` where they have a gate. No token is dropped, unless experts are given a capacity in training.
 ///
 /// - Source: Shazeer et al. (arXiv 1701.06538); Mixtral (2401.04088), DeepSeekMoE (2401.06066) for shared experts.
 struct Experts: ChannelMixer {
+  /// The block that they belong to.
+  let layer: Int
   let rule: RoutingRule
   /// The router, shape `[E, D]`.
   let router: Parameter
@@ -21,12 +23,19 @@ struct Experts: ChannelMixer {
   let shared: (channels: SwiGLU, gate: Linear?)?
   /// The weights of the losses for balance and of the router's z-loss; 0 for none.
   let balance, zLoss: Double
+  /// How far the correction moves after a step; 0 for not at all.
+  let biasUpdate: Double
 
   func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
     let routing = try tape.routing(
-      x, router, correction: correction, rule, balance: balance, zWeight: zLoss)
+      x, router, correction: correction, rule, balance: balance, zWeight: zLoss,
+      sequences: pass.layout.rows
+    ) { try pass.room(for: $0, capacity: $1, rule, layer: layer) }
+    if let group = pass.context.experts {
+      return try dealt(x, routing, over: group, adding: residual, tape: tape, pass: pass)
+    }
     let rows = tape.spread(x, routing, for: .products)
     let a = try tape.linear(rows, routing.groups(gate), for: .products)
     let b = try tape.linear(rows, routing.groups(up), for: .products)
@@ -35,6 +44,29 @@ struct Experts: ChannelMixer {
     let y = try tape.linear(hidden, routing.groups(down))
     return tape.collect(
       y, routing, adding: try shared(x, adding: residual, tape: tape))
+  }
+
+  /// The same where experts are dealt over ranks; what all tokens take is computed while they travel.
+  private func dealt(
+    _ x: Variable, _ routing: Routing, over group: ExpertGroup, adding residual: Variable?,
+    tape: Tape, pass: SequencePass
+  ) throws -> Variable {
+    let table = tape.parameters.table
+    let trained = (gate + up + down).contains { weight in
+      let adapter = table.adapters[weight]
+      return tape.trains(weight, adapter?.down, adapter?.up)
+    }
+    let dealt = try tape.deal(x, routing, over: group, layer: layer, pass: pass)
+    let residual = try shared(x, adding: residual, tape: tape)
+    let arrived = try tape.arrive(dealt, of: x)
+    func project(_ x: Variable, _ weights: [Parameter], for readers: Readers) throws -> Variable {
+      try tape.linear(x, arrived.groups(weights), for: readers, vary: true)
+    }
+    let hidden = tape.swiGLU(
+      gate: try project(arrived.rows, gate, for: .products),
+      try project(arrived.rows, up, for: .products), weights: arrived.weights, for: .products)
+    return try tape.collect(
+      project(hidden, down, for: .any), dealt, trained: trained, adding: residual)
   }
 
   /// What all tokens take, added to the residual.
@@ -58,6 +90,12 @@ struct Experts: ChannelMixer {
 
   var experts: RoutingRule? { rule }
 
+  var balancedBias: BalancedBias? {
+    correction.flatMap {
+      biasUpdate > 0 ? BalancedBias(router: router, bias: $0, rate: biasUpdate) : nil
+    }
+  }
+
   var idleWeights: [(weight: Parameter, share: Double)] {
     let share = 1 - Double(rule.chosen) / Double(rule.experts)
     return (gate + up + down).map { ($0, share) }
@@ -69,9 +107,10 @@ extension ModelBuilder {
   ///
   /// - Parameters:
   ///   - name: What the names of its tensors begin with.
+  ///   - layer: The block that it belongs to.
   ///   - usual: The width of an expert where the settings have none.
   mutating func experts(
-    _ name: String, _ settings: ExpertSettings, dimension: Int, width usual: Int,
+    _ name: String, _ settings: ExpertSettings, layer: Int, dimension: Int, width usual: Int,
     names: ExpertNames = ExpertNames()
   ) -> Experts {
     let (rule, width) = (settings.rule, settings.width ?? usual)
@@ -85,6 +124,11 @@ extension ModelBuilder {
       correction = parameter
     }
     let experts = experts(name, rule.experts, dimension: dimension, width: width, names: names)
+    for (number, expert) in experts.enumerated() {
+      for weight in [expert.gate, expert.up, expert.down] {
+        table.assign(weight, to: .init(number, of: rule.experts))
+      }
+    }
     let shared = settings.sharedWidth.map { width in
       let channels = gated(
         name + names.shared, dimension: dimension, width: width, fused: names.fusedShared)
@@ -92,9 +136,9 @@ extension ModelBuilder {
       return (channels: channels, gate: gate)
     }
     return Experts(
-      rule: rule, router: router, correction: correction, gate: experts.map(\.gate),
+      layer: layer, rule: rule, router: router, correction: correction, gate: experts.map(\.gate),
       up: experts.map(\.up), down: experts.map(\.down), shared: shared,
-      balance: settings.balance, zLoss: settings.zLoss)
+      balance: settings.balance, zLoss: settings.zLoss, biasUpdate: settings.biasUpdate)
   }
 
   /// The weights of each expert.

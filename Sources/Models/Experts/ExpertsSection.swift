@@ -46,5 +46,17 @@ package struct ExpertsSection: ConfigurationSection {
   @Key("z_loss", .course, from: 0, "Weight of the router's z-loss, (log Σ exp(logits))².")
   package var zLoss = 0.0
 
+  @Key(
+    "bias_update", .model, from: 0,
+    "How far a bias of each expert's score, for the choice alone, moves after a step towards equal use; 0 = no bias."
+  )
+  package var biasUpdate = 0.0
+
+  @Key(
+    "capacity", .course, from: 0,
+    "The most tokens of a sequence that an expert takes in training, as a multiple, at least 1, of the mean; 0 = all that choose it."
+  )
+  package var capacity = 0.0
+
   package init() {}
 }

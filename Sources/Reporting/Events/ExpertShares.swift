@@ -6,9 +6,14 @@ package struct ExpertShares: Sendable, Equatable {
   package let least, greatest: Double
   /// The entropy of the shares over that of equal ones: 1 where all experts are chosen as often.
   package let evenness: Double
+  /// Choices that no expert took, since more tokens chose it than it takes.
+  package let dropped: Int
 
-  /// - Parameter choices: Of each expert; nil where nothing was chosen.
-  package init?(choices: [Double]) {
+  /// Nil where nothing was chosen.
+  ///
+  /// - Parameter choices: Of each expert.
+  package init?(choices: [Double], dropped: Double = 0) {
+    self.dropped = Int(dropped)
     let all = choices.reduce(0, +)
     guard all > 0, let least = choices.min(), let greatest = choices.max() else { return nil }
     (self.least, self.greatest) = (least / all, greatest / all)

@@ -25,6 +25,8 @@ package struct RankFigures: Sendable, Equatable {
   package var gradientBytesSent = 0
   /// Bytes of sharded weights sent.
   package var weightBytesSent = 0
+  /// Bytes of tokens and their gradients sent to experts of other ranks, and back.
+  package var expertBytesSent = 0
   /// Operations of softmax attention.
   package var attentionOperations = 0.0
   /// The most memory the process ever had.
@@ -65,6 +67,7 @@ package struct RankFigures: Sendable, Equatable {
     transferWaitSeconds = counters.transferWaitSeconds
     gradientBytesSent = counters.gradientBytesSent
     weightBytesSent = counters.weightBytesSent
+    expertBytesSent = counters.expertBytesSent
     attentionOperations = counters.attentionOperations
     peakMemoryBytes = usage.peakMemoryBytes
   }
@@ -78,7 +81,7 @@ package struct RankFigures: Sendable, Equatable {
     ]
       + [
         stateBytesSent, haloBytesSent, gradientBytesSent, weightBytesSent, peakMemoryBytes,
-        involuntarySwitches, minorFaults, majorFaults,
+        involuntarySwitches, minorFaults, majorFaults, expertBytesSent,
       ].map(Double.init)
   }
 
@@ -95,6 +98,6 @@ package struct RankFigures: Sendable, Equatable {
     let counts = n[12...].map { Int($0) }
     (stateBytesSent, haloBytesSent, gradientBytesSent) = (counts[0], counts[1], counts[2])
     (weightBytesSent, peakMemoryBytes, involuntarySwitches) = (counts[3], counts[4], counts[5])
-    (minorFaults, majorFaults) = (counts[6], counts[7])
+    (minorFaults, majorFaults, expertBytesSent) = (counts[6], counts[7], counts[8])
   }
 }

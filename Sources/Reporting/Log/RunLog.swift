@@ -128,6 +128,7 @@ package final class RunLog: Sendable {
       shares.set("least", experts.least)
       shares.set("greatest", experts.greatest)
       shares.set("evenness", experts.evenness)
+      shares.set("dropped", experts.dropped)
       line.set("experts", shares)
     }
     line.set("tokens", report.tokens)
@@ -152,6 +153,9 @@ package final class RunLog: Sendable {
     set("halo_bytes_sent", ranks.map(\.haloBytesSent), in: &line)
     set("gradient_bytes_sent", ranks.map(\.gradientBytesSent), in: &line)
     set("weight_bytes_sent", ranks.map(\.weightBytesSent), in: &line)
+    if ranks.contains(where: { $0.expertBytesSent > 0 }) {
+      set("expert_bytes_sent", ranks.map(\.expertBytesSent), in: &line)
+    }
     set("reduction_seconds", ranks.map(\.transferSeconds), in: &line)
     line.set("reduction_hidden", report.hiddenShare)
     set("peak_memory_bytes", ranks.map(\.peakMemoryBytes), in: &line)

@@ -23,6 +23,19 @@ struct MessageHeader: Equatable {
     self.count = Int64(count)
   }
 
+  /// Of tokens of a layer on their way to experts.
+  init(
+    ofTokensOf layer: Int, _ pass: SequencePass, _ direction: ExchangeDirection, from member: Int,
+    count: Int
+  ) {
+    self.init(
+      CarrySlot(layer: layer, .state(0)), pass, direction, slice: member, count: count)
+    kind = Self.tokens
+  }
+
+  /// The kind of a message of tokens, which cross no seam.
+  private static let tokens: Int32 = -1
+
   init(_ problem: SeamProblem, slice: Int, count: Int) {
     self.init(problem.slot, problem.pass, problem.direction, slice: slice, count: count)
   }
@@ -50,6 +63,10 @@ struct MessageHeader: Equatable {
 extension MessageHeader: CustomStringConvertible {
   var description: String {
     let way = direction == ExchangeDirection.forward.rawValue ? "forward" : "backward"
+    guard kind != Self.tokens else {
+      return "step \(step), segment \(segment), layer \(layer), tokens for experts, \(way), "
+        + "from the group's rank \(slice), \(count) numbers"
+    }
     let what =
       switch CarrySlot.Content(code: Int(kind)) {
       case .state(let index): "state \(index)"

@@ -35,7 +35,8 @@ package struct Operand: Sendable {
     offset = 0
   }
 
-  private init(_ kind: Kind, _ buffer: Buffer, offset: Int) {
+  /// Numbers of a kind in a buffer.
+  package init(_ kind: Kind, _ buffer: Buffer, offset: Int) {
     (self.kind, self.buffer, self.offset) = (kind, buffer, offset)
   }
 

@@ -23,6 +23,8 @@ package struct Plan {
   /// The rehearsed ranks of the first sequence group, or processes with their virtual ranks: the ends and one
   /// between.
   let rehearsals: [Rehearsal]
+  /// The same ranks where tokens choose the experts of a rank as often as they can; empty where experts are not dealt.
+  let worst: [Rehearsal]
   /// Memory of a process before it holds anything of the run, in bytes.
   let processBytes: Int
   /// The same ranks without a teacher; empty where there is none.
@@ -78,9 +80,11 @@ package struct Plan {
     let exchange = try given ?? ExchangeChoice(planning: rehearsed)
     self.exchange = exchange
     let each = ranks / processes
-    func rehearse(_ rehearsed: Rehearsals) throws -> [Rehearsal] {
+    func rehearse(
+      _ rehearsed: Rehearsals, load: ExpertGroup.Load = .expected
+    ) throws -> [Rehearsal] {
       func step(_ rank: Int) throws -> Rehearsal {
-        try rehearsed.step(rank: rank, hosting: each, exchange: exchange.kind)
+        try rehearsed.step(rank: rank, hosting: each, exchange: exchange.kind, load: load)
       }
       guard configuration.parallel.reproducible > 0 else {
         return try Self.chosen(of: grid.sequence).map(step)
@@ -90,6 +94,7 @@ package struct Plan {
       }
     }
     self.rehearsals = try rehearse(rehearsed)
+    worst = grid.experts.size > 1 ? try rehearse(rehearsed, load: .worst) : []
     untaught = teacher == nil ? [] : try rehearse(rehearsals(nil))
   }
 
@@ -144,6 +149,13 @@ package struct Plan {
     let longest = shards.max() ?? 0
     var lines = [
       row("ranks", "\(ranks) = \(grid.data) data × \(grid.sequence) sequence\(hosting)"),
+      model.experts.flatMap { count in
+        grid.experts.size > 1
+          ? row(
+            "experts",
+            "\(count) a layer, \(count / grid.experts.size) on each of \(grid.experts.size) ranks")
+          : nil
+      },
       row(
         "shards",
         shortest == longest
@@ -208,6 +220,14 @@ package struct Plan {
     lines.append(heading("gradients", rehearsals.map { Format.grouped($0.gradientBytes) }))
     if configuration.parallel.sharding != .none {
       lines.append(heading("weights", rehearsals.map { Format.grouped($0.weightBytes) }))
+    }
+    if !worst.isEmpty {
+      lines.append(heading("tokens to experts", rehearsals.map { Format.grouped($0.expertBytes) }))
+      lines += [
+        "", heading("where experts of one rank take all they can", []),
+        heading("memory in all", worst.map { Format.bytes(total($0)) }),
+        heading("bytes to experts", worst.map { Format.grouped($0.expertBytes) }),
+      ]
     }
     if self.teacher != nil {
       lines += lesson

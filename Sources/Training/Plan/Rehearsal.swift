@@ -31,8 +31,10 @@ struct Rehearsal {
   let gradientBytes: Int
   /// Bytes of sharded weights that it sends a step.
   let weightBytes: Int
+  /// Bytes of tokens and their gradients that it sends a step to experts of other ranks, and back.
+  let expertBytes: Int
   /// Bytes of all kinds that it sends a step.
-  var bytesSent: Int { stateBytes + haloBytes + gradientBytes + weightBytes }
+  var bytesSent: Int { stateBytes + haloBytes + gradientBytes + weightBytes + expertBytes }
   /// Bytes of all kinds that it sends a step to ranks of other processes.
   let bytesToOtherProcesses: Int
 
@@ -51,6 +53,7 @@ struct Rehearsal {
     haloBytes = ranks.reduce(0) { $0 + $1.haloBytes }
     gradientBytes = ranks.reduce(0) { $0 + $1.gradientBytes }
     weightBytes = ranks.reduce(0) { $0 + $1.weightBytes }
+    expertBytes = ranks.reduce(0) { $0 + $1.expertBytes }
     bytesToOtherProcesses = ranks.reduce(0) { $0 + $1.bytesToOtherProcesses }
   }
 
@@ -80,6 +83,7 @@ struct Rehearsal {
     haloBytes = workspace.counters.haloBytesSent
     gradientBytes = workspace.counters.gradientBytesSent
     weightBytes = workspace.counters.weightBytesSent
+    expertBytes = workspace.counters.expertBytesSent
     bytesToOtherProcesses = world.bytesToOtherProcesses - before
   }
 }

@@ -16,7 +16,7 @@ package final class Rehearsals {
   /// What is rehearsed.
   enum Work: Hashable {
     /// A step of a rank, whose process hosts so many.
-    case step(rank: Int, hosting: Int, ExchangeKind)
+    case step(rank: Int, hosting: Int, ExchangeKind, ExpertGroup.Load)
     /// What leaves the first segments of a rank.
     case segments(rank: Int, ExchangeKind)
   }
@@ -50,12 +50,16 @@ package final class Rehearsals {
 
   /// A step of a rank.
   ///
-  /// - Parameter each: Ranks that a process hosts; more than one where they are virtual.
-  func step(rank: Int, hosting each: Int = 1, exchange: ExchangeKind) throws -> Rehearsal {
-    let work = Work.step(rank: rank, hosting: each, exchange)
+  /// - Parameters:
+  ///   - each: Ranks that a process hosts; more than one where they are virtual.
+  ///   - load: How many tokens come to experts that are dealt.
+  func step(
+    rank: Int, hosting each: Int = 1, exchange: ExchangeKind, load: ExpertGroup.Load = .expected
+  ) throws -> Rehearsal {
+    let work = Work.step(rank: rank, hosting: each, exchange, load)
     if let known = steps[work] { return known }
     made.append(work)
-    let (run, world) = try run(rank, hosting: each, exchange)
+    let (run, world) = try run(rank, hosting: each, exchange, load: load)
     let rehearsal = try Rehearsal(of: run, rank: rank, world: world)
     steps[work] = rehearsal
     return rehearsal
@@ -91,7 +95,8 @@ package final class Rehearsals {
   }
 
   private func run(
-    _ rank: Int, hosting each: Int = 1, _ exchange: ExchangeKind, survey: ExchangeSurvey? = nil
+    _ rank: Int, hosting each: Int = 1, _ exchange: ExchangeKind, survey: ExchangeSurvey? = nil,
+    load: ExpertGroup.Load = .expected
   ) throws -> (run: TrainingRun, world: RehearsalCommunicator) {
     let world = try GridPlace(configuration, rank: rank, ranks: ranks)
       .rehearsal(of: rank, hosting: each)
@@ -101,7 +106,7 @@ package final class Rehearsals {
       workspace: Workspace(
         executor: .rehearsing, products: try products ?? configuration.products()),
       exchange: exchange, survey: survey,
-      rehearsals: self)
+      rehearsals: self, load: load)
     return (run, world)
   }
 }

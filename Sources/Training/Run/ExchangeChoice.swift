@@ -55,7 +55,7 @@ package struct ExchangeChoice {
     }
     let grid = try GridPlace(configuration, world: world)
     let loads = try rehearsals.loads()
-    let group = try world.split(color: grid.dataIndex, key: grid.sequenceIndex)
+    let group = try world.split(coloring: grid.dataIndex(of:))
     let bytes = loads.map { 4 * $0.units * $0.map.stateCount }.max() ?? 0
     let network = try NetworkProbe.measure(group, world: world, bytes: bytes)
     let cost = ExchangeCost(

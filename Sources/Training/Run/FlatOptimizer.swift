@@ -38,7 +38,7 @@ package final class FlatOptimizer {
   ///   - start: Steps of the run that are done when its first step comes.
   package init(
     _ configuration: RunConfiguration, rules: UpdateRules, groups: ParameterGroups,
-    store: ShardedParameters, workspace: Workspace, start: Int = 0
+    store: DistributedParameters, workspace: Workspace, start: Int = 0
   ) {
     (self.start, stateStart) = (start, start)
     let section = configuration.optimizer
@@ -86,7 +86,8 @@ package final class FlatOptimizer {
   /// - Returns: Whether all weights and states that it wrote are finite.
   @discardableResult
   package func update(
-    _ store: ShardedParameters, step: Int, scale: Double, norm: GradientNorm, workspace: Workspace
+    _ store: DistributedParameters, step: Int, scale: Double, norm: GradientNorm,
+    workspace: Workspace
   ) -> Bool {
     FaultPoint.reach("update")
     var isFinite = true
@@ -123,7 +124,7 @@ package final class FlatOptimizer {
 
   /// For each part that this rank updates, and each range in it that has a state: the range, and its numbers.
   package func ranges(
-    of state: State, in store: ShardedParameters
+    of state: State, in store: DistributedParameters
   ) -> [(range: Range<Int>, numbers: UnsafeMutablePointer<Float>)] {
     store.updated.enumerated().flatMap { index, part in
       state.parameters.pieces(of: part.range).map {

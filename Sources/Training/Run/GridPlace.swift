@@ -1,5 +1,6 @@
 import Configuration
 import MessagePassing
+import Models
 
 /// Where a rank stands in the grid of sequence groups and data groups.
 package struct GridPlace: Sendable {
@@ -11,6 +12,8 @@ package struct GridPlace: Sendable {
   package let sequenceIndex: Int
   /// This rank's group.
   package let dataIndex: Int
+  /// How experts are dealt over all ranks.
+  package let experts: ExpertShape
 
   /// Places a rank; sequence groups are contiguous ranks.
   ///
@@ -30,6 +33,11 @@ package struct GridPlace: Sendable {
         KeyProblem("parallel.sequence", "parallel.data", message: "\(error)")
       ])
     }
+    do {
+      experts = try ExpertShape(ranks: sequence * data, size: configuration.parallel.experts)
+    } catch {
+      throw configuration.error([KeyProblem("parallel.experts", message: "\(error)")])
+    }
     let (batch, microBatches) = (configuration.training.batch, configuration.training.accumulation)
     guard batch % (data * microBatches) == 0 else {
       throw configuration.error([
@@ -42,13 +50,14 @@ package struct GridPlace: Sendable {
     }
   }
 
+  /// The sequence group of a rank.
+  func dataIndex(of rank: Int) -> Int { rank / sequence }
+
   /// A rank of this grid that rehearses alone.
   ///
   /// - Parameter each: Ranks that a process hosts; more than one where they are virtual.
   package func rehearsal(of rank: Int, hosting each: Int = 1) -> RehearsalCommunicator {
-    RehearsalCommunicator(rank: rank, size: sequence * data, hosting: each) { [sequence] in
-      $0 / sequence
-    }
+    RehearsalCommunicator(rank: rank, size: sequence * data, hosting: each)
   }
 
   /// The rows of a step's batch that this rank works on, micro-batch by micro-batch.
@@ -57,6 +66,17 @@ package struct GridPlace: Sendable {
     return (0..<microBatches).map { microBatch in
       let first = dataIndex * each * microBatches + microBatch * each
       return first..<first + each
+    }
+  }
+}
+
+extension RunConfiguration {
+  /// Checks that a model's experts can be dealt as `parallel.experts` says.
+  ///
+  /// - Throws: `ConfigurationError` with what does not fit.
+  func check(_ experts: ExpertShape, of model: LanguageModel) throws {
+    do { try experts.check(experts: model.experts) } catch {
+      throw self.error([KeyProblem("parallel.experts", message: "\(error)")])
     }
   }
 }

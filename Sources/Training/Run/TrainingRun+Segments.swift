@@ -35,7 +35,7 @@ extension TrainingRun {
     let goesOn = corpus.continues(step: step + 1)
     let groups = try groups()
     var sums = LossSums()
-    balance = makeBalance()
+    balance = makeBalance(capacity: configuration.model.subsections[ExpertsSection.self].capacity)
     try listen(microBatch: microBatch, step: step, goesOn: goesOn)
     // The seams at which groups begin.
     var seams = [carries[microBatch]]
@@ -81,7 +81,14 @@ extension TrainingRun {
     // After the backward pass, which ends on the first rank: nobody waits for the carry longer than for that.
     if goesOn, let last { carries[microBatch] = try last.close() }
     addBalance(to: &sums)
-    if let balance { choices = zip(choices, balance.choices).map(+) }
+    if let balance {
+      choices = zip(choices, balance.choices).map(+)
+      dropped += balance.dropped
+      let layers = model.balancedBiases.flatMap {
+        balance.choicesOfRouter[$0.router] ?? balance.choices.map { _ in 0 }
+      }
+      balancedChoices = zip(balancedChoices, layers).map(+)
+    }
     return sums
   }
 
@@ -114,10 +121,12 @@ extension TrainingRun {
   }
 
   /// Where the choices of experts of a micro-batch are counted; nil where the model has none.
-  private func makeBalance() -> ExpertBalance? {
+  ///
+  /// - Parameter capacity: What experts take of a sequence, which is limited in training alone; 0 for all.
+  private func makeBalance(capacity: Double = 0) -> ExpertBalance? {
     model.experts.map {
-      guard minimisesBalance else { return ExpertBalance(experts: $0) }
-      return ExpertBalance(experts: $0) { [context, world] numbers in
+      guard minimisesBalance else { return ExpertBalance(experts: $0, capacity: capacity) }
+      return ExpertBalance(experts: $0, capacity: capacity) { [context, world] numbers in
         try context.counters.measure(.reduce) { try world.allReduce(numbers, .sum) }
       }
     }

@@ -20,7 +20,7 @@ package final class TrainingRun {
   /// Where this rank stands.
   package let grid: GridPlace
   /// What runs the model, with its weights and gradient sums.
-  package let runner: ModelRunner<ShardedParameters>
+  package let runner: ModelRunner<DistributedParameters>
   /// What it is trained on.
   package let corpus: any TrainingCorpus
   /// The optimizer and its state.
@@ -40,6 +40,10 @@ package final class TrainingRun {
   var balance: ExpertBalance?
   /// Choices of each expert by this rank's tokens in the step so far.
   var choices: [Double] = []
+  /// Choices of this rank's tokens in the step so far that no expert took.
+  var dropped = 0.0
+  /// The same of each layer whose choices a bias keeps equal, one after another.
+  var balancedChoices: [Double] = []
   /// How sequences are cut in time and over ranks.
   let cut: SequenceCut
   /// The rows of a step's batch that this rank works on, micro-batch by micro-batch.
@@ -70,7 +74,7 @@ package final class TrainingRun {
     model.operationsPerToken + (teacher?.runner.model.operationsPerToken ?? 0)
   }
   /// Weights and gradient sums.
-  package var store: ShardedParameters { runner.store }
+  package var store: DistributedParameters { runner.store }
 
   /// Puts a rank's part together.
   ///
@@ -83,6 +87,7 @@ package final class TrainingRun {
   ///   - survey: What takes note of it meanwhile.
   ///   - rehearsals: What has been rehearsed of this run already.
   ///   - start: Steps that are done when its first one comes, where stages went before.
+  ///   - load: How many tokens a rehearsal assumes to come to experts that are dealt.
   /// - Throws: `ConfigurationError` for a grid, batch or vocabulary that does not fit; `CorpusError`;
   ///   `MessagePassingError`.
   package init(
@@ -90,7 +95,7 @@ package final class TrainingRun {
     teacher: LanguageModel? = nil, objective: (any Objective)? = nil, world: any Communicator,
     workspace: Workspace,
     exchange: ExchangeKind, survey: ExchangeSurvey? = nil, rehearsals: Rehearsals? = nil,
-    start: Int = 0
+    start: Int = 0, load: ExpertGroup.Load = .expected
   ) throws {
     // Of several stages it is the first, where nobody says which.
     let configuration = configuration.stage(0)
@@ -108,6 +113,7 @@ package final class TrainingRun {
     lossTerms = model.lossTerms(minimised)
     let grid = try GridPlace(configuration, world: world)
     self.grid = grid
+    try configuration.check(grid.experts, of: model)
     self.exchange = exchange
     self.rehearsals =
       rehearsals
@@ -116,13 +122,14 @@ package final class TrainingRun {
         ranks: world.size, products: workspace.productSettings)
     let context = RankContext(
       workspace: workspace,
-      sequence: try world.split(color: grid.dataIndex, key: grid.sequenceIndex),
-      exchange: survey ?? exchange.make(), attention: configuration.parallel.attention)
+      sequence: try world.split(coloring: grid.dataIndex(of:)),
+      exchange: survey ?? exchange.make(), attention: configuration.parallel.attention,
+      experts: try ExpertGroup(grid.experts, world: world, assuming: load, in: workspace))
     let parallel = configuration.parallel
     let rules = UpdateRules(configuration.optimizer, table: model.table, groups: groups)
-    let store = try ShardedParameters(
-      table: model.table, sharding: parallel.sharding, group: world, workspace: workspace,
-      bucketBytes: parallel.bucketBytes, transport: parallel.transport,
+    let store = try DistributedParameters(
+      table: model.table, sharding: parallel.sharding, world: world, experts: grid.experts,
+      workspace: workspace, bucketBytes: parallel.bucketBytes, transport: parallel.transport,
       wholes: rules.wholeMatrices)
     runner = ModelRunner(model, PassRunner(context: context, store: store))
     optimizer = FlatOptimizer(
@@ -223,6 +230,9 @@ package final class TrainingRun {
     }
     targetsPerPosition = try countTargetsPerPosition(step: step)
     choices = [Double](repeating: 0, count: model.experts ?? 0)
+    dropped = 0
+    let biases = model.balancedBiases
+    balancedChoices = [Double](repeating: 0, count: biases.count * choices.count)
     // What streams carry has moved on with each micro-batch: such a step is finished.
     let mayEnd = carried == 0 && !corpus.continues(step: step + 1)
     var vote: StopVote?
@@ -256,8 +266,11 @@ package final class TrainingRun {
         sums.numbers + [
           squares, (stop() ? 1 : 0) + (save() ? Self.saving : 0), Double(renewed),
           hasFiniteWeights ? 0 : 1,
-        ] + choices, .sum)
+        ] + choices + balancedChoices + [dropped], .sum)
     }
+    let droppedOfAll = numbers.removeLast()
+    let balancedOfAll = Array(numbers.suffix(balancedChoices.count))
+    numbers.removeLast(balancedChoices.count)
     let choicesOfAll = Array(numbers.suffix(choices.count))
     numbers.removeLast(choices.count)
     guard numbers.removeLast() == 0 else { throw try weightsNotFinite() }
@@ -273,7 +286,7 @@ package final class TrainingRun {
       learningRate: optimizer.learningRate(at: step),
       stops: asked.truncatingRemainder(dividingBy: Self.saving) > 0, saves: asked >= Self.saving)
     outcome.renewedStreams = renewedOfAll
-    outcome.experts = ExpertShares(choices: choicesOfAll)
+    outcome.experts = ExpertShares(choices: choicesOfAll, dropped: droppedOfAll)
     guard norm.isFinite, total.isFinite else {
       outcome.skipped = try skip(step: step, losses: losses)
       return outcome
@@ -287,8 +300,24 @@ package final class TrainingRun {
     hasFiniteWeights = optimizer.update(
       store, step: step, scale: 1 / count, norm: norm, workspace: workspace)
     lastUpdate = step
+    workspace.compute(.optimizer) { move(biases, by: balancedOfAll) }
     try store.shareWeights()
     return outcome
+  }
+
+  /// Moves biases that keep the use of experts equal, where this rank keeps them.
+  ///
+  /// - Parameter counts: The choices of all ranks in each one's layer, one after another.
+  private func move(_ biases: [BalancedBias], by counts: [Double]) {
+    for (index, bias) in biases.enumerated() {
+      let range = model.table[bias.bias].range
+      let moves = bias.moves(counts: counts[index * range.count..<(index + 1) * range.count])
+      for part in store.kept {
+        for place in range.clamped(to: part.range) {
+          part.values[place - part.range.lowerBound] += moves[place - range.lowerBound]
+        }
+      }
+    }
   }
 
   /// What a rank adds to the number of those that ask to stop if it asks for a checkpoint: more than there are ranks.

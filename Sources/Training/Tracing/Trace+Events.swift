@@ -98,6 +98,7 @@ extension Trace.Message {
       case .states(let layer): ("states", "layer", layer)
       case .halo(let layer): ("halo", "layer", layer)
       case .keys(let layer): ("keys", "layer", layer)
+      case .tokens(let layer): ("tokens", "layer", layer)
       case .carry(let segment): ("carry", "segment", segment)
       case .gradients(let bucket): ("gradients", "bucket", bucket)
       case .weights(let unit): ("weights", "unit", unit)

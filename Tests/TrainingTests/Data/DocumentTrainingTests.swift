@@ -99,7 +99,8 @@ extension TrainingRun {
     try context.drain()
     return LossAndGradients(
       loss: result.sum,
-      gradients: Array(
-        UnsafeBufferPointer(start: store.gradients.pointer, count: model.table.count)))
+      gradients: store.updated.flatMap {
+        UnsafeBufferPointer(start: $0.gradients, count: $0.range.count)
+      })
   }
 }

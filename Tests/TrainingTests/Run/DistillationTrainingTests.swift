@@ -22,7 +22,7 @@ final class Teachers {
         ] + keys)
       let made = try run.make(on: SoloCommunicator())
       try ModelFolder.write(made.model, to: path(mixer)) {
-        try $0(0..<made.model.table.count, made.store.values.pointer)
+        try $0(0..<made.model.table.count, made.store.kept[0].values)
       }
     }
   }

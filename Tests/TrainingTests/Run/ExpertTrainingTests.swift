@@ -1,3 +1,4 @@
+import Checkpoints
 import MessagePassing
 import Models
 import Reporting
@@ -88,6 +89,136 @@ struct ExpertTrainingTests {
   }
 
   @Test(
+    "With a capacity the same choices are dropped on any grid, with experts dealt and run again too",
+    arguments: [
+      ([], 3), (["parallel.data=2"], 4), (["parallel.experts=2", "parallel.data=2"], 4),
+      (["training.recompute=true", "parallel.experts=3"], 3), (["parallel.data=4"], 4),
+      (["parallel.exchange=scan", "parallel.sharding=parameters"], 8),
+    ])
+  func capacity(overrides: [String], ranks: Int) throws {
+    let keys = ["model.experts.capacity=1"]
+    let right = try Self.dropping(keys, ranks: 1)
+    #expect(right.allSatisfy { $0.dropped > 0 })
+    for (one, other) in zip(right, try Self.dropping(keys + overrides, ranks: ranks)) {
+      #expect(one.dropped == other.dropped)
+      for (a, b) in zip(one.numbers, other.numbers) { #expect(abs(a - b) <= 1e-5 * abs(a)) }
+    }
+  }
+
+  @Test("Segments drop by themselves; room for all drops nothing and changes no bit")
+  func room() throws {
+    let segments = ["model.experts.capacity=1", "sequence.segments=3"]
+    let right = try Self.dropping(segments, ranks: 1)
+    let recomputed = try Self.dropping(
+      segments + ["training.recompute=true", "sequence.carry_bytes=0"], ranks: 2)
+    for (one, other) in zip(right, recomputed) {
+      #expect(one.dropped == other.dropped && one.dropped > 0)
+      for (a, b) in zip(one.numbers, other.numbers) { #expect(abs(a - b) <= 1e-5 * abs(a)) }
+    }
+    let all = try Self.dropping(["model.experts.capacity=3"], ranks: 2)
+    let unlimited = try Self.dropping([], ranks: 2)
+    #expect(all == unlimited)
+    #expect(all.allSatisfy { $0.dropped == 0 })
+  }
+
+  /// What a step gave, and how many choices no expert took.
+  private struct Dropping: Equatable {
+    var dropped: Int
+    var numbers: [Double]
+  }
+
+  private static func dropping(_ overrides: [String], ranks: Int) throws -> [Dropping] {
+    let small = try SmallRun(experts + overrides, steps: 3)
+    return try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+      let run = try small.make(on: world)
+      return try (0..<3).map { step in
+        let outcome = try run.step(step)
+        return Dropping(
+          dropped: try #require(outcome.experts).dropped,
+          numbers: [outcome.loss, outcome.gradientNorm] + outcome.sums.terms.map(outcome.sums.mean))
+      }
+    }[0]
+  }
+
+  @Test(
+    "A bias moves by its layer's choices of all ranks, wherever weights lie, and makes shares more even",
+    arguments: [
+      ([], 1), (["parallel.data=2", "parallel.sharding=gradients"], 4),
+      (["parallel.sharding=parameters"], 2), (["parallel.experts=2"], 2),
+      (["training.accumulation=2"], 1),
+    ])
+  func bias(overrides: [String], ranks: Int) throws {
+    let rate = 0.02
+    let small = try SmallRun(
+      Self.experts + overrides + [
+        "model.experts.bias_update=\(rate)", "model.experts.balance=0",
+        "model.experts.score=sigmoid", "model.init_std=0.8",
+      ], steps: 20)
+    let all = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+      let run = try small.make(on: world)
+      let biases = run.model.balancedBiases
+      #expect(biases.count == 2)
+      var right = [Float](repeating: 0, count: 12)
+      var evenness: [Double] = []
+      for step in 0..<20 {
+        evenness.append(try #require(try run.step(step).experts).evenness)
+        let counts = try world.allReduce(run.balancedChoices, .sum)
+        for layer in 0..<2 {
+          let own = counts[6 * layer..<6 * layer + 6]
+          // Each of 4 × 61 tokens chose two.
+          #expect(own.reduce(0, +) == 2 * 4 * 61)
+          for (expert, count) in own.enumerated() where Double(count) != 2 * 4 * 61 / 6.0 {
+            right[6 * layer + expert] += Float(count < 2 * 4 * 61 / 6.0 ? rate : -rate)
+          }
+        }
+      }
+      var found = right
+      try run.store.settle(polling: run.context.workspace.poll)
+      for (layer, bias) in biases.enumerated() {
+        let range = run.model.table[bias.bias].range
+        for part in run.store.kept {
+          for place in range.clamped(to: part.range) {
+            found[6 * layer + place - range.lowerBound] =
+              part.values[place - part.range.lowerBound]
+          }
+        }
+      }
+      return (right: right, found: found, evenness: evenness)
+    }
+    for one in all {
+      #expect(one.found == one.right)
+      #expect(one.right == all[0].right && one.right.contains { $0 != 0 })
+    }
+    #expect(all[0].evenness.last! > all[0].evenness[0])
+  }
+
+  @Test("A bias is a tensor of the model, and goes on from a checkpoint")
+  func biasInFiles() throws {
+    let runs = try SmallRuns()
+    let keys =
+      Self.experts + [
+        "model.experts.bias_update=0.01", "model.experts.score=sigmoid",
+      ]
+    try runs.train("whole", keys)
+    try runs.resume(runs.checkpoint("whole", 4), ["log.directory=\(runs.path("resumed"))"])
+    func weights(_ path: String) throws -> [Float] {
+      let folder = try ModelFolder(path: path)
+      let biases = folder.model.tensors.filter { $0.name.hasSuffix("e_score_correction_bias") }
+      #expect(biases.count == 2 && folder.model.balancedBiases.map(\.rate) == [0.01, 0.01])
+      return try biases.flatMap { tensor in
+        let range = folder.model.table[tensor.pieces[0].parameter].range
+        var numbers = [Float](repeating: 0, count: range.count)
+        try folder.read(range, into: &numbers)
+        return numbers
+      }
+    }
+    let whole = try weights(runs.checkpoint("whole", 6))
+    let earlier = try weights(runs.checkpoint("whole", 4))
+    #expect(whole.contains { $0 != 0 } && whole != earlier)
+    #expect(try weights(runs.path("resumed") + "/checkpoints/step-00000006") == whole)
+  }
+
+  @Test(
     "Experts that cannot be are refused with the key",
     arguments: [
       (["model.channels=experts", "model.experts.active=9"], "a token cannot take 9 of 8 experts"),
@@ -98,6 +229,10 @@ struct ExpertTrainingTests {
       (
         ["model.mixer=mixtral", "model.experts.shared_width=8"], "experts of mixtral do not have it"
       ),
+      (
+        ["model.channels=experts", "model.experts.capacity=0.5"],
+        "a capacity of 0.5 times the mean drops tokens however equally experts are chosen"
+      ), (["model.mixer=mixtral", "model.experts.bias_update=0.1"], "do not have it"),
       (["model.experts.count=4"], "there are no experts; give model.channels=experts"),
     ])
   func refuses(overrides: [String], sentence: String) throws {

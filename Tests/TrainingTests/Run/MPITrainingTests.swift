@@ -49,6 +49,24 @@ struct MPITrainingTests {
     #expect(greatestDifference(rounded.losses, whole.losses) < 1e-2)
   }
 
+  @Test("A run whose experts are dealt over the processes has the losses of one rank")
+  func experts() throws {
+    let world = try Self.world.get()
+    let keys =
+      DealtExpertsTests.experts + [
+        "training.steps=10", "model.experts.count=\(2 * world.size)",
+        "training.batch=\(2 * world.size)",
+      ]
+    let alone = try SmallRun(keys).train(on: SoloCommunicator())
+    for grid in ["sequence", "data"] {
+      let result = try SmallRun(
+        keys + ["parallel.\(grid)=\(world.size)", "parallel.experts=\(world.size)"]
+      ).train(on: world)
+      #expect(greatestDifference(result.losses, alone.losses) < 1e-5, "\(grid)")
+      #expect(greatestDifference(result.norms, alone.norms) < 1e-5, "\(grid)")
+    }
+  }
+
   @Test("The same run twice is bitwise equal")
   func repeats() throws {
     let world = try Self.world.get()

@@ -36,7 +36,7 @@ struct RehearsalsTests {
       try part.store.settle(polling: part.context.workspace.poll)
       // What layers carry is looked up without knowing the exchange; the rest belongs to what was taken.
       let needed = Set<Rehearsals.Work>(
-        [.segments(rank: 0, .chain), .step(rank: 0, hosting: 1, choice.kind)]
+        [.segments(rank: 0, .chain), .step(rank: 0, hosting: 1, choice.kind, .expected)]
           + (0..<3).map { .segments(rank: $0, choice.kind) })
       return (made: rehearsals.made, needed: needed)
     }

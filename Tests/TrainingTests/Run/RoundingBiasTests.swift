@@ -16,7 +16,7 @@ struct RoundingBiasTests {
     return try ThreadCommunicator.run(ranks: 1, deadline: 60) { world in
       let run = try small.make(on: world)
       let before = run.weights
-      var sum = [Double](repeating: 0, count: run.store.values.count)
+      var sum = [Double](repeating: 0, count: run.model.table.count)
       for step in 0..<batches {
         _ = try run.step(step)
         for part in run.store.updated {

@@ -38,10 +38,10 @@ struct SkippedStepTests {
     _ run: TrainingRun, onRank rank: Int, _ body: () throws -> Result
   ) throws -> Result {
     try run.store.settle(polling: run.context.workspace.poll)
-    let weights = run.store.values
+    let weights = run.store.kept[0].values
     // In the first block's mixer, where weights are whole: all its states are spoilt.
     let first = run.model.table.regions[1].range.lowerBound
-    let place = weights.pointer + (run.store.sharding == .parameters ? 0 : first)
+    let place = weights + (run.configuration.parallel.sharding == .parameters ? 0 : first)
     let before = place.pointee
     if run.world.rank == rank { place.pointee = .nan }
     defer { place.pointee = before }

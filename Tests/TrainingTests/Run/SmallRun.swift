@@ -89,7 +89,7 @@ struct SmallRun: Sendable {
 extension TrainingRun {
   /// A copy of the weights that this rank keeps: all, unless they are cut.
   var weights: [Float] {
-    Array(UnsafeBufferPointer(start: store.values.pointer, count: store.values.count))
+    store.kept.flatMap { UnsafeBufferPointer(start: $0.values, count: $0.range.count) }
   }
 }
 

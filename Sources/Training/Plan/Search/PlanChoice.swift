@@ -12,9 +12,13 @@ package struct PlanChoice: Sendable, Hashable {
   package var recompute = false
   package var exchange = ExchangeKind.chain
   package var precision: Precision
+  /// Ranks over which experts are dealt; nil where the model has none.
+  package var experts: Int?
 
-  package init(sequence: Int, data: Int, sharding: Sharding, precision: Precision) {
-    (self.sequence, self.data) = (sequence, data)
+  package init(
+    sequence: Int, data: Int, sharding: Sharding, precision: Precision, experts: Int? = nil
+  ) {
+    (self.sequence, self.data, self.experts) = (sequence, data, experts)
     (self.sharding, self.precision) = (sharding, precision)
   }
 
@@ -27,9 +31,11 @@ package struct PlanChoice: Sendable, Hashable {
     [
       ("parallel", "sequence", "\(sequence)"), ("parallel", "data", "\(data)"),
       ("parallel", "sharding", sharding.rawValue), ("parallel", "exchange", exchange.rawValue),
-      ("sequence", "segments", "\(segments)"), ("training", "accumulation", "\(accumulation)"),
-      ("training", "recompute", "\(recompute)"), ("training", "precision", precision.rawValue),
     ]
+      + (experts.map { [("parallel", "experts", "\($0)")] } ?? []) + [
+        ("sequence", "segments", "\(segments)"), ("training", "accumulation", "\(accumulation)"),
+        ("training", "recompute", "\(recompute)"), ("training", "precision", precision.rawValue),
+      ]
   }
 
   /// The lines of a run file that set it.

@@ -8,21 +8,22 @@ import SequenceParallel
 /// Concretely, with a rank's part C of the step's operations at three quarters of the products' speed, α and β of the network, P
 /// ranks, and G gradient and W weight bytes that a rank sends in b messages:
 ///
-///     time = C + 2 · micro-batches · segments · exchange + max(G' / b, G' − ⅔C) + max(W' / b, W' − C) + 2⌈log₂P⌉ α
+///     time = C + 2 · micro-batches · segments · exchange + X' + max(G' / b, G' − ⅔C) + max(W' / b, W' − C) + 2⌈log₂P⌉ α
 ///
 /// where the exchange is `ExchangeCost`'s, and G' and W' are the times of these bytes and messages over a link that the ranks of
-/// a host share. Sums go on behind the backward pass, but for the last; gathers behind the blocks before them.
+/// a host share. Sums go on behind the backward pass, but for the last; gathers behind the blocks before them. X' is the time of tokens
+/// that go to experts of other ranks and back, for which each layer waits.
 package struct PlanEstimate: Sendable {
   package let choice: PlanChoice
   /// Bytes of memory that a rank needs.
   package let memoryBytes: Int
   /// Bytes that a rank sends a step.
   package let bytesSent: Int
-  /// Seconds of a step: computing, and waiting for states, sums and gathers.
-  package let compute, states, gradients, weights, sums: Double
+  /// Seconds of a step: computing, and waiting for states, tokens, sums and gathers.
+  package let compute, states, tokens, gradients, weights, sums: Double
 
   /// Seconds of a step.
-  package var seconds: Double { compute + states + gradients + weights + sums }
+  package var seconds: Double { compute + states + tokens + gradients + weights + sums }
   /// What estimates are sorted by: time, and within a hundredth, which no model tells apart, memory.
   var order: (Int, Int) { (Int((log(seconds) * 100).rounded()), memoryBytes) }
   /// Share of the step that ranks wait for the network.
@@ -36,6 +37,8 @@ package struct PlanEstimate: Sendable {
     let messages: Int
     /// What the layers exchange in a pass of one micro-batch of one segment.
     let layers: [ExchangeCost.Layer]
+    /// How many layers have experts.
+    let expertLayers: Int
 
     /// Times of a pass forward that are run again, for segments that are not held and for blocks whose activations are not kept.
     static func again(segments: Int, held: Int, recompute: Bool) -> Double {
@@ -47,10 +50,9 @@ package struct PlanEstimate: Sendable {
 
   /// Estimates what was rehearsed.
   init(
-    _ choice: PlanChoice, memoryBytes: Int, gradientBytes: Int, weightBytes: Int, bytesSent: Int,
-    _ work: Work, on cluster: Cluster
+    _ choice: PlanChoice, memoryBytes: Int, _ step: Rehearsal, _ work: Work, on cluster: Cluster
   ) {
-    (self.choice, self.memoryBytes, self.bytesSent) = (choice, memoryBytes, bytesSent)
+    (self.choice, self.memoryBytes, bytesSent) = (choice, memoryBytes, step.bytesSent)
     let speed =
       cluster.gigaflops * 1e9 * (choice.precision == .bf16 ? max(1, cluster.bfloat16Speed) : 1)
     compute =
@@ -63,7 +65,8 @@ package struct PlanEstimate: Sendable {
     func transfer(_ bytes: Int) -> Double {
       bytes == 0 ? 0 : Double(bytes) * byte + messages * 2 * rounds * latency
     }
-    let (sent, gathered) = (transfer(gradientBytes), transfer(weightBytes))
+    tokens = Self.tokens(choice, work, bytes: step.expertBytes, on: cluster)
+    let (sent, gathered) = (transfer(step.gradientBytes), transfer(step.weightBytes))
     gradients = max(sent / messages, sent - compute * 2 / 3)
     weights = max(gathered / messages, gathered - compute)
     sums = 2 * rounds * latency
@@ -84,6 +87,24 @@ package struct PlanEstimate: Sendable {
     return (
       cluster.network.latency, cluster.network.secondsPerByte * Double(cluster.ranksPerHost)
     )
+  }
+
+  /// Seconds for tokens on their way to experts and back: each layer waits for counts, rows and outputs, and for two ways of
+  /// gradients.
+  private static func tokens(
+    _ choice: PlanChoice, _ work: Work, bytes: Int, on cluster: Cluster
+  ) -> Double {
+    guard let group = choice.experts, group > 1 else { return 0 }
+    let each = cluster.ranksPerHost
+    let isInside = cluster.hosts == 1 || (group <= each && each % group == 0)
+    let (latency, byte) =
+      isInside
+      ? (
+        Cluster.Network.sharedMemory.latency,
+        Cluster.Network.sharedMemory.secondsPerByte * max(1, Double(each) / 4)
+      ) : shared(cluster)
+    let waits = 5 * work.expertLayers * choice.accumulation * choice.segments
+    return Double(bytes) * byte + Double(waits * (group - 1)) * latency
   }
 
   private static func states(

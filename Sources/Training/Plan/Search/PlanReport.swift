@@ -16,7 +16,7 @@ package struct PlanReport {
       lines.insert("\(absent) is not here; planned without it", at: 1)
     }
     guard let first = result.best.first else { return lines + none }
-    lines.append(Self.row(Self.columns.map(\.name)))
+    lines.append(row(columns.map(\.name)))
     lines += result.best.enumerated().map { row($0 + 1, $1) }
     lines += ["", why(first)]
     lines.append(step(from: first))
@@ -37,25 +37,30 @@ package struct PlanReport {
       "\(Format.number(cluster.ranks, of: "rank")) × \(Format.number(cluster.threads, of: "thread")) on \(Format.number(cluster.hosts, of: "host")) of \(Format.bytes(cluster.memoryBytes))\(network), \(Format.digits(cluster.gigaflops)) GFLOP/s a thread; \(Format.number(result.rehearsed, of: "layout")) rehearsed"
   }
 
-  private static let columns: [(name: String, width: Int)] = [
-    ("", 2), ("data×seq", 9), ("sharding", 11), ("micro", 6), ("segm.", 6), ("recomp.", 8),
-    ("exchange", 9), ("prec.", 6), ("a rank", 10), ("a host", 10), ("step", 9), ("network", 8),
-    ("sent", 10),
-  ]
+  /// Whether the model has experts, which may be dealt.
+  private var hasExperts: Bool { result.best.contains { $0.choice.experts != nil } }
 
-  private static func row(_ cells: [String]) -> String {
+  private var columns: [(name: String, width: Int)] {
+    [
+      ("", 2), ("data×seq", 9), ("sharding", 11), ("micro", 6), ("segm.", 6), ("recomp.", 8),
+      ("exchange", 9), ("prec.", 6), ("a rank", 10), ("a host", 10), ("step", 9), ("network", 8),
+      ("sent", 10),
+    ] + (hasExperts ? [("experts", 8)] : [])
+  }
+
+  private func row(_ cells: [String]) -> String {
     zip(cells, columns).map { Format.right($0, $1.width) }.joined()
   }
 
   private func row(_ number: Int, _ estimate: PlanEstimate) -> String {
     let choice = estimate.choice
-    return Self.row([
+    return row([
       "\(number)", "\(choice.data)×\(choice.sequence)", choice.sharding.rawValue,
       "\(choice.accumulation)", "\(choice.segments)", choice.recompute ? "yes" : "no",
       choice.sequence > 1 ? choice.exchange.rawValue : "–", choice.precision.rawValue,
       Format.bytes(estimate.memoryBytes), Format.bytes(estimate.memoryBytes * cluster.ranksPerHost),
       Format.seconds(estimate.seconds), Format.percent(estimate.networkShare, decimals: 0),
-      Format.bytes(estimate.bytesSent),
+      Format.bytes(estimate.bytesSent), choice.experts.map { "\($0)" } ?? "",
     ])
   }
 
@@ -82,7 +87,8 @@ package struct PlanReport {
   /// What a step's time is.
   private static func parts(_ estimate: PlanEstimate) -> String {
     let waits: [(Double, String)] = [
-      (estimate.states, "states"), (estimate.gradients, "sums of gradients"),
+      (estimate.states, "states"), (estimate.tokens, "tokens of experts"),
+      (estimate.gradients, "sums of gradients"),
       (estimate.weights, "weights"), (estimate.sums, "sums of losses"),
     ]
     let told = waits.filter { $0.0 >= 0.002 * estimate.seconds }.sorted { $0.0 > $1.0 }
@@ -124,7 +130,7 @@ package struct PlanReport {
         "network_share": .number(estimate.networkShare),
         "compute_seconds": .number(estimate.compute), "state_seconds": .number(estimate.states),
         "gradient_seconds": .number(estimate.gradients),
-        "weight_seconds": .number(estimate.weights),
+        "weight_seconds": .number(estimate.weights), "token_seconds": .number(estimate.tokens),
       ]
       keys["keys"] = .object(
         Dictionary(

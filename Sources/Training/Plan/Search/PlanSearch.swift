@@ -53,7 +53,7 @@ package struct PlanSearch {
       overrides: overrides
         + [
           "parallel.sequence=2", "parallel.data=1", "parallel.sharding=none",
-          "training.accumulation=1",
+          "parallel.experts=1", "training.accumulation=1",
           "sequence.segments=1",
         ].map { Override($0) })
     layers = try Rehearsals(
@@ -78,10 +78,13 @@ package struct PlanSearch {
       let data = cluster.ranks / sequence
       guard base.training.batch % data == 0 else { continue }
       for sharding in cluster.ranks == 1 ? [.none] : Sharding.allCases {
-        let plain = PlanChoice(sequence: sequence, data: data, sharding: sharding, precision: own)
-        guard let cell = try cell(plain, tell) else { continue }
-        cell.all.forEach(note)
-        fitting += cell.fitting
+        for experts in dealings {
+          let plain = PlanChoice(
+            sequence: sequence, data: data, sharding: sharding, precision: own, experts: experts)
+          guard let cell = try cell(plain, tell) else { continue }
+          cell.all.forEach(note)
+          fitting += cell.fitting
+        }
       }
     }
     fitting.sort { $0.order < $1.order }
@@ -114,6 +117,12 @@ package struct PlanSearch {
     return Result(
       best: Array(best), least: fitting.isEmpty ? least : nil, smaller: smaller,
       rehearsed: known.count, refused: refused, absent: setup.absent?.path, cluster: cluster)
+  }
+
+  /// Over how many ranks experts may be dealt: powers of two; one nil for a model without any.
+  private var dealings: [Int?] {
+    guard let experts = setup.model.experts else { return [nil] }
+    return (0...10).map { 1 << $0 }.filter { cluster.ranks % $0 == 0 && experts % $0 == 0 }
   }
 
   private func fits(_ estimate: PlanEstimate) -> Bool {
@@ -233,9 +242,9 @@ package struct PlanSearch {
           mapBytes: Int(Double(layer.mapBytes) * share),
           combineSeconds: layer.combineSeconds * share,
           composeSeconds: layer.composeSeconds * share)
-      })
+      },
+      expertLayers: model.blocks.count { $0.channels?.mixer.experts != nil })
     return PlanEstimate(
-      choice, memoryBytes: processBytes + step.bytes, gradientBytes: step.gradientBytes,
-      weightBytes: step.weightBytes, bytesSent: step.bytesSent, work, on: cluster)
+      choice, memoryBytes: processBytes + step.bytes, step, work, on: cluster)
   }
 }

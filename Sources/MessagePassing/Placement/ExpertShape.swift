@@ -1,0 +1,56 @@
+/// How experts are dealt over ranks: consecutive ranks form a group, which has all of them.
+///
+/// Concretely: of groups of n ranks and E experts, rank r has those from `(r mod n) E / n` on, E / n of them. So ranks with
+/// the same r mod n have the same experts, each for the tokens of its group.
+package struct ExpertShape: Sendable, Equatable {
+  /// Ranks of a group; 1 where every rank has all experts.
+  package let size: Int
+
+  /// Fits groups to a number of ranks.
+  ///
+  /// - Throws: `MessagePassingError.grid` where the ranks do not make whole groups.
+  package init(ranks: Int, size: Int) throws(MessagePassingError) {
+    guard size >= 1, ranks % size == 0 else {
+      throw .grid(
+        "experts dealt over groups of \(size) ranks need a multiple of \(size) ranks, and \(ranks) were started; "
+          + "choose a divisor of \(ranks), or start another number of ranks")
+    }
+    self.size = size
+  }
+
+  /// Checks that a model's experts can be dealt so.
+  ///
+  /// - Parameter count: The experts of a layer; nil for a model without any.
+  /// - Throws: `MessagePassingError.grid` where they cannot.
+  package func check(experts count: Int?) throws(MessagePassingError) {
+    guard size > 1 else { return }
+    guard let count else {
+      throw .grid(
+        "experts cannot be dealt over \(size) ranks, since the model has none; remove parallel.experts"
+      )
+    }
+    guard count % size == 0 else {
+      throw .grid(
+        "\(count) experts cannot be dealt evenly over \(size) ranks; choose a divisor of \(count)")
+    }
+  }
+
+  /// Every rank has all experts.
+  package static let whole = ExpertShape(size: 1)
+
+  private init(size: Int) { self.size = size }
+
+  /// A rank's place in its group, in `0..<size`.
+  package func member(of rank: Int) -> Int { rank % size }
+
+  /// The group of a rank.
+  package func group(of rank: Int) -> Int { rank / size }
+
+  /// The experts of a member.
+  ///
+  /// - Parameter count: All experts, a multiple of `size`.
+  package func experts(of member: Int, among count: Int) -> Range<Int> {
+    precondition(count % size == 0, "\(count) experts over groups of \(size) ranks")
+    return member * (count / size)..<(member + 1) * (count / size)
+  }
+}

@@ -1,0 +1,316 @@
+import CommunicatorDoubles
+import DataParallel
+import Foundation
+import MessagePassing
+import Models
+import Tensors
+import Testing
+
+@testable import Training
+
+@Suite("Training of experts that are dealt over ranks")
+struct DealtExpertsTests {
+  init() { BLAS.setThreads(1) }
+
+  static let experts = [
+    "model.mixer=gla", "model.channels=experts", "model.experts.count=8",
+    "model.experts.active=2", "model.experts.width=12", "model.experts.shared_width=8",
+    "model.experts.shared_gate=true", "model.experts.balance=0.1", "model.experts.z_loss=0.01",
+    "model.init_std=0.3",
+  ]
+
+  /// What a step gave, the same on all ranks but for the choices, which are each rank's own.
+  private struct Step: Sendable, Equatable {
+    var loss, norm: Double
+    var terms: [Double]
+    var choices: [Double]
+  }
+
+  /// Trains on ranks that are threads; choices are those of all ranks.
+  private func train(_ overrides: [String], ranks: Int, steps: Int) throws -> [Step] {
+    let small = try SmallRun(Self.experts + overrides, steps: steps)
+    let all = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+      let run = try small.make(on: world)
+      return try (0..<steps).map { step in
+        let outcome = try run.step(step)
+        return Step(
+          loss: outcome.loss, norm: outcome.gradientNorm,
+          terms: outcome.sums.terms.map(outcome.sums.mean), choices: run.choices)
+      }
+    }
+    return (0..<steps).map { step in
+      var sum = all[0][step]
+      for other in all.dropFirst() {
+        #expect(other[step].loss == sum.loss && other[step].norm == sum.norm)
+        sum.choices = zip(sum.choices, other[step].choices).map(+)
+      }
+      return sum
+    }
+  }
+
+  @Test(
+    "Losses are those of one rank to 1e-5 until a token chooses otherwise, for 50 steps, and to 1e-3 after",
+    arguments: [
+      (1, 2, []), (2, 2, []), (2, 4, ["parallel.data=2"]), (4, 4, ["parallel.data=4"]),
+      (4, 8, ["parallel.data=2", "parallel.exchange=gather"]),
+      (2, 4, ["parallel.exchange=scan", "sequence.segments=2"]),
+      (4, 4, ["parallel.sharding=optimizer"]),
+      (2, 4, ["parallel.sharding=gradients", "training.accumulation=2"]),
+      (2, 8, ["parallel.sharding=parameters", "parallel.data=4", "training.recompute=true"]),
+    ] as [(Int, Int, [String])])
+  func losses(size: Int, ranks: Int, overrides: [String]) throws {
+    // Of another accumulation the balance is another objective.
+    let alike = overrides.filter { $0.hasPrefix("training.accumulation") }
+    let right = try train(alike, ranks: 1, steps: 50)
+    let dealt = try train(overrides + ["parallel.experts=\(size)"], ranks: ranks, steps: 50)
+    let same = zip(right, dealt).prefix { $0.choices == $1.choices }.count
+    #expect(same >= 10, "tokens choose otherwise from step \(same) on")
+    for (step, (one, other)) in zip(right, dealt).enumerated() {
+      let limit = step < same ? 1e-5 : 1e-3
+      #expect(abs(one.loss - other.loss) <= limit * one.loss, "step \(step) of \(same)")
+      guard step < same else { continue }
+      #expect(abs(one.norm - other.norm) <= limit * one.norm, "step \(step) of \(same)")
+      for (a, b) in zip(one.terms, other.terms) { #expect(abs(a - b) <= limit * abs(a)) }
+    }
+  }
+
+  /// The gradient sums of all parameters in the first step, and the bytes that went to experts.
+  private func gradients(
+    _ overrides: [String], ranks: Int, model: [String] = Self.experts
+  ) throws -> (gradients: [Float], sent: Int) {
+    let small = try SmallRun(model + ["optimizer.clip=0"] + overrides, steps: 1)
+    let all = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+      let run = try small.make(on: world)
+      _ = try run.step(0)
+      let parts = run.store.parts.map {
+        ($0.range, Array(UnsafeBufferPointer(start: $0.gradients, count: $0.range.count)))
+      }
+      return (
+        parts: parts, count: run.model.table.count, sent: run.context.counters.expertBytesSent
+      )
+    }
+    // Each number is one rank's.
+    let parts = all.flatMap(\.parts).filter { !$0.0.isEmpty }
+      .sorted { $0.0.lowerBound < $1.0.lowerBound }
+    var end = 0
+    for (range, _) in parts {
+      #expect(range.lowerBound == end)
+      end = range.upperBound
+    }
+    #expect(end == all[0].count)
+    return (parts.flatMap(\.1), all.reduce(0) { $0 + $1.sent })
+  }
+
+  @Test(
+    "Every gradient is that of one rank",
+    arguments: [
+      (2, 2, []), (4, 4, ["parallel.data=2"]), (2, 4, ["parallel.data=4"]),
+      (2, 6, ["parallel.exchange=gather"]), (4, 8, ["parallel.sharding=parameters"]),
+      (2, 4, ["sequence.segments=3", "parallel.sharding=gradients"]),
+      (2, 4, ["sequence.segments=3", "sequence.carry_bytes=0", "training.recompute=true"]),
+      (4, 4, ["training.recompute=true", "parallel.sharding=optimizer"]),
+      (8, 8, ["sequence.length=5", "training.batch=1"]),
+      (2, 2, ["optimizer.name=muon", "parallel.sharding=optimizer"]),
+    ] as [(Int, Int, [String])])
+  func gradients(size: Int, ranks: Int, overrides: [String]) throws {
+    try compare(overrides, size: size, ranks: ranks, model: Self.experts)
+  }
+
+  @Test("So they are in Transformers", arguments: ["mixtral", "qwen2_moe", "qwen3_moe"])
+  func transformers(mixer: String) throws {
+    let model = [
+      "model.mixer=\(mixer)", "model.experts.count=4", "model.init_std=0.3",
+    ]
+    try compare([], size: 2, ranks: 4, model: model)
+    try compare(["parallel.data=2"], size: 4, ranks: 4, model: model)
+  }
+
+  /// Compares all gradients with those of one rank.
+  private func compare(_ overrides: [String], size: Int, ranks: Int, model: [String]) throws {
+    let own = overrides.filter {
+      $0.hasPrefix("sequence.length") || $0.hasPrefix("training.batch")
+    }
+    let right = try gradients(own, ranks: 1, model: model)
+    #expect(right.sent == 0)
+    let dealt = try gradients(
+      overrides + ["parallel.experts=\(size)"], ranks: ranks, model: model)
+    #expect(dealt.sent > 0)
+    let table = try RunSetup(SmallRun(model + own).configuration).model.table
+    let whole = norm(right.gradients[...])
+    for entry in table.entries {
+      let (one, other) = (right.gradients[entry.range], dealt.gradients[entry.range])
+      let difference = norm(ArraySlice(zip(one, other).map(-)))
+      #expect(difference <= 1e-5 * max(norm(one), 1e-3 * whole), "\(entry.name)")
+    }
+  }
+
+  private func norm(_ numbers: ArraySlice<Float>) -> Double {
+    numbers.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+  }
+
+  @Test("Running again sends nothing: not for recomputed blocks, and not for segments")
+  func runsAgain() throws {
+    func sent(_ overrides: [String]) throws -> Int {
+      try gradients(overrides + ["parallel.experts=2"], ranks: 2).sent
+    }
+    let once = try sent([])
+    #expect(try sent(["training.recompute=true"]) == once)
+    let parts = try sent(["sequence.segments=3"])
+    #expect(try sent(["sequence.segments=3", "training.recompute=true"]) == parts)
+    // Headers are those of more messages.
+    #expect(abs(parts - once) < 2 * 3 * 4 * 64 * 4)
+  }
+
+  @Test("In bf16 what travels is half as long, and a run learns as well")
+  func bfloat16() throws {
+    let exact = try train([], ranks: 1, steps: 10)
+    let keys = ["parallel.experts=2", "training.precision=bf16"]
+    let rounded = try train(keys, ranks: 2, steps: 10)
+    for (one, other) in zip(exact, rounded) {
+      #expect(abs(one.loss - other.loss) < 2e-2 * one.loss)
+    }
+    let (whole, half) = (
+      try gradients(["parallel.experts=2"], ranks: 2).sent, try gradients(keys, ranks: 2).sent
+    )
+    // Outputs and the gradients of rows go home in fp32.
+    #expect(half < whole * 4 / 5)
+  }
+
+  @Test("With virtual ranks the bits are the same on any number of processes, and the same twice")
+  func bits() throws {
+    let small = try SmallRun(
+      Self.experts + ["parallel.reproducible=4", "parallel.experts=2"], steps: 4)
+    func train(processes: Int) throws -> [SmallRun.Result] {
+      try ThreadCommunicator.run(ranks: processes, deadline: 60) { process in
+        try process.run(virtualRanks: 4) { try small.train(on: $0) }
+      }.flatMap { $0 }
+    }
+    let alone = try train(processes: 1)
+    #expect(alone.count == 4)
+    for processes in [1, 2, 4] { #expect(try train(processes: processes) == alone) }
+  }
+
+  @Test(
+    "Files do not depend on how experts are dealt, and a run goes on from a checkpoint with any dealing",
+    arguments: [["optimizer.name=adamw"], ["optimizer.name=muon", "parallel.sharding=parameters"]])
+  func files(keys: [String]) throws {
+    let runs = try SmallRuns()
+    let keys = Self.experts + keys + ["evaluation.every=2", "evaluation.tokens=61"]
+    func numbers(_ folder: String) throws -> [[Float]] {
+      try ["model", "optimizer"].map { name in
+        let data = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name).safetensors"))
+        let header = data.prefix(8).enumerated().reduce(8) {
+          $0 + Int($1.element) << (8 * $1.offset)
+        }
+        return data.dropFirst(header).withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+      }
+    }
+    func close(_ one: String, _ other: String) throws -> Bool {
+      try zip(numbers(one), numbers(other)).allSatisfy { a, b in
+        a.count == b.count && zip(a, b).allSatisfy { abs($0 - $1) < 1e-4 }
+      }
+    }
+    let sizes = [1, 2, 4]
+    for size in sizes { try runs.train("\(size)", keys + ["parallel.experts=\(size)"], ranks: 4) }
+    for size in sizes {
+      #expect(try close(runs.checkpoint("\(size)", 6), runs.checkpoint("1", 6)), "\(size)")
+    }
+    // Each goes on from the next one's.
+    for (index, size) in sizes.enumerated() {
+      let other = sizes[(index + 1) % sizes.count]
+      let path = runs.path("\(size)-on-\(other)")
+      try runs.resume(
+        runs.checkpoint("\(other)", 4), ["parallel.experts=\(size)", "log.directory=\(path)"],
+        ranks: 4)
+      #expect(
+        try close("\(path)/checkpoints/step-00000006", runs.checkpoint("1", 6)),
+        "\(size) on \(other)")
+    }
+  }
+
+  @Test(
+    "A dry run knows bytes and memory where all experts are chosen as often, and never tells less than the worst",
+    arguments: [[], ["parallel.sharding=parameters"], ["training.recompute=true"]])
+  func rehearsal(overrides: [String]) throws {
+    func compare(_ active: Int) throws -> [(
+      real: (held: Int, bytes: [Int]), expected: Rehearsal, worst: Rehearsal
+    )] {
+      let small = try SmallRun(
+        Self.experts + overrides + [
+          "model.experts.active=\(active)", "parallel.experts=2", "model.dimension=64",
+          "model.experts.width=96", "sequence.length=64",
+        ], steps: 3)
+      let real = try ThreadCommunicator.run(ranks: 4, deadline: 60) { world in
+        let one = try small.make(on: world)
+        for step in 0..<3 {
+          one.context.counters.reset()
+          _ = try one.step(step)
+        }
+        try one.store.settle(polling: one.context.workspace.poll)
+        let counters = one.context.counters
+        return (
+          held: one.context.workspace.pool.statistics.held,
+          bytes: [
+            counters.gradientBytesSent, counters.weightBytesSent, counters.expertBytesSent,
+          ]
+        )
+      }
+      let rehearsals = try RunSetup(small.configuration).rehearsals(small.configuration, ranks: 4)
+      return try real.enumerated().map { rank, real in
+        (
+          real, try rehearsals.step(rank: rank, exchange: .chain),
+          try rehearsals.step(rank: rank, exchange: .chain, load: .worst)
+        )
+      }
+    }
+    // All experts: whatever is chosen, the rows are as many.
+    for (real, expected, worst) in try compare(8) {
+      #expect([expected.gradientBytes, expected.weightBytes, expected.expertBytes] == real.bytes)
+      #expect(worst.expertBytes == expected.expertBytes)
+      #expect(abs(Double(expected.poolBytes) / Double(real.held) - 1) < 0.15)
+    }
+    for (real, expected, worst) in try compare(2) {
+      #expect(worst.expertBytes > expected.expertBytes && worst.expertBytes >= real.bytes[2])
+      #expect(worst.poolBytes >= real.held && worst.poolBytes > expected.poolBytes)
+    }
+  }
+
+  @Test("Whichever operation of a rank fails, its step ends with what that failed by")
+  func failures() throws {
+    let small = try SmallRun(
+      Self.experts + ["parallel.experts=2", "training.batch=1", "model.depth=1"])
+    @Sendable func train(_ world: any Communicator) throws {
+      let run = try small.make(on: world)
+      _ = try run.step(0)
+      try run.store.settle(polling: run.context.workspace.poll)
+    }
+    let operations = try ThreadCommunicator.run(ranks: 2, deadline: 60) { world in
+      let world = CountingCommunicator(world)
+      try train(world)
+      return world.operations
+    }
+    for failing in 0..<operations[1] {
+      let error = try #require(throws: (any Error).self) {
+        try ThreadCommunicator.run(ranks: 2, deadline: 60) { world in
+          try train(world.rank == 1 ? FailingCommunicator(world, failing: failing) : world)
+        }
+      }
+      #expect("\(error)".contains("the wire is cut"), "operation \(failing)")
+    }
+  }
+
+  @Test(
+    "Dealings that cannot be are refused with a sentence",
+    arguments: [
+      (Self.experts + ["parallel.experts=3"], 3, "8 experts cannot be dealt evenly over 3 ranks"),
+      (Self.experts + ["parallel.experts=2"], 3, "groups of 2 ranks need a multiple of 2 ranks"),
+      (["parallel.experts=2"], 2, "experts cannot be dealt over 2 ranks, since the model has none"),
+    ])
+  func refuses(overrides: [String], ranks: Int, sentence: String) throws {
+    let small = try SmallRun(overrides)
+    let error = #expect(throws: (any Error).self) {
+      _ = try Plan(small.configuration, processes: ranks)
+    }
+    #expect("\(try #require(error))".contains(sentence))
+  }
+}
