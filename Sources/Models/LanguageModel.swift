@@ -95,7 +95,7 @@ package struct LanguageModel: Sendable {
   ///
   /// Concretely: `6 (parameters − token embedding) + 3 Σ_layers H (2C(K+V) + 4KV)`, with `C` = 64. A tied
   /// head counts as a head. A frozen weight has no gradient of its own: 4 operations instead of 6; in regions below the
-  /// lowest that is trained nothing goes back: 2, and a third of a recurrence. Of experts, those that a token takes count.
+  /// lowest that is trained nothing goes back: 2, and a third of a recurrence. Of experts and memories, those that a token takes count.
   package var operationsPerToken: Double {
     let lowest = table.entries.first(where: \.isTrainable)?.region ?? table.regions.count
     func passes(_ entry: ParameterTable.Entry, in region: Int) -> Double {
@@ -107,7 +107,7 @@ package struct LanguageModel: Sendable {
       let region = isEmbedding ? regions.head : entry.region
       return sum + 2 * passes(entry, in: region) * Double(entry.range.count)
     }
-    let idle = blocks.compactMap(\.channels).flatMap(\.mixer.idleWeights).reduce(0.0) {
+    let idle = blocks.flatMap(\.idleWeights).reduce(0.0) {
       let entry = table[$1.weight]
       return $0 + 2 * passes(entry, in: entry.region) * $1.share * Double(entry.range.count)
     }
@@ -140,8 +140,8 @@ package struct LanguageModel: Sendable {
     return terms
   }
 
-  /// How many experts its tokens choose among, the same in all layers that have some; nil where none has.
-  package var experts: Int? { blocks.lazy.compactMap { $0.channels?.mixer.experts?.experts }.first }
+  /// How many experts or memories its tokens choose among, the same in all layers that have some; nil where none has.
+  package var experts: Int? { blocks.lazy.compactMap { $0.experts?.experts }.first }
 
   /// What keeps the use of experts equal without a loss, of layers whose router is trained, bottom up.
   package var balancedBiases: [BalancedBias] {

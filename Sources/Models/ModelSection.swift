@@ -40,7 +40,7 @@ package struct ModelSection: OuterSection, Equatable {
 
   @Key(
     "expand_v", .model, above: 0, through: 1024,
-    "Width of all values over dimension (gated_deltanet: over keys).")
+    "Width of all values over dimension (gated_deltanet, mom: over keys).")
   package var expandValue: Double?
 
   @Key("window", .model, from: 1, unit: "tokens", "Tokens that attention sees; null = all before.")

@@ -29,6 +29,7 @@ CLASSES = {
     "gla": "GLA",
     "delta_net": "DeltaNet",
     "gated_deltanet": "GatedDeltaNet",
+    "mom": "Mom",
     "transformer": "Transformer",
     "hgrn2": "HGRN2",
     "kda": "KDA",
@@ -1315,6 +1316,46 @@ CASES = {
             router_z_loss_coef=0.01,
         ),
         tokens=41,
+    ),
+    "mom_plain": case(fla("mom", num_heads=2, head_dim=6), tokens=43, seed=2),
+    "mom_without_shared": case(
+        fla(
+            "mom", num_heads=2, head_dim=5, expand_v=1.4, num_memories=3, topk=2, shared_mem=False,
+            use_output_gate=False, aux_loss_scale=0.2, conv_size=3, tie_word_embeddings=True,
+        ),
+        tokens=37, seed=84,
+    ),
+    "mom_one_projection": case(
+        fla(
+            "mom", num_heads=3, head_dim=4, num_memories=6, topk=3, single_kv_proj=True,
+            aux_loss_scale=0,
+        ),
+        tokens=35, seed=9,
+    ),
+    "mom_one_projection_alone": case(
+        fla(
+            "mom", num_heads=1, head_dim=8, num_memories=2, topk=1, single_kv_proj=True,
+            shared_mem=False, num_hidden_layers=3,
+        ),
+        tokens=41, seed=19,
+    ),
+    "mom_gla": case(
+        fla("mom", num_heads=2, head_dim=6, num_memories=3, topk=2, mom_backend="gla"),
+        tokens=37,
+    ),
+    "mom_linear": case(
+        fla(
+            "mom", num_heads=2, head_dim=6, num_memories=4, topk=2, mom_backend="linear_attn",
+            single_kv_proj=True,
+        ),
+        tokens=39, seed=1,
+    ),
+    "mom_gla_one_projection": case(
+        fla(
+            "mom", num_heads=2, head_dim=5, num_memories=3, topk=1, mom_backend="gla",
+            single_kv_proj=True, shared_mem=False,
+        ),
+        tokens=33, seed=6,
     ),
     "gated_deltanet_experts": case(
         fla(

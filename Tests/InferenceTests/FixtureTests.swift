@@ -33,9 +33,10 @@ struct Fixture: CustomTestStringConvertible, Sendable {
     }
   }
 
-  /// Whether its tokens choose among experts.
+  /// Whether its tokens choose among experts or memories.
   var hasExperts: Bool {
     let keys = try? JSONValue(file: file("config.json"))
+    if keys?["model_type"]?.string == "mom" { return true }
     return ["num_experts", "num_local_experts"].contains { (keys?[$0]?.integer ?? 0) > 0 }
   }
 

@@ -45,6 +45,7 @@ struct FamilyTests {
         "layers": names("qwen3_next", "attention", "qwen3_next"), "kv_heads": .integer(2),
       ]),
       section(["mixer": .string("kimi_linear"), "depth": .integer(4)]),
+      section(["layers": names("gla", "mom", "attention")]),
       section(["layers": names("lolcats", "attention", "lolcats"), "kv_heads": .integer(2)]),
       section(["layers": names("full_attention", "liger_gsa", "liger_gsa")]),
       section(["mixer": .string("retnet"), "glu": .integer(96), "expand_v": .number(1.5)]),

@@ -111,13 +111,13 @@ extension Tape {
   package func copyRows(
     of tokens: Operand, _ routing: Routing, _ places: Range<Int>, to rows: Operand, width: Int
   ) {
-    let chosen = routing.rule.chosen
+    let each = routing.rowsPerToken
     workspace.compute(.normsAndGates) {
       // Each thread writes rows of its own.
       nonisolated(unsafe) let sources = routing.sources.pointer + places.lowerBound
       workspace.team.parallel(places.count, grain: max(1, Tape.grain / max(width, 1))) { part in
         for row in part {
-          let (from, to) = (Int(sources[row]) / chosen * width, row * width)
+          let (from, to) = (Int(sources[row]) / each * width, row * width)
           switch rows.kind {
           case .float: (rows.floats + to).update(from: tokens.floats + from, count: width)
           case .bfloat16: (rows.halves + to).update(from: tokens.halves + from, count: width)
@@ -129,7 +129,7 @@ extension Tape {
 
   /// Sums the rows of each token's choices, in the order of experts.
   package func sumRows(_ rows: Tensor, _ routing: Routing, into target: Tensor, adding: Bool) {
-    let (width, chosen) = (target.shape.columns, routing.rule.chosen)
+    let (width, each) = (target.shape.columns, routing.rowsPerToken)
     workspace.compute(.normsAndGates) {
       // Each thread writes rows of its own.
       nonisolated(unsafe) let places = routing.places.pointer
@@ -137,8 +137,8 @@ extension Tape {
         for token in part {
           let y = target.pointer + token * width
           var adds = adding
-          for j in 0..<chosen {
-            let place = Int(places[token * chosen + j])
+          for j in 0..<each {
+            let place = Int(places[token * each + j])
             // No expert takes it.
             guard place >= 0 else { continue }
             let x = rows.pointer + place * width

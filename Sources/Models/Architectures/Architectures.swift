@@ -6,7 +6,8 @@ package enum Architectures {
   package static let all: [any Architecture.Type] = [
     TransNormerLLM.self, FlashModel<LinearAttention>.self, FlashModel<ReBased>.self,
     FlashModel<RetNet>.self, FlashModel<GatedLinearAttention>.self,
-    FlashModel<DeltaNet>.self, FlashModel<GatedDeltaNet>.self, FlashModel<Transformer>.self,
+    FlashModel<DeltaNet>.self, FlashModel<GatedDeltaNet>.self, FlashModel<MixtureOfMemories>.self,
+    FlashModel<Transformer>.self,
     FlashModel<HGRN2>.self,
     FlashModel<GatedSlotAttention>.self,
     MambaModel<Mamba2>.self,

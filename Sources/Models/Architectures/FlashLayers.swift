@@ -107,9 +107,18 @@ struct FlashLayers {
     return settings?.split(dimension).problem.map { ("attn.num_heads", $0) }
   }
 
+  /// The families, the main one first.
+  var families: [any FlashMixer] { [main] + others.sorted(by: { $0.key < $1.key }).map(\.value) }
+
+  /// Why experts cannot be where a family has a router of its own.
+  static func severalRouters(beside family: String) -> String {
+    "the layers of \(family) choose by routers of their own, and how tokens fall on experts and on them is not told apart; "
+      + "leave the experts, or those layers"
+  }
+
   /// Adds the weights that layers of one family share.
   func addShared(_ builder: inout ModelBuilder) {
-    for family in [main] + others.sorted(by: { $0.key < $1.key }).map(\.value) {
+    for family in families {
       family.addShared(layers: kinds.count, &builder)
     }
   }

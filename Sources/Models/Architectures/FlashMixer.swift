@@ -40,6 +40,8 @@ protocol FlashMixer: Sendable {
   var problem: String? { get }
   /// What a run file has wrong that only this family asks for.
   static func problems(_ section: ModelSection) -> [KeyProblem]
+  /// Whether its tokens choose, by a router of its own, so that experts cannot be beside it.
+  static var hasRouters: Bool { get }
   /// The longest document that it can read; nil for no limit.
   var longestDocument: DocumentLimit? { get }
   /// Adds weights that several layers read, each in a region that the builder opens for it.
@@ -78,6 +80,8 @@ extension FlashMixer {
   }
   /// None.
   func addShared(layers: Int, _ builder: inout ModelBuilder) {}
+  /// No.
+  static var hasRouters: Bool { false }
   /// No limit.
   var longestDocument: DocumentLimit? { nil }
   /// None.

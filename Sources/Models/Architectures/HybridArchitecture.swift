@@ -28,8 +28,14 @@ extension HybridArchitecture {
     let sizes =
       section.families.flatMap { $0.problems(section) }
       + (attention.map { [KeyProblem("heads", "dimension", message: $0)] } ?? [])
+    let routed = section.channels == .experts ? section.families.first { $0.hasRouters } : nil
+    let routers =
+      routed.map {
+        [KeyProblem("channels", "mixer", message: FlashLayers.severalRouters(beside: $0.name))]
+      } ?? []
     // What several families say in the same words is said once.
     return sizes.indices.filter { !sizes[..<$0].contains(sizes[$0]) }.map { sizes[$0] }
+      + routers
       + section.unread(
         by: Main.name, reading: read.union(layers.settings == nil ? [] : ["kv_heads", "window"]))
   }

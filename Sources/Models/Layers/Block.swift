@@ -1,4 +1,5 @@
 import Autodiff
+import Kernels
 import SequenceParallel
 import Tensors
 
@@ -89,6 +90,14 @@ package struct Block: Sendable {
     return try channels.norms.around(x, tape: tape, for: channels.mixer.readers) {
       try channels.mixer($0, adding: $1, tape: tape, pass: pass)
     }
+  }
+
+  /// How its tokens choose among experts or memories; nil where it has none.
+  package var experts: RoutingRule? { mixer.experts ?? channels?.mixer.experts }
+
+  /// Weights that a token does not use always, with the share that does not.
+  var idleWeights: [(weight: Parameter, share: Double)] {
+    mixer.idleWeights + (channels?.mixer.idleWeights ?? [])
   }
 
   /// The terms that its layers may add to the loss.

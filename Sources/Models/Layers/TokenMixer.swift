@@ -1,4 +1,5 @@
 import Autodiff
+import Kernels
 import SequenceParallel
 import Tensors
 
@@ -20,6 +21,10 @@ package protocol TokenMixer: Sendable {
   var sharedParameters: [Parameter] { get }
   /// The terms that it may add to the loss.
   var lossTerms: [DeclaredTerm] { get }
+  /// How tokens choose among memories; nil where it has none to choose from.
+  var experts: RoutingRule? { get }
+  /// Weights that a token does not use always, with the share that does not.
+  var idleWeights: [(weight: Parameter, share: Double)] { get }
 }
 
 extension TokenMixer {
@@ -27,6 +32,12 @@ extension TokenMixer {
 
   /// None.
   package var lossTerms: [DeclaredTerm] { [] }
+
+  /// None.
+  package var experts: RoutingRule? { nil }
+
+  /// None.
+  package var idleWeights: [(weight: Parameter, share: Double)] { [] }
 
   /// None.
   package var sharedParameters: [Parameter] { [] }

@@ -47,7 +47,12 @@ struct RecurrenceRun: @unchecked Sendable {
     return StateMap.known(
       logDecay: units.inputs.logDecay.isEmpty ? 0 : units.inputs.logDecay[unit % units.heads],
       tokens: layout.shardLengths[rank],
-      containsStart: layout.hasStart(row: unit / units.heads, rank: rank))
+      containsStart: layout.hasStart(row: units.row(unit), rank: rank))
+  }
+
+  /// The gradient of what leaves the shard, of a unit among those of all; nil for zero.
+  func gradient(_ tensor: Tensor?, _ unit: Int) -> UnsafePointer<Float>? {
+    units.endsAnew(unit) ? nil : state(tensor, unit)
   }
 
   /// The state of a unit among those of all; nil where there are none.
@@ -67,7 +72,7 @@ struct RecurrenceRun: @unchecked Sendable {
     let (team, groups) = (workspace.team, units.groups)
     let each = (kernel.scratchCount + 15) / 16 * 16
     let scratch = Tensor([each * team.size], pool: pool, kind: .buffers)
-    let (members, unit) = (units.count / max(groups, 1), operations(tokens ?? units.layout.length))
+    let (members, unit) = (units.count / max(groups, 1), operations(tokens ?? units.mostTokens))
     try workspace.run {
       try workspace.inBatches(groups, operations: members * unit, atLeast: team.size) { groups in
         try workspace.inBatches(members, operations: groups.count * unit) { batch in
@@ -124,9 +129,7 @@ struct RecurrenceForward: ShardWork, @unchecked Sendable {
 
   init(_ run: RecurrenceRun) {
     self.run = run
-    let layout = run.units.layout
-    o = Tensor(
-      [layout.rows * layout.length, run.units.heads * run.kernel.outputWidth], pool: run.pool)
+    o = Tensor([run.units.rowCount, run.units.heads * run.kernel.outputWidth], pool: run.pool)
     kept = Tensor([run.units.keptOffsets.last!], pool: run.pool, kind: .states)
   }
 
@@ -136,10 +139,11 @@ struct RecurrenceForward: ShardWork, @unchecked Sendable {
 
   func known(_ entering: Tensor?, leaving: Tensor) throws {
     try run.each { unit, scratch in
+      let final = leaving.pointer + unit * run.map.stateCount
       kernel.forward(
         units.head(unit), units.plan(unit), kept: kept(unit), initial: run.state(entering, unit),
-        o: units.output(unit, o), final: leaving.pointer + unit * run.map.stateCount,
-        scratch: scratch)
+        o: units.output(unit, o), final: final, scratch: scratch)
+      if units.endsAnew(unit) { final.update(repeating: 0, count: run.map.stateCount) }
     }
   }
 
@@ -147,9 +151,14 @@ struct RecurrenceForward: ShardWork, @unchecked Sendable {
     let map = run.map
     let mapCount = map.kind.count(map.keyDimension)
     try run.each { unit, scratch in
+      let (own, sum) = (maps.pointer + unit * mapCount, sums.pointer + unit * map.stateCount)
       kernel.summarize(
-        units.head(unit), units.plan(unit), kept: kept(unit), map: maps.pointer + unit * mapCount,
-        state: sums.pointer + unit * map.stateCount, scratch: scratch)
+        units.head(unit), units.plan(unit), kept: kept(unit), map: own, state: sum,
+        scratch: scratch)
+      if units.endsAnew(unit) {
+        own.update(repeating: 0, count: mapCount)
+        sum.update(repeating: 0, count: map.stateCount)
+      }
     }
   }
 
@@ -213,7 +222,7 @@ struct RecurrenceBackward: ShardWork, @unchecked Sendable {
     try run.each { unit, scratch in
       kernel.backward(
         units.head(unit), gradient(unit), units.plan(unit), kept: kept(unit),
-        keptBackward: keptBackward(unit), final: run.state(entering, unit),
+        keptBackward: keptBackward(unit), final: run.gradient(entering, unit),
         initial: leaving.pointer + unit * run.map.stateCount, scratch: scratch)
     }
   }
@@ -246,7 +255,7 @@ struct RecurrenceBackward: ShardWork, @unchecked Sendable {
     try run.each { unit, scratch in
       let (plan, keptBackward) = (units.plan(unit), keptBackward(unit))
       let (head, gradient) = (units.head(unit), gradient(unit))
-      kernel.beginBackward(run.state(entering, unit), plan, keptBackward: keptBackward)
+      kernel.beginBackward(run.gradient(entering, unit), plan, keptBackward: keptBackward)
       for chunk in plan.chunks.indices.reversed() {
         if chunk < chunks {
           kernel.backwardInter(

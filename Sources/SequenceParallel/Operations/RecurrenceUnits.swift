@@ -4,6 +4,8 @@ import Tensors
 
 /// The units (row, head) of one recurrence on one shard: where each one's numbers lie.
 ///
+/// Where tokens fall on subsequences, each of these stands in the place of a row.
+///
 /// Heads of q, k, v, g, beta, a and b may be fewer than the state's; a head then serves as many neighbouring
 /// heads of the state as it takes. Units that write to a shared gradient form a group, which one thread
 /// works through in order.
@@ -16,15 +18,33 @@ struct RecurrenceUnits: @unchecked Sendable {
   private let q, k, v: Rows
   private let a, b: Rows?
   let layout: SequenceLayout
+  /// The rows of each sequence.
+  let parts: [ShardRows]
+  /// Rows of all.
+  let rowCount: Int
+  /// Sequences of each row of the batch.
+  private let sequencesPerRow: Int
   let heads: Int
   let plans: [ChunkPlan]
   let groups: Int
   let keptOffsets: [Int]
   let keptBackwardOffsets: [Int]
 
-  init(kernel: any RecurrenceKernel, inputs: RecurrenceInputs, layout: SequenceLayout) {
+  init(
+    kernel: any RecurrenceKernel, inputs: RecurrenceInputs, layout: SequenceLayout,
+    of subsequences: Subsequences? = nil
+  ) {
     self.kernel = kernel
     self.inputs = inputs
+    parts = subsequences?.parts ?? layout.shardRows
+    sequencesPerRow = subsequences?.groups ?? 1
+    rowCount = inputs.q.shape.rows
+    precondition(
+      parts.reduce(0) { $0 + $1.count } == rowCount,
+      "\(rowCount) rows in sequences of \(parts.map(\.count))")
+    precondition(
+      subsequences == nil || inputs.logDecay.isEmpty,
+      "no rank knows how many tokens of a subsequence others have, which a fixed decay asks for")
     func rows(_ x: Variable) -> Rows { Rows(numbers: x.stored, columns: x.shape.columns) }
     (q, k, v) = (rows(inputs.q), rows(inputs.k), rows(inputs.v))
     (a, b) = (inputs.a.map(rows), inputs.b.map(rows))
@@ -39,11 +59,9 @@ struct RecurrenceUnits: @unchecked Sendable {
     precondition(
       counts.allSatisfy { $0 > 0 && counts.max()! % $0 == 0 },
       "heads of q, k, v, a and b do not divide the state's: \(counts)")
-    groups = layout.rows * counts.min()!
-    plans = (0..<layout.rows).map {
-      ChunkPlan(
-        tokens: layout.length, starts: layout.startsInShard(row: $0),
-        chunkLength: kernel.chunkLength)
+    groups = parts.count * counts.min()!
+    plans = parts.map {
+      ChunkPlan(tokens: $0.count, starts: $0.starts, chunkLength: kernel.chunkLength)
     }
     keptOffsets = Self.offsets(plans, heads: heads, kernel.keptCount)
     keptBackwardOffsets = Self.offsets(plans, heads: heads, kernel.keptBackwardCount)
@@ -61,8 +79,17 @@ struct RecurrenceUnits: @unchecked Sendable {
     return offsets
   }
 
-  /// Rows × heads.
-  var count: Int { layout.rows * heads }
+  /// Sequences × heads.
+  var count: Int { parts.count * heads }
+
+  /// Tokens of the longest sequence.
+  var mostTokens: Int { parts.map(\.count).max() ?? 0 }
+
+  /// The row of the batch that a unit is of.
+  func row(_ unit: Int) -> Int { unit / heads / sequencesPerRow }
+
+  /// Whether a document starts behind a unit's last token, so that nothing leaves the shard.
+  func endsAnew(_ unit: Int) -> Bool { parts[unit / heads].endsAnew }
 
   /// Floating-point operations of a forward pass, of what is before a token alone; a backward pass takes twice as many.
   var operations: Double {
@@ -72,7 +99,7 @@ struct RecurrenceUnits: @unchecked Sendable {
     let each =
       kernel.mapKind == .matrix
       ? c * (3 * k + 2 * v) + 6 * k * v : c * (k + v) + 4 * k * v
-    return Double(layout.rows * layout.length * heads) * each
+    return Double(rowCount * heads) * each
   }
 
   /// The units of a range of groups.
@@ -129,9 +156,9 @@ struct RecurrenceUnits: @unchecked Sendable {
 
   private func place(_ columns: Int, _ unit: Int, width: Int) -> (offset: Int, first: Bool) {
     let own = columns / width
-    let (row, head) = (unit / heads, unit % heads)
+    let (part, head) = (parts[unit / heads], unit % heads)
     let shared = heads / own
-    return (row * layout.length * columns + head / shared * width, head % shared == 0)
+    return (part.first * columns + head / shared * width, head % shared == 0)
   }
 
   private func rows(_ tensor: Tensor, _ unit: Int, width: Int) -> TokenRows {

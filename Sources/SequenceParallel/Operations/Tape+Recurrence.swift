@@ -11,15 +11,19 @@ extension Tape {
   /// - Parameters:
   ///   - kernel: Which recurrence.
   ///   - inputs: q, k, v, a and b, which may be stored for products, and what the kernel reads beside them.
+  ///   - subsequences: Where tokens fall on several, each with a state of its own; all their states cross together. The
+  ///     decay is then none or from data.
   ///   - slot: The layer and state, for carries and messages.
   ///   - pass: The shard's layout and seams.
   /// - Returns: `[N, heads·outputWidth]`.
   package func recurrence(
-    _ kernel: any RecurrenceKernel, _ inputs: RecurrenceInputs, slot: CarrySlot, pass: SequencePass
+    _ kernel: any RecurrenceKernel, _ inputs: RecurrenceInputs,
+    of subsequences: Subsequences? = nil, slot: CarrySlot, pass: SequencePass
   ) throws -> Variable {
     let workspace = workspace
     let run = RecurrenceRun(
-      units: RecurrenceUnits(kernel: kernel, inputs: inputs, layout: pass.layout), slot: slot,
+      units: RecurrenceUnits(
+        kernel: kernel, inputs: inputs, layout: pass.layout, of: subsequences), slot: slot,
       pass: pass)
     let (o, kept) = try workspace.counters.measure(.recurrence) { try run.forward() }
     let output = kernel.readsOutput ? o : nil

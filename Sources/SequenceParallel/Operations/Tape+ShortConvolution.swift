@@ -26,32 +26,41 @@ extension Tape {
     let run = ConvolutionRun(
       kernel: ShortConvolution(channels: channels, width: width, activation: activation),
       slot: slot, pass: pass)
-    // The taps as the kernel reads them: [W, C].
-    func taps() -> Tensor {
-      let taps = Tensor([width, channels], pool: pool)
-      let w = parameters.value(weight)
-      workspace.compute(.normsAndGates) {
-        for c in 0..<channels {
-          for j in 0..<width { taps.pointer[j * channels + c] = w[c * width + j] }
-        }
-      }
-      return taps
-    }
     let (input, y) = (x.stored, workspace.room(for: x.shape, readers: readers))
     let halo = try run.forward(
-      input, into: y, taps: taps(), bias: bias.map(parameters.value))
+      input, into: y, taps: taps(weight), bias: bias.map(parameters.value))
     return record(y, x.shape, inputs: [x], always: trains(weight, bias)) { [unowned self] dy in
       let (dx, accumulate) =
         x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
       let dTaps = trains(weight) ? Tensor([width, channels], pool: pool) : nil
       try run.backward(
-        input, dy, halo, taps: taps(), bias: bias.map(parameters.value), into: dx,
+        input, dy, halo, taps: taps(weight), bias: bias.map(parameters.value), into: dx,
         accumulate: accumulate, dTaps: dTaps, dBias: bias.flatMap(gradientSums))
-      guard let dTaps, let dw = gradientSums(weight) else { return }
-      workspace.compute(.normsAndGates) {
-        for c in 0..<channels {
-          for j in 0..<width { dw[c * width + j] += dTaps.pointer[j * channels + c] }
-        }
+      if let dTaps { add(dTaps, toTaps: weight) }
+    }
+  }
+
+  /// A convolution's weight `[C, 1, W]` as its kernel reads it: `[W, C]`.
+  func taps(_ weight: Parameter) -> Tensor {
+    let shape = parameters.table[weight].shape
+    let (channels, width) = (shape[0], shape[2])
+    let taps = Tensor([width, channels], pool: pool)
+    let w = parameters.value(weight)
+    workspace.compute(.normsAndGates) {
+      for c in 0..<channels {
+        for j in 0..<width { taps.pointer[j * channels + c] = w[c * width + j] }
+      }
+    }
+    return taps
+  }
+
+  /// Adds what its kernel gives to the gradients of a convolution's weight.
+  func add(_ dTaps: Tensor, toTaps weight: Parameter) {
+    guard let dw = gradientSums(weight) else { return }
+    let (width, channels) = (dTaps.shape[0], dTaps.shape[1])
+    workspace.compute(.normsAndGates) {
+      for c in 0..<channels {
+        for j in 0..<width { dw[c * width + j] += dTaps.pointer[j * channels + c] }
       }
     }
   }

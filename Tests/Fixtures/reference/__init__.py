@@ -3,7 +3,7 @@
 from . import (
     comba, cosformer, delta_net, forgetting_transformer, gated_deltanet, gated_deltaproduct, gateloop,
     gla, gsa, hgrn, hgrn2, hybrids, kda, kimi_linear, lightnet, linear_attn, linearised, mamba, mamba2,
-    mlstm, pretrained, qwen3_next, rebased, regla, retnet, rwkv, rwkv6, rwkv7, samba, scans, tnl,
+    mlstm, mom, pretrained, qwen3_next, rebased, regla, retnet, rwkv, rwkv6, rwkv7, samba, scans, tnl,
     transformer, xlstm,
 )
 from .skeleton import LanguageModel
@@ -16,6 +16,7 @@ MIXERS = {
     "gla": gla,
     "delta_net": delta_net,
     "gated_deltanet": gated_deltanet,
+    "mom": mom,
     "transformer": transformer,
     "regla": regla,
     "gateloop": gateloop,

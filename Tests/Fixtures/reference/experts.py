@@ -73,6 +73,18 @@ def kimi(config):
     }
 
 
+def routers(config):
+    """What is asked of the choices of experts, or of memories; None where there are none."""
+    if config["model_type"] != "mom":
+        return layout(config)
+    return {
+        "count": config.get("num_memories", 4),
+        "chosen": config.get("topk", 2),
+        "balance": config.get("aux_loss_scale", 0.01),
+        "z_loss": 0,
+    }
+
+
 def is_sparse(config, layer):
     """Whether a layer has experts."""
     step, without = config.get("decoder_sparse_step", 1), config.get("mlp_only_layers", [])
@@ -175,7 +187,7 @@ def mixture(options, weights, prefix, x):
 
 def loss(config):
     """What the layers since the last call add to the loss: `E Σ f_e P_e` and the z-loss, over the rows of all layers."""
-    options = layout(config)
+    options = routers(config)
     layers, seen[:] = list(seen), []
     if not options or not layers:
         return 0.0

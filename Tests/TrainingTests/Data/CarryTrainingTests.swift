@@ -66,7 +66,7 @@ struct CarryTrainingTests {
 
   @Test(
     "A checkpoint's streams go on on any grid",
-    arguments: ["gated_deltanet", "transformer"], ways)
+    arguments: ["gated_deltanet", "mom", "transformer"], ways)
   func resume(mixer: String, way: Way) throws {
     let file = try TextFile((0..<600).map { UInt8(($0 * $0 + $0 / 7) % 11) })
     let folder = NSTemporaryDirectory() + "lasp-\(UUID().uuidString)"

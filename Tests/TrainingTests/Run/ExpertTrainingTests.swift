@@ -234,6 +234,11 @@ struct ExpertTrainingTests {
         "a capacity of 0.5 times the mean drops tokens however equally experts are chosen"
       ), (["model.mixer=mixtral", "model.experts.bias_update=0.1"], "do not have it"),
       (["model.experts.count=4"], "there are no experts; give model.channels=experts"),
+      (["model.mixer=mom", "model.mom.active=5"], "a token cannot go to 5 of 4 memories"),
+      (
+        ["model.layers=[gla, mom, gla]", "model.channels=experts"],
+        "the layers of mom choose by routers of their own"
+      ),
     ])
   func refuses(overrides: [String], sentence: String) throws {
     let error = #expect(throws: (any Error).self) { _ = try SmallRun(overrides) }

@@ -19,6 +19,7 @@ struct FailedMessageTests {
       ["model.mixer=transformer", "parallel.attention=gather", "sequence.segments=2"],
       ["model.layers=[gated_deltanet,attention]", "model.window=9", "training.recompute=true"],
       ["model.mixer=tnl", "parallel.data=2", "parallel.transport=bf16"],
+      ["model.mixer=mom", "model.mom.balance=0.1"],
     ])
   func surfaces(overrides: [String]) throws {
     let run = try SmallRun(overrides + ["training.batch=2"])

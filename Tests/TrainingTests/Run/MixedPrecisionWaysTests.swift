@@ -47,6 +47,7 @@ struct MixedPrecisionWaysTests {
       (["model.mixer=gla"], ["sequence.segments=4", "parallel.exchange=scan"]),
       (["model.mixer=mamba2", "model.mamba2.state_size=6"], ["sequence.segments=4"]),
       (["model.mixer=rwkv7"], ["parallel.exchange=scan"]),
+      (["model.mixer=mom"], ["sequence.segments=4", "training.recompute=true"]),
       (hybrid, []), (hybrid, ["parallel.attention=ring", "sequence.segments=3"]),
       (window, ["sequence.segments=3", "training.recompute=true"]),
       (adapters, []), (adapters, ["sequence.segments=3", "parallel.sharding=parameters"]),

@@ -40,6 +40,7 @@ struct SegmentTests {
       "model.layers=[granitemoehybrid, attention]", "model.mamba2.state_size=6",
       "model.granitemoehybrid.residual_multiplier=0.5", "model.experts.balance=0",
     ],
+    ["model.mixer=mom", "model.mom.balance=0.1"],
   ]
 
   private static let ways = [
@@ -110,7 +111,10 @@ struct SegmentTests {
 
   @Test(
     "gives those of packed documents too",
-    arguments: [["model.mixer=gated_deltanet"], ["model.mixer=transformer"]], ways)
+    arguments: [
+      ["model.mixer=gated_deltanet"], ["model.mixer=transformer"],
+      ["model.mixer=mom", "model.mom.balance=0.1"],
+    ], ways)
   func documents(model: [String], way: Way) throws {
     let file = try TextFile((0..<700).map { UInt8(($0 * $0 + $0 / 7) % 11) })
     try check(model + ["data.path=\(file.path)", "data.documents=3"], way)

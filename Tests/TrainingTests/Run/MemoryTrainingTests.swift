@@ -1,0 +1,60 @@
+import MessagePassing
+import Models
+import Tensors
+import Testing
+
+@testable import Training
+
+@Suite("Training of memories")
+struct MemoryTrainingTests {
+  init() { BLAS.setThreads(1) }
+
+  private static let memories = [
+    "model.mixer=mom", "model.mom.memories=3", "model.mom.active=2", "model.mom.balance=0.1",
+    "model.init_std=0.3",
+  ]
+
+  /// Of each step: loss, its term, gradient norm, and how tokens fell on memories; the same on all ranks.
+  private static func steps(
+    _ overrides: [String] = [], ranks: Int, count: Int = 3
+  ) throws -> [[Double]] {
+    let small = try SmallRun(memories + overrides, steps: count)
+    let all = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
+      let run = try small.make(on: world)
+      return try (0..<count).map { step in
+        let outcome = try run.step(step)
+        let shares = try #require(outcome.experts)
+        return [outcome.loss, outcome.gradientNorm] + outcome.sums.terms.map(outcome.sums.mean)
+          + [shares.least, shares.greatest, shares.evenness]
+      }
+    }
+    #expect(all.allSatisfy { $0 == all[0] })
+    return all[0]
+  }
+
+  @Test(
+    "Losses, terms, gradients and shares are the same on any grid, in segments and recomputed",
+    arguments: [
+      ([], 3), (["parallel.data=2", "parallel.exchange=scan"], 6), (["sequence.segments=3"], 1),
+      (["sequence.segments=3", "sequence.carry_bytes=0", "training.recompute=true"], 2),
+      (["training.recompute=true", "parallel.sharding=parameters"], 2),
+      (["parallel.exchange=gather"], 4),
+    ])
+  func partitions(overrides: [String], ranks: Int) throws {
+    let right = try Self.steps(ranks: 1)
+    #expect(right[0].count == 6)
+    for (one, other) in zip(right, try Self.steps(overrides, ranks: ranks)) {
+      for (a, b) in zip(one, other) { #expect(abs(a - b) <= 1e-5 * abs(a)) }
+    }
+  }
+
+  @Test("Ranks without tokens and memories without tokens are nothing special")
+  func empty() throws {
+    let few = ["sequence.length=5", "model.mom.memories=40", "training.batch=1"]
+    let right = try Self.steps(few, ranks: 1)
+    #expect(right[0][3] == 0)
+    for (one, other) in zip(right, try Self.steps(few, ranks: 8)) {
+      for (a, b) in zip(one, other) { #expect(abs(a - b) <= 1e-5 * abs(a)) }
+    }
+  }
+}
