@@ -9,7 +9,7 @@ struct MemoryCase {
   enum Kind: CaseIterable { case gatedDelta, vectorDecay, noDecay }
 
   let kind: Kind
-  var sequence: SequenceCase
+  let sequence: SequenceCase
   let memories, chosen: Int
   let hasShared: Bool
   let width = 5
@@ -20,16 +20,15 @@ struct MemoryCase {
   private var names: [String: Parameter] = [:]
 
   init(_ kind: Kind, seed: UInt64) {
-    self.kind = kind
-    sequence = SequenceCase(seed: seed, mostTokens: seed % 7 == 6 ? 150 : 24)
+    var sequence = SequenceCase(seed: seed, mostTokens: seed % 7 == 6 ? 150 : 24)
     func pick(_ limits: ClosedRange<Int>) -> Int {
       Int.random(in: limits, using: &sequence.random)
     }
-    memories = pick(1...5)
-    chosen = pick(1...memories)
-    hasShared = pick(0...1) == 0
-    (heads, keyDimension) = (pick(1...2), pick(2...4))
-    (valueDimension, taps) = (pick(2...5), pick(1...5))
+    let memories = pick(1...5)
+    let chosen = pick(1...memories)
+    let hasShared = pick(0...1) == 0
+    let (heads, keyDimension) = (pick(1...2), pick(2...4))
+    let (valueDimension, taps) = (pick(2...5), pick(1...5))
     let (K, V) = (heads * keyDimension, heads * valueDimension)
     let gates = kind == .vectorDecay ? K : heads
     var shapes: [(String, Shape)] = [
@@ -44,8 +43,10 @@ struct MemoryCase {
       names[name] = table.add(name, shape, role: .matrix, initialization: .constant(0))
     }
     weights = (0..<table.count).map { _ in Float.random(in: -1...1, using: &sequence.random) }
-    x = sequence.numbers(width)
-    dy = sequence.numbers(V)
+    (x, dy) = (sequence.numbers(width), sequence.numbers(V))
+    (self.kind, self.sequence, self.memories, self.chosen) = (kind, sequence, memories, chosen)
+    (self.hasShared, self.heads, self.keyDimension) = (hasShared, heads, keyDimension)
+    (self.valueDimension, self.taps) = (valueDimension, taps)
   }
 
   private var groups: Int { memories + (hasShared ? 1 : 0) }

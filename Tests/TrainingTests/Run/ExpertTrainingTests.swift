@@ -236,7 +236,7 @@ struct ExpertTrainingTests {
       (["model.experts.count=4"], "there are no experts; give model.channels=experts"),
       (["model.mixer=mom", "model.mom.active=5"], "a token cannot go to 5 of 4 memories"),
       (
-        ["model.layers=[gla, mom, gla]", "model.channels=experts"],
+        ["model.layers=[gla, mom]", "model.channels=experts"],
         "the layers of mom choose by routers of their own"
       ),
     ])

@@ -50,7 +50,11 @@ struct MemoryTrainingTests {
 
   @Test("Ranks without tokens and memories without tokens are nothing special")
   func empty() throws {
-    let few = ["sequence.length=5", "model.mom.memories=40", "training.batch=1"]
+    let file = try TextFile((0..<60).map { UInt8(($0 * $0 + $0 / 7) % 11) })
+    let few = [
+      "data.path=\(file.path)", "data.held_out=0", "sequence.length=5", "model.mom.memories=40",
+      "training.batch=1",
+    ]
     let right = try Self.steps(few, ranks: 1)
     #expect(right[0][3] == 0)
     for (one, other) in zip(right, try Self.steps(few, ranks: 8)) {
