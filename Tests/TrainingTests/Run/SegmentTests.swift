@@ -40,7 +40,7 @@ struct SegmentTests {
       "model.layers=[granitemoehybrid, attention]", "model.mamba2.state_size=6",
       "model.granitemoehybrid.residual_multiplier=0.5", "model.experts.balance=0",
     ],
-    ["model.mixer=mom", "model.mom.balance=0.1"],
+    ["model.mixer=mom", "model.mom.balance=0"],
   ]
 
   private static let ways = [
@@ -113,7 +113,7 @@ struct SegmentTests {
     "gives those of packed documents too",
     arguments: [
       ["model.mixer=gated_deltanet"], ["model.mixer=transformer"],
-      ["model.mixer=mom", "model.mom.balance=0.1"],
+      ["model.mixer=mom", "model.mom.balance=0"],
     ], ways)
   func documents(model: [String], way: Way) throws {
     let file = try TextFile((0..<700).map { UInt8(($0 * $0 + $0 / 7) % 11) })
