@@ -110,6 +110,15 @@ struct FlashLayers {
   /// The families, the main one first.
   var families: [any FlashMixer] { [main] + others.sorted(by: { $0.key < $1.key }).map(\.value) }
 
+  /// The experts that a `config.json` has beside these layers; nil for none.
+  func experts(_ keys: ModelKeys) -> ExpertSettings? {
+    let experts = ExpertSettings(keys)
+    if experts != nil, let routed = families.first(where: { type(of: $0).hasRouters }) {
+      keys.refuse("num_experts", Self.severalRouters(beside: type(of: routed).name))
+    }
+    return experts
+  }
+
   /// Why experts cannot be where a family has a router of its own.
   static func severalRouters(beside family: String) -> String {
     "the layers of \(family) choose by routers of their own, and how tokens fall on experts and on them is not told apart; "

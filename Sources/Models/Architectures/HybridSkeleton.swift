@@ -48,10 +48,7 @@ struct HybridSkeleton<Main: FlashMixer> {
     main = Main(keys, dimension: dimension)
     layers = FlashLayers(
       keys, main: main, depth: depth, dimension: dimension, usual: usual(depth))
-    experts = ExpertSettings(keys)
-    if experts != nil, let routed = layers.families.first(where: { type(of: $0).hasRouters }) {
-      keys.refuse("num_experts", FlashLayers.severalRouters(beside: type(of: routed).name))
-    }
+    experts = layers.experts(keys)
     if let problem = layers.problem(dimension: dimension) {
       throw .impossible(key: problem.key, reason: problem.reason)
     }

@@ -68,7 +68,7 @@ struct XLSTM: HybridArchitecture {
     let main = MLSTM(keys, dimension: dimension)
     (hasBias, mode) = (main.hasBias, main.mode)
     layers = FlashLayers(keys, main: main, depth: depth, dimension: dimension)
-    experts = ExpertSettings(keys)
+    experts = layers.experts(keys)
     if let problem = layers.problem(dimension: dimension) {
       throw .impossible(key: problem.key, reason: problem.reason)
     }
