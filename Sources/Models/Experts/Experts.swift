@@ -160,17 +160,20 @@ extension ModelBuilder {
         name, shape, role: .matrix, initialization: .normal(deviation: builder.deviation))
     }
     let (input, output) = (name + fused.input, name + fused.output)
-    let experts = (0..<count).map { expert in
+    // Parameters lie in the order of the file's tensors.
+    let inner = (0..<count).map { expert in
       (
         gate: part("\(input).\(expert).gate.weight", [width, dimension], &self),
-        up: part("\(input).\(expert).up.weight", [width, dimension], &self),
-        down: part("\(output).\(expert).weight", [dimension, width], &self)
+        up: part("\(input).\(expert).up.weight", [width, dimension], &self)
       )
     }
+    let outer = (0..<count).map {
+      part("\(output).\($0).weight", [dimension, width], &self)
+    }
     fuse(
-      experts.flatMap { [$0.gate, $0.up] }, into: input + ".weight", [count, 2 * width, dimension])
-    fuse(experts.map(\.down), into: output + ".weight", [count, dimension, width])
-    return experts
+      inner.flatMap { [$0.gate, $0.up] }, into: input + ".weight", [count, 2 * width, dimension])
+    fuse(outer, into: output + ".weight", [count, dimension, width])
+    return zip(inner, outer).map { (gate: $0.gate, up: $0.up, down: $1) }
   }
 
   /// A gated channel mixer, whose first two projections the file may have in one tensor.
