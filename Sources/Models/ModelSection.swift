@@ -169,6 +169,8 @@ package struct ModelSection: OuterSection, Equatable {
     let type = Architectures.type(of: mainMixer)
     let hasOwn = type.borrowedSections.contains { $0.name == ExpertsSection.name }
     guard channels == .experts || hasOwn else { return [] }
+    // Where layers have routers of their own, the architecture says so.
+    guard !families.contains(where: { $0.hasRouters }) else { return [] }
     guard type.takesExperts || hasOwn else {
       let able = Architectures.all.filter { $0.takesExperts }.flatMap { $0.mixers }
       return [

@@ -55,7 +55,7 @@ struct FlashModel<Main: FlashMixer>: SkeletonArchitecture, FlashArchitecture {
 protocol FlashArchitecture: HybridArchitecture {}
 
 extension FlashArchitecture {
-  static var takesExperts: Bool { true }
+  static var takesExperts: Bool { !Main.hasRouters }
 }
 
 extension Architectures {
