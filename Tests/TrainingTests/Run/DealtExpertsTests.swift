@@ -31,12 +31,14 @@ struct DealtExpertsTests {
     let small = try SmallRun(Self.experts + overrides, steps: steps)
     let all = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
       let run = try small.make(on: world)
-      return try (0..<steps).map { step in
+      let seen = try (0..<steps).map { step in
         let outcome = try run.step(step)
         return Step(
           loss: outcome.loss, norm: outcome.gradientNorm,
           terms: outcome.sums.terms.map(outcome.sums.mean), choices: run.choices)
       }
+      try run.store.settle(polling: run.context.workspace.poll)
+      return seen
     }
     return (0..<steps).map { step in
       var sum = all[0][step]
@@ -69,7 +71,8 @@ struct DealtExpertsTests {
       let limit = step < same ? 1e-5 : 1e-3
       #expect(abs(one.loss - other.loss) <= limit * one.loss, "step \(step) of \(same)")
       guard step < same else { continue }
-      #expect(abs(one.norm - other.norm) <= limit * one.norm, "step \(step) of \(same)")
+      // Norms part more, where experts are not dealt too.
+      #expect(abs(one.norm - other.norm) <= 1e-4 * one.norm, "step \(step) of \(same)")
       for (a, b) in zip(one.terms, other.terms) { #expect(abs(a - b) <= limit * abs(a)) }
     }
   }
@@ -82,6 +85,7 @@ struct DealtExpertsTests {
     let all = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
       let run = try small.make(on: world)
       _ = try run.step(0)
+      try run.store.settle(polling: run.context.workspace.poll)
       let parts = run.store.parts.map {
         ($0.range, Array(UnsafeBufferPointer(start: $0.gradients, count: $0.range.count)))
       }
@@ -109,7 +113,7 @@ struct DealtExpertsTests {
       (2, 4, ["sequence.segments=3", "parallel.sharding=gradients"]),
       (2, 4, ["sequence.segments=3", "sequence.carry_bytes=0", "training.recompute=true"]),
       (4, 4, ["training.recompute=true", "parallel.sharding=optimizer"]),
-      (8, 8, ["sequence.length=5", "training.batch=1"]),
+      (8, 24, ["sequence.length=21", "training.batch=1"]),
       (2, 2, ["optimizer.name=muon", "parallel.sharding=optimizer"]),
     ] as [(Int, Int, [String])])
   func gradients(size: Int, ranks: Int, overrides: [String]) throws {
@@ -233,7 +237,7 @@ struct DealtExpertsTests {
     arguments: [[], ["parallel.sharding=parameters"], ["training.recompute=true"]])
   func rehearsal(overrides: [String]) throws {
     func compare(_ active: Int) throws -> [(
-      real: (held: Int, bytes: [Int]), expected: Rehearsal, worst: Rehearsal
+      real: (held: Int, peak: Int, bytes: [Int]), expected: Rehearsal, worst: Rehearsal
     )] {
       let small = try SmallRun(
         Self.experts + overrides + [
@@ -248,8 +252,9 @@ struct DealtExpertsTests {
         }
         try one.store.settle(polling: one.context.workspace.poll)
         let counters = one.context.counters
+        let statistics = one.context.workspace.pool.statistics
         return (
-          held: one.context.workspace.pool.statistics.held,
+          held: statistics.held, peak: statistics.peak,
           bytes: [
             counters.gradientBytesSent, counters.weightBytesSent, counters.expertBytesSent,
           ]
@@ -271,7 +276,9 @@ struct DealtExpertsTests {
     }
     for (real, expected, worst) in try compare(2) {
       #expect(worst.expertBytes > expected.expertBytes && worst.expertBytes >= real.bytes[2])
-      #expect(worst.poolBytes >= real.held && worst.poolBytes > expected.poolBytes)
+      // What is in use; blocks of other sizes are cached beside, as sizes differ from step to step.
+      let most = worst.peakByKind.reduce(0, +)
+      #expect(most >= real.peak && most > expected.peakByKind.reduce(0, +))
     }
   }
 
