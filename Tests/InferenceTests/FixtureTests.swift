@@ -110,7 +110,9 @@ struct FixtureTests {
         try actual.readFloats(tensor.name), right.map(Double.init),
         normAtLeast: tensor.name.hasPrefix("grad.") ? 1e-3 * norm : 0)
       #expect(actual.tensor(tensor.name)?.shape == tensor.shape, "\(tensor.name)")
-      #expect(error <= 2e-5, "\(tensor.name)")
+      // Where experts are dealt their rows are added up in another order.
+      let limit = experts > 1 && tensor.name.hasPrefix("grad.") ? 5e-5 : 2e-5
+      #expect(error <= limit, "\(tensor.name)")
     }
     #expect(losses.allSatisfy { $0 == losses[0] })
   }
