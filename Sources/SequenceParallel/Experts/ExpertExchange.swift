@@ -324,6 +324,7 @@ final class ExpertExchange {
         mark("receive", member, content.tag, content.direction, incoming.message) {}
       }
     }
+    try group.outbox.poll()
     return homecoming.numbers
   }
 

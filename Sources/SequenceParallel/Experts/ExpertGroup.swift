@@ -38,7 +38,9 @@ package final class ExpertGroup {
     (self.shape, self.load) = (shape, load)
     first = shape.group(of: world.rank) * shape.size
     ranks = try world.split(coloring: shape.group(of:))
-    registration = workspace.progress.add(hasPeers: true) { [unowned self] in
+    // A rehearsal holds what was sent until what it led to has come home: earlier it need not have left.
+    registration = workspace.progress.add(hasPeers: true, movesWhenWaitedFor: true) {
+      [unowned self] in
       try outbox.poll()
       try coming?.advance()
     }
