@@ -88,6 +88,8 @@ package struct ParameterTable: Sendable {
   package private(set) var adapters: [Parameter: LowRankAdapter] = [:]
   /// Numbers of all parameters of adapters.
   private var adapterCount = 0
+  /// Where each name's parameter stands among all: models of experts have a hundred thousand.
+  private var places: [String: Int] = [:]
 
   package init() {}
 
@@ -110,7 +112,8 @@ package struct ParameterTable: Sendable {
     isAdapter: Bool = false
   ) -> Parameter {
     precondition(!regions.isEmpty, "a parameter needs a region: \(name)")
-    precondition(!entries.contains { $0.name == name }, "two parameters named \(name)")
+    precondition(places[name] == nil, "two parameters named \(name)")
+    places[name] = entries.count
     let range = count..<count + shape.count
     entries.append(
       Entry(
@@ -164,7 +167,7 @@ package struct ParameterTable: Sendable {
 
   /// The parameter of that name.
   package func parameter(named name: String) -> Parameter? {
-    entries.firstIndex { $0.name == name }.map(Parameter.init)
+    places[name].map(Parameter.init)
   }
 
   /// Some of another table's parameters, in the same regions, one after another; without adapters.
@@ -176,6 +179,7 @@ package struct ParameterTable: Sendable {
       end = own.range.upperBound
       return own
     }
+    places = Dictionary(uniqueKeysWithValues: entries.indices.map { (entries[$0].name, $0) })
     let selected = IndexRanges(other.entries.filter(isSelected).map(\.range))
     regions = other.regions.map { region in
       Region(

@@ -101,7 +101,7 @@ struct MixtureOfMemories: FlashMixer {
   init(_ keys: ModelKeys, dimension: Int) {
     shape = DeltaHeads(keys, headDimension: 256, heads: 4, expandValue: 1, sharesKeys: false)
     let (memories, active) = (
-      keys.positive("num_memories", default: 4), keys.positive("topk", default: 2)
+      keys.experts("num_memories", default: 4), keys.positive("topk", default: 2)
     )
     if active > memories {
       keys.refuse("topk", "each token goes to \(active) memories, and there are \(memories)")

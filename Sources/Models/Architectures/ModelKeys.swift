@@ -86,6 +86,14 @@ package struct ModelKeys {
     return fallback ?? 1
   }
 
+  /// A number of experts, or of memories.
+  func experts(_ key: String, default fallback: Int? = nil) -> Int {
+    let (found, most) = (positive(key, default: fallback), 4096)
+    if found <= most { return found }
+    refuse(key, "\(found) is above \(most)")
+    return 1
+  }
+
   /// A number of blocks.
   func depth(_ key: String, default fallback: Int? = nil) -> Int {
     let found = positive(key, default: fallback)

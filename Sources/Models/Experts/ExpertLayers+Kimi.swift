@@ -30,7 +30,7 @@ extension ExpertLayers {
     if frequency != 1 {
       keys.refuse("moe_layer_freq", "\(frequency) is not computed here, only 1")
     }
-    let count = keys.positive(words.experts, default: 256)
+    let count = keys.experts(words.experts, default: 256)
     let chosen = keys.positive(words.chosen, default: 8)
     let (groups, best) = (
       keys.positive(words.groups, default: 1), keys.positive("topk_group", default: 1)

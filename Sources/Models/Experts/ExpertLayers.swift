@@ -126,7 +126,7 @@ struct ExpertLayers {
     ]
     guard layout != .granite else {
       let rule = keys.routing(
-        experts: keys.positive("num_local_experts", default: 8),
+        experts: keys.experts("num_local_experts", default: 8),
         chosen: keys.positive("num_experts_per_tok", default: 2), renormalized: true)
       let shared = keys.positive("shared_intermediate_size", default: Self.usualShared)
       settings = ExpertSettings(rule, width: width, sharedWidth: shared, balance: balance)
@@ -144,7 +144,7 @@ struct ExpertLayers {
           "router_jitter_noise", "\(jitter): noise of routers is not computed here, only 0")
       }
       let rule = keys.routing(
-        experts: keys.positive("num_local_experts", default: 8),
+        experts: keys.experts("num_local_experts", default: 8),
         chosen: keys.positive("num_experts_per_tok", default: 2), renormalized: true)
       settings = ExpertSettings(rule, width: width, balance: balance)
       hasExperts = [Bool](repeating: true, count: depth)
@@ -156,7 +156,7 @@ struct ExpertLayers {
     let usual = layout.usual
     // Newer files of Qwen3 call it as Mixtral does.
     let local = layout == .qwen3 ? keys.optionalPositive("num_local_experts") : nil
-    let count = keys.positive("num_experts", default: local ?? usual.experts)
+    let count = keys.experts("num_experts", default: local ?? usual.experts)
     if let local, local != count {
       keys.refuse("num_local_experts", "\(local) is not num_experts, \(count); remove one of them")
     }

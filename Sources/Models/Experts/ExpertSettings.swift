@@ -68,7 +68,8 @@ extension ExpertSettings {
       "scoring_func", default: "softmax", of: RoutingRule.Score.allCases.map { ($0.rawValue, $0) })
     self.init(
       keys.routing(
-        experts: count, chosen: keys.positive("num_experts_per_tok", default: 2), score: score,
+        experts: keys.experts("num_experts"),
+        chosen: keys.positive("num_experts_per_tok", default: 2), score: score,
         renormalized: keys.boolean("norm_topk_prob", default: true)),
       width: keys.optionalPositive("moe_intermediate_size"),
       sharedWidth: keys.optionalPositive("shared_expert_intermediate_size"),
