@@ -5,7 +5,7 @@ import Configuration
 /// Concretely: `x += mixer(rms(x))`, `x += W_down(silu(y W_gate) ⊙ y W_up)` with `y = rms(x)`.
 ///
 /// - Source: IBM's Bamba-9B; Mamba-2 (arXiv 2405.21060); the layout of Hugging Face's transformers.
-struct Bamba: PretrainedHybrid {
+struct Bamba: Mamba2Hybrid {
   static let name = "bamba"
   static let className = "Bamba"
   static let card = ModelCard(
@@ -134,11 +134,7 @@ struct Bamba: PretrainedHybrid {
   static func problems(_ section: ModelSection) -> [KeyProblem] {
     let model = Self(section, vocabulary: 2)
     let keys = section.subsections[Keys.self]
-    let heads = model.attention.problem(dimension: model.dimension).map {
-      [KeyProblem("heads", "dimension", message: $0)]
-    }
-    return (heads ?? [])
-      + mambaProblems(section, heads: keys.mambaHeads, key: "\(Keys.name).mamba_heads")
+    return model.layerProblems(section, heads: keys.mambaHeads, key: "\(Keys.name).mamba_heads")
       + RotaryKeys.problems(
         base: keys.rotaryBase, scaling: keys.rotaryScaling, section, in: Keys.name)
       + commonProblems(section)
@@ -149,39 +145,6 @@ struct Bamba: PretrainedHybrid {
       "attention_bias": .bool(attention.hasBias), "mlp_bias": .bool(skeleton.hasChannelBias),
       "z_loss_coefficient": .number(logSumPenalty),
     ]
-    return [
-      attention.pretrainedConfiguration(dimension: dimension), rotary.configuration,
-      mamba.hybridConfiguration(dimension: dimension),
-    ].reduce(into: own) { $0.merge($1) { $1 } }
-  }
-
-  func mixerName(_ layer: Int) -> String { types.isAttention[layer] ? "self_attn." : "mamba." }
-
-  func attention(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
-    AttentionMixer(attention, at: place, &builder)
-  }
-
-  func recurrence(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
-    Mamba2Mixer(mamba, at: place, &builder)
-  }
-}
-
-extension PretrainedHybrid {
-  /// What a run file's Mamba-2 layers have wrong.
-  ///
-  /// - Parameters:
-  ///   - heads: How many heads they have; nil for as many as attention.
-  ///   - key: The key that says it.
-  static func mambaProblems(_ section: ModelSection, heads: Int?, key: String) -> [KeyProblem] {
-    let order =
-      section.subsections[Mamba2.Keys.self].isNormFirst
-      ? [
-        KeyProblem(
-          "model.mamba2.norm_before_gate",
-          message: "the layers of \(name) are gated before they are normalised; remove it")
-      ] : []
-    return order
-      + Mamba2Settings.problems(
-        section, heads: heads ?? section.heads, key: heads == nil ? "heads" : key)
+    return withLayers(own)
   }
 }

@@ -6,7 +6,7 @@ import Configuration
 /// over l; scores of attention are multiplied by a.
 ///
 /// - Source: IBM's Granite 4; Mamba-2 (arXiv 2405.21060); the layout of Hugging Face's transformers.
-struct GraniteMoeHybrid: PretrainedHybrid {
+struct GraniteMoeHybrid: Mamba2Hybrid {
   static let name = "granitemoehybrid"
   static let className = "GraniteMoeHybrid"
   static let card = ModelCard(
@@ -142,11 +142,7 @@ struct GraniteMoeHybrid: PretrainedHybrid {
   static func problems(_ section: ModelSection) -> [KeyProblem] {
     let model = Self(section, vocabulary: 2)
     let keys = section.subsections[Keys.self]
-    let heads = model.attention.problem(dimension: model.dimension).map {
-      [KeyProblem("heads", "dimension", message: $0)]
-    }
-    return (heads ?? [])
-      + mambaProblems(section, heads: keys.mambaHeads, key: "\(Keys.name).mamba_heads")
+    return model.layerProblems(section, heads: keys.mambaHeads, key: "\(Keys.name).mamba_heads")
       + RotaryKeys.problems(
         base: keys.rotaryBase, scaling: keys.rotaryScaling, section, in: Keys.name)
       + (keys.residualScale == 1 ? [] : placementProblem(section))
@@ -167,29 +163,16 @@ struct GraniteMoeHybrid: PretrainedHybrid {
       own["shared_intermediate_size"] = .integer(
         skeleton.ownChannelWidth ?? skeleton.channelWidth)
     }
-    return [
-      attention.pretrainedConfiguration(dimension: dimension), rotary.configuration,
-      mamba.hybridConfiguration(dimension: dimension),
-    ].reduce(into: own) { $0.merge($1) { $1 } }
+    return withLayers(own)
   }
 
   var embeddingScale: Float { Float(embeddingMultiplier) }
-
-  func mixerName(_ layer: Int) -> String { types.isAttention[layer] ? "self_attn." : "mamba." }
 
   func residuals(
     _ layer: Int
   ) -> (mixer: LlamaSkeleton.Residual, channels: LlamaSkeleton.Residual) {
     let scaled = LlamaSkeleton.Residual.scaled(Float(residualMultiplier))
     return (scaled, scaled)
-  }
-
-  func attention(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
-    AttentionMixer(attention, at: place, &builder)
-  }
-
-  func recurrence(at place: MixerPlace, _ builder: inout ModelBuilder) -> any TokenMixer {
-    Mamba2Mixer(mamba, at: place, &builder)
   }
 
   /// The norm before the head, over what logits are divided by.
