@@ -60,11 +60,12 @@ package struct GridPlace: Sendable {
     RehearsalCommunicator(rank: rank, size: sequence * data, hosting: each)
   }
 
-  /// The rows of a step's batch that this rank works on, micro-batch by micro-batch.
+  /// The rows of a step's batch that this rank works on, micro-batch by micro-batch, each of which has the same rows on every
+  /// grid.
   package func rows(ofBatch batch: Int, microBatches: Int) -> [Range<Int>] {
     let each = batch / (data * microBatches)
     return (0..<microBatches).map { microBatch in
-      let first = dataIndex * each * microBatches + microBatch * each
+      let first = (microBatch * data + dataIndex) * each
       return first..<first + each
     }
   }

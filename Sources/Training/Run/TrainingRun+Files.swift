@@ -106,9 +106,11 @@ extension TrainingRun {
       }
       return nil
     }
-    var streams = zip(carriedValues, microBatches).flatMap { $0.rows($1.count) }
-    for group in 1..<grid.data {
-      for rows in microBatches {
+    // In the order of rows: of each micro-batch one group after another.
+    var streams: [CarriedRow] = []
+    for (values, rows) in zip(carriedValues, microBatches) {
+      streams += values.rows(rows.count)
+      for group in 1..<grid.data {
         streams += try receive(from: group * grid.sequence).rows(rows.count)
       }
     }

@@ -51,6 +51,15 @@ struct ExpertTrainingTests {
     }
   }
 
+  @Test("Micro-batches hold the same rows on every grid, so their losses for balance are the same")
+  func accumulation() throws {
+    let keys = ["training.accumulation=2", "model.experts.balance=1"]
+    let right = try Self.steps(keys, ranks: 1)
+    for (one, other) in zip(right, try Self.steps(keys + ["parallel.data=2"], ranks: 4)) {
+      for (a, b) in zip(one, other) { #expect(abs(a - b) <= 1e-5 * abs(a)) }
+    }
+  }
+
   @Test(
     "Experts stand in blocks of every skeleton",
     arguments: ["tnl", "rwkv6", "rwkv7", "mamba2", "xlstm", "samba"])
