@@ -27,6 +27,7 @@ struct CarryTrainingTests {
   private static let ways = [
     Way(more: ["training.accumulation=2"]), Way(sequence: 2), Way(sequence: 3),
     Way(sequence: 4, more: ["training.accumulation=2"]), Way(data: 2), Way(data: 2, sequence: 2),
+    Way(data: 2, more: ["training.accumulation=2"]),
     Way(sequence: 3, more: ["parallel.exchange=gather", "parallel.attention=ring"]),
     Way(data: 2, sequence: 3, more: ["parallel.exchange=scan", "parallel.attention=ring"]),
     Way(data: 2, sequence: 2, more: ["sequence.segments=3", "parallel.sharding=parameters"]),
