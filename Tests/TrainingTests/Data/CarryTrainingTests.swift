@@ -37,19 +37,19 @@ struct CarryTrainingTests {
     "The losses are those of one long pass over each stream, again and again",
     arguments: ["tnl", "gla", "gated_deltanet", "transformer"], ways)
   func streams(mixer: String, way: Way) throws {
-    // Two streams of 70 tokens: six windows of 11 each, then they begin again.
-    let tokens: [UInt8] = (0..<140).map { UInt8(($0 * $0 + $0 / 7) % 11) }
+    // Four streams of 70 tokens: six windows of 11 each, then they begin again.
+    let tokens: [UInt8] = (0..<280).map { UInt8(($0 * $0 + $0 / 7) % 11) }
     let file = try TextFile(tokens)
     let overrides = [
       "data.path=\(file.path)", "data.carry=true", "data.held_out=0", "model.mixer=\(mixer)",
-      "sequence.length=11", "training.batch=2", "training.steps=8", "optimizer.learning_rate=1e-12",
+      "sequence.length=11", "training.batch=4", "training.steps=8", "optimizer.learning_rate=1e-12",
     ]
     let results = try SmallRun(overrides + way.overrides).train(ranks: way.ranks)
     let long = try SmallRun(overrides).make(on: SoloCommunicator())
     func loss(through windows: Int) throws -> Double {
       let length = 11 * windows
       let layout = SequenceLayout(shardLengths: [length], rank: 0, rows: 1)
-      return try [0, 70].map { start in
+      return try [0, 70, 140, 210].map { start in
         let pass = SequencePass(context: long.context, layout: layout)
         let tape = Tape(
           workspace: long.context.workspace, parameters: long.store, recording: false)
@@ -59,7 +59,7 @@ struct CarryTrainingTests {
       }.reduce(0, +)
     }
     let sums = try (0...6).map { $0 == 0 ? 0 : try loss(through: $0) }
-    let each = (0..<6).map { (sums[$0 + 1] - sums[$0]) / 22 }
+    let each = (0..<6).map { (sums[$0 + 1] - sums[$0]) / 44 }
     for result in results {
       #expect(greatestDifference(result.losses, each + each[..<2]) < 1e-5)
     }
