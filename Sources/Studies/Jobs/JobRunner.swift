@@ -5,7 +5,7 @@ import Synchronization
 
 /// Runs whole jobs, one after another or several at once, and ends those at work when the user wants an end.
 ///
-/// While it lives, SIGINT, SIGTERM and SIGHUP do not end this process: the jobs are asked to end, their runs do,
+/// While it lives, SIGINT, SIGTERM, SIGHUP and SIGUSR1 do not end this process: the jobs are asked to end, their runs do,
 /// and `run` throws.
 ///
 /// Unchecked: what is not constant is behind a lock.
@@ -22,10 +22,12 @@ final class JobRunner: @unchecked Sendable {
 
     init(asking: Int32) { self.asking = asking }
 
-    /// Asks the jobs to end; asked again, they are killed.
-    func interrupt() {
+    /// Asks the jobs to end; a second SIGINT kills them.
+    ///
+    /// Other signals come twice without meaning more: from a scheduler, and from the script that it runs.
+    func interrupt(by number: Int32) {
       state.withLock {
-        let signal = $0.isInterrupted ? SIGKILL : asking
+        let signal = $0.isInterrupted && number == SIGINT ? SIGKILL : asking
         $0.isInterrupted = true
         for (identifier, process) in $0.processes where process.isRunning {
           kill(identifier, signal)
@@ -36,7 +38,7 @@ final class JobRunner: @unchecked Sendable {
 
   private let current: Current
   private let sources: [any DispatchSourceSignal]
-  private static let signals = [SIGINT, SIGTERM, SIGHUP]
+  private static let signals = [SIGINT, SIGTERM, SIGHUP, SIGUSR1]
 
   /// Whether the user, or the system, has asked for an end.
   var isInterrupted: Bool { current.state.withLock { $0.isInterrupted } }
@@ -48,13 +50,12 @@ final class JobRunner: @unchecked Sendable {
   init(asking: Int32 = SIGTERM) {
     let current = Current(asking: asking)
     self.current = current
-    sources = Self.signals.map {
-      signal($0, SIG_IGN)
-      return DispatchSource.makeSignalSource(signal: $0, queue: .global())
-    }
-    for source in sources {
-      source.setEventHandler { current.interrupt() }
+    sources = Self.signals.map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { current.interrupt(by: number) }
       source.activate()
+      return source
     }
   }
 

@@ -27,7 +27,8 @@ struct SweepScript {
       #!/usr/bin/env bash
       # The runs of \(sweep.file) as a Slurm array, a task a run, \(plan.section.jobs) at once: keep this as a file, change what
       # your cluster wants otherwise, and give it to sbatch in the folder that paths are relative to.
-      # A task that runs out of time leaves a checkpoint and is put back; submitted again, the array goes on with what is left.
+      # A task that runs out of time leaves a checkpoint and is put back, and so it is when something more important needs its node;
+      # submitted again, the array goes on with what is left. scancel ends it, with checkpoints.
       # lasp-train runs list \(folder) shows how far the runs are; lasp-train runs compare \(folder) what came of them.
       #SBATCH --job-name=\(SweepChoice.plain(name))
       #SBATCH --array=1-\(plan.runs.count)%\(plan.section.jobs)
@@ -43,16 +44,17 @@ struct SweepScript {
       cd "${SLURM_SUBMIT_DIR:?is set by Slurm: start this script with sbatch}" || exit
       \(command) --only "$SLURM_ARRAY_TASK_ID" &
       task=$!
-      ending=''
+      cancelled=''
       signalled=yes
-      trap 'signalled=yes ending=yes; kill -TERM "$task"' USR1 TERM
+      trap 'signalled=yes; kill -USR1 "$task"' USR1
+      trap 'signalled=yes cancelled=yes; kill -USR1 "$task"' TERM
       while [[ $signalled ]]; do  # the signal ends the wait, not the run
         signalled=''
         code=0
         wait "$task" || code=$?
       done
-      # 75: the run has stopped with a checkpoint.
-      if [[ $ending ]] && ((code == 75)); then
+      # 75: the run has stopped with a checkpoint. By TERM Slurm ends the job, and puts it back itself where that is meant.
+      if [[ ! $cancelled ]] && ((code == 75)); then
         scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
       fi
       exit "$code"
