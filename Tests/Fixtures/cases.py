@@ -1218,6 +1218,15 @@ CASES = {
         ),
         tokens=35,
     ),
+    "qwen2_moe_windows": case(
+        pretrained(
+            "qwen2_moe", num_hidden_layers=4, hidden_size=18, num_key_value_heads=1, num_experts=4,
+            num_experts_per_tok=2, moe_intermediate_size=9, shared_expert_intermediate_size=4,
+            norm_topk_prob=True, qkv_bias=False, mlp_only_layers=[1], use_sliding_window=True,
+            sliding_window=4, max_window_layers=3,
+        ),
+        tokens=37,
+    ),
     "qwen3_moe_plain": case(
         pretrained(
             "qwen3_moe", num_hidden_layers=3, num_key_value_heads=1, num_experts=6, head_dim=6,
@@ -1407,6 +1416,16 @@ CASES = {
             tie_word_embeddings=True, rms_norm_eps=1e-4,
         ),
         tokens=35, seed=2,
+    ),
+    "qwen3_next_odd_rotation": case(
+        pretrained(
+            "qwen3_next", num_hidden_layers=2, hidden_size=18, num_attention_heads=2,
+            num_key_value_heads=1, head_dim=12, linear_num_key_heads=2, linear_num_value_heads=2,
+            linear_key_head_dim=5, linear_value_head_dim=6, num_experts=4, num_experts_per_tok=2,
+            moe_intermediate_size=8, shared_expert_intermediate_size=5, full_attention_interval=2,
+            rms_norm_eps=1e-3,
+        ),
+        tokens=33,
     ),
     "kimi_linear_plain": case(
         pretrained(

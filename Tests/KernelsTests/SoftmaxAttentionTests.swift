@@ -43,6 +43,16 @@ private struct HeadCase {
     self.numbers = numbers
   }
 
+  /// Three tokens whose queries see one key as good as alone.
+  init(saturated seed: UInt64) {
+    var random = Mix(state: seed)
+    (tokens, dimension, valueDimension) = (3, 16, 16)
+    (cuts, lowest) = ([0, 3], [0, 0, 0])
+    numbers = [4, 2, 2, 2].map { (range: Float) in
+      (0..<3 * 16).map { _ in Float.random(in: -range...range, using: &random) }
+    }
+  }
+
   /// o, dq, dk, dv a token at a time, in Double.
   var reference: [[Double]] {
     let (d, e) = (dimension, valueDimension)
@@ -117,7 +127,8 @@ private struct HeadCase {
       kernel.deltas(
         rows(outputs[0], e), rows(inputs[3], e), into: work[2], tokens: 0..<tokens)
       let gradients = SoftmaxAttention.Gradients(
-        dO: rows(inputs[3], e), dq: target(outputs[1], d), logSum: work[0], delta: work[2])
+        dO: rows(inputs[3], e), dq: target(outputs[1], d), logSum: work[0], delta: work[2],
+        sumsToOne: true)
       for block in order {
         let place = cuts[block]
         kernel.backward(
@@ -143,6 +154,17 @@ private struct HeadCase {
         distance(Array(result[1...].joined()), Array(expected[1...].joined())) < 1e-5,
         "gradients of seed \(seed)")
     }
+  }
+
+  @Test("gradients keep their digits where one key has almost all of the sum", arguments: 0..<10)
+  func keepsDigitsOfSaturatedSums(seed: UInt64) {
+    let test = HeadCase(saturated: seed)
+    let (expected, result) = (test.reference, test.run(blocks: [0]))
+    for (index, name) in [(1, "dq"), (2, "dk")] {
+      #expect(distance(result[index], expected[index]) < 1e-5, "\(name) of seed \(seed)")
+    }
+    let only = result[1].prefix(test.dimension)
+    #expect(only.allSatisfy { $0 == 0 }, "the gradient of a query that sees one key is 0")
   }
 
   @Test(

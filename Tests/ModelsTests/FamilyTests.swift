@@ -202,6 +202,26 @@ struct FamilyTests {
     #expect(again["rope_scaling"] == nil && again["rope_theta"] == nil)
   }
 
+  @Test("Windows of Qwen2-MoE are in every other layer below one that config.json names")
+  func alternatingWindows() throws {
+    let keys: [String: JSONValue] = [
+      "model_type": "qwen2_moe", "num_hidden_layers": 5, "use_sliding_window": true,
+      "sliding_window": 7, "max_window_layers": 3,
+    ]
+    func seesAll(_ architecture: any Architecture) -> [Bool] {
+      LanguageModel(architecture).blocks.map(\.mixer.seesAllTokens)
+    }
+    #expect(seesAll(try Self.read(.object(keys))) == [false, true, false, true, true])
+    let made = Architectures.make(
+      Self.section([
+        "mixer": .string("qwen2_moe"), "depth": .integer(4), "window": .integer(16),
+      ]), vocabulary: 25)
+    // Such windows no number says.
+    #expect(seesAll(made) == [false, false, false, false])
+    let again = try Self.read(.object(made.configuration))
+    #expect(seesAll(again) == [false, false, false, false])
+  }
+
   @Test("Every other layer of Samba is attention in a window, or those that a list names")
   func sambaLayers() {
     func attention(_ values: [String: Value]) -> JSONValue? {

@@ -112,8 +112,8 @@ struct ForeignConfigurationTests {
           + "\"llama3\", \"yarn\""
       ),
       (
-        "qwen3_next", ["head_dim": 12],
-        "num_attention_heads: 3 numbers of a head cannot be rotated by halves; choose an even number"
+        "qwen3_next", ["head_dim": 12, "rope_scaling": ["rope_type": "yarn", "factor": 2]],
+        "partial_rotary_factor: 3 numbers of a head cannot be rotated by halves; choose an even number"
       ),
       (
         "qwen3_next", ["layer_types": ["full_attention"]],

@@ -7,6 +7,7 @@ extension SoftmaxAttention {
     let dq: MutableTokenRows
     let logSum, delta: UnsafePointer<Float>
     let dLogSums: UnsafeMutablePointer<Double>?
+    let sumsToOne: Bool
 
     /// Describes the gradients of the queries.
     ///
@@ -16,12 +17,13 @@ extension SoftmaxAttention {
     ///   - logSum: The log of each query's sum, from the forward pass.
     ///   - delta: `Σ dO ⊙ O` of each query.
     ///   - dLogSums: The gradients of the queries' sums of log gates, added to; nil where there are none.
+    ///   - sumsToOne: Whether a query's probabilities are those of the keys it sees alone, with nothing beside them in its sum.
     package init(
       dO: TokenRows, dq: MutableTokenRows, logSum: UnsafePointer<Float>,
-      delta: UnsafePointer<Float>, dLogSums: UnsafeMutablePointer<Double>? = nil
+      delta: UnsafePointer<Float>, dLogSums: UnsafeMutablePointer<Double>? = nil, sumsToOne: Bool
     ) {
       (self.dO, self.dq, self.logSum, self.delta) = (dO, dq, logSum, delta)
-      self.dLogSums = dLogSums
+      (self.dLogSums, self.sumsToOne) = (dLogSums, sumsToOne)
     }
   }
 
@@ -48,7 +50,9 @@ extension SoftmaxAttention {
   /// The gradients that a block of keys and values gets from all queries, and gives to them.
   ///
   /// Concretely, with `P = e^(scale Q Kᵀ − logSum)`: `dV += Pᵀ dO`; `dS = scale P ⊙ (dO Vᵀ − delta)`;
-  /// `dK += dSᵀ Q`; `dQ += dS K`; and where scores have sums of log gates, their gradients.
+  /// `dK += dSᵀ Q`; `dQ += dS K`; and where scores have sums of log gates, their gradients. The `delta` of a query
+  /// that sees keys of one tile only is worked out of that tile's `dO Vᵀ`, relative to its most probable key: what they are
+  /// rounded by then leaves the difference where one key has almost all of the sum, and an only key's gradient is exactly 0.
   ///
   /// - Parameters:
   ///   - dk: The block's gradients, added to; heads that share it must run one after another. `dv` likewise.
@@ -77,7 +81,8 @@ extension SoftmaxAttention {
         formGradients(keys.v, from: start, count: count, queries: n, x)
         scoreGradients(
           x.p, x.dP, keys: count, queries: n, logSum: gradients.logSum + view.start,
-          delta: gradients.delta + view.start)
+          delta: gradients.delta + view.start,
+          whole: gradients.sumsToOne ? view.whole(from: start, count: count) : 0..<0)
         if let bias, let dLogSums, let queries = gradients.dLogSums {
           bias.addGradients(
             x.dP, scale: scale, from: start, count: count, keys: dLogSums, queries: queries)
@@ -99,22 +104,53 @@ extension SoftmaxAttention {
   }
 
   /// `p ← e^(p − logSum)` and `dP ← scale p ⊙ (dP − delta)`.
+  ///
+  /// - Parameter whole: Queries whose keys are all here, which have their `delta` from here.
   private func scoreGradients(
     _ p: UnsafeMutablePointer<Float>, _ dP: UnsafeMutablePointer<Float>, keys: Int, queries: Int,
-    logSum: UnsafePointer<Float>, delta: UnsafePointer<Float>
+    logSum: UnsafePointer<Float>, delta: UnsafePointer<Float>, whole: Range<Int>
   ) {
     let factor = Lanes(repeating: scale)
     var j = 0
     while j < queries {
       let n = min(Lanes.width, queries &- j)
-      let (sum, mean) = (Lanes.load(logSum + j, count: n), Lanes.load(delta + j, count: n))
+      let sum = Lanes.load(logSum + j, count: n)
+      // What is taken from dP is `anchor + mean`: two numbers, whose sum would be rounded.
+      var (anchor, mean) = (Lanes(), Lanes.load(delta + j, count: n))
+      for i in 0..<keys {
+        let place = p + (i &* Self.tile &+ j)
+        Lanes.exp(Lanes.load(place) - sum).store(place)
+      }
+      if whole.overlaps(j..<j &+ n) {
+        let own = Self.means(p + j, dP + j, keys: keys)
+        for lane in 0..<n where whole.contains(j &+ lane) {
+          (anchor[lane], mean[lane]) = (own.anchor[lane], own.mean[lane])
+        }
+      }
       for i in 0..<keys {
         let (place, gradient) = (p + (i &* Self.tile &+ j), dP + (i &* Self.tile &+ j))
-        let e = Lanes.exp(Lanes.load(place) - sum)
-        e.store(place)
-        (factor * e * (Lanes.load(gradient) - mean)).store(gradient)
+        (factor * Lanes.load(place) * (Lanes.load(gradient) - anchor - mean)).store(gradient)
       }
       j &+= Lanes.width
     }
+  }
+
+  /// The gradient of each query's most probable key, and the mean of what the others' differ from it by, in a register.
+  private static func means(
+    _ p: UnsafePointer<Float>, _ dP: UnsafePointer<Float>, keys: Int
+  ) -> (anchor: Lanes, mean: Lanes) {
+    var (greatest, anchor) = (Lanes(), Lanes())
+    for i in 0..<keys {
+      let e = Lanes.load(p + i &* tile)
+      anchor = anchor.replacing(with: Lanes.load(dP + i &* tile), where: e .> greatest)
+      greatest = greatest.replacing(with: e, where: e .> greatest)
+    }
+    var (total, products) = (Lanes(), Lanes())
+    for i in 0..<keys {
+      let e = Lanes.load(p + i &* tile)
+      total = total + e
+      products = products.addingProduct(e, Lanes.load(dP + i &* tile) - anchor)
+    }
+    return (anchor, products / total)
   }
 }

@@ -21,6 +21,14 @@ struct TileView {
     keys = from..<max(from, end)
   }
 
+  /// The tile's queries that see none but `keys` keys of the block from `start` on.
+  func whole(from start: Int, count keys: Int) -> Range<Int> {
+    let end = min(max(start + keys - diagonal, 0), count)
+    var begin = 0
+    while begin < end, Int(lowest[begin]) < first + start { begin += 1 }
+    return begin..<end
+  }
+
   /// Sets the scores of keys that queries do not see to −∞; `p` is `[keys, tile]` from the key `start` on.
   func mask(_ p: UnsafeMutablePointer<Float>, from start: Int, count keys: Int) {
     fill(p, from: start, count: keys, with: -.infinity)

@@ -13,10 +13,10 @@ package struct RotaryFrequencies: Hashable, Sendable {
 
   /// `ω_j = base^(−2j/d)`.
   ///
-  /// - Parameter d: The numbers of a head that turn; even.
+  /// - Parameter d: The numbers of a head that turn; where it is odd one more turns, by a frequency of its own.
   /// - Source: "RoFormer" (arXiv 2104.09864), section 3.2.2.
   package init(dimension d: Int, base: Double) {
-    self.init((0..<d / 2).map { pow(base, -2 * Double($0) / Double(d)) })
+    self.init((0..<(d + 1) / 2).map { pow(base, -2 * Double($0) / Double(d)) })
   }
 
   /// Whether all numbers are finite.

@@ -15,6 +15,9 @@ struct AttentionSettings {
   let positions: RotaryPositions
   /// How many of a head's numbers turn with their positions, from the first on; nil for all, 0 for none.
   var rotated: Int?
+  /// Whether an odd `rotated` turns the number after, too, as where transformers takes a share of a head; its frequencies are
+  /// `θ^(−2j/rotated)` all the same.
+  var rotatesNext = false
   /// What scores are multiplied by; nil for one over the root of a head's numbers.
   var scale: Float?
 
@@ -76,9 +79,8 @@ struct AttentionSettings {
       return
         "\(rotated) numbers of a head cannot turn where it has \(width); choose at most \(width)"
     }
-    return rotated % 2 == 0
-      ? nil
-      : "\(rotated) numbers of a head cannot be rotated by halves; choose an even number"
+    if rotated % 2 == 0 || rotatesNext && rotated < width && !positions.needsPairs { return nil }
+    return "\(rotated) numbers of a head cannot be rotated by halves; choose an even number"
   }
 
   /// How a model's width is cut.

@@ -113,7 +113,8 @@ struct Bamba: Mamba2Hybrid {
     }
     types = Self.types((0..<depth).map(layers.contains))
     logSumPenalty = keys.share("z_loss_coefficient")
-    try self.attention.check(dimension: skeleton.dimension, rotary)
+    try self.attention.check(
+      dimension: skeleton.dimension, rotary, rotatedBy: "rope_parameters")
   }
 
   /// Attention of whose heads a share of the numbers turns, rounded down.
@@ -122,6 +123,7 @@ struct Bamba: Mamba2Hybrid {
   ) -> AttentionSettings {
     var settings = settings
     settings.rotated = Int(Double(settings.split(dimension).keyDimension) * share)
+    settings.rotatesNext = true
     return settings
   }
 

@@ -19,6 +19,9 @@ struct LayerWindows {
     case asked
     /// From the layer `max_window_layers` on, where `use_sliding_window`; or where `layer_types` says.
     case upper
+    /// In every other layer from the first on, below the layer `max_window_layers`, where `use_sliding_window`; or where
+    /// `layer_types` says.
+    case alternate
   }
 
   /// The words of `layer_types`.
@@ -40,12 +43,18 @@ struct LayerWindows {
       configuration = [
         "use_sliding_window": .bool(window != nil), "sliding_window": .optional(window),
       ]
-    case .upper:
+    case .upper, .alternate:
       layers = (0..<depth).map { $0 >= first ? window : nil }
-      configuration = [
+      var written: [String: JSONValue] = [
         "use_sliding_window": .bool(window != nil), "sliding_window": .optional(window),
         "max_window_layers": .integer(window == nil ? depth : first),
       ]
+      // No number says it.
+      if rule == .alternate, window != nil {
+        let types = layers.map { $0 == nil ? Self.full : Self.sliding }
+        written["layer_types"] = .array(types.map { .string($0) })
+      }
+      configuration = written
     }
   }
 
@@ -75,13 +84,16 @@ struct LayerWindows {
       written["use_sliding_window"] = .bool(isUsed)
       inWindow = isUsed ? said : nil
       layers = [Int?](repeating: inWindow, count: depth)
-    case .upper:
+    case .upper, .alternate:
       let (isUsed, said) = (keys.boolean("use_sliding_window", default: false), window())
       let first = keys.integer("max_window_layers", default: Self.usualFirst)
       written["use_sliding_window"] = .bool(isUsed)
       written["max_window_layers"] = .integer(first)
       inWindow = isUsed ? said : nil
-      layers = (0..<depth).map { $0 >= first ? inWindow : nil }
+      layers = (0..<depth).map { layer in
+        let isSliding = rule == .upper ? layer >= first : layer % 2 == 0 && layer < first
+        return isSliding ? inWindow : nil
+      }
     }
     if let types = keys.strings("layer_types") {
       written["layer_types"] = .array(types.map { .string($0) })
@@ -107,7 +119,7 @@ struct LayerWindows {
       keys.refuse("layer_types", "it has layers of \(sliding), and no window is said and used")
     }
     let named = types.map { $0 == sliding ? window : nil }
-    if rule != .upper, named != usual {
+    if rule != .upper, rule != .alternate, named != usual {
       keys.refuse("layer_types", "it does not fit sliding_window; remove it")
     }
     return named

@@ -133,7 +133,9 @@ struct MiniMax: PretrainedHybrid {
         "postnorm", "only true is computed here, where what is normalised is what is added to")
     }
     keys.refuseDropout()
-    try attention.check(dimension: skeleton.dimension, rotary)
+    try attention.check(
+      dimension: skeleton.dimension, rotary,
+      rotatedBy: attention.rotated == nil ? "head_dim" : "rotary_dim")
     if let problem = headProblem { throw .impossible(key: "num_attention_heads", reason: problem) }
   }
 

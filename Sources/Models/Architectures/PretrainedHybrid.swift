@@ -113,13 +113,20 @@ extension AttentionSettings {
     return split.widthProblem ?? rotationProblem(of: split.keyDimension)
   }
 
+  /// - Parameter rotatedBy: The key that says how many numbers of a head turn.
   /// - Throws: Heads that do not fit the width, numbers that cannot turn, frequencies that are no numbers.
-  func check(dimension: Int, _ rotary: RotaryKeys) throws(ModelError) {
-    if let problem = problem(dimension: dimension) {
+  func check(
+    dimension: Int, _ rotary: RotaryKeys, rotatedBy key: String = "head_dim"
+  ) throws(ModelError) {
+    let split = split(dimension)
+    if let problem = split.widthProblem {
       throw .impossible(key: "num_attention_heads", reason: problem)
     }
+    if let problem = rotationProblem(of: split.keyDimension) {
+      throw .impossible(key: key, reason: problem)
+    }
     let frequencies = positions.frequencies(
-      dimension: rotated ?? split(dimension).keyDimension)
+      dimension: rotated ?? split.keyDimension)
     guard frequencies.isFinite else {
       throw .impossible(
         key: rotary.scalingKey, reason: "its numbers give frequencies that are not finite")

@@ -12,7 +12,7 @@ enum Qwen2Moe: PretrainedFamily {
     dimension: 2048, channelWidth: 5632, depth: 24, vocabulary: 151_936, length: 32768,
     heads: 16, keyValueHeads: 16)
   static let biases = AttentionBiases.named
-  static let windows = LayerWindows.Rule.upper
+  static let windows = LayerWindows.Rule.alternate
   static let experts: ExpertLayout? = .qwen2
 
   /// The run file's `model.qwen2_moe` section.

@@ -133,7 +133,8 @@ struct Qwen3Next: PretrainedHybrid {
     if let reason = heads.problem {
       throw .impossible(key: "linear_num_value_heads", reason: reason)
     }
-    try settings.check(dimension: dimension, rotary)
+    try settings.check(
+      dimension: dimension, rotary, rotatedBy: "partial_rotary_factor")
   }
 
   private static func isAttention(_ layer: Int, every interval: Int) -> Bool {
@@ -148,6 +149,7 @@ struct Qwen3Next: PretrainedHybrid {
       heads: heads, keyValueHeads: keyValueHeads, headDimension: headDimension, hasBias: hasBias,
       hasOutputBias: hasBias, normEpsilon: skeleton.normEpsilon, positions: rotary.positions)
     settings.rotated = Int(Double(headDimension) * share)
+    settings.rotatesNext = true
     (settings.isGated, settings.hasZeroCentredNorms) = (true, true)
     return settings
   }

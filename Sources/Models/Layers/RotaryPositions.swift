@@ -8,6 +8,9 @@ struct RotaryPositions: Sendable, Equatable {
   /// Nil for none.
   var scaling: RotaryScaling?
 
+  /// Whether the frequencies follow from an even number of a head's numbers only.
+  var needsPairs: Bool { if case .yarn = scaling { true } else { false } }
+
   /// The frequencies of heads of `d` numbers: `ω_j = θ^(−2j/d)`, scaled.
   func frequencies(dimension d: Int) -> RotaryFrequencies {
     let plain = RotaryFrequencies(dimension: d, base: base)

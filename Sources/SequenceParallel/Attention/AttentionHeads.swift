@@ -184,7 +184,8 @@ final class AttentionHeads: KeyReader, @unchecked Sendable {
               dO: self.outputs(dO, unit),
               dq: MutableTokenRows(self.inputs(dq, unit).mutable, stride: dq.shape.columns),
               logSum: self.logSum.pointer + at, delta: self.sum.pointer + at,
-              dLogSums: self.gateShares.map { self.doubles($0, unit, self.length) }),
+              dLogSums: self.gateShares.map { self.doubles($0, unit, self.length) },
+              sumsToOne: true),
             dk: gradients.k, dv: gradients.v,
             dLogSums: target.gates(row: row, head: unit % self.heads), tiles: tiles,
             scratch: scratch)

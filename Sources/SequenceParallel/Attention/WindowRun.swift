@@ -110,7 +110,7 @@ struct WindowRun: @unchecked Sendable {
             dq.pointer + row * length * heads * d + head * d, stride: heads * d)
           let gradients = SoftmaxAttention.Gradients(
             dO: TokenRows(dO.pointer + place(unit), stride: outputStride), dq: query,
-            logSum: logSum.pointer + at, delta: delta.pointer + at)
+            logSum: logSum.pointer + at, delta: delta.pointer + at, sumsToOne: false)
           let first = dAll.pointer + row * recent.count * 2 * recent.columns + group * d
           let dk = MutableTokenRows(first, stride: 2 * recent.columns)
           kernel.backward(

@@ -25,6 +25,7 @@ def rotated(x, config, count):
     if count == 0:
         return x
     omega, factor = pretrained.frequencies(config, count)
+    count = 2 * len(omega)
     return torch.cat([pretrained.rotary(x[..., :count], omega, factor), x[..., count:]], dim=-1)
 
 

@@ -63,10 +63,11 @@ FAMILIES = {
 
 
 def frequencies(config, d):
-    """The angles of a token, [d/2], and what cosines and sines are multiplied by."""
+    """The angles of a token, [⌈d/2⌉], and what cosines and sines are multiplied by."""
     scaling = config["rope_parameters"] or config["rope_scaling"] or {}
     theta = (config["rope_parameters"] or {}).get("rope_theta", config["rope_theta"])
-    j = torch.arange(d // 2, dtype=torch.float64)
+    # Of an odd d transformers makes (d + 1)/2 frequencies, and turns d + 1 numbers.
+    j = torch.arange((d + 1) // 2, dtype=torch.float64)
     plain = theta ** (-2 * j / d)
     kind = scaling.get("rope_type", scaling.get("type", "default"))
     if kind == "default":
@@ -164,7 +165,8 @@ class LanguageModel:
         if config["layer_types"]:
             sliding = config["layer_types"][layer] == "sliding_attention"
         else:
-            sliding = layer >= config["max_window_layers"]
+            first = config["max_window_layers"]
+            sliding = layer % 2 == 0 and layer < first if self.family == "qwen2_moe" else layer >= first
         return config["sliding_window"] if sliding else None
 
     def parameter_shapes(self, config):

@@ -130,8 +130,9 @@ class LanguageModel:
         q = rms(q, config["rms_norm_eps"]) * (1 + weights[prefix + "q_norm.weight"])
         k = rms(k, config["rms_norm_eps"]) * (1 + weights[prefix + "k_norm.weight"])
         omega, factor = pretrained.frequencies(config, rotated)
+        turning = 2 * len(omega)
         q, k = (
-            torch.cat([pretrained.rotary(part[..., :rotated], omega, factor), part[..., rotated:]], -1)
+            torch.cat([pretrained.rotary(part[..., :turning], omega, factor), part[..., turning:]], -1)
             for part in (q, k)
         )
         o = pretrained.softmax_attention(q, k, v, d**-0.5)
