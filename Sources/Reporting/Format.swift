@@ -97,6 +97,40 @@ package enum Format {
     return "\(text.prefix(head))…\(text.suffix(max(0, width - 1 - head)))"
   }
 
+  /// A line in as many as it takes for none to have more than `width` characters, broken between words; what follows the first
+  /// is set in, below the text of `  name     text`.
+  ///
+  /// A word that is longer, such as a path, stays whole. The codes of colours take no room.
+  package static func folded(_ line: String, width: Int) -> String {
+    guard line.count > width, width >= 20 else { return line }
+    let margin = line.prefix { $0 == " " }.count
+    let label = line.dropFirst(margin).prefix { $0 != " " }.count
+    let gap = line.dropFirst(margin + label).prefix { $0 == " " }.count
+    let hanging = margin + (margin == 2 && gap > 1 ? label + gap : 2)
+    var lines: [Substring] = []
+    var rest: Substring? = line[...]
+    while let text = rest, !text.isEmpty {
+      var hidden = 0
+      for code in text.split(separator: "\u{1b}" as Character, omittingEmptySubsequences: false)
+        .dropFirst()
+      {
+        hidden += 2 + code.prefix { $0 != "m" }.count
+      }
+      let room = max(8, width + hidden - (lines.isEmpty ? 0 : hanging))
+      let words = text.drop { $0 == " " }
+      let blank =
+        words.prefix(max(0, room + 1 - (text.count - words.count))).lastIndex(of: " ")
+        ?? words.firstIndex(of: " ")
+      guard text.count > room, let blank else {
+        lines.append(text)
+        break
+      }
+      lines.append(text[..<blank])
+      rest = text[blank...].drop { $0 == " " }
+    }
+    return lines.joined(separator: "\n" + String(repeating: " ", count: hanging))
+  }
+
   private static func scaled(_ value: Double, base: Double, units: [String]) -> String {
     guard value.isFinite else { return "-" }
     var (value, index) = (value, 0)

@@ -77,4 +77,27 @@ struct FormatTests {
     #expect(Format.shortened("abcdefghij", 10) == "abcdefghij")
     #expect(Format.shortened("abcdefghij", 7) == "abc…hij")
   }
+
+  @Test(
+    "A line that is too long goes on below, between words",
+    arguments: [
+      ("short enough", "short enough"),
+      ("warning: ranks share their cores", "warning: ranks share\n  their cores"),
+      (
+        "  slow     no core: load 8 on 2",
+        "  slow     no core:\n           load 8 on\n           2"
+      ),
+      (
+        "at /a/very/long/path/that/stays whole",
+        "at\n  /a/very/long/path/that/stays\n  whole"
+      ),
+      (
+        "\u{1b}[33mwarning:\u{1b}[0m ranks share their cores",
+        "\u{1b}[33mwarning:\u{1b}[0m ranks share\n  their cores"
+      ),
+      ("    exactly as wide x", "    exactly as wide\n      x"),
+    ])
+  func folded(line: String, text: String) {
+    #expect(Format.folded(line, width: 20) == text)
+  }
 }

@@ -59,12 +59,20 @@ package struct TerminalOutput: Sendable {
     let footing = terminals.output != nil ? STDOUT_FILENO : STDERR_FILENO
     let usual = device == nil ? 100 : 80
     let foot: @Sendable (String) -> Void = { stream.write("\r\u{1b}[K" + $0, to: footing) }
+    let columns: @Sendable () -> Int = {
+      device.flatMap { Terminals.columns(of: $0) } ?? told ?? usual
+    }
+    // A terminal breaks lines anywhere; what is read by programs stays in one.
+    let folds = [STDOUT_FILENO: terminals.output != nil, STDERR_FILENO: terminals.error != nil]
+    let write: @Sendable (String, Int32) -> Void = { line, descriptor in
+      let isFolded = folds[descriptor] ?? false
+      stream.write((isFolded ? Format.folded(line, width: columns()) : line) + "\n", to: descriptor)
+    }
     return TerminalOutput(
-      columns: { device.flatMap { Terminals.columns(of: $0) } ?? told ?? usual },
+      columns: columns,
       foot: isLive ? foot : nil, isQuiet: mode == .quiet,
       hasColour: terminals.error != nil && (environment["NO_COLOR"] ?? "").isEmpty,
-      notice: { stream.write($0 + "\n", to: errors) },
-      line: { stream.write($0 + "\n", to: STDOUT_FILENO) })
+      notice: { write($0, errors) }, line: { write($0, STDOUT_FILENO) })
   }
 
   /// Writes a warning, in yellow where there are colours.
