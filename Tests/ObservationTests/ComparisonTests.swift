@@ -186,6 +186,7 @@ struct ComparisonTests {
     #expect(lines[1].hasPrefix("model.mixer") && lines[1].hasSuffix("gla"))
     #expect(!lines.contains { $0.contains("log.directory") })
     #expect(lines.contains { $0.hasPrefix("state") && $0.contains("finished") })
+    #expect(lines.contains { $0.hasPrefix("ranks") })
     #expect(
       lines.contains { $0.hasPrefix("perplexity") && $0.contains("7.39") && $0.hasSuffix("–") })
     #expect(difference.json["keys"] == ["model.mixer": ["tnl", "gla"]])

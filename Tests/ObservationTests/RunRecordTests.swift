@@ -33,7 +33,7 @@ struct RunRecordTests {
         EvaluationReport(step: 2, sums: LogFixture.sums(bytes: 16), seconds: 1))
       try log.warning("slow disk")
       try log.trace(2...5, path: "trace.json")
-      try log.end(reason: "finished", steps: 2, seconds: 9)
+      try log.end(reason: "finished", steps: 2, seconds: 9, causes: ["no core"])
     }
     let record = try LogFollower.read(run: files.path + "/")
     #expect(record.start?.ranks == 3 && record.start?.sequenceRanks == 3)
@@ -45,7 +45,8 @@ struct RunRecordTests {
     #expect(record.steps[1].stateWait.values == [0, 0.05])
     #expect(abs(record.steps[1].unnamed - 0.1) < 1e-12)
     #expect(abs((record.evaluations.first?.bitsPerByte ?? 0) - 2) < 1e-12)
-    #expect(record.notes.map(\.text) == ["slow disk"])
+    #expect(record.notes.map(\.text) == ["slow disk", "no core"])
+    #expect(record.notes.map(\.kind) == ["warning", "slow"])
     #expect(record.trace == "trace.json")
     #expect(record.end?.reason == "finished")
   }

@@ -35,6 +35,7 @@ package struct RunDifference: Sendable {
     }
     return [
       figure("state") { $0.state.word },
+      figure("ranks") { $0.ranks.map { "\($0)" } },
       figure("steps") {
         guard let steps = $0.steps, steps != $0.stepsDone else { return "\($0.stepsDone)" }
         return "\($0.stepsDone) of \(steps)"

@@ -10,6 +10,8 @@ package struct RunFigures: Sendable {
   package let keys: [String: String]
   /// Weights of the model; nil before the run began.
   package let parameters: Int?
+  /// Ranks that it was last started on; nil before the run began.
+  package let ranks: Int?
   /// Steps done, and those of the whole run where they are known.
   package let stepsDone: Int
   package let steps: Int?
@@ -34,6 +36,7 @@ package struct RunFigures: Sendable {
     state = RunState(record)
     keys = record.start?.keys ?? [:]
     parameters = record.start?.parameters
+    ranks = record.start?.ranks
     stepsDone = record.steps.last?.number ?? record.start?.stepsDone ?? 0
     steps = record.start?.steps
     tokens = stepsDone * (record.start?.tokensPerStep ?? 0)

@@ -51,6 +51,7 @@ extension RunFigures {
       "mixer": .string(mixer), "steps_done": .integer(stepsDone),
       "steps": steps.map(JSONValue.integer) ?? .null, "loss": number(loss),
       "best_held_out_loss": number(best), "seconds": .number(seconds),
+      "ranks": ranks.map(JSONValue.integer) ?? .null,
     ]
     if case .failed(let reason) = state { fields["reason"] = .string(reason) }
     for measure in RunMeasure.all {

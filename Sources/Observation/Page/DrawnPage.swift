@@ -83,10 +83,10 @@ struct DrawnPage: Sendable {
     canvas { display: block; width: 100%; image-rendering: pixelated; border-radius: 4px; }
     details { margin: 8px 0; } summary { cursor: pointer; color: var(--soft); }
     td.text { white-space: normal; overflow-wrap: anywhere; min-width: 24ch; }
-    .warning, .skip, .spike { color: var(--h1); }
+    .warning, .skip, .spike, .slow { color: var(--h1); }
     .state { display: inline-block; padding: 0 8px; border-radius: 9px; background: var(--panel);
       border: 1px solid var(--rule); font-size: 12px; }
     @media (max-width: 560px) { main { padding: 14px 12px 48px; } h1 { font-size: 22px; } h2 { font-size: 17px; }
-      .controls { gap: 4px 10px; font-size: 13px; } }
+      .controls { gap: 4px 10px; font-size: 13px; } td.text { min-width: 12ch; } }
     """
 }

@@ -170,8 +170,8 @@ package enum ObservationError: Error, Equatable, CustomStringConvertible {
     case .taken(let address, let reason):
       "\(address) cannot be served at: \(reason); take another port"
     case .noServer:
-      "this program was built without a server (LASP_SERVER=no); lasp-train report makes the page once, and a program "
-        + "built by swift build serves it"
+      "this program was built without a server (LASP_SERVER=no, or installed without libcurl4-openssl-dev): install that "
+        + "and make install again, or take a program built by swift build; lasp-train report makes the page once"
     case .noLaw(let reasons):
       "the runs carry no scaling law: \(reasons.joined(separator: "; "))"
     }

@@ -23,6 +23,9 @@ extension RunRecord.Start {
     parallelThreads = event["parallel_threads"]?.integer ?? ranks * threads
     sgemmPeak = event["sgemm_peak_gigaflops"]?.number
     blasCore = event["blas_core"]?.string ?? ""
+    (model, data) = (event["about"]?["model"]?.string, event["about"]?["data"]?.string)
+    tokens = event["about"]?["tokens"]?.string
+    recallChance = event["recall_chance"]?.number
     configuration = event["configuration"] ?? [:]
   }
 

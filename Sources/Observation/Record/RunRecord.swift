@@ -52,6 +52,10 @@ package struct RunRecord: Sendable {
     package let parallelThreads: Int
     package let sgemmPeak: Double?
     package let blasCore: String
+    /// Model, data and their tokens in words; nil in logs of earlier releases.
+    package let model, data, tokens: String?
+    /// Share of right answers by guessing; nil where nothing is asked, or it is not told.
+    package let recallChance: Double?
     /// The run file, with all keys.
     package let configuration: JSONValue
   }
@@ -106,6 +110,8 @@ package struct RunRecord: Sendable {
     package let reason: String
     package let steps: Int
     package let seconds: Double
+    /// What made the run slow, a sentence each.
+    package let causes: [String]
   }
 
   /// What a line of the log tells.
@@ -145,8 +151,12 @@ package struct RunRecord: Sendable {
     case "end":
       let end = End(
         reason: json["reason"]?.string ?? "ended", steps: json["steps"]?.integer ?? 0,
-        seconds: json["seconds"]?.number ?? .nan)
+        seconds: json["seconds"]?.number ?? .nan,
+        causes: (json["slow"]?.array ?? []).compactMap(\.string))
       self.end = end
+      notes += end.causes.map {
+        Note(kind: "slow", time: lastTime ?? "", text: $0, step: end.steps)
+      }
       return .end(end)
     case "trace":
       trace = json["path"]?.string

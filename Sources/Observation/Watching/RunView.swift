@@ -33,7 +33,9 @@ struct RunView {
       }
     case .trace(let path): console?.note("trace: \(path)")
     case .end(let end):
-      console?.end(reason: end.reason, steps: end.steps, seconds: end.seconds, modelPath: nil)
+      console?.end(
+        reason: end.reason, steps: end.steps, seconds: end.seconds, modelPath: nil,
+        causes: end.causes)
       return end.reason == "finished"
     }
     return false
@@ -41,7 +43,7 @@ struct RunView {
 }
 
 extension StartEvent {
-  /// A start as a log tells it, which has no model in words.
+  /// A start as a log tells it; those of earlier releases have no model in words.
   init(_ start: RunRecord.Start, folder: String) {
     let keys = start.keys
     let length = Int(keys["sequence.length"] ?? "") ?? 0
@@ -49,13 +51,16 @@ extension StartEvent {
     self.init(
       configuration: JSONLine(), steps: start.steps ?? 0,
       batch: Int(keys["training.batch"] ?? "") ?? 0, length: length,
-      model: "\(keys["model.mixer"] ?? "?"), \(Format.grouped(start.parameters)) parameters",
-      data: files.isEmpty ? "\(keys["data.task"] ?? "?") task" : files, folder: folder,
+      model: start.model
+        ?? "\(keys["model.mixer"] ?? "?"), \(Format.grouped(start.parameters)) parameters",
+      data: start.data ?? (files.isEmpty ? "\(keys["data.task"] ?? "?") task" : files),
+      tokens: start.tokens, folder: folder,
       hosts: start.hosts, threads: start.threads, parallelThreads: start.parallelThreads,
       sequenceRanks: start.sequenceRanks, dataGroups: start.dataGroups,
       shardLengths: [length / max(1, start.sequenceRanks)], parameters: start.parameters,
       frozenParameters: start.parameters - start.trainable, stepsDone: start.stepsDone,
-      recallChance: files.isEmpty ? .nan : nil, task: keys["data.task"] ?? "task",
+      recallChance: start.recallChance ?? (files.isEmpty ? .nan : nil),
+      task: keys["data.task"] ?? "task",
       expectedMemoryBytes: start.expectedMemory, blasCore: start.blasCore,
       sgemmPeak: start.sgemmPeak,
       products: Products(

@@ -102,6 +102,12 @@ package final class RunLog: Sendable {
     line.set("parameters", event.parameters)
     line.set("trainable_parameters", event.parameters - event.frozenParameters)
     line.set("tokens_per_step", event.tokensPerStep)
+    var about = JSONLine()
+    about.set("model", event.model)
+    about.set("data", event.data)
+    if let tokens = event.tokens { about.set("tokens", tokens) }
+    line.set("about", about)
+    if let chance = event.recallChance { line.set("recall_chance", chance) }
     line.set("steps_done", event.stepsDone)
     line.set("expected_memory_bytes", event.expectedMemoryBytes.map(JSONValue.integer) ?? .null)
     line.set("blas_core", event.blasCore)
