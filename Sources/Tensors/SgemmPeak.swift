@@ -53,6 +53,14 @@ package struct SgemmPeak {
     return peak.gigaflops
   }
 
+  /// The speed of one thread by the clock, in GFLOP/s, with all that takes its core away.
+  package static func measureByClock(seconds: Double) -> Double {
+    var peak = SgemmPeak()
+    let end = Clock.seconds + seconds
+    repeat { peak.run() } while Clock.seconds < end
+    return peak.gigaflops
+  }
+
   private func multiply() {
     let threads = BLAS.threads
     if threads != 1 { BLAS.setThreads(1) }

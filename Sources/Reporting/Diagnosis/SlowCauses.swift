@@ -78,6 +78,9 @@ package struct SlowCauses: Sendable {
     let loads = ranks.flatMap(\.loads)
     let on = cores[worst.key].map { " on \(Format.number($0, of: "core"))\(place)" } ?? place
     guard let load = loads.max() else {
+      if let cores = cores[worst.key], ranks.count <= cores {
+        return said + "something else ran\(on)"
+      }
       return said + "\(Format.number(ranks.count, of: "rank"))\(on)"
     }
     return said + "load \(Format.digits(load))\(on)"

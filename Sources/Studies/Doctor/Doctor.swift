@@ -26,9 +26,10 @@ package struct Doctor: Sendable {
       let speeds = try DoctorSpeeds(world, settings: products)
       let networks = try DoctorNetwork(world, facts)
       let disk = try DoctorDisk(world, folder: folder)
+      let memory = try Self.memory(world, facts)
       guard world.communicator.rank == 0 else { return }
       let findings =
-        HostFindings.all(facts) + speeds.findings(facts, precision: precision)
+        HostFindings.all(facts) + memory + speeds.findings(facts, precision: precision)
         + networks.findings + disk.findings + [Self.libraries(facts)]
       if isJSON {
         print(JSONValue.array(findings.map(\.json)).text)
@@ -46,6 +47,18 @@ package struct Doctor: Sendable {
     output.line(
       warnings == 0
         ? "all is well" : "\(Format.number(warnings, of: "warning")); what is marked → cures them")
+  }
+
+  /// How much memory the ranks of each host can have; collective.
+  private static func memory(_ world: World, _ facts: [HostFacts]) throws -> [Finding] {
+    let left = HostMemory.left(processes: world.host.ranks)
+    let said = try world.communicator.allGather(
+      left.map { "\(Format.bytes($0.bytes)) \($0.limit) are left" } ?? "")
+    let first = Dictionary(grouping: facts.indices) { "\(facts[$0].identity) \(facts[$0].host)" }
+      .values.map { $0[0] }.sorted()
+    return first.filter { !said[$0].isEmpty }.map {
+      .fine("memory", "\(facts[$0].host): \(said[$0])")
+    }
   }
 
   /// Whether the MPI that runs is that of the build.

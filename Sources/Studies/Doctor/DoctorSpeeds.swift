@@ -8,7 +8,7 @@ import Training
 struct DoctorSpeeds: Sendable {
   /// What the first rank of each host reaches while the others wait, by rank; nil of others.
   let alone: [MachinePeak?]
-  /// What each rank reaches while all multiply, in GFLOP/s, by rank.
+  /// What each rank reaches by the clock while all multiply, in GFLOP/s, by rank.
   let together: [Double]
   /// What the first rank reaches in products of bf16; nil where nothing computes them here.
   let bfloat16: Double?
@@ -20,7 +20,7 @@ struct DoctorSpeeds: Sendable {
     try all()
     let mine = world.host.index == 0 ? MachinePeak.measure(seconds: 0.4) : nil
     try all()
-    let crowd = SgemmPeak.measure(seconds: 0.4)
+    let crowd = SgemmPeak.measureByClock(seconds: 0.4)
     try all()
     let numbers = try ranks.allGather([mine?.sgemm ?? -1, mine?.multiplyAdd ?? -1, crowd])
     let cores = try ranks.allGather(BLAS.coreName)
@@ -77,7 +77,7 @@ struct DoctorSpeeds: Sendable {
           .warning(
             "all at once", all,
             cure:
-              "ranks share cores, memory or a clock that falls: fewer ranks with more threads may be as fast"
+              "ranks share cores, with each other or with others, or memory, or a clock that falls: fewer ranks with more threads may be as fast"
           ))
       } else {
         findings.append(.fine("all at once", all))

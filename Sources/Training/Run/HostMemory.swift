@@ -2,11 +2,11 @@ import Foundation
 import Reporting
 
 /// Memory that is left for the ranks of a host.
-struct HostMemory: Equatable {
+package struct HostMemory: Equatable {
   /// Bytes.
-  var bytes: Int
+  package var bytes: Int
   /// What sets the limit, as a sentence names it.
-  var limit: String
+  package var limit: String
 
   /// What is left now: of the machine's memory, of each control group that this process is in, and of its own limit, the
   /// least.
@@ -15,7 +15,7 @@ struct HostMemory: Equatable {
   ///   - processes: Processes of this host that share it, of which each has a limit of its own.
   ///   - root: Where the system's files are, for tests.
   /// - Returns: Nil where nothing can be told.
-  static func left(processes: Int, root: String = "") -> HostMemory? {
+  package static func left(processes: Int, root: String = "") -> HostMemory? {
     var found: [HostMemory] = []
     if let bytes = field("MemAvailable:", of: "\(root)/proc/meminfo") {
       found.append(HostMemory(bytes: bytes * 1024, limit: "of the host's memory"))
