@@ -24,6 +24,9 @@ struct PlanSearchTests {
   func memory() throws {
     let result = try search(ranks: 4)
     #expect(result.best.count == 10 && result.absent == "not-here.txt")
+    let first = try #require(result.best.first)
+    #expect(
+      result.smaller.map { Double($0.memoryBytes) <= 0.8 * Double(first.memoryBytes) } ?? true)
     for estimate in result.best.prefix(3) {
       let run = try RunConfiguration.load(overrides: keys + estimate.choice.overrides)
       let plan = try Plan(run, processes: 4)

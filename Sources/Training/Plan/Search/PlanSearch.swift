@@ -104,13 +104,17 @@ package struct PlanSearch {
       }
     }
     fitting.sort { $0.order < $1.order }
-    var smaller: PlanEstimate?
-    if let first = fitting.first {
+    // What needs less than the first may be as fast, and then is the first itself.
+    var tried: PlanChoice?
+    while let first = fitting.first, first.choice != tried {
+      tried = first.choice
       for choice in smallerChoices(than: first.choice) {
         if let estimate = try estimate(choice, tell), fits(estimate) { fitting.append(estimate) }
       }
       fitting.sort { $0.order < $1.order }
-      smaller = fitting.first { Double($0.memoryBytes) <= 0.8 * Double(first.memoryBytes) }
+    }
+    let smaller = fitting.first.flatMap { first in
+      fitting.first { Double($0.memoryBytes) <= 0.8 * Double(first.memoryBytes) }
     }
     var seen: Set<PlanChoice> = []
     let best = fitting.filter { seen.insert($0.choice).inserted }.prefix(count)
