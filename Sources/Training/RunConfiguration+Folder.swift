@@ -12,6 +12,14 @@ extension RunConfiguration {
     return Dictionary(uniqueKeysWithValues: keys)
   }
 
+  /// The resolved run file, to be printed.
+  ///
+  /// - Throws: What is wrong with the folder of `model.from`, in whose place defaults would be told.
+  package func printed() throws -> String {
+    if let path = document.folder { _ = try ModelFolder.architecture(in: path) }
+    return resolved
+  }
+
   /// Lets the folder's model be printed instead of the defaults.
   static func print(
     _ described: [String: Value], _ linearise: LineariseSection,

@@ -22,6 +22,6 @@ struct ConfigCommand: ParsableCommand {
 
   func run() throws {
     let configuration = try overrides.load(file: config)
-    print(reference ? RunConfiguration.reference : configuration.resolved, terminator: "")
+    print(try reference ? RunConfiguration.reference : configuration.printed(), terminator: "")
   }
 }

@@ -24,8 +24,10 @@ struct ModelsCommand: ParsableCommand {
 
   func validate() throws {
     guard let name, !ModelSection.mixers.contains(name) else { return }
-    throw ValidationError(
-      "there is no mixer \(name); choose one of \(ModelSection.mixers.joined(separator: ", ")).")
+    let hint =
+      nearest(to: name, among: ModelSection.mixers).map { "did you mean \($0)?" }
+      ?? "choose one of \(ModelSection.mixers.joined(separator: ", "))."
+    throw ValidationError("there is no mixer \(name); \(hint)")
   }
 
   func run() throws {

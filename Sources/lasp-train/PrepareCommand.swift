@@ -72,8 +72,8 @@ struct PrepareCommand: ParsableCommand {
     ).run()
     print(
       """
-      \(output): \(Format.grouped(prepared.tokens)) tokens of \(prepared.tokenBytes) bytes in \
-      \(Format.number(prepared.documents, of: "document")), vocabulary \(Format.grouped(prepared.vocabulary))
+      \(output): \(Format.grouped(prepared.tokens)) tokens of \
+      \(Format.number(prepared.tokenBytes, of: "byte")) in \(Format.number(prepared.documents, of: "document")), vocabulary \(Format.grouped(prepared.vocabulary))
       """)
     if let masked = prepared.masked {
       print("without a loss: \(Format.grouped(masked)) tokens of prompts")

@@ -83,7 +83,7 @@ struct TrainCommand: ParsableCommand {
         try RunConfiguration.resuming($0, file: config, overrides: overrides.overrides)
       } ?? overrides.load(file: config)
     if printConfig {
-      print(configuration.resolved, terminator: "")
+      print(try configuration.printed(), terminator: "")
     } else if dryRun {
       try Plan.run(configuration, ranks: ranks ?? 1)
     } else {

@@ -27,7 +27,7 @@ struct UnknownCommand: Error, CustomStringConvertible {
       let hint =
         nearest(to: word, among: names).map { "did you mean \($0)?" }
         ?? "the commands are \(names.joined(separator: ", "))"
-      description = "there is no \(what) \(word), nor a file of this name; \(hint)"
+      description = "there is no \(what) \(word), nor a file or folder of this name; \(hint)"
       return
     }
     return nil

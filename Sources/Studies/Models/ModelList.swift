@@ -1,5 +1,6 @@
 import Configuration
 import Models
+import Observation
 import Reporting
 import Training
 
@@ -15,25 +16,20 @@ package enum ModelList {
     let rows = try ModelSection.mixers.map { mixer in
       let card = Architectures.card(of: mixer)
       let sizes = try self.sizes(of: mixer, like: model, vocabulary: vocabulary)
-      return [mixer, card.recurrence, sizes.parameters, sizes.state]
-        + [card.papers.joined(separator: ", ")]
+      let more = card.papers.count > 1 ? " +\(card.papers.count - 1)" : ""
+      return [
+        mixer, card.recurrence, sizes.parameters, sizes.state, (card.papers.first ?? "") + more,
+      ]
     }
-    let titles = ["mixer", "recurrence", "parameters", "state of a layer", "arXiv"]
-    let widths = titles.indices.map { column in
-      ([titles] + rows).map { $0[column].count }.max()!
-    }
-    for row in [titles] + rows {
-      let cells = row.indices.map {
-        $0 == row.count - 1
-          ? row[$0] : $0 == 2 ? Format.right(row[$0], widths[$0]) : Format.left(row[$0], widths[$0])
-      }
-      print("  " + cells.joined(separator: "  "))
-    }
+    let table = TextTable(
+      ["mixer", "recurrence", "parameters", "state of a layer", "arXiv"], rows, left: [0, 1, 3, 4],
+      shortening: 1, dropping: [3])
+    for line in table.lines(width: TerminalOutput.standard().width - 2) { print("  \(line)") }
     print(
       """
 
       A state is counted in numbers a sequence; of softmax attention it grows by each token that is seen.
-      `lasp-train models NAME` prints a mixer's keys. model.layers mixes several.
+      `lasp-train models NAME` prints a mixer's keys, and all its papers. model.layers mixes several.
       """)
   }
 
