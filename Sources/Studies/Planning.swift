@@ -40,7 +40,11 @@ package struct Planning: Sendable {
     }
     output.foot?("")
     let report = PlanReport(result)
-    if isJSON { print(report.json.text) } else { report.lines.forEach(output.line) }
+    if isJSON {
+      print(report.json.text)
+    } else {
+      report.lines(width: output.tableWidth).forEach(output.line)
+    }
     return report.fits
   }
 }

@@ -17,10 +17,14 @@ package struct TerminalOutput: Sendable {
   package var isQuiet: Bool
   /// Whether warnings have a colour.
   package var hasColour: Bool
+  /// Whether results end at a terminal.
+  package private(set) var isTerminal = false
   private let columns: @Sendable () -> Int
 
   /// Characters of a line: those that a terminal has now.
   package var width: Int { columns() }
+  /// Characters that a table may take: a terminal's, else as many as it wants.
+  package var tableWidth: Int { isTerminal ? width : .max }
 
   /// - Parameter notice: What writes lines that are no result; nil for the same as for results.
   package init(
@@ -68,11 +72,13 @@ package struct TerminalOutput: Sendable {
       let isFolded = folds[descriptor] ?? false
       stream.write((isFolded ? Format.folded(line, width: columns()) : line) + "\n", to: descriptor)
     }
-    return TerminalOutput(
+    var output = TerminalOutput(
       columns: columns,
       foot: isLive ? foot : nil, isQuiet: mode == .quiet,
       hasColour: terminals.error != nil && (environment["NO_COLOR"] ?? "").isEmpty,
       notice: { write($0, errors) }, line: { write($0, STDOUT_FILENO) })
+    output.isTerminal = terminals.output != nil
+    return output
   }
 
   /// Writes a warning, in yellow where there are colours.

@@ -24,7 +24,7 @@ package enum ModelList {
     let table = TextTable(
       ["mixer", "recurrence", "parameters", "state of a layer", "arXiv"], rows, left: [0, 1, 3, 4],
       shortening: 1, dropping: [3])
-    for line in table.lines(width: TerminalOutput.standard().width - 2) { print("  \(line)") }
+    for line in table.lines(width: TerminalOutput.standard().tableWidth - 2) { print("  \(line)") }
     print(
       """
 

@@ -31,7 +31,7 @@ struct ScalingMeasurement {
   mutating func run() throws {
     let runner = JobRunner()
     var number = 0
-    output.line(ScalingTable.heading)
+    output.line(ScalingTable.heading(width: output.tableWidth))
     let progress = ProgressDisplay("scaling", output: output)
     defer { progress.end() }
     for repetition in 1...plan.scaling.repetitions {
@@ -53,7 +53,8 @@ struct ScalingMeasurement {
           gaps.append("job \(job.name) failed: \(error)")
           output.line(
             ScalingTable.row(
-              failed: scalingCase, number: number, jobs: plan.jobs, reason: "\(error)"))
+              failed: scalingCase, number: number, jobs: plan.jobs, reason: "\(error)",
+              width: output.tableWidth))
           continue
         }
         guard let record = results.records.last else { continue }
@@ -61,7 +62,8 @@ struct ScalingMeasurement {
           hasSaidCrowded = true
           output.line(ScalingTable.crowded(record))
         }
-        output.line(ScalingTable.row(record, number: number, of: results))
+        output.line(
+          ScalingTable.row(record, number: number, of: results, width: output.tableWidth))
         try write()
       }
     }

@@ -7,15 +7,17 @@ enum ScalingTable {
     ("tok/s", 7), ("weak", 7), ("strong", 7), ("memory", 9), ("states", 9), ("wait", 5),
     ("reduce", 7),
   ]
+  /// Columns that a narrow line has no room for, the first first.
+  private static let dropping = ["states", "memory", "reduce", "a rank"]
 
-  /// The names of the columns.
-  static var heading: String { row(columns.map(\.name)) }
+  /// The names of the columns, of which as many are shown as a line of `width` characters has room for.
+  static func heading(width: Int) -> String { row(columns.map(\.name), width: width) }
 
   /// The row of a job that has just ended.
   ///
   /// - Parameter number: Which job it is, from 1.
   static func row(
-    _ record: ScalingResults.Record, number: Int, of results: ScalingResults
+    _ record: ScalingResults.Record, number: Int, of results: ScalingResults, width: Int
   ) -> String {
     let figures = record.figures
     return row(
@@ -25,7 +27,7 @@ enum ScalingTable {
         Format.percent(results.efficiency(record, .strong)), Format.bytes(figures.peakMemory),
         Format.bytes(figures.stateBytes), Format.percent(figures.waitShare, decimals: 0),
         Format.percent(figures.reduceShare, decimals: 0),
-      ]) + (record.isDisturbed ? " *" : "")
+      ], width: width) + (record.isDisturbed ? " *" : "")
   }
 
   /// What the mark of a row means; nil where no row has it.
@@ -40,9 +42,9 @@ enum ScalingTable {
 
   /// The row of a job that failed: its first columns, and why there are no others.
   static func row(
-    failed scalingCase: ScalingCase, number: Int, jobs: Int, reason: String
+    failed scalingCase: ScalingCase, number: Int, jobs: Int, reason: String, width: Int
   ) -> String {
-    row(names(scalingCase, number: number, of: jobs)) + "  failed: \(reason)"
+    row(names(scalingCase, number: number, of: jobs), width: width) + "  failed: \(reason)"
   }
 
   /// The efficiencies of a study: a row an exchange, a column a number of ranks.
@@ -76,7 +78,15 @@ enum ScalingTable {
     ]
   }
 
-  private static func row(_ cells: [String]) -> String {
-    zip(cells, columns).map { Format.right($0, $1.width) }.joined()
+  private static func row(_ cells: [String], width: Int) -> String {
+    // The mark of a disturbed job stands behind.
+    var room = width - 2 - columns.reduce(0) { $0 + $1.width }
+    var dropped: Set<String> = []
+    for name in dropping where room < 0 {
+      dropped.insert(name)
+      room += columns.first { $0.name == name }!.width
+    }
+    return zip(cells, columns).filter { !dropped.contains($1.name) }
+      .map { Format.right($0, $1.width) }.joined()
   }
 }

@@ -98,7 +98,7 @@ package struct Plan {
     untaught = teacher == nil ? [] : try rehearse(rehearsals(nil))
   }
 
-  private static func chosen(of count: Int) -> [Int] { Set([0, count / 2, count - 1]).sorted() }
+  static func chosen(of count: Int) -> [Int] { Set([0, count / 2, count - 1]).sorted() }
 
   /// Whether processes host virtual ranks.
   private var isVirtual: Bool { configuration.parallel.reproducible > 0 }

@@ -16,7 +16,7 @@ import SequenceParallel
 package struct PlanEstimate: Sendable {
   package let choice: PlanChoice
   /// Bytes of memory that a rank needs.
-  package let memoryBytes: Int
+  package internal(set) var memoryBytes: Int
   /// Bytes that a rank sends a step.
   package let bytesSent: Int
   /// Seconds of a step: computing, and waiting for states, tokens, sums and gathers.

@@ -10,14 +10,17 @@ package struct PlanReport {
   package init(_ result: PlanSearch.Result) { self.result = result }
 
   /// The report as lines.
-  package var lines: [String] {
+  package var lines: [String] { lines(width: .max) }
+
+  /// The report as lines, its table with as many columns as there is room for.
+  package func lines(width: Int) -> [String] {
     var lines = [heading, ""]
     if let absent = result.absent {
       lines.insert("\(absent) is not here; planned without it", at: 1)
     }
     guard let first = result.best.first else { return lines + none }
-    lines.append(row(columns.map(\.name)))
-    lines += result.best.enumerated().map { row($0 + 1, $1) }
+    lines.append(row(columns.map(\.name), width: width))
+    lines += result.best.enumerated().map { row(cells($0 + 1, $1), width: width) }
     lines += ["", why(first)]
     lines.append(step(from: first))
     for reason in result.refused { lines.append("left out: \(reason)") }
@@ -48,20 +51,30 @@ package struct PlanReport {
     ] + (hasExperts ? [("experts", 8)] : [])
   }
 
-  private func row(_ cells: [String]) -> String {
-    zip(cells, columns).map { Format.right($0, $1.width) }.joined()
+  private func row(_ cells: [String], width: Int) -> String {
+    var room = width - columns.reduce(0) { $0 + $1.width }
+    var dropped: Set<String> = []
+    for column in columns.reversed() where room < 0 && Self.dropping.contains(column.name) {
+      dropped.insert(column.name)
+      room += column.width
+    }
+    return zip(cells, columns).filter { !dropped.contains($1.name) }
+      .map { Format.right($0, $1.width) }.joined()
   }
 
-  private func row(_ number: Int, _ estimate: PlanEstimate) -> String {
+  /// Columns that a narrow line has no room for, the last first: what the lines to paste tell, too, and what follows from others.
+  private static let dropping: Set = ["recomp.", "a host", "network", "sent"]
+
+  private func cells(_ number: Int, _ estimate: PlanEstimate) -> [String] {
     let choice = estimate.choice
-    return row([
+    return [
       "\(number)", "\(choice.data)×\(choice.sequence)", choice.sharding.rawValue,
       "\(choice.accumulation)", "\(choice.segments)", choice.recompute ? "yes" : "no",
       choice.sequence > 1 ? choice.exchange.rawValue : "–", choice.precision.rawValue,
       Format.bytes(estimate.memoryBytes), Format.bytes(estimate.memoryBytes * cluster.ranksPerHost),
       Format.seconds(estimate.seconds), Format.percent(estimate.networkShare, decimals: 0),
       Format.bytes(estimate.bytesSent), choice.experts.map { "\($0)" } ?? "",
-    ])
+    ]
   }
 
   private func why(_ first: PlanEstimate) -> String {

@@ -113,13 +113,17 @@ package struct PlanSearch {
       }
       fitting.sort { $0.order < $1.order }
     }
-    let smaller = fitting.first.flatMap { first in
-      fitting.first { Double($0.memoryBytes) <= 0.8 * Double(first.memoryBytes) }
+    let smaller = try fitting.first.flatMap { first in
+      try fitting.first { Double($0.memoryBytes) <= 0.8 * Double(first.memoryBytes) }.map(widest)
     }
     var seen: Set<PlanChoice> = []
-    let best = fitting.filter { seen.insert($0.choice).inserted }.prefix(count)
+    var best: [PlanEstimate] = []
+    for estimate in fitting where best.count < count && seen.insert(estimate.choice).inserted {
+      let whole = try widest(estimate)
+      if fits(whole) { best.append(whole) }
+    }
     return Result(
-      best: Array(best), least: fitting.isEmpty ? least : nil, smaller: smaller,
+      best: best, least: best.isEmpty ? least : nil, smaller: smaller,
       rehearsed: known.count, refused: refused, absent: setup.absent?.path, cluster: cluster)
   }
 
@@ -223,13 +227,34 @@ package struct PlanSearch {
     return estimate
   }
 
-  private func rehearse(_ choice: PlanChoice) throws -> PlanEstimate {
-    let run = try RunConfiguration.load(file: file, overrides: overrides + choice.overrides).stage(
-      0)
-    let rehearsals = Rehearsals(
+  /// A layout with the memory of the rank that needs most: later ones of a sequence may need more than the first, as for the keys
+  /// of attention.
+  private func widest(_ estimate: PlanEstimate) throws -> PlanEstimate {
+    var widest = estimate
+    for rank in Plan.chosen(of: estimate.choice.sequence) where rank > 0 {
+      let bytes = try processBytes + rehearsed(estimate.choice, rank: rank).bytes
+      widest.memoryBytes = max(widest.memoryBytes, bytes)
+    }
+    return widest
+  }
+
+  /// The run file with a layout.
+  private func configured(_ choice: PlanChoice) throws -> RunConfiguration {
+    try RunConfiguration.load(file: file, overrides: overrides + choice.overrides).stage(0)
+  }
+
+  /// A rank's step, rehearsed.
+  private func rehearsed(_ choice: PlanChoice, rank: Int) throws -> Rehearsal {
+    let run = try configured(choice)
+    return try Rehearsals(
       run, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel(in: run),
-      ranks: cluster.ranks)
-    let step = try rehearsals.step(rank: 0, exchange: choice.exchange)
+      ranks: cluster.ranks
+    ).step(rank: rank, exchange: choice.exchange)
+  }
+
+  private func rehearse(_ choice: PlanChoice) throws -> PlanEstimate {
+    let run = try configured(choice)
+    let step = try rehearsed(choice, rank: 0)
     let model = setup.model
     let rows = Double(run.training.batch) / Double(choice.data * choice.accumulation)
     let share = rows / Double(run.training.batch)
