@@ -34,6 +34,15 @@ struct ConsoleTests {
     captured.lines.firstIndex(of: "").map { Array(captured.lines[($0 + 1)...]) } ?? []
   }
 
+  @Test("Where kernels are slow, the banner does not tell the machine's speed as theirs")
+  func slowKernels() {
+    var event = LogFixture.start(steps: 3, chance: nil)
+    event.slowKernels = "OpenBLAS runs Prescott kernels"
+    #expect(
+      Banner(event).lines.contains(
+        "  sgemm   OpenBLAS for Haswell, slow; the machine has 100 GFLOP/s a thread"))
+  }
+
   @Test("The banner says what runs where, a line each")
   func banner() throws {
     _ = console()

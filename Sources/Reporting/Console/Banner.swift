@@ -106,7 +106,9 @@ struct Banner: Sendable {
   }
 
   private var speed: String {
-    let speed = event.sgemmPeak.map { ", \(Format.digits($0)) GFLOP/s a thread" } ?? ""
+    // Where the kernels are slow, the figure is not theirs but the machine's.
+    let whose = event.slowKernels == nil ? "" : "slow; the machine has "
+    let speed = event.sgemmPeak.map { ", \(whose)\(Format.digits($0)) GFLOP/s a thread" } ?? ""
     return "OpenBLAS for \(event.blasCore)\(speed)"
   }
 
