@@ -83,21 +83,26 @@ package final class Tape {
   /// - Parameters:
   ///   - inputs: The op's inputs; if none needs a gradient and `always` is false, nothing is remembered.
   ///   - always: True for ops with weights that are trained, whose twin must run whatever the inputs need.
+  ///   - remembersOutput: Whether the twin reads the output again.
   ///   - backward: Receives the output's gradient and adds to the inputs' and weights'.
   package func record(
-    _ value: Tensor, inputs: [Variable] = [], always: Bool = false,
+    _ value: Tensor, inputs: [Variable] = [], always: Bool = false, remembersOutput: Bool = false,
     backward: @escaping (Tensor) throws -> Void
   ) -> Variable {
     record(
-      Operand(value), value.shape, inputs: inputs, always: always, backward: backward)
+      Operand(value), value.shape, inputs: inputs, always: always,
+      remembersOutput: remembersOutput, backward: backward)
   }
 
   /// The same for an output that is stored as its readers let it be.
   package func record(
     _ stored: Operand, _ shape: Shape, inputs: [Variable] = [], always: Bool = false,
-    backward: @escaping (Tensor) throws -> Void
+    remembersOutput: Bool = false, backward: @escaping (Tensor) throws -> Void
   ) -> Variable {
-    record(stored, shape, inputs: inputs, always: always, gradientReaders: .any) {
+    record(
+      stored, shape, inputs: inputs, always: always, gradientReaders: .any,
+      remembersOutput: remembersOutput
+    ) {
       try backward($0.tensor(shape))
     }
   }
@@ -107,11 +112,12 @@ package final class Tape {
   /// - Parameter gradientReaders: What the twin reads it by: where it is products, the op that makes it rounds it.
   func record(
     _ stored: Operand, _ shape: Shape, inputs: [Variable], always: Bool, gradientReaders: Readers,
-    backward: @escaping (Operand) throws -> Void
+    remembersOutput: Bool = false, backward: @escaping (Operand) throws -> Void
   ) -> Variable {
     let remembered = isRecording && (always || inputs.contains { $0.needsGradient })
     let output = Variable(
-      stored, shape, needsGradient: remembered, gradientReaders: gradientReaders)
+      stored, shape, needsGradient: remembered, gradientReaders: gradientReaders,
+      isRemembered: remembered && remembersOutput)
     let read = inputs.reduce(0) { $0 + $1.stored.bytes($1.shape) }
     workspace.counters.note(workspace.counters.last, bytes: read + stored.bytes(shape))
     if remembered {
@@ -120,6 +126,11 @@ package final class Tape {
       operations.append(.twin(output: output.sum, bytes: bytes, backward: backward))
     }
     return output
+  }
+
+  /// What the twin of an op reads again of an argument that nothing else keeps; it may take memory.
+  func kept(_ x: Variable) -> KeptNumbers {
+    isRecording ? x.kept(in: workspace) : KeptNumbers(x.stored, isCopy: false)
   }
 
   /// Whether any of these weights is trained.

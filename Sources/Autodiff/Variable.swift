@@ -8,18 +8,23 @@ package final class Variable {
   package let stored: Operand
   /// The gradient so far: what an op remembers that reads no value on its way back.
   package let sum: GradientSum
-  /// The value as products read it, once one has.
-  private var rounded: Operand?
+  /// Whether the op that made it reads it again on the way back, so that its numbers are kept as they are.
+  let isRemembered: Bool
+  /// The value as products read it, once one has, or once a twin keeps it so.
+  private(set) var rounded: Operand?
 
   package convenience init(_ value: Tensor, needsGradient: Bool) {
     self.init(Operand(value), value.shape, needsGradient: needsGradient)
   }
 
-  /// - Parameter gradientReaders: Who reads its gradient on the way back.
+  /// - Parameters:
+  ///   - gradientReaders: Who reads its gradient on the way back.
+  ///   - isRemembered: Whether the op that made it reads it again.
   init(
-    _ stored: Operand, _ shape: Shape, needsGradient: Bool, gradientReaders: Readers = .any
+    _ stored: Operand, _ shape: Shape, needsGradient: Bool, gradientReaders: Readers = .any,
+    isRemembered: Bool = false
   ) {
-    (self.stored, self.shape) = (stored, shape)
+    (self.stored, self.shape, self.isRemembered) = (stored, shape, isRemembered)
     sum = GradientSum(shape, isNeeded: needsGradient, readers: gradientReaders)
   }
 
@@ -36,6 +41,19 @@ package final class Variable {
     let operand = workspace.operand(of: value)
     if operand.kind != .float { rounded = operand }
     return operand
+  }
+
+  /// What an op keeps of its argument: what products read where they read another precision, else its own numbers.
+  ///
+  /// Products that read the value later share what is kept, and what was made for others before is kept.
+  func kept(in workspace: Workspace) -> KeptNumbers {
+    guard stored.kind == .float, !isRemembered, workspace.products.operands == .bfloat16 else {
+      return KeptNumbers(stored, isCopy: false)
+    }
+    if let rounded { return KeptNumbers(rounded, isCopy: false) }
+    let copy = Operand(bfloat16: shape.count, pool: workspace.pool)
+    rounded = copy
+    return KeptNumbers(copy, isCopy: true)
   }
 
   /// Whether a gradient is wanted.

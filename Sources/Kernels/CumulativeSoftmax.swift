@@ -20,11 +20,11 @@ package struct CumulativeSoftmax: Sendable {
   ///   - x: `channels` numbers a token.
   ///   - starts: Tokens at which sums begin anew, ascending.
   ///   - initial: `z` before the first token; nil for −∞.
-  ///   - k: Receives the writes, and `g` the decays; nil where only the last `z` is wanted.
+  ///   - k: Receives the writes, rounded where they are bf16, and `g` the decays; nil where only the last `z` is wanted.
   ///   - final: Receives `z` after the last token; nil where it is not wanted.
   package func forward(
     _ x: UnsafePointer<Float>, tokens: Int, starts: [Int], initial: UnsafePointer<Float>?,
-    k: UnsafeMutablePointer<Float>?, g: UnsafeMutablePointer<Float>?,
+    k: Operand?, g: UnsafeMutablePointer<Float>?,
     final: UnsafeMutablePointer<Float>?, range: Range<Int>
   ) {
     let (first, count) = (range.lowerBound, range.count)
@@ -55,7 +55,11 @@ package struct CumulativeSoftmax: Sendable {
             }
           }
           for c in 0..<count { z[c] -= Double(decays[c]) }
-          if let k { (k + (token * channels + first)).update(from: writes, count: count) }
+          if let k {
+            let part = token * channels + first..<token * channels + first + count
+            k.room(part, writes).update(from: writes, count: count)
+            k.finish(part, writes)
+          }
           if let g { (g + (token * channels + first)).update(from: decays, count: count) }
         }
         guard let final else { return }
@@ -68,37 +72,41 @@ package struct CumulativeSoftmax: Sendable {
   /// `ζ_t = −k_t dk_t − dg_t + (dg + e^g ζ)_{t+1}` and `dx_t = k_t (dk_t + ζ_t)`.
   ///
   /// - Parameters:
+  ///   - k: As the forward pass wrote it: rounding leaves it 1 where it was, and makes it 1 only where `g` is not 0.
   ///   - final: The gradient of `z` after the last token; nil for zero.
   ///   - dx: Receives the gradients, or has them added; nil where only the initial `z`'s is wanted.
   ///   - initial: Receives the gradient of `z` before the first token; nil where it is not wanted.
   package func backward(
-    k: UnsafePointer<Float>, g: UnsafePointer<Float>, dk: UnsafePointer<Float>?,
+    k: Operand, g: UnsafePointer<Float>, dk: UnsafePointer<Float>?,
     dg: UnsafePointer<Float>?, tokens: Int, final: UnsafePointer<Float>?,
     into dx: UnsafeMutablePointer<Float>?, accumulate: Bool,
     initial: UnsafeMutablePointer<Float>?, range: Range<Int>
   ) {
     let (first, count) = (range.lowerBound, range.count)
     withUnsafeTemporaryAllocation(of: Double.self, capacity: max(count, 1)) { later in
-      let later = later.baseAddress!
-      for c in 0..<count { later[c] = final.map { Double($0[first + c]) } ?? 0 }
-      for token in (0..<tokens).reversed() {
-        let at = token * channels + first
-        for c in 0..<count {
-          let (write, decay) = (k[at + c], g[at + c])
-          let isFirst = write == 1 && decay == 0
-          let dWrite = dk.map { $0[at + c] } ?? 0
-          let dDecay = isFirst ? 0 : dg.map { $0[at + c] } ?? 0
-          let zeta = later[c] - Double(write * dWrite) - Double(dDecay)
-          if let dx {
-            let gradient = Float(Double(write) * (Double(dWrite) + zeta))
-            dx[at + c] = accumulate ? dx[at + c] + gradient : gradient
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: max(count, 1)) { block in
+        let (later, block) = (later.baseAddress!, block.baseAddress!)
+        for c in 0..<count { later[c] = final.map { Double($0[first + c]) } ?? 0 }
+        for token in (0..<tokens).reversed() {
+          let at = token * channels + first
+          let writes = k.read(at..<at + count, block)
+          for c in 0..<count {
+            let (write, decay) = (writes[c], g[at + c])
+            let isFirst = write == 1 && decay == 0
+            let dWrite = dk.map { $0[at + c] } ?? 0
+            let dDecay = isFirst ? 0 : dg.map { $0[at + c] } ?? 0
+            let zeta = later[c] - Double(write * dWrite) - Double(dDecay)
+            if let dx {
+              let gradient = Float(Double(write) * (Double(dWrite) + zeta))
+              dx[at + c] = accumulate ? dx[at + c] + gradient : gradient
+            }
+            let kept = isFirst ? 0 : Double(VectorMath.exp(decay))
+            later[c] = Double(dDecay) + kept * zeta
           }
-          let kept = isFirst ? 0 : Double(VectorMath.exp(decay))
-          later[c] = Double(dDecay) + kept * zeta
         }
+        guard let initial else { return }
+        for c in 0..<count { initial[first + c] = Float(later[c]) }
       }
-      guard let initial else { return }
-      for c in 0..<count { initial[first + c] = Float(later[c]) }
     }
   }
 }

@@ -36,6 +36,14 @@ package struct BlockScratch: Sendable {
       [workspace.team.size * count, rows * max(width, 1)], pool: workspace.pool, kind: .buffers)
   }
 
+  /// Goes through rows block by block, or, where there are no blocks, through all at once.
+  static func each(
+    _ blocks: BlockScratch?, _ part: Range<Int>, thread: Int, _ body: (Range<Int>, Blocks) -> Void
+  ) {
+    guard let blocks else { return body(part, .none) }
+    blocks.each(part, thread: thread, body)
+  }
+
   /// Goes through rows block by block.
   ///
   /// - Parameter body: Has the block's rows, and the memory of each operand's block.

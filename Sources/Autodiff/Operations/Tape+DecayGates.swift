@@ -17,28 +17,36 @@ extension Tape {
   package func refinedGate(_ a: Variable, refinedBy b: Variable) -> Variable {
     precondition(a.shape.count == b.shape.count, "gates \(a.shape) refined by \(b.shape)")
     let log = Tensor(a.shape, pool: pool)
-    let (gates, refining) = (a.value, b.value)
-    elementwise(log.count) { range in
-      let at = range.lowerBound
-      RefinedGate.forward(
-        gates.pointer + at, refining.pointer + at, into: log.pointer + at, count: range.count)
+    let (first, second) = (a.stored, b.stored)
+    let (keptA, keptB) = (kept(a), kept(b))
+    let (gates, refining) = (keptA.numbers, keptB.numbers)
+    blocks(log.count, of: [first, second, gates, refining]) { part, block in
+      let (a, b) = (first.read(part, block(0)), second.read(part, block(1)))
+      RefinedGate.forward(a, b, into: log.pointer + part.lowerBound, count: part.count)
+      keptA.keep(part, a)
+      keptB.keep(part, b)
     }
+    let (sumOfA, sumOfB) = (a.sum, b.sum)
     return record(log, inputs: [a, b]) { [unowned self] dlog in
-      let (da, db) = (Tensor(a.shape, pool: pool), Tensor(b.shape, pool: pool))
-      elementwise(dlog.count) { range in
-        let at = range.lowerBound
+      let (da, db) = (sumOfA.newGradient(in: workspace), sumOfB.newGradient(in: workspace))
+      blocks(dlog.count, of: [gates, refining, da, db]) { part, block in
         RefinedGate.backward(
-          gates.pointer + at, refining.pointer + at, dlog.pointer + at, da: da.pointer + at,
-          db: db.pointer + at, count: range.count)
+          gates.read(part, block(0)), refining.read(part, block(1)),
+          dlog.pointer + part.lowerBound, da: da.room(part, block(2)),
+          db: db.room(part, block(3)), count: part.count)
+        da.finish(part, block(2))
+        db.finish(part, block(3))
       }
-      a.add(gradient: da, in: workspace)
-      b.add(gradient: db, in: workspace)
+      sumOfA.add(da, in: workspace)
+      sumOfB.add(db, in: workspace)
     }
   }
 
   /// What decays take away, elementwise: `1 − e^g` of log decays.
+  ///
+  /// A recurrence that decays so keeps them.
   package func decayComplement(_ g: Variable) -> Variable {
-    pointwise(g, DecayComplement.forward, DecayComplement.backward)
+    pointwise(g, isKept: true, DecayComplement.forward, DecayComplement.backward)
   }
 
   /// Log decays from a projection, elementwise: `g = max(−e^x, −80)`.
@@ -104,32 +112,41 @@ extension Tape {
       "a \(a.shape) for the rates \(parameters.table[rate].shape) and biases "
         + "\(parameters.table[bias].shape)")
     let width = columns / heads
-    let (g, input) = (Tensor(a.shape, pool: pool), a.value)
-    workspace.compute(.normsAndGates) {
-      // All threads read the weights.
-      nonisolated(unsafe) let (rates, biases) = (
-        UnsafePointer(parameters.value(rate)), UnsafePointer(parameters.value(bias))
-      )
-      workspace.team.parallel(rows, grain: max(1, Tape.grain / columns)) {
-        forward(input.pointer, g.pointer, rates, biases, $0, heads, width)
-      }
+    let (g, numbers) = (Tensor(a.shape, pool: pool), a.value)
+    // A decay of each channel, not of each head: so many that their arguments are kept rounded.
+    let kept = width > 1 ? kept(a) : nil
+    let input = kept?.numbers ?? Operand(numbers)
+    // All threads read the weights.
+    nonisolated(unsafe) let (rates, biases) = (
+      UnsafePointer(parameters.value(rate)), UnsafePointer(parameters.value(bias))
+    )
+    rowBlocks(rows, width: columns, of: [input], on: .normsAndGates) { _, rows, _ in
+      // The kernel counts rows from the first of all.
+      forward(numbers.pointer, g.pointer, rates, biases, rows, heads, width)
+      kept?.keep(rows.lowerBound * columns..<rows.upperBound * columns, of: numbers.pointer)
     }
-    return record(g, inputs: [a], always: trains(rate, bias)) { [unowned self] dg in
+    let (sumOfA, shape) = (a.sum, a.shape)
+    return record(g, inputs: [a], always: trains(rate, bias), remembersOutput: true) {
+      [unowned self] dg in
       let (da, accumulate) =
-        a.needsGradient ? a.gradientTarget(in: workspace) : (Tensor(a.shape, pool: pool), false)
+        sumOfA.isNeeded ? sumOfA.target(in: workspace) : (Tensor(shape, pool: pool), false)
       let sums = RowSums(rows: rows, width: heads + columns, workspace: workspace)
+      let blocks = BlockScratch(width: columns, of: [input], in: workspace)
       workspace.compute(.normsAndGates) {
         let (dRate, dBias) = (gradientSums(rate), gradientSums(bias))
         // All threads read the weights.
         nonisolated(unsafe) let (rates, biases) = (
           UnsafePointer(parameters.value(rate)), UnsafePointer(parameters.value(bias))
         )
-        sums.add(to: [(dRate, heads), (dBias, columns)]) { _, rows, sums in
-          backward(
-            DecayGateTwin(
-              a: input.pointer, rates: rates, biases: biases, g: g.pointer, dg: dg.pointer,
-              da: da.pointer, dRate: sums, dBias: sums + heads, rows: rows, heads: heads,
-              width: width, accumulate: accumulate))
+        sums.add(to: [(dRate, heads), (dBias, columns)]) { thread, rows, sums in
+          BlockScratch.each(blocks, rows, thread: thread) { rows, block in
+            let part = rows.lowerBound * columns..<rows.upperBound * columns
+            backward(
+              DecayGateTwin(
+                a: input.read(part, block(0)) - part.lowerBound, rates: rates, biases: biases,
+                g: g.pointer, dg: dg.pointer, da: da.pointer, dRate: sums, dBias: sums + heads,
+                rows: rows, heads: heads, width: width, accumulate: accumulate))
+          }
         }
       }
     }

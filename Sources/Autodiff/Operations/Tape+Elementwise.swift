@@ -55,7 +55,7 @@ extension Tape {
         count: part.count)
     }
     let sum = x.sum
-    return record(y, inputs: [x]) { [unowned self] dy in
+    return record(y, inputs: [x], remembersOutput: true) { [unowned self] dy in
       let (dx, accumulate) = sum.room(in: workspace)
       blocks(dy.count, of: [dx]) { part, block in
         let at = part.lowerBound
@@ -71,17 +71,21 @@ extension Tape {
   package func product(_ a: Variable, _ b: Variable, for readers: Readers = .any) -> Variable {
     precondition(a.shape.count == b.shape.count, "product of \(a.shape) and \(b.shape)")
     let y = workspace.room(for: a.shape, readers: readers)
-    let (left, right) = (a.stored, b.stored)
-    blocks(a.shape.count, of: [left, right, y]) { part, block in
-      Product.forward(
-        left.read(part, block(0)), right.read(part, block(1)), into: y.room(part, block(2)),
-        count: part.count)
+    let (first, second) = (a.stored, b.stored)
+    let (keptA, keptB) = (kept(a), kept(b))
+    let (left, right) = (keptA.numbers, keptB.numbers)
+    blocks(a.shape.count, of: [first, second, y, left, right]) { part, block in
+      let (a, b) = (first.read(part, block(0)), second.read(part, block(1)))
+      Product.forward(a, b, into: y.room(part, block(2)), count: part.count)
       y.finish(part, block(2))
+      keptA.keep(part, a)
+      keptB.keep(part, b)
     }
+    let (sumOfA, sumOfB) = (a.sum, b.sum)
     return record(y, a.shape, inputs: [a, b]) { [unowned self] dy in
-      guard a !== b, a.needsGradient, b.needsGradient else {
-        for (side, other) in [(a, right), (b, left)] where side.needsGradient {
-          let (d, accumulate) = side.gradientTarget(in: workspace)
+      guard sumOfA !== sumOfB, sumOfA.isNeeded, sumOfB.isNeeded else {
+        for (side, other) in [(sumOfA, right), (sumOfB, left)] where side.isNeeded {
+          let (d, accumulate) = side.target(in: workspace)
           blocks(dy.count, of: [other]) { part, block in
             Product.backward(
               other.read(part, block(0)), dy.pointer + part.lowerBound,
@@ -91,7 +95,7 @@ extension Tape {
         return
       }
       let ((da, addsA), (db, addsB)) = (
-        a.gradientRoom(in: workspace), b.gradientRoom(in: workspace)
+        sumOfA.room(in: workspace), sumOfB.room(in: workspace)
       )
       blocks(dy.count, of: [left, right, da, db]) { part, block in
         Product.backward(
@@ -109,15 +113,19 @@ extension Tape {
     gate: Variable, _ x: Variable, for readers: Readers = .any
   ) -> Variable {
     let y = workspace.room(for: x.shape, readers: readers)
-    let (gates, input) = (gate.stored, x.stored)
-    blocks(x.shape.count, of: [gates, input, y]) { part, block in
-      SwiGLU.forward(
-        gates.read(part, block(0)), input.read(part, block(1)), into: y.room(part, block(2)),
-        count: part.count)
+    let (z, numbers) = (gate.stored, x.stored)
+    let (keptGate, keptX) = (kept(gate), kept(x))
+    let (gates, input) = (keptGate.numbers, keptX.numbers)
+    blocks(x.shape.count, of: [z, numbers, y, gates, input]) { part, block in
+      let (gate, x) = (z.read(part, block(0)), numbers.read(part, block(1)))
+      SwiGLU.forward(gate, x, into: y.room(part, block(2)), count: part.count)
       y.finish(part, block(2))
+      keptGate.keep(part, gate)
+      keptX.keep(part, x)
     }
+    let (sumOfGate, sumOfX) = (gate.sum, x.sum)
     return record(y, x.shape, inputs: [gate, x]) { [unowned self] dy in
-      let (da, db) = (gate.newGradient(in: workspace), x.newGradient(in: workspace))
+      let (da, db) = (sumOfGate.newGradient(in: workspace), sumOfX.newGradient(in: workspace))
       blocks(dy.count, of: [gates, input, da, db]) { part, block in
         SwiGLU.backward(
           gates.read(part, block(0)), input.read(part, block(1)), dy.pointer + part.lowerBound,
@@ -125,8 +133,8 @@ extension Tape {
         da.finish(part, block(2))
         db.finish(part, block(3))
       }
-      gate.sum.add(da, in: workspace)
-      x.sum.add(db, in: workspace)
+      sumOfGate.add(da, in: workspace)
+      sumOfX.add(db, in: workspace)
     }
   }
 
@@ -138,21 +146,28 @@ extension Tape {
   }
 
   /// A function of each element, whose twin reads the function's argument.
+  ///
+  /// - Parameter isKept: Whether another op that comes later keeps the argument as it is.
   func pointwise(
-    _ x: Variable, for readers: Readers = .any,
+    _ x: Variable, isKept: Bool = false, for readers: Readers = .any,
     _ forward: @escaping @Sendable (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void,
     _ backward:
       @escaping @Sendable (
         UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int, Bool
       ) -> Void
   ) -> Variable {
-    let (y, input) = (workspace.room(for: x.shape, readers: readers), x.stored)
-    blocks(x.shape.count, of: [input, y]) { part, block in
-      forward(input.read(part, block(0)), y.room(part, block(1)), part.count)
+    let (y, numbers) = (workspace.room(for: x.shape, readers: readers), x.stored)
+    let kept = isKept ? KeptNumbers(numbers, isCopy: false) : kept(x)
+    let input = kept.numbers
+    blocks(x.shape.count, of: [numbers, y, input]) { part, block in
+      let x = numbers.read(part, block(0))
+      forward(x, y.room(part, block(1)), part.count)
       y.finish(part, block(1))
+      kept.keep(part, x)
     }
+    let sum = x.sum
     return record(y, x.shape, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientRoom(in: workspace)
+      let (dx, accumulate) = sum.room(in: workspace)
       blocks(dy.count, of: [input, dx]) { part, block in
         backward(
           input.read(part, block(0)), dy.pointer + part.lowerBound, dx.room(part, block(1)),

@@ -65,7 +65,7 @@ extension Tape {
       y.finish(part, block(1))
     }
     let sum = x.sum
-    return record(y, x.shape, inputs: [x]) { [unowned self] dy in
+    return record(y, x.shape, inputs: [x], remembersOutput: true) { [unowned self] dy in
       let (dx, accumulate) = sum.target(in: workspace)
       rowBlocks(rows, width: width, of: [y], on: .normsAndGates) { _, rows, block in
         let part = rows.lowerBound * width..<rows.upperBound * width
@@ -95,41 +95,44 @@ extension Tape {
     let rows = x.shape.count / width
     let y = workspace.room(for: x.shape, readers: readers)
     let inverse = Tensor([rows], pool: pool)
-    let (input, gates) = (x.value, gate.stored)
+    let (numbers, gates) = (x.value, gate.stored)
+    let kept = kept(x)
+    let input = kept.numbers
     // All threads read the weights.
     nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
-    rowBlocks(rows, width: width, of: [gates, y], on: .normsAndGates) { _, rows, block in
+    rowBlocks(rows, width: width, of: [gates, y, input], on: .normsAndGates) { _, rows, block in
       let part = rows.lowerBound * width..<rows.upperBound * width
       // The kernel counts rows from the first of all.
       norm.forward(
-        input.pointer, gate: gates.read(part, block(0)) - part.lowerBound, weight: w,
+        numbers.pointer, gate: gates.read(part, block(0)) - part.lowerBound, weight: w,
         into: y.room(part, block(1)) - part.lowerBound, inverse: inverse.pointer, rows: rows)
       y.finish(part, block(1))
+      kept.keep(part, of: numbers.pointer)
     }
-    return record(y, x.shape, inputs: [x, gate], always: trains(weight)) { [unowned self] dy in
+    let (sumOfX, sumOfGate, shape) = (x.sum, gate.sum, x.shape)
+    return record(y, shape, inputs: [x, gate], always: trains(weight)) { [unowned self] dy in
       let (dx, addsX) =
-        x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+        sumOfX.isNeeded ? sumOfX.target(in: workspace) : (Tensor(shape, pool: pool), false)
       let (dGate, addsGate) =
-        gate.needsGradient
-        ? gate.gradientRoom(in: workspace) : (Operand(Tensor(x.shape, pool: pool)), false)
+        sumOfGate.isNeeded
+        ? sumOfGate.room(in: workspace) : (Operand(Tensor(shape, pool: pool)), false)
       let sums = RowSums(rows: rows, width: width, workspace: workspace)
       let scratch = Tensor([workspace.team.size, width], pool: pool, kind: .buffers)
-      let blocks = BlockScratch(width: width, of: [gates, dGate], in: workspace)
+      let blocks = BlockScratch(width: width, of: [gates, dGate, input], in: workspace)
       workspace.compute(.normsAndGates) {
         // All threads read the weights.
         nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
         sums.add(to: [(gradientSums(weight), width)]) { thread, rows, dw in
-          func run(_ rows: Range<Int>, _ block: BlockScratch.Blocks) {
+          BlockScratch.each(blocks, rows, thread: thread) { rows, block in
             let part = rows.lowerBound * width..<rows.upperBound * width
             norm.backward(
-              input.pointer, gate: gates.read(part, block(0)) - part.lowerBound, weight: w,
+              input.read(part, block(2)) - part.lowerBound,
+              gate: gates.read(part, block(0)) - part.lowerBound, weight: w,
               inverse: inverse.pointer, dy.pointer, into: dx.pointer,
               dGate: dGate.room(part, block(1)) - part.lowerBound, dWeight: dw,
               scratch: scratch.pointer + thread * width, rows: rows, accumulate: (addsX, addsGate))
             dGate.finish(part, block(1))
           }
-          guard let blocks else { return run(rows, .none) }
-          blocks.each(rows, thread: thread, run)
         }
       }
     }

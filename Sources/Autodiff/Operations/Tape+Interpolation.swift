@@ -21,21 +21,26 @@ extension Tape {
       z.shape.count == x.shape.count && parameters.table[weight].shape.count == columns,
       "rows between \(x.shape) and \(z.shape) by \(parameters.table[weight].shape)")
     let y = workspace.room(for: x.shape, readers: readers)
-    let (from, to) = (x.stored, z.stored)
+    let (first, second) = (x.stored, z.stored)
+    let (keptX, keptZ) = (kept(x), kept(z))
+    let (from, to) = (keptX.numbers, keptZ.numbers)
     // All threads read the weights.
     nonisolated(unsafe) let m = UnsafePointer(parameters.value(weight))
-    rowBlocks(rows, width: columns, of: [from, to, y], on: .normsAndGates) { _, part, block in
+    rowBlocks(rows, width: columns, of: [first, second, y, from, to], on: .normsAndGates) {
+      _, part, block in
       for row in part {
         let numbers = row * columns..<(row + 1) * columns
-        Interpolation.forward(
-          from.read(numbers, block(0)), to.read(numbers, block(1)), m,
-          into: y.room(numbers, block(2)), count: columns)
+        let (x, z) = (first.read(numbers, block(0)), second.read(numbers, block(1)))
+        Interpolation.forward(x, z, m, into: y.room(numbers, block(2)), count: columns)
         y.finish(numbers, block(2))
+        keptX.keep(numbers, x)
+        keptZ.keep(numbers, z)
       }
     }
+    let (sumOfX, sumOfZ) = (x.sum, z.sum)
     return record(y, x.shape, inputs: [x, z], always: trains(weight)) { [unowned self] dy in
-      let dx = x.needsGradient ? x.gradientTarget(in: workspace) : nil
-      let dz = z.needsGradient ? z.gradientTarget(in: workspace) : nil
+      let dx = sumOfX.isNeeded ? sumOfX.target(in: workspace) : nil
+      let dz = sumOfZ.isNeeded ? sumOfZ.target(in: workspace) : nil
       let dm = gradientSums(weight)
       let wantsWeight = dm != nil
       let sums = RowSums(rows: rows, width: wantsWeight ? columns : 0, workspace: workspace)
@@ -67,17 +72,22 @@ extension Tape {
       z.shape.count == x.shape.count && weights.shape.count == x.shape.count,
       "rows between \(x.shape) and \(z.shape) by \(weights.shape)")
     let y = workspace.room(for: x.shape, readers: readers)
-    let (from, to, m) = (x.stored, z.stored, weights.stored)
-    blocks(x.shape.count, of: [from, to, m, y]) { part, block in
-      Interpolation.forward(
-        from.read(part, block(0)), to.read(part, block(1)), m.read(part, block(2)),
-        into: y.room(part, block(3)), count: part.count)
+    let inputs = [x, z, weights]
+    let (first, second, third) = (x.stored, z.stored, weights.stored)
+    let copies = inputs.map { kept($0) }
+    let (from, to, m) = (copies[0].numbers, copies[1].numbers, copies[2].numbers)
+    blocks(x.shape.count, of: [first, second, third, y, from, to, m]) { part, block in
+      let (x, z) = (first.read(part, block(0)), second.read(part, block(1)))
+      let weights = third.read(part, block(2))
+      Interpolation.forward(x, z, weights, into: y.room(part, block(3)), count: part.count)
       y.finish(part, block(3))
+      copies[0].keep(part, x)
+      copies[1].keep(part, z)
+      copies[2].keep(part, weights)
     }
-    return record(y, x.shape, inputs: [x, z, weights]) { [unowned self] dy in
-      let targets = [x, z, weights].map {
-        $0.needsGradient ? $0.gradientTarget(in: workspace) : nil
-      }
+    let sums = inputs.map(\.sum)
+    return record(y, x.shape, inputs: inputs) { [unowned self] dy in
+      let targets = sums.map { $0.isNeeded ? $0.target(in: workspace) : nil }
       blocks(dy.count, of: [from, to, m]) { part, block in
         let at = part.lowerBound
         let places = targets.map { $0.map { ($0.tensor.pointer + at, $0.accumulate) } }

@@ -35,24 +35,34 @@ extension Tape {
       _ forward: @Sendable (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Range<Int>) -> Void,
       _ backward: @escaping Backward
     ) -> Variable {
-      let (y, input) = (workspace.room(for: x.shape, readers: readers), x.value)
-      rowBlocks(rows, width: channels, of: [y], on: .normsAndGates) { _, rows, block in
+      let (y, numbers) = (workspace.room(for: x.shape, readers: readers), x.value)
+      let kept = kept(x)
+      let input = kept.numbers
+      rowBlocks(rows, width: channels, of: [y, input], on: .normsAndGates) { _, rows, block in
         let part = rows.lowerBound * channels..<rows.upperBound * channels
         // The kernel counts rows from the first of all.
-        forward(input.pointer, y.room(part, block(0)) - part.lowerBound, rows)
+        forward(numbers.pointer, y.room(part, block(0)) - part.lowerBound, rows)
         y.finish(part, block(0))
+        kept.keep(part, of: numbers.pointer)
       }
-      return record(y, x.shape, inputs: [x], always: trains(bounds)) { [unowned self] dy in
+      let (sum, shape) = (x.sum, x.shape)
+      return record(y, shape, inputs: [x], always: trains(bounds)) { [unowned self] dy in
         let (dx, accumulate) =
-          x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+          sum.isNeeded ? sum.target(in: workspace) : (Tensor(shape, pool: pool), false)
+        let blocks = BlockScratch(width: channels, of: [input], in: workspace)
         let sums = RowSums(rows: rows, width: channels, workspace: workspace)
         let total = Tensor([channels], pool: pool, kind: .buffers)
         // What the gate reads stands in it.
         _ = memory
         workspace.compute(.normsAndGates) {
           total.clear()
-          sums.add(to: [(total.pointer, channels)]) { _, rows, sums in
-            backward(input.pointer, dy.pointer, dx.pointer, sums, rows, accumulate)
+          sums.add(to: [(total.pointer, channels)]) { thread, rows, sums in
+            BlockScratch.each(blocks, rows, thread: thread) { rows, block in
+              let part = rows.lowerBound * channels..<rows.upperBound * channels
+              backward(
+                input.read(part, block(0)) - part.lowerBound, dy.pointer, dx.pointer, sums, rows,
+                accumulate)
+            }
           }
           guard let bounds, let gradient = gradientSums(bounds) else { return }
           gate.addGradient(

@@ -13,7 +13,7 @@ extension Tape {
     precondition(width > 0, "o \(o.shape) of \(heads) heads has denominators only")
     let y = Tensor([o.shape.rows, heads * width], pool: pool)
     let inverse = Tensor([rows], pool: pool)
-    let input = o.value
+    let (input, sum) = (o.value, o.sum)
     let grain = max(1, Tape.grain / width)
     workspace.compute(.normsAndGates) {
       workspace.team.parallel(rows, grain: grain) {
@@ -22,8 +22,8 @@ extension Tape {
           columns: width)
       }
     }
-    return record(y, inputs: [o]) { [unowned self] dy in
-      let (dx, accumulate) = o.gradientTarget(in: workspace)
+    return record(y, inputs: [o], remembersOutput: true) { [unowned self] dy in
+      let (dx, accumulate) = sum.target(in: workspace)
       workspace.compute(.normsAndGates) {
         workspace.team.parallel(rows, grain: grain) {
           Normalizer.divideBackward(

@@ -10,7 +10,7 @@ extension Tape {
       SoftCap.forward(input.pointer + at, cap: cap, into: y.pointer + at, count: range.count)
     }
     let sum = x.sum
-    return record(y, inputs: [x]) { [unowned self] dy in
+    return record(y, inputs: [x], remembersOutput: true) { [unowned self] dy in
       let (dx, accumulate) = sum.target(in: workspace)
       elementwise(dy.count) { range in
         let at = range.lowerBound
@@ -39,8 +39,9 @@ extension Tape {
         RowShift.forward(input.pointer, b, into: y.pointer, rows: $0, columns: columns)
       }
     }
+    let sum = x.sum
     return record(y, inputs: [x], always: trains(bias)) { [unowned self] dy in
-      if x.needsGradient { x.add(gradient: dy, in: workspace) }
+      sum.add(dy, in: workspace)
       guard let db = gradientSums(bias) else { return }
       let sums = RowSums(rows: rows, width: columns, workspace: workspace)
       workspace.compute(.normsAndGates) {

@@ -9,10 +9,13 @@ extension Tape {
   ///   - a: Shape `[N, H]`.
   ///   - bias: `b`, shape `[H]`.
   ///   - limits: The least and the greatest step.
+  ///   - isOfChannels: Whether each channel has a step, so many that their arguments are kept rounded.
   /// - Returns: Shape `[N, H]`.
-  package func stepSize(_ a: Variable, bias: Parameter, limits: ClosedRange<Float>) -> Variable {
+  package func stepSize(
+    _ a: Variable, bias: Parameter, limits: ClosedRange<Float>, isOfChannels: Bool = false
+  ) -> Variable {
     let step = StepSize(heads: a.shape.columns, limits: limits)
-    return ofHeads(a, bias) { a, bias, s, rows in
+    return ofHeads(a, bias, keeping: isOfChannels ? kept(a) : nil) { a, bias, s, rows in
       step.forward(a, bias: bias, into: s, rows: rows)
     } backward: { a, bias, _, ds, da, db, rows, accumulate in
       step.backward(a, bias: bias, ds, into: da, dBias: db, rows: rows, accumulate: accumulate)
@@ -36,8 +39,10 @@ extension Tape {
   }
 
   /// A function of a number a head and of a weight of each head.
+  ///
+  /// - Parameter kept: What the twin reads of x; its own numbers where nil.
   private func ofHeads(
-    _ x: Variable, _ weight: Parameter,
+    _ x: Variable, _ weight: Parameter, keeping kept: KeptNumbers? = nil,
     forward:
       @Sendable (
         UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Range<Int>
@@ -53,24 +58,31 @@ extension Tape {
     precondition(
       parameters.table[weight].shape.count == heads,
       "\(x.shape) with a weight of \(parameters.table[weight].shape)")
-    let (y, input) = (Tensor(x.shape, pool: pool), x.value)
-    workspace.compute(.normsAndGates) {
-      // All threads read the weight.
-      nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
-      workspace.team.parallel(rows, grain: max(1, Tape.grain / heads)) {
-        forward(input.pointer, w, y.pointer, $0)
-      }
+    let (y, numbers) = (Tensor(x.shape, pool: pool), x.value)
+    let input = kept?.numbers ?? Operand(numbers)
+    // All threads read the weight.
+    nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
+    rowBlocks(rows, width: heads, of: [input], on: .normsAndGates) { _, rows, _ in
+      // The kernel counts rows from the first of all.
+      forward(numbers.pointer, w, y.pointer, rows)
+      kept?.keep(rows.lowerBound * heads..<rows.upperBound * heads, of: numbers.pointer)
     }
+    let (sum, shape) = (x.sum, x.shape)
     return record(y, inputs: [x], always: trains(weight)) { [unowned self] dy in
       let (dx, accumulate) =
-        x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+        sum.isNeeded ? sum.target(in: workspace) : (Tensor(shape, pool: pool), false)
+      let blocks = BlockScratch(width: heads, of: [input], in: workspace)
       let sums = RowSums(rows: rows, width: heads, workspace: workspace)
       workspace.compute(.normsAndGates) {
         // All threads read the weight.
         nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
-        sums.add(to: [(gradientSums(weight), heads)]) { _, rows, sums in
-          backward(
-            input.pointer, w, y.pointer, dy.pointer, dx.pointer, sums, rows, accumulate)
+        sums.add(to: [(gradientSums(weight), heads)]) { thread, rows, sums in
+          BlockScratch.each(blocks, rows, thread: thread) { rows, block in
+            let part = rows.lowerBound * heads..<rows.upperBound * heads
+            backward(
+              input.read(part, block(0)) - part.lowerBound, w, y.pointer, dy.pointer, dx.pointer,
+              sums, rows, accumulate)
+          }
         }
       }
     }

@@ -48,6 +48,21 @@ package struct LayerNorm: Sendable {
     }
   }
 
+  /// Writes `x − mean` of rows, which `backward` takes in the place of `x`: the means are 0 from then on.
+  ///
+  /// - Parameter statistics: As `forward` wrote them.
+  package func center(
+    _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    statistics: UnsafeMutablePointer<Float>, rows: Range<Int>
+  ) {
+    let n = width
+    for part in rows.lowerBound * heads..<rows.upperBound * heads {
+      let (x, y, mean) = (x + part * n, y + part * n, statistics[2 * part])
+      for i in 0..<n { y[i] = x[i] - mean }
+      statistics[2 * part] = 0
+    }
+  }
+
   /// With `x̂ = (x − mean) r`: `dx (+)= r (dy ⊙ w − mean(dy ⊙ w) − x̂ mean(dy ⊙ w ⊙ x̂))`, `dw += Σ_rows dy ⊙ x̂`,
   /// `db += Σ_rows dy`.
   ///

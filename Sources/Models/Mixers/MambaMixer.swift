@@ -58,7 +58,8 @@ struct MambaMixer: FlashLayer {
       input(x, tape: tape, for: .products), tape: tape, pass: pass, for: .products)
     let z = try gate(x, tape: tape, for: .products)
     let dt = try tape.stepSize(
-      step(stepRank(u, tape: tape), tape: tape), bias: stepBias, limits: 0...(.infinity))
+      step(stepRank(u, tape: tape), tape: tape), bias: stepBias, limits: 0...(.infinity),
+      isOfChannels: true)
     let y = try tape.selectiveScan(
       u, steps: dt, b: written(u, tape: tape), c: read(u, tape: tape), logRates: logRates,
       skip: skip, slot: CarrySlot(layer: layer, .state(0)), pass: pass)

@@ -49,7 +49,7 @@ struct ReBasedMixer: FlashLayer {
       var y = try tape.reshaped(
         linear(x, tape: tape), [x.shape.rows * heads.heads, family.width])
       if family.normalizes { y = tape.layerNorm(y, epsilon: Self.normEpsilon) }
-      y = tape.affine(y, weight: gamma, bias: beta)
+      y = tape.affine(y, weight: gamma, bias: beta, for: .products)
       return tape.reshaped(y, [x.shape.rows, heads.keyWidth])
     }
     let o = try tape.recurrence(

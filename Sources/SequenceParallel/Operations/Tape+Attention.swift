@@ -73,7 +73,9 @@ extension Tape {
     // segment runs for what leaves it, then a second time, and then its regions are recomputed.
     pass.memory[slot] = !isRecording && crossing.keepsOutput ? run.output : nil
     let output = run.output
-    return record(run.o, inputs: [q, k, v] + [logGates].compactMap { $0 }) { [unowned self] dO in
+    return record(
+      run.o, inputs: [q, k, v] + [logGates].compactMap { $0 }, remembersOutput: true
+    ) { [unowned self] dO in
       try workspace.counters.measure(.attention) {
         let run = heads(output)
         let dq = Tensor(q.shape, pool: pool)

@@ -16,7 +16,7 @@ extension Tape {
   ///   - slot: The layer and a state of its own, for carries and messages.
   ///   - decayed: The state that decays by `g`, of H heads with K channels, and by nothing else; it has to be used by
   ///     `recurrence` after this.
-  /// - Returns: Both of shape `[N, H·K]`; `g` in nats.
+  /// - Returns: Both of shape `[N, H·K]`; `k` as products read it, `g` in nats.
   package func cumulativeSoftmax(
     _ x: Variable, keyDimension: Int, slot: CarrySlot, decaying decayed: CarrySlot,
     pass: SequencePass
@@ -28,15 +28,16 @@ extension Tape {
     // Where its maps are to be left, once they go back.
     pass.memory[decayed] = LentMaps()
     let gradients = PairOfGradients()
-    let k = record(forward.k, inputs: [x]) { [unowned self] dk in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
+    let (writes, decays, sum) = (forward.k, forward.g, x.sum)
+    let k = record(writes, x.shape, inputs: [x], remembersOutput: true) { [unowned self] dk in
+      let (dx, accumulate) = sum.target(in: workspace)
       try run.shard(backBy: decayed).backward(
         CumulativeSoftmaxBackward(
-          run: run, k: forward.k, g: forward.g, dk: dk, dg: gradients.dg, dx: dx,
+          run: run, k: writes, g: decays, dk: dk, dg: gradients.dg, dx: dx,
           accumulate: accumulate))
     }
     // Recorded last, so differentiated first.
-    let g = record(forward.g, inputs: [x]) { gradients.dg = $0 }
+    let g = record(decays, inputs: [x], remembersOutput: true) { gradients.dg = $0 }
     return (k, g)
   }
 }
@@ -74,6 +75,9 @@ struct CumulativeSoftmaxRun: @unchecked Sendable {
       units: layout.rows * heads, knownMap: nil, lender: lender)
   }
 
+  /// A row's writes.
+  func writes(_ k: Operand, _ row: Int) -> Operand { k.from(row * layout.length * kernel.channels) }
+
   private func map(rank: Int, unit: Int) -> Float {
     layout.hasStart(row: unit / heads, rank: rank) ? 0 : 1
   }
@@ -83,15 +87,17 @@ struct CumulativeSoftmaxRun: @unchecked Sendable {
 struct CumulativeSoftmaxForward: ShardWork, @unchecked Sendable {
   let run: CumulativeSoftmaxRun
   private let x: Tensor
-  let k, g: Tensor
+  let k: Operand
+  let g: Tensor
 
   init(_ x: Tensor, keyDimension: Int, slot: CarrySlot, pass: SequencePass) {
-    let pool = pass.context.workspace.pool
+    let workspace = pass.context.workspace
     run = CumulativeSoftmaxRun(
       kernel: CumulativeSoftmax(channels: x.shape.columns), keyDimension: keyDimension, slot: slot,
       pass: pass)
     self.x = x
-    (k, g) = (Tensor(x.shape, pool: pool), Tensor(x.shape, pool: pool))
+    k = workspace.room(for: x.shape, readers: .products)
+    g = Tensor(x.shape, pool: workspace.pool)
   }
 
   func known(_ entering: Tensor?, leaving: Tensor) {
@@ -110,7 +116,7 @@ struct CumulativeSoftmaxForward: ShardWork, @unchecked Sendable {
       run.kernel.forward(
         run.pass.tokens(x, row)!, tokens: run.layout.length,
         starts: run.layout.startsInShard(row: row),
-        initial: run.pass.state(entering, row), k: writes ? run.pass.tokens(k, row) : nil,
+        initial: run.pass.state(entering, row), k: writes ? run.writes(k, row) : nil,
         g: writes ? run.pass.tokens(g, row) : nil, final: run.pass.state(leaving, row),
         range: channels)
     }
@@ -120,7 +126,8 @@ struct CumulativeSoftmaxForward: ShardWork, @unchecked Sendable {
 /// The backward pass.
 struct CumulativeSoftmaxBackward: ShardWork, @unchecked Sendable {
   let run: CumulativeSoftmaxRun
-  let k, g, dk: Tensor
+  let k: Operand
+  let g, dk: Tensor
   let dg: Tensor?
   let dx: Tensor
   let accumulate: Bool
@@ -136,7 +143,7 @@ struct CumulativeSoftmaxBackward: ShardWork, @unchecked Sendable {
   private func pass(_ entering: Tensor?, writes: Bool, leaving: Tensor?) {
     run.pass.eachRow(channels: run.kernel.channels) { row, channels in
       run.kernel.backward(
-        k: run.pass.tokens(k, row)!, g: run.pass.tokens(g, row)!, dk: run.pass.tokens(dk, row),
+        k: run.writes(k, row), g: run.pass.tokens(g, row)!, dk: run.pass.tokens(dk, row),
         dg: run.pass.tokens(dg, row),
         tokens: run.layout.length, final: run.pass.state(entering, row),
         into: writes ? run.pass.tokens(dx, row) : nil, accumulate: accumulate,

@@ -20,20 +20,21 @@ extension Tape {
   ) throws -> Variable {
     precondition(
       x.shape.count == logDecay.shape.count, "\(x.shape) with log decays \(logDecay.shape)")
-    let run = ElementwiseRun(x: x.value, g: logDecay.value, pass: pass)
+    let run = ElementwiseRun(g: logDecay.value, pass: pass)
     let shard = run.shard(slot)
     let h = Tensor(x.shape, pool: pool)
     try workspace.counters.measure(.recurrence) {
-      try shard.forward(ElementwiseForward(run: run, h: h))
+      try shard.forward(ElementwiseForward(run: run, x: x.value, h: h))
     }
-    return record(h, inputs: [x, logDecay]) { [unowned self] dh in
-      let (dx, dg) = (Tensor(x.shape, pool: pool), Tensor(logDecay.shape, pool: pool))
+    let (sumOfX, sumOfDecay) = (x.sum, logDecay.sum)
+    return record(h, inputs: [x, logDecay], remembersOutput: true) { [unowned self] dh in
+      let (dx, dg) = (Tensor(h.shape, pool: pool), Tensor(h.shape, pool: pool))
       try workspace.counters.measure(.recurrence) {
         let entered: EnteredState? = pass.memory[slot]
         try shard.backward(
           ElementwiseBackward(run: run, h: h, entered: entered?.state, dh: dh, dx: dx, dg: dg))
-        x.add(gradient: dx, in: workspace)
-        logDecay.add(gradient: dg, in: workspace)
+        sumOfX.add(dx, in: workspace)
+        sumOfDecay.add(dg, in: workspace)
       }
     }
   }
@@ -43,7 +44,7 @@ extension Tape {
 ///
 /// Unchecked: a team's threads read its constants; the pass and what it holds are the rank's own thread's alone.
 private struct ElementwiseRun: @unchecked Sendable {
-  let x, g: Tensor
+  let g: Tensor
   let pass: SequencePass
   let kernel: ElementwiseRecurrence
   /// Of each row.
@@ -53,14 +54,14 @@ private struct ElementwiseRun: @unchecked Sendable {
   /// Channels that one thread works on at least: some cache lines.
   private static let groupChannels = 64
 
-  init(x: Tensor, g: Tensor, pass: SequencePass) {
-    (self.x, self.g, self.pass) = (x, g, pass)
-    let (layout, channels) = (pass.layout, x.shape.columns)
+  init(g: Tensor, pass: SequencePass) {
+    (self.g, self.pass) = (g, pass)
+    let (layout, channels) = (pass.layout, g.shape.columns)
     kernel = ElementwiseRecurrence(channels: channels)
     rows = (0..<layout.rows).map { row in
       let first = row * layout.length * channels
       return ElementwiseRecurrence.Row(
-        x: x.pointer + first, g: g.pointer + first, tokens: layout.length,
+        g: g.pointer + first, tokens: layout.length,
         starts: layout.startsInShard(row: row))
     }
     // An exponential and a few operations a number.
@@ -106,20 +107,21 @@ private struct ElementwiseRun: @unchecked Sendable {
 
 private struct ElementwiseForward: ShardWork, @unchecked Sendable {
   let run: ElementwiseRun
-  let h: Tensor
+  let x, h: Tensor
 
   func known(_ entering: Tensor?, leaving: Tensor) throws {
     try run.each { row, channels in
       run.kernel.forward(
-        run.rows[row], initial: run.state(entering, row), h: run.tokens(h, row),
-        final: run.state(leaving, row), channels: channels)
+        run.rows[row], x: run.tokens(x, row), initial: run.state(entering, row),
+        h: run.tokens(h, row), final: run.state(leaving, row), channels: channels)
     }
   }
 
   func summarize(maps: Tensor, sums: Tensor) throws {
     try run.each { row, channels in
       run.kernel.summarize(
-        run.rows[row], map: run.state(maps, row), state: run.state(sums, row), channels: channels)
+        run.rows[row], x: run.tokens(x, row), map: run.state(maps, row),
+        state: run.state(sums, row), channels: channels)
     }
   }
 

@@ -55,7 +55,8 @@ extension Tape {
     // Who does not record will run again, as in `attention`.
     pass.memory[slot] = !isRecording && crossing.keepsOutput ? run.output : nil
     let output = run.output
-    return record(run.o, inputs: [q, k, v, latent, shared]) { [unowned self] dO in
+    return record(run.o, inputs: [q, k, v, latent, shared], remembersOutput: true) {
+      [unowned self] dO in
       try workspace.counters.measure(.attention) {
         let run = heads(output)
         let dq = Tensor(q.shape, pool: pool)

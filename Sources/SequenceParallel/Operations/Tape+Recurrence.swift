@@ -27,7 +27,8 @@ extension Tape {
       pass: pass)
     let (o, kept) = try workspace.counters.measure(.recurrence) { try run.forward() }
     let output = kernel.readsOutput ? o : nil
-    return record(o, inputs: inputs.variables) { [unowned self] dO in
+    return record(o, inputs: inputs.variables, remembersOutput: kernel.readsOutput) {
+      [unowned self] dO in
       try workspace.counters.measure(.recurrence) {
         let gradients = RecurrenceGradients(inputs, pool: pool)
         try run.backward(o: output, dO: dO, kept: kept, into: gradients)

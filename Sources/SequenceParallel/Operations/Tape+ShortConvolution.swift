@@ -86,12 +86,14 @@ extension Tape {
     }
     let (input, y) = (x.stored, workspace.room(for: x.shape, readers: readers))
     let halo = try run.forward(input, into: y, taps: taps, bias: nil)
-    return record(y, x.shape, inputs: [x]) { [unowned self] dy in
+    let (sum, shape) = (x.sum, x.shape)
+    return record(y, shape, inputs: [x]) { [unowned self] dy in
       let (dx, accumulate) =
-        x.needsGradient ? x.gradientTarget(in: workspace) : (Tensor(x.shape, pool: pool), false)
+        sum.isNeeded ? sum.target(in: workspace) : (Tensor(shape, pool: pool), false)
+      // Nothing is made of the numbers that were shifted, where taps have no gradient: others stand for them.
       try run.backward(
-        input, dy, halo, taps: taps, bias: nil, into: dx, accumulate: accumulate, dTaps: nil,
-        dBias: nil)
+        Operand(dy), dy, halo, taps: taps, bias: nil, into: dx, accumulate: accumulate,
+        dTaps: nil, dBias: nil)
     }
   }
 }

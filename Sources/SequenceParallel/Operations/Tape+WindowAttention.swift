@@ -31,7 +31,7 @@ extension Tape {
         y.pointer[at + d] = sum.pointer[unit * layout.length + token]
       }
     }
-    return record(y, inputs: [q, recent.tokens]) { [unowned self] dy in
+    return record(y, inputs: [q, recent.tokens], remembersOutput: true) { [unowned self] dy in
       try workspace.counters.measure(.attention) {
         let dq = Tensor(q.shape, pool: pool)
         let (delta, dMaxima) = (run.perQuery(), run.perQuery())
@@ -87,7 +87,7 @@ extension Tape {
         o: y, maximum: logSum, sum: run.perQuery(), maximal: nil, divides: true)
     }
     return record(
-      y, inputs: [q, recent.tokens], always: trains(meta?.k, meta?.v)
+      y, inputs: [q, recent.tokens], always: trains(meta?.k, meta?.v), remembersOutput: true
     ) { [unowned self] dy in
       try workspace.counters.measure(.attention) {
         let dq = Tensor(q.shape, pool: pool)

@@ -29,14 +29,15 @@ enum ElementwiseBenchmark {
     )
     for tensor in [h, dx, dg] { tensor.clear() }
     let state = Tensor([channels], pool: pool)
-    let row = ElementwiseRecurrence.Row(x: x.pointer, g: g.pointer, tokens: tokens)
+    let row = ElementwiseRecurrence.Row(g: g.pointer, tokens: tokens)
     var (forward, back, memory): ([Double], [Double], [Double]) = ([], [], [])
     for _ in 0..<repetitions {
       memory.append(MemoryBandwidth.measure())
       forward.append(
         seconds {
           kernel.forward(
-            row, initial: nil, h: h.pointer, final: state.pointer, channels: 0..<channels)
+            row, x: x.pointer, initial: nil, h: h.pointer, final: state.pointer,
+            channels: 0..<channels)
         })
       back.append(
         seconds {

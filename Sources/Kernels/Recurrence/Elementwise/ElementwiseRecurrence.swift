@@ -20,18 +20,16 @@ package struct ElementwiseRecurrence: Sendable {
   ///
   /// Unchecked: threads only read what it points to, which its caller keeps alive.
   package struct Row: @unchecked Sendable {
-    /// Inputs and log decays ≤ 0, in nats: `[T, C]` each.
-    let x, g: UnsafePointer<Float>
+    /// Log decays ≤ 0, in nats: `[T, C]`.
+    let g: UnsafePointer<Float>
     /// The tokens of each document that has some here, in order.
     let pieces: [Range<Int>]
     /// Whether the first piece goes on with the state before the shard.
     let continues: Bool
 
     /// A row of `tokens` tokens; documents start at `starts`, ascending, where the state is zero.
-    package init(
-      x: UnsafePointer<Float>, g: UnsafePointer<Float>, tokens: Int, starts: [Int] = []
-    ) {
-      (self.x, self.g) = (x, g)
+    package init(g: UnsafePointer<Float>, tokens: Int, starts: [Int] = []) {
+      self.g = g
       continues = starts.first != 0
       let bounds = (continues ? [0] : []) + starts + [tokens]
       pieces = zip(bounds, bounds.dropFirst()).map { $0..<$1 }
@@ -42,9 +40,11 @@ package struct ElementwiseRecurrence: Sendable {
   }
 
   /// The shard's `M = Π e^{g_t}`, 0 where it contains a document's start, and its state from a zero start, `B`.
+  ///
+  /// - Parameter x: Inputs, `[T, C]`.
   package func summarize(
-    _ row: Row, map: UnsafeMutablePointer<Float>, state: UnsafeMutablePointer<Float>,
-    channels range: Range<Int>
+    _ row: Row, x: UnsafePointer<Float>, map: UnsafeMutablePointer<Float>,
+    state: UnsafeMutablePointer<Float>, channels range: Range<Int>
   ) {
     forEach(range) { c, n in
       Lanes(repeating: row.containsStart ? 0 : 1).store(map + c, count: n)
@@ -52,7 +52,7 @@ package struct ElementwiseRecurrence: Sendable {
     }
     guard let last = row.pieces.last else { return }
     for t in last {
-      let (x, g) = (row.x + t &* channels, row.g + t &* channels)
+      let (x, g) = (x + t &* channels, row.g + t &* channels)
       forEach(range) { c, n in
         let a = Lanes.exp(Lanes.load(g + c, count: n))
         (a * Lanes.load(map + c, count: n)).store(map + c, count: n)
@@ -65,17 +65,19 @@ package struct ElementwiseRecurrence: Sendable {
   /// Writes `h`, `[T, C]`, from a state that is there.
   ///
   /// - Parameters:
+  ///   - x: Inputs, `[T, C]`, which the twin does not read.
   ///   - initial: The state before the shard, `[C]`; nil for zero.
   ///   - final: The state after it, written.
   package func forward(
-    _ row: Row, initial: UnsafePointer<Float>?, h: UnsafeMutablePointer<Float>,
-    final state: UnsafeMutablePointer<Float>, channels range: Range<Int>
+    _ row: Row, x: UnsafePointer<Float>, initial: UnsafePointer<Float>?,
+    h: UnsafeMutablePointer<Float>, final state: UnsafeMutablePointer<Float>,
+    channels range: Range<Int>
   ) {
     begin(state, row.continues ? initial : nil, range)
     for (index, piece) in row.pieces.enumerated() {
       if index > 0 { begin(state, nil, range) }
       for t in piece {
-        let (x, g, h) = (row.x + t &* channels, row.g + t &* channels, h + t &* channels)
+        let (x, g, h) = (x + t &* channels, row.g + t &* channels, h + t &* channels)
         forEach(range) { c, n in
           let a = Lanes.exp(Lanes.load(g + c, count: n))
           let next = Lanes.load(x + c, count: n)

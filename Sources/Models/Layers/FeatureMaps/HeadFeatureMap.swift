@@ -55,8 +55,8 @@ struct HeadFeatureMap {
     case .relu: tape.relu(x, for: .products)
     case .elu: tape.eluPlusOne(x, for: .products)
     case .dpfp: tape.dpfp(x, width: width)
-    case .t2r: tape.relu(try layer(0))
-    case .hedgehog: tape.mirroredSoftmax(try layer(0), width: width)
+    case .t2r: tape.relu(try layer(0), for: .products)
+    case .hedgehog: tape.mirroredSoftmax(try layer(0), width: width, for: .products)
     case .elementwise_product: tape.product(try layer(0), try layer(1), for: .products)
     }
   }
