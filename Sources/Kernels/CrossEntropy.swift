@@ -1,6 +1,6 @@
 import Tensors
 
-/// Softmax cross-entropy of rows of logits, in nats, and its gradient in place.
+/// Softmax cross-entropy of rows of logits, in nats, and its gradient.
 package enum CrossEntropy {
   /// What one row gives.
   package struct Row {
@@ -14,51 +14,104 @@ package enum CrossEntropy {
     package var logSum: Float = 0
   }
 
-  /// One row's loss; with `gradient`, the logits are overwritten by the gradient of the loss and of the z-loss,
-  /// `scale · ((1 + 2 (ζ + η) log Σ exp(z)) softmax(z) − onehot(target))`.
+  /// Numbers of a block, which stays in the first cache while it is read more than once.
+  private static let block = 512
+
+  /// One row's loss, and where it is wanted its gradient and that of the z-loss,
+  /// `scale · ((1 + 2 (ζ + η) log Σ exp(z)) softmax(z) − onehot(target) + κ z_best onehot(best))`.
+  ///
+  /// Two passes over the row: exponentials, over the largest number so far, take the place of the logits, a block at a time; then
+  /// each block's are multiplied by what the largest of all makes of them.
   ///
   /// - Parameters:
-  ///   - logits: The row, `count` numbers.
-  ///   - target: The token to predict; a negative one means no loss, and a gradient of η's term alone.
+  ///   - logits: The row, `count` numbers; used up where there is a gradient.
+  ///   - target: The token to predict; a negative one means no loss, and a gradient of η's and κ's terms alone.
+  ///   - gradient: Where it goes, `count` numbers, which may be the logits' own; nil for none.
   ///   - zWeight: ζ, the weight of `(log Σ exp(z))²` beside the loss.
   ///   - everyWeight: η, the same whether there is a target or not.
+  ///   - largestWeight: κ, what of the largest logit is added to its own gradient.
   ///   - scale: What the gradient is multiplied by.
   package static func row(
-    _ logits: UnsafeMutablePointer<Float>, count: Int, target: Int32, gradient: Bool,
-    zWeight: Float = 0, everyWeight: Float = 0, scale: Float = 1
+    _ logits: UnsafeMutablePointer<Float>, count: Int, target: Int32, gradient: Operand?,
+    zWeight: Float = 0, everyWeight: Float = 0, largestWeight: Float = 0, scale: Float = 1
   ) -> Row {
-    var maximum = logits[0]
-    for i in 1..<max(count, 1) { maximum = max(maximum, logits[i]) }
-    var best: Int32 = 0
-    while logits[Int(best)] != maximum && Int(best) < count - 1 { best += 1 }
-    guard target >= 0 else {
-      guard everyWeight != 0 else {
-        if gradient { logits.update(repeating: 0, count: count) }
-        return Row(loss: 0, best: best, largest: maximum)
-      }
-      let logSum = maximum + VectorMath.log(exponentials(logits, count, minus: maximum))
-      if gradient {
-        let share = 2 * everyWeight * logSum * scale
-        for i in 0..<count { logits[i] = share * VectorMath.exp(logits[i] - logSum) }
-      }
-      return Row(loss: 0, best: best, largest: maximum, logSum: logSum)
-    }
     precondition(Int(target) < count, "target \(target) beyond a vocabulary of \(count)")
-    let chosen = logits[Int(target)]
-    var sum: Float = 0
-    if gradient {
-      for i in 0..<count { logits[i] = VectorMath.exp(logits[i] - maximum) }
-      sum = total(logits, count)
-      let share = (1 + 2 * (zWeight + everyWeight) * (VectorMath.log(sum) + maximum)) / sum
-      for i in 0..<count { logits[i] *= share }
-      logits[Int(target)] -= 1
-      if scale != 1 { for i in 0..<count { logits[i] *= scale } }
-    } else {
-      sum = exponentials(logits, count, minus: maximum)
+    let blocks = (count + block - 1) / block
+    return withUnsafeTemporaryAllocation(of: Float.self, capacity: blocks + block) { memory in
+      guard let maxima = memory.baseAddress else { return Row(loss: 0, best: 0, largest: 0) }
+      let room = maxima + blocks
+      let chosen = target >= 0 ? logits[Int(target)] : 0
+      let sums = target >= 0 || everyWeight != 0
+      var (largest, best, sum) = (-Float.infinity, 0, Float(0))
+      for index in 0..<blocks {
+        let start = index * block
+        let (z, n) = (logits + start, min(block, count - start))
+        let most = maximum(z, n)
+        if most > largest {
+          sum *= VectorMath.exp(largest - most)
+          (largest, best) = (most, start)
+          while logits[best] != most { best += 1 }
+        }
+        guard sums else { continue }
+        maxima[index] = largest
+        // Where there is nothing yet but −∞, exponentials are 0.
+        let shift = largest == -.infinity ? 0 : largest
+        // Two loops, since one that may or may not write where it reads is not made of vector instructions.
+        if gradient == nil {
+          for i in 0..<n { room[i] = VectorMath.exp(z[i] - shift) }
+          sum += total(room, n)
+        } else {
+          for i in 0..<n { z[i] = VectorMath.exp(z[i] - shift) }
+          sum += total(z, n)
+        }
+      }
+      let logSum = VectorMath.log(sum)
+      if let gradient {
+        let own: Float = target >= 0 ? 1 : 0
+        let share =
+          scale * (own + 2 * (own * zWeight + everyWeight) * (logSum + largest)) / sum
+        for index in 0..<blocks {
+          let start = index * block
+          let part = start..<min(start + block, count)
+          if sums {
+            let factor = share * VectorMath.exp(maxima[index] - largest)
+            for i in 0..<part.count { room[i] = logits[start + i] * factor }
+          } else {
+            room.update(repeating: 0, count: part.count)
+          }
+          if part.contains(Int(target)) { room[Int(target) - start] -= scale }
+          if largestWeight != 0, part.contains(best) {
+            room[best - start] += scale * largestWeight * largest
+          }
+          switch gradient.kind {
+          case .float: (gradient.floats + start).update(from: room, count: part.count)
+          case .bfloat16: BFloat16.round(room, into: gradient.halves + start, count: part.count)
+          }
+        }
+      }
+      return Row(
+        loss: target >= 0 ? logSum + (largest - chosen) : 0, best: Int32(best), largest: largest,
+        logSum: sums ? logSum + largest : 0)
     }
-    let logSum = VectorMath.log(sum)
-    return Row(
-      loss: logSum + (maximum - chosen), best: best, largest: maximum, logSum: logSum + maximum)
+  }
+
+  /// The largest of some numbers, without those that are none; −∞ where there is no other.
+  @inline(__always)
+  private static func maximum(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
+    var most = Lanes(repeating: -.infinity)
+    var i = 0
+    while i &+ Lanes.width <= count {
+      let lanes = Lanes.load(x + i)
+      most = most.replacing(with: lanes, where: lanes .> most)
+      i &+= Lanes.width
+    }
+    var largest = -Float.infinity
+    for lane in 0..<Lanes.width where most[lane] > largest { largest = most[lane] }
+    while i < count {
+      if x[i] > largest { largest = x[i] }
+      i &+= 1
+    }
+    return largest
   }
 
   /// `Σ a_i` with sixteen sums at once.
@@ -75,23 +128,5 @@ package enum CrossEntropy {
       i += 1
     }
     return sum
-  }
-
-  /// `Σ exp(a_i − shift)`, in blocks so that the exponentials vectorise.
-  private static func exponentials(_ a: UnsafePointer<Float>, _ count: Int, minus shift: Float)
-    -> Float
-  {
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { block in
-      let block = block.baseAddress!
-      var sum: Float = 0
-      var start = 0
-      while start < count {
-        let length = min(256, count - start)
-        for i in 0..<length { block[i] = VectorMath.exp(a[start + i] - shift) }
-        sum += total(block, length)
-        start += length
-      }
-      return sum
-    }
   }
 }

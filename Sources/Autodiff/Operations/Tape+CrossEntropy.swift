@@ -165,6 +165,9 @@ private struct HeadTiles {
     let backward = dx == nil ? nil : tape.weight(weight, for: .inputGradient)
     // The logits' gradients as products read them.
     let dLogits = hasGradients ? workspace.operandRoom(of: tile) : Operand(tile)
+    // What is added to the gradients, or made of them in fp32, before products read them.
+    let isChanged =
+      softCap != nil || soft != nil || (addsToWeights && bias.map { tape.trains($0) } == true)
     let low = AdaptedRows(
       of: weight, tape, for: hasGradients ? ProductDirection.allCases : [.output])
     let (hidden, dHidden) = (
@@ -196,7 +199,8 @@ private struct HeadTiles {
         taught?.form(start..<start + m, workspace)
         losses(
           start..<start + m, z, vocabulary, into: &result, soft: taught,
-          gradient: hasGradients, scale: scale, workspace.team)
+          gradient: hasGradients ? (isChanged ? Operand(tile) : dLogits) : nil, scale: scale,
+          workspace.team)
         if let softCap, let capped, hasGradients {
           eachPart(of: m * vocabulary, workspace.team) {
             SoftCap.backward(
@@ -204,7 +208,9 @@ private struct HeadTiles {
               accumulate: false)
           }
         }
-        if hasGradients { workspace.round(z, into: dLogits, count: m * vocabulary) }
+        if hasGradients, isChanged {
+          workspace.round(z, into: dLogits, count: m * vocabulary)
+        }
         if let dx, let backward {
           products.inputGradient(
             dLogits, backward, into: dx.pointer + start * width, count: m, beta: 0)
@@ -245,10 +251,10 @@ private struct HeadTiles {
     team.parallel(count, grain: Tape.grain) { body($0.lowerBound, $0.count) }
   }
 
-  /// The losses of some positions, whose logits are replaced by their gradients where these are wanted.
+  /// The losses of some positions, whose logits are used up by their gradients where these are wanted.
   private func losses(
     _ positions: Range<Int>, _ z: UnsafeMutablePointer<Float>, _ vocabulary: Int,
-    into result: inout HeadResult, soft: SoftTiles?, gradient: Bool, scale: Float,
+    into result: inout HeadResult, soft: SoftTiles?, gradient: Operand?, scale: Float,
     _ team: ThreadTeam
   ) {
     if let soft {
@@ -259,7 +265,7 @@ private struct HeadTiles {
         team.parallel(positions.count, grain: max(1, Tape.grain / 4 / vocabulary)) { range in
           for row in range where targets[start + row] >= 0 {
             divergences[start + row] = soft.divergence(
-              row: row, from: z + row * vocabulary, gradient: gradient, scale: scale)
+              row: row, from: z + row * vocabulary, gradient: gradient != nil, scale: scale)
           }
         }
       }
@@ -277,14 +283,10 @@ private struct HeadTiles {
                 for row in range {
                   let one = CrossEntropy.row(
                     z + row * vocabulary, count: vocabulary, target: targets[start + row],
-                    gradient: gradient, zWeight: zWeight, everyWeight: everyWeight, scale: scale)
-                  if penalty != 0 {
-                    largest[start + row] = one.largest
-                    if gradient {
-                      z[row * vocabulary + Int(one.best)] += scale * penalty * one.largest
-                    }
-                  }
-                  if let soft, gradient, targets[start + row] >= 0 {
+                    gradient: gradient?.from(row * vocabulary), zWeight: zWeight,
+                    everyWeight: everyWeight, largestWeight: penalty, scale: scale)
+                  if penalty != 0 { largest[start + row] = one.largest }
+                  if let soft, gradient != nil, targets[start + row] >= 0 {
                     soft.addGradient(row: row, to: z + row * vocabulary)
                   }
                   if everyWeight != 0 { allLogSums[start + row] = one.logSum }
