@@ -58,22 +58,23 @@ struct DeltaRecurrenceTests {
   }
 
   @Test(
-    "read numbers of bf16 as what they are in fp32",
-    arguments: [DeltaRecurrence.Decay.none, .scalar, .vector], [3, 8, 21])
-  func readsBFloat16(decay: DeltaRecurrence.Decay, seed: Int) {
+    "products of numbers of bf16 with states are of operands rounded to bf16",
+    arguments: [DeltaRecurrence.Decay.none, .scalar, .vector], 1...12)
+  func roundsOperands(decay: DeltaRecurrence.Decay, seed: Int) {
     var example = DeltaCase(decay: decay, seed: UInt64(seed))
     example.rounding = .bfloat16
     let short = example.run()
     example.rounding = .float
     let long = example.run()
-    #expect(short.o == long.o)
-    #expect(short.final == long.final)
-    #expect(short.dq == long.dq)
-    #expect(short.dk == long.dk)
-    #expect(short.dv == long.dv)
-    #expect(short.dbeta == long.dbeta)
-    #expect(short.dg == long.dg)
-    #expect(short.dInitial == long.dInitial)
+    for (name, rounded, exact) in [
+      ("o", short.o, long.o), ("final", short.final, long.final), ("dq", short.dq, long.dq),
+      ("dk", short.dk, long.dk), ("dv", short.dv, long.dv), ("dbeta", short.dbeta, long.dbeta),
+      ("dg", short.dg, long.dg), ("dInitial", short.dInitial, long.dInitial),
+    ] {
+      // Each operand is off by 2⁻⁹ of itself at most; a state of one to three channels carries that through all tokens.
+      let error = relativeError(rounded, exact.map(Double.init))
+      #expect(error <= 2e-2, "\(name) is off by \(error)")
+    }
   }
 
   @Test(

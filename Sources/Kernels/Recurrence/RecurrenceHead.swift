@@ -21,4 +21,7 @@ package struct RecurrenceHead: Sendable {
     (self.q, self.k, self.v, self.a, self.b) = (q, k, v, a, b)
     (self.g, self.beta, self.logDecay) = (g, beta, logDecay)
   }
+
+  /// Whether queries, keys and values are numbers of bf16, so that products of them may be.
+  var isBFloat16: Bool { q.isBFloat16 && k.isBFloat16 && v.isBFloat16 }
 }

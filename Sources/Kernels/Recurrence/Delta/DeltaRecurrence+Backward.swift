@@ -19,7 +19,7 @@ extension DeltaRecurrence {
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     state: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
   ) {
-    let work = DeltaWorkspace(self, at: scratch)
+    let work = DeltaWorkspace(self, at: scratch, for: head)
     pad(nil, into: work.dState)
     for chunk in plan.chunks.indices.reversed() {
       let shape = load(head, plan.chunks[chunk], work)
@@ -52,7 +52,7 @@ extension DeltaRecurrence {
     kept: UnsafeMutablePointer<Float>, keptBackward: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    let work = DeltaWorkspace(self, at: scratch)
+    let work = DeltaWorkspace(self, at: scratch, for: head)
     let shape = load(head, plan.chunks[chunk], work)
     touch(gradient.dO, plan.chunks[chunk], valueDimension, work)
     copy(gradient.dO, shape, valueDimension, into: work.dO, valueStride)
@@ -96,7 +96,7 @@ extension DeltaRecurrence {
     SmallMatrix.multiply(
       work.square, lda: C, transposed: true, work.dO, ldb: valueStride, into: work.dE,
       ldc: valueStride, rows: rows, columns: paddedValues, inner: rows, structure: .upperLeft)
-    SmallMatrix.multiply(
+    work.multiply(
       work.writeKeys, lda: keyStride, dState, ldb: valueStride, into: work.dE, ldc: valueStride,
       rows: rows, columns: paddedValues, inner: paddedKeys, store: .add)
     SmallMatrix.multiply(
@@ -109,11 +109,11 @@ extension DeltaRecurrence {
     _ chunk: DeltaChunk, isReset: Bool, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
   ) {
     if isReset { return pad(nil, into: dState) }
-    SmallMatrix.multiply(
+    work.multiply(
       work.readQueries, lda: keyStride, transposed: true, work.dO, ldb: valueStride, into: dState,
       ldc: valueStride, rows: paddedKeys, columns: paddedValues, inner: chunk.rows,
       store: .addScaled(dState, ld: valueStride, by: work.decay))
-    SmallMatrix.multiply(
+    work.multiply(
       work.negativeKeys, lda: keyStride, transposed: true, work.lambda, ldb: valueStride,
       into: dState, ldc: valueStride, rows: paddedKeys, columns: paddedValues, inner: chunk.rows,
       store: .add)
@@ -124,31 +124,52 @@ extension DeltaRecurrence {
     _ chunk: DeltaChunk, _ here: Kept, dState: UnsafeMutablePointer<Float>, _ work: DeltaWorkspace
   ) {
     let (rows, C) = (chunk.rows, chunkLength)
-    SmallMatrix.transpose(
-      here.state, ld: valueStride, rows: paddedKeys, columns: paddedValues,
-      into: work.stateTransposed, ld: keyStride)
-    multiplyRight(work.dO, work.stateTransposed, keyStride, rows, paddedKeys, into: work.dq)
-    multiplyRight(work.lambda, work.stateTransposed, keyStride, rows, paddedKeys, into: work.dk)
-    SmallMatrix.transpose(
-      dState, ld: valueStride, rows: paddedKeys, columns: paddedValues,
-      into: work.stateTransposed, ld: keyStride)
-    multiplyRight(here.errors, work.stateTransposed, keyStride, rows, paddedKeys, into: work.dWrite)
-    SmallMatrix.transpose(
-      here.errors, ld: valueStride, rows: rows, columns: paddedValues, into: work.transposed, ld: C)
-    multiplyRight(
-      work.dO, work.transposed, C, rows, rows, .lowerResult, into: work.outputError)
-    multiplyRight(
-      work.lambda, work.transposed, C, rows, rows, .lowerResult, into: work.stepError)
+    let state = Right(here.state, paddedKeys, in: work.stateTransposed, keyStride, self, work)
+    multiply(work.dO, state, rows, into: work.dq, work)
+    multiply(work.lambda, state, rows, into: work.dk, work)
+    let gradient = Right(dState, paddedKeys, in: work.stateTransposed, keyStride, self, work)
+    multiply(here.errors, gradient, rows, into: work.dWrite, work)
+    let errors = Right(here.errors, rows, in: work.transposed, C, self, work)
+    multiply(work.dO, errors, rows, .lowerResult, into: work.outputError, work)
+    multiply(work.lambda, errors, rows, .lowerResult, into: work.stepError, work)
   }
 
-  private func multiplyRight(
-    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ stride: Int, _ rows: Int,
-    _ columns: Int, _ structure: SmallMatrix.Structure = .full,
-    into c: UnsafeMutablePointer<Float>
+  /// A matrix whose transpose multiplies from the right.
+  private struct Right {
+    /// Rows `valueStride` apart, and how many there are.
+    let rows: UnsafePointer<Float>
+    let count: Int
+    /// The transpose, rows `stride` apart, as those of products are; not set where operands are rounded.
+    let transposed: UnsafeMutablePointer<Float>
+    let stride: Int
+
+    init(
+      _ rows: UnsafePointer<Float>, _ count: Int, in room: UnsafeMutablePointer<Float>,
+      _ stride: Int, _ kernel: DeltaRecurrence, _ work: DeltaWorkspace
+    ) {
+      (self.rows, self.count, self.stride) = (rows, count, stride)
+      transposed = room
+      if work.isRounded { return }
+      SmallMatrix.transpose(
+        rows, ld: kernel.valueStride, rows: count, columns: kernel.paddedValues, into: room,
+        ld: stride)
+    }
+  }
+
+  private func multiply(
+    _ a: UnsafePointer<Float>, _ b: Right, _ rows: Int,
+    _ structure: SmallMatrix.Structure = .full, into c: UnsafeMutablePointer<Float>,
+    _ work: DeltaWorkspace
   ) {
-    SmallMatrix.multiply(
-      a, lda: valueStride, b, ldb: stride, into: c, ldc: stride, rows: rows, columns: columns,
-      inner: paddedValues, structure: structure)
+    if work.isRounded {
+      work.multiplyTransposedRight(
+        a, lda: valueStride, b.rows, ldb: valueStride, into: c, ldc: b.stride, rows: rows,
+        columns: b.count, inner: paddedValues, structure: structure, scratch: b.transposed)
+    } else {
+      SmallMatrix.multiply(
+        a, lda: valueStride, b.transposed, ldb: b.stride, into: c, ldc: b.stride, rows: rows,
+        columns: b.count, inner: paddedValues, structure: structure)
+    }
   }
 
   /// `dQ`, `dK`, `dβ` and `dg` for a scalar decay, or none.

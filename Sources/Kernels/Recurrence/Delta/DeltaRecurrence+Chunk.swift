@@ -117,14 +117,13 @@ extension DeltaRecurrence {
       relateVectorDecay(chunk, here, work)
     } else {
       let C = chunkLength
-      SmallMatrix.transpose(
-        work.k, ld: keyStride, rows: chunk.rows, columns: paddedKeys, into: work.transposed, ld: C)
-      SmallMatrix.multiply(
-        work.q, lda: keyStride, work.transposed, ldb: C, into: here.attention, ldc: C,
-        rows: chunk.rows, columns: chunk.rows, inner: paddedKeys, structure: .lowerResult)
-      SmallMatrix.multiply(
-        work.k, lda: keyStride, work.transposed, ldb: C, into: here.overlap, ldc: C,
-        rows: chunk.rows, columns: chunk.rows, inner: paddedKeys, structure: .lowerResult)
+      if !work.isRounded {
+        SmallMatrix.transpose(
+          work.k, ld: keyStride, rows: chunk.rows, columns: paddedKeys, into: work.transposed,
+          ld: C)
+      }
+      multiplyByKeys(work.q, chunk, into: here.attention, work)
+      multiplyByKeys(work.k, chunk, into: here.overlap, work)
       decayBetween(chunk, work)
       for i in 0..<chunk.rows {
         let row = i * C
@@ -139,6 +138,23 @@ extension DeltaRecurrence {
       }
     }
     invert(chunk, here, work)
+  }
+
+  /// The lower triangle of a product with `Kᵀ`, which stands in `transposed` where operands are not rounded.
+  private func multiplyByKeys(
+    _ rows: UnsafePointer<Float>, _ chunk: DeltaChunk, into products: UnsafeMutablePointer<Float>,
+    _ work: DeltaWorkspace
+  ) {
+    let (count, C) = (chunk.rows, chunkLength)
+    if work.isRounded {
+      work.multiplyTransposedRight(
+        rows, lda: keyStride, work.k, ldb: keyStride, into: products, ldc: C, rows: count,
+        columns: count, inner: paddedKeys, structure: .lowerResult, scratch: work.transposed)
+    } else {
+      SmallMatrix.multiply(
+        rows, lda: keyStride, work.transposed, ldb: C, into: products, ldc: C, rows: count,
+        columns: count, inner: paddedKeys, structure: .lowerResult)
+    }
   }
 
   /// `Γ`: each row is the row above it times the token's own decay.

@@ -13,6 +13,9 @@
 /// its state, `E`, `X`, `P` and `L`. Decays inside a chunk are products of factors `e^{g}` ≤ 1, and
 /// `b` is summed in Double, so nothing overflows and no difference of large numbers is formed.
 ///
+/// Where queries, keys and values are bf16, so are the operands of products with states and of `Q Kᵀ` and `K Kᵀ`, with sums in
+/// fp32; the triangular matrices of a chunk and what a shard's map is made of multiply in fp32.
+///
 /// - Complexity: `O(T · (C·(K + V) + K·V))` forward for chunks of `C` tokens; three times that backward.
 /// - Source: DeltaNet (arXiv 2406.06484), Gated DeltaNet (2412.06464), Kimi Linear (2510.26692).
 package struct DeltaRecurrence: RecurrenceKernel, PaddedStates {
@@ -111,7 +114,7 @@ package struct DeltaRecurrence: RecurrenceKernel, PaddedStates {
     scratch: UnsafeMutablePointer<Float>
   ) {
     let (K, V) = (keyDimension, valueDimension)
-    let work = DeltaWorkspace(self, at: scratch)
+    let work = DeltaWorkspace(self, at: scratch, for: head)
     let mapColumns = plan.containsStart ? 0 : paddedKeys
     let columns = mapColumns + paddedValues
     let stride = work.wideStride
@@ -169,7 +172,7 @@ package struct DeltaRecurrence: RecurrenceKernel, PaddedStates {
     _ head: RecurrenceHead, _ plan: ChunkPlan, chunk: Int, kept: UnsafeMutablePointer<Float>,
     o: MutableTokenRows, scratch: UnsafeMutablePointer<Float>
   ) {
-    let work = DeltaWorkspace(self, at: scratch)
+    let work = DeltaWorkspace(self, at: scratch, for: head)
     let shape = load(head, plan.chunks[chunk], work)
     advance(plan, chunk, shape, Kept(self, plan, chunk: chunk, kept), o, work)
   }
@@ -180,7 +183,7 @@ package struct DeltaRecurrence: RecurrenceKernel, PaddedStates {
     initial: UnsafePointer<Float>?, o: MutableTokenRows, final: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    let work = DeltaWorkspace(self, at: scratch)
+    let work = DeltaWorkspace(self, at: scratch, for: head)
     begin(initial, plan, kept: kept)
     for chunk in plan.chunks.indices {
       let here = Kept(self, plan, chunk: chunk, kept)
@@ -198,14 +201,14 @@ package struct DeltaRecurrence: RecurrenceKernel, PaddedStates {
   ) {
     let (rows, C) = (shape.rows, chunkLength)
     if plan.resets[chunk] { pad(nil, into: here.state) }
-    SmallMatrix.multiply(
+    work.multiply(
       work.negativeKeys, lda: keyStride, here.state, ldb: valueStride, into: work.v,
       ldc: valueStride, rows: rows, columns: paddedValues, inner: paddedKeys, store: .add)
     SmallMatrix.multiply(
       here.inverse, lda: C, work.v, ldb: valueStride, into: here.errors, ldc: valueStride,
       rows: rows, columns: paddedValues, inner: rows, structure: .lowerLeft)
     let output = o[shape.tokens.lowerBound]
-    SmallMatrix.multiply(
+    work.multiply(
       work.readQueries, lda: keyStride, here.state, ldb: valueStride, into: output, ldc: o.stride,
       rows: shape.tokens.count, columns: valueDimension, inner: paddedKeys)
     scaleColumns(here.attention, by: work.beta, rows: rows, into: work.square)
@@ -214,10 +217,13 @@ package struct DeltaRecurrence: RecurrenceKernel, PaddedStates {
       rows: shape.tokens.count, columns: valueDimension, inner: rows, store: .add,
       structure: .lowerLeft)
     if chunk + 1 < plan.chunks.count && plan.resets[chunk + 1] { return }
-    SmallMatrix.multiply(
+    // What is added to rounded products stands where they go.
+    if work.isRounded { here.next.update(from: here.state, count: paddedKeys * valueStride) }
+    work.multiply(
       work.writeKeys, lda: keyStride, transposed: true, here.errors, ldb: valueStride,
       into: here.next, ldc: valueStride, rows: paddedKeys, columns: paddedValues, inner: rows,
-      store: .addScaled(here.state, ld: valueStride, by: work.decay))
+      store: .addScaled(
+        work.isRounded ? here.next : here.state, ld: valueStride, by: work.decay))
   }
 
   /// `A diag(f)` of a lower triangle.

@@ -1,5 +1,5 @@
 /// Scratch of a delta-rule kernel: what a chunk needs while it is worked on.
-struct DeltaWorkspace {
+struct DeltaWorkspace: ChunkProducts {
   /// Rows `keyStride` apart: `scale · Q`, `K`, `e^b ⊙ scale · Q`, `−e^b ⊙ K`, `β e^{b_C−b} ⊙ K`.
   let q, k, readQueries, negativeKeys, writeKeys: UnsafeMutablePointer<Float>
   /// Rows `valueStride` apart: `V` and what becomes of it.
@@ -42,10 +42,18 @@ struct DeltaWorkspace {
   /// The decays of one register of channels from each token to a block's start.
   let toBlock: UnsafeMutablePointer<Float>
 
+  let isRounded: Bool
+  let rounded: PairMatrix.Scratch
+
   private let end: UnsafeMutablePointer<Float>
 
   /// Divides the memory from `base` on.
-  init(_ kernel: DeltaRecurrence, at base: UnsafeMutablePointer<Float>) {
+  ///
+  /// - Parameter head: What is read; nil where the size alone is asked for.
+  init(
+    _ kernel: DeltaRecurrence, at base: UnsafeMutablePointer<Float>, for head: RecurrenceHead?
+  ) {
+    isRounded = head?.isBFloat16 ?? false
     let C = kernel.chunkLength
     let (K, V) = (kernel.paddedKeys, kernel.paddedValues)
     let (keyStride, valueStride) = (kernel.keyStride, kernel.valueStride)
@@ -71,6 +79,8 @@ struct DeltaWorkspace {
     square = take(C, C)
     transposed = take(max(K, V), C)
     touched = take(1, 16)
+    let pairCount = PairMatrix.Scratch.count([C, K, V])
+    rounded = PairMatrix.Scratch(take(3, pairCount), count: pairCount)
     let shared = next
     wideState = take(K, wideStride)
     wideRows = take(C, wideStride)
@@ -98,6 +108,6 @@ struct DeltaWorkspace {
   /// Floats that a workspace takes.
   static func count(_ kernel: DeltaRecurrence) -> Int {
     let origin = UnsafeMutablePointer<Float>(bitPattern: 64)!
-    return DeltaWorkspace(kernel, at: origin).end - origin
+    return DeltaWorkspace(kernel, at: origin, for: nil).end - origin
   }
 }

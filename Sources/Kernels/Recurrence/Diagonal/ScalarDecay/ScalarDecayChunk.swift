@@ -12,7 +12,7 @@ import Tensors
 ///
 /// Every term of `dg_l` contains `e^{g_l}`; it is summed from those terms alone, never as a difference of sums that
 /// contain others, whose rounding would drown a strong decay's gradient.
-struct ScalarDecayChunk: DiagonalChunk {
+struct ScalarDecayChunk: DiagonalChunk, ChunkProducts {
   let kernel: DiagonalRecurrence
   var buffers: DiagonalBuffers
   /// `e^{b_C}`.
@@ -30,10 +30,8 @@ struct ScalarDecayChunk: DiagonalChunk {
   let vOut, dOIn: UnsafeMutablePointer<Float>
   /// Sums of `Z` along columns, `q_i·dq'_i` and `k_j·dk'_j`.
   let zColumns, queryDots, keyDots: UnsafeMutablePointer<Float>
-  /// Whether products are of operands rounded to bf16: where queries, keys and values are stored so.
   var isRounded = false
-  /// Where operands are rounded to.
-  let pairs: PairMatrix.Scratch
+  let rounded: PairMatrix.Scratch
 
   init(_ kernel: DiagonalRecurrence, _ scratch: UnsafeMutablePointer<Float>) {
     self.kernel = kernel
@@ -43,7 +41,7 @@ struct ScalarDecayChunk: DiagonalChunk {
     (vOut, dOIn) = (x.take(x.C * x.ldV), x.take(x.C * x.ldV))
     (zColumns, queryDots, keyDots) = (x.take(x.ldC), x.take(x.C), x.take(x.C))
     let count = PairMatrix.Scratch.count([x.C, x.C, x.K, x.V])
-    pairs = PairMatrix.Scratch(x.take(3 * count), count: count)
+    rounded = PairMatrix.Scratch(x.take(3 * count), count: count)
     buffers = x
   }
 
@@ -67,7 +65,7 @@ struct ScalarDecayChunk: DiagonalChunk {
     let n = range.count
     precondition(n <= buffers.C, "\(n) tokens in a chunk of \(buffers.C)")
     buffers.tokens = n
-    isRounded = head.q.isBFloat16 && head.k.isBFloat16 && head.v.isBFloat16
+    isRounded = head.isBFloat16
     if kernel.decay == .scalar {
       setDecaysFromData(decays(head), range)
     } else {

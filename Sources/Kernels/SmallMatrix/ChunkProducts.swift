@@ -1,5 +1,12 @@
 /// A chunk's products: of fp32 numbers, or of numbers rounded to bf16, with sums in fp32.
-extension ScalarDecayChunk {
+protocol ChunkProducts {
+  /// Whether operands are rounded: where queries, keys and values are stored so.
+  var isRounded: Bool { get }
+  /// Where operands are rounded to.
+  var rounded: PairMatrix.Scratch { get }
+}
+
+extension ChunkProducts {
   /// See `SmallMatrix.multiply`.
   @inline(__always)
   func multiply(
@@ -15,7 +22,7 @@ extension ScalarDecayChunk {
     }
     PairMatrix.multiply(
       rounding: a, lda: lda, transposed: transposed, b, ldb: ldb, into: c, ldc: ldc, rows: rows,
-      columns: columns, inner: inner, store: store, structure: structure, scratch: pairs)
+      columns: columns, inner: inner, store: store, structure: structure, scratch: rounded)
   }
 
   /// See `SmallMatrix.multiplyTransposedRight`.
@@ -33,6 +40,6 @@ extension ScalarDecayChunk {
     }
     PairMatrix.multiply(
       rounding: a, lda: lda, b, ldb: ldb, isRightTransposed: true, into: c, ldc: ldc, rows: rows,
-      columns: columns, inner: inner, store: store, structure: structure, scratch: pairs)
+      columns: columns, inner: inner, store: store, structure: structure, scratch: rounded)
   }
 }
