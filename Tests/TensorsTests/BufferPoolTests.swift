@@ -29,6 +29,37 @@ struct BufferPoolTests {
     #expect(statistics.held <= 2 * statistics.peak + (64 << 20), "\(statistics)")
   }
 
+  @Test("where sizes vary from step to step, little is cached beside what is in use")
+  func varyingSizesShareBlocks() {
+    let pool = BufferPool()
+    pool.expectVaryingSizes()
+    var numbers = SystemRandomNumberGenerator()
+    for _ in 0..<200 {
+      var held: [Buffer] = []
+      for _ in 0..<20 {
+        let buffer = Buffer(count: .random(in: 1000...100_000, using: &numbers), pool: pool)
+        // Whoever has a block has all of it for himself.
+        for other in held {
+          #expect(
+            buffer.pointer + buffer.count <= other.pointer
+              || other.pointer + other.count <= buffer.pointer)
+        }
+        held.append(buffer)
+        if Bool.random(using: &numbers) { held.removeFirst() }
+      }
+    }
+    let statistics = pool.statistics
+    #expect(statistics.inUse == 0)
+    #expect(statistics.held <= statistics.mostOfVaryingSizes, "\(statistics)")
+    #expect(statistics.mostOfVaryingSizes == statistics.peak * 5 / 4 + (1 << 20))
+    // What it asks for again it finds.
+    let allocations = statistics.allocations
+    for _ in 0..<10 { _ = Buffer(count: 50_000, pool: pool) }
+    #expect(pool.statistics.allocations <= allocations + 1)
+    pool.trim()
+    #expect(pool.statistics.held == 0)
+  }
+
   @Test func aReleasedBufferIsGivenOutAgain() {
     let pool = BufferPool()
     for _ in 0..<10 { _ = Buffer(count: 100_000, pool: pool) }

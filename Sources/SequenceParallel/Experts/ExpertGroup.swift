@@ -38,6 +38,8 @@ package final class ExpertGroup {
     (self.shape, self.load) = (shape, load)
     first = shape.group(of: world.rank) * shape.size
     ranks = try world.split(coloring: shape.group(of:))
+    // As many rows as choose this rank's experts.
+    workspace.pool.expectVaryingSizes()
     // A rehearsal holds what was sent until what it led to has come home: earlier it need not have left.
     registration = workspace.progress.add(hasPeers: true, movesWhenWaitedFor: true) {
       [unowned self] in

@@ -60,9 +60,6 @@ package struct Plan {
       configuration.findingTokenizer(in: checkpoint), resuming: checkpoint, planning: true)
     absent = setup.absent
     let model = setup.model
-    processBytes =
-      known
-      ?? ProcessMemory.residentBytes + (processes > 1 ? Plan.messagePassingBytes : 0)
     self.configuration = configuration
     (self.processes, self.ranks) = (processes, ranks)
     self.model = model
@@ -96,6 +93,10 @@ package struct Plan {
     self.rehearsals = try rehearse(rehearsed)
     worst = grid.experts.size > 1 ? try rehearse(rehearsed, load: .worst) : []
     untaught = teacher == nil ? [] : try rehearse(rehearsals(nil))
+    // With what a step has of the program's code in memory.
+    processBytes =
+      known
+      ?? ProcessMemory.residentBytes + (processes > 1 ? Plan.messagePassingBytes : 0)
   }
 
   static func chosen(of count: Int) -> [Int] { Set([0, count / 2, count - 1]).sorted() }

@@ -17,12 +17,14 @@ struct Rehearsal {
   let peakByKind: [Int]
   /// Bytes that its pool holds in the steady state, cached blocks included.
   let poolBytes: Int
+  /// Bytes of blocks that its pool may cache beside, where sizes differ from step to step.
+  let spareBytes: Int
   /// Bytes of tokens, targets and per-token results outside the pool.
   let tokenBytes: Int
   /// Bytes of the copy from which it writes its part of a checkpoint.
   let copyBytes: Int
   /// Bytes that the run adds to the process.
-  var bytes: Int { poolBytes + tokenBytes + copyBytes }
+  var bytes: Int { poolBytes + spareBytes + tokenBytes + copyBytes }
   /// Bytes of states that it sends a step.
   let stateBytes: Int
   /// Bytes of headers and halos that it sends a step.
@@ -47,6 +49,7 @@ struct Rehearsal {
       ranks.reduce(0) { $0 + $1.peakByKind[kind] }
     }
     poolBytes = ranks.reduce(0) { $0 + $1.poolBytes }
+    spareBytes = ranks.reduce(0) { $0 + $1.spareBytes }
     tokenBytes = ranks.reduce(0) { $0 + $1.tokenBytes }
     copyBytes = ranks.reduce(0) { $0 + $1.copyBytes }
     stateBytes = ranks.reduce(0) { $0 + $1.stateBytes }
@@ -72,6 +75,8 @@ struct Rehearsal {
     let statistics = workspace.pool.statistics
     peakByKind = statistics.peakByKind
     poolBytes = statistics.held
+    spareBytes =
+      workspace.pool.sizesVary ? max(0, statistics.mostOfVaryingSizes - statistics.held) : 0
     // Inputs, targets and origins of all segments that are held; the results and copies of the one at work.
     let rows = run.microBatches[0].count
     segmentsHeld = try run.groupSize

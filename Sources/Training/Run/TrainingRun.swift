@@ -20,7 +20,7 @@ package final class TrainingRun {
   /// Where this rank stands.
   package let grid: GridPlace
   /// What runs the model, with its weights and gradient sums.
-  package let runner: ModelRunner<DistributedParameters>
+  package private(set) var runner: ModelRunner<DistributedParameters>
   /// What it is trained on.
   package let corpus: any TrainingCorpus
   /// The optimizer and its state.
@@ -69,6 +69,11 @@ package final class TrainingRun {
   package var context: RankContext { runner.context }
   /// The model.
   package var model: LanguageModel { runner.model }
+  /// What records the choices of experts, or gives them; nil for nothing.
+  var routing: RoutingRecord? {
+    get { runner.routing }
+    set { runner.routing = newValue }
+  }
   /// Operations of a step a token, a teacher's among them, without those of softmax attention.
   var operationsPerToken: Double {
     model.operationsPerToken + (teacher?.runner.model.operationsPerToken ?? 0)
@@ -125,6 +130,10 @@ package final class TrainingRun {
       sequence: try world.split(coloring: grid.dataIndex(of:)),
       exchange: survey ?? exchange.make(), attention: configuration.parallel.attention,
       experts: try ExpertGroup(grid.experts, world: world, assuming: load, in: workspace))
+    if model.experts != nil, configuration.model.subsections[ExpertsSection.self].capacity > 0 {
+      // Choices beyond have no rows.
+      workspace.pool.expectVaryingSizes()
+    }
     let parallel = configuration.parallel
     let rules = UpdateRules(configuration.optimizer, table: model.table, groups: groups)
     let store = try DistributedParameters(
