@@ -6,7 +6,7 @@ import Testing
 struct ExpertChoiceTests {
   private struct Choice {
     var choices: [Int32]
-    var weights, scores, logSums: [Float]
+    var weights, scores, logSums, margins: [Float]
   }
 
   private func choose(
@@ -16,13 +16,13 @@ struct ExpertChoiceTests {
     var found = Choice(
       choices: [Int32](repeating: -1, count: rows * rule.chosen),
       weights: [Float](repeating: 0, count: rows * rule.chosen), scores: logits,
-      logSums: [Float](repeating: 0, count: rows))
+      logSums: [Float](repeating: 0, count: rows), margins: [Float](repeating: 0, count: rows))
     var candidates = [Float](repeating: 0, count: rule.experts)
     (correction ?? []).withUnsafeBufferPointer {
       ExpertChoice.forward(
         &found.scores, correction: correction == nil ? nil : $0.baseAddress, rule,
         choices: &found.choices, weights: &found.weights, logSums: &found.logSums,
-        candidates: &candidates, rows: 0..<rows)
+        margins: &found.margins, candidates: &candidates, rows: 0..<rows)
     }
     return found
   }
@@ -48,6 +48,25 @@ struct ExpertChoiceTests {
     let groups = RoutingRule(
       experts: 6, chosen: 2, score: .sigmoid, renormalized: true, groups: 2, bestGroups: 1)
     #expect(choose([5, 0, 0, 2.2, 2.1, 2.3], groups).choices == [3, 5])
+  }
+
+  @Test("A margin is how far what was chosen is from another choice, of experts or of groups")
+  func margins() {
+    #expect(choose([0, 2, 5, 4.5, 1], RoutingRule(experts: 5, chosen: 2)).margins == [2.5])
+    #expect(choose([0, 2, 5, 5, 1], RoutingRule(experts: 5, chosen: 1)).margins == [0])
+    #expect(choose([0, 2, 1], RoutingRule(experts: 3, chosen: 3)).margins == [.infinity])
+    // Scores are 1/2 of logits 0; of groups the worth 1 + 1/2 beats 1/2 + 1/4.
+    let rule = RoutingRule(
+      experts: 6, chosen: 1, score: .sigmoid, renormalized: true, groups: 3, bestGroups: 1)
+    let helped = choose(
+      [Float](repeating: 0, count: 6), correction: [0.5, 0, 0, -0.25, -1, -1], rule)
+    #expect(helped.choices == [0] && helped.margins == [0.5])
+    let both = RoutingRule(
+      experts: 6, chosen: 4, score: .sigmoid, renormalized: true, groups: 3, bestGroups: 2)
+    // All experts of the best groups: what else there could be is another group.
+    let all = choose(
+      [Float](repeating: 0, count: 6), correction: [0.5, 0, 0, -0.25, 0, -1], both)
+    #expect(all.choices == [0, 1, 2, 3] && all.margins == [0.75])
   }
 
   private static let rules = [
@@ -109,33 +128,50 @@ struct ExpertChoiceTests {
     }
   }
 
+  /// What a sort gives.
+  private struct Sorted {
+    var starts: [Int]
+    var places, sources, room: [Int32]
+  }
+
+  private func sort(
+    _ choices: [Int32], sequences: Int = 1, experts: Int, room: [Int32]? = nil
+  ) -> Sorted {
+    let each = choices.count / sequences
+    var counts = [Int32](repeating: -1, count: sequences * experts)
+    ExpertOrder.count(
+      choices, count: choices.count, each: each, sequences: sequences, experts: experts,
+      into: &counts)
+    var found = Sorted(
+      starts: [Int](repeating: -1, count: experts + 1),
+      places: [Int32](repeating: -2, count: choices.count),
+      sources: [Int32](repeating: -2, count: choices.count), room: room ?? [])
+    found.room.withUnsafeMutableBufferPointer {
+      ExpertOrder.sort(
+        choices, each: each, sequences: sequences, experts: experts, counts: counts,
+        room: room == nil ? nil : $0.baseAddress, starts: &found.starts, places: &found.places,
+        sources: &found.sources)
+    }
+    return found
+  }
+
   @Test("Choices are sorted by expert, and by token among those of one")
   func sorts() {
-    let choices: [Int32] = [2, 0, 2, 1, 2, 0]
-    var starts = [Int](repeating: 0, count: 5)
-    var (places, sources) = ([Int32](repeating: 0, count: 6), [Int32](repeating: 0, count: 6))
-    ExpertOrder.sort(
-      choices, count: 6, experts: 4, starts: &starts, places: &places, sources: &sources)
-    #expect(starts == [0, 2, 3, 6, 6])
-    #expect(sources == [1, 5, 3, 0, 2, 4])
-    #expect(places == [3, 0, 4, 2, 5, 1])
+    let found = sort([2, 0, 2, 1, 2, 0], experts: 4)
+    #expect(found.starts == [0, 2, 3, 6, 6])
+    #expect(found.sources == [1, 5, 3, 0, 2, 4])
+    #expect(found.places == [3, 0, 4, 2, 5, 1])
+    #expect(sort([], sequences: 2, experts: 2).starts == [0, 0, 0])
   }
 
   @Test("Experts with little room take the first choices of each sequence")
   func takes() {
     // Two sequences of four choices.
-    let choices: [Int32] = [2, 0, 2, 2, 2, 1, 2, 0]
-    var room: [Int32] = [1, 1, 2, 0, 5, 1]
-    var starts = [Int](repeating: 0, count: 4)
-    var (places, sources) = ([Int32](repeating: 0, count: 8), [Int32](repeating: 0, count: 8))
-    room.withUnsafeMutableBufferPointer {
-      ExpertOrder.sort(
-        choices, count: 8, experts: 3, room: ($0.baseAddress!, choices: 4), starts: &starts,
-        places: &places, sources: &sources)
-    }
-    #expect(starts == [0, 1, 2, 5])
-    #expect(places == [2, 0, 3, -1, 4, 1, -1, -1])
-    #expect(sources.prefix(5) == [1, 5, 0, 2, 4])
-    #expect(room == [0, 1, 0, 0, 4, 0])
+    let found = sort(
+      [2, 0, 2, 2, 2, 1, 2, 0], sequences: 2, experts: 3, room: [1, 1, 2, 0, 5, 1])
+    #expect(found.starts == [0, 1, 2, 5])
+    #expect(found.places == [2, 0, 3, -1, 4, 1, -1, -1])
+    #expect(found.sources.prefix(5) == [1, 5, 0, 2, 4])
+    #expect(found.room == [0, 1, 0, 0, 4, 0])
   }
 }

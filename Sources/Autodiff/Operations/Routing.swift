@@ -82,10 +82,12 @@ package final class Routing {
 
 /// Whole numbers in memory of the pool.
 struct Indices {
+  let count: Int
   private let buffer: Buffer
 
   /// Takes memory.
   init(count: Int, pool: BufferPool, kind: BufferKind = .activations) {
+    self.count = count
     buffer = Buffer(count: count, pool: pool, kind: kind)
   }
 

@@ -49,7 +49,8 @@ extension Tape {
       }
     }
     let isGiven = routing?.isReplaying == true
-    if isGiven { workspace.run { routing?.pass(choices.pointer, count: tokens * chosen) } }
+    if isGiven { workspace.run { routing?.replay(into: choices.pointer, count: tokens * chosen) } }
+    let margins = routing != nil && !isGiven ? Tensor([tokens], pool: pool, kind: .buffers) : nil
     workspace.compute(.normsAndGates) {
       // All threads read the correction, and write rows of their own.
       nonisolated(unsafe) let correction = correction.map { UnsafePointer(parameters.value($0)) }
@@ -58,18 +59,17 @@ extension Tape {
         ExpertChoice.forward(
           scores.pointer, correction: correction, rule, choices: chosen,
           isGiven: isGiven, weights: weights.pointer, logSums: logSums?.pointer,
-          candidates: scratch.pointer + thread * experts, rows: rows)
+          margins: margins?.pointer, candidates: scratch.pointer + thread * experts, rows: rows)
       }
     }
-    if !isGiven { workspace.run { routing?.pass(choices.pointer, count: tokens * chosen) } }
+    if let margins { workspace.run { record(choices, margins, of: gate) } }
     let counts = counts(of: choices, rule, tokens: tokens, sequences: sequences)
     var left: Tensor?
     if let capacity = balance?.capacity, capacity > 0, let room {
       left = try room(counts, capacity)
     }
     let rows = sort(
-      choices, rule, tokens: tokens, places: places, sources: sources, room: left,
-      sequences: sequences)
+      choices, rule, counts: counts, room: left, tokens: tokens, places: places, sources: sources)
     if !isRecomputing {
       workspace.run {
         count(
@@ -124,35 +124,42 @@ extension Tape {
       rule, tokens: tokens, weights: variable, places: places, sources: sources, rows: rows)
   }
 
+  /// Records what a router decided.
+  private func record(_ choices: Indices, _ margins: Tensor, of router: Parameter) {
+    let chosen = choices.count
+    routing?.record(
+      RoutingRecord.Decisions(
+        router: router, choices: Array(UnsafeBufferPointer(start: choices.pointer, count: chosen)),
+        margins: Array(UnsafeBufferPointer(start: margins.pointer, count: margins.count)),
+        isRepeated: isRecomputing || balance?.isComplete == true))
+  }
+
   /// How many choices of each sequence fall on each expert: `[sequences, E]`, whole numbers.
   private func counts(
     of choices: Indices, _ rule: RoutingRule, tokens: Int, sequences: Int
   ) -> Tensor {
-    let (experts, each) = (rule.experts, tokens / sequences * rule.chosen)
-    let counts = Tensor([sequences, experts], pool: pool, kind: .buffers)
+    let counts = Tensor([sequences, rule.experts], pool: pool, kind: .buffers)
     workspace.run {
-      let numbers = counts.integers
-      numbers.update(repeating: 0, count: counts.count)
-      for i in 0..<tokens * rule.chosen {
-        numbers[i / each * experts + Int(choices.pointer[i])] += 1
-      }
+      ExpertOrder.count(
+        choices.pointer, count: choices.count, each: tokens / max(sequences, 1) * rule.chosen,
+        sequences: sequences, experts: rule.experts, into: counts.integers)
     }
     return counts
   }
 
   /// Sorts choices by expert; a rehearsal assumes that all experts are chosen as often.
   private func sort(
-    _ choices: Indices, _ rule: RoutingRule, tokens: Int, places: Indices, sources: Indices,
-    room: Tensor?, sequences: Int
+    _ choices: Indices, _ rule: RoutingRule, counts: Tensor, room: Tensor?, tokens: Int,
+    places: Indices, sources: Indices
   ) -> [Range<Int>] {
-    let (experts, count) = (rule.experts, tokens * rule.chosen)
-    var starts = (0...experts).map { $0 * count / experts }
+    let (experts, sequences) = (rule.experts, counts.shape.rows)
+    var starts = (0...experts).map { $0 * choices.count / experts }
     workspace.run {
       starts.withUnsafeMutableBufferPointer {
         ExpertOrder.sort(
-          choices.pointer, count: count, experts: experts,
-          room: room.map { ($0.integers, max(1, count / sequences)) }, starts: $0.baseAddress!,
-          places: places.pointer, sources: sources.pointer)
+          choices.pointer, each: tokens / max(sequences, 1) * rule.chosen, sequences: sequences,
+          experts: experts, counts: counts.integers, room: room?.integers,
+          starts: $0.baseAddress!, places: places.pointer, sources: sources.pointer)
       }
     }
     return (0..<experts).map { starts[$0]..<starts[$0 + 1] }

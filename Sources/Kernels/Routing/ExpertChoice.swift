@@ -14,14 +14,17 @@ package enum ExpertChoice {
   ///   - isGiven: Whether the choices stand there already, and are weighed alone.
   ///   - weights: Shape `[N, k]`.
   ///   - logSums: Shape `[N]`: receives `log Σ exp(l)`; nil where nobody asks.
+  ///   - margins: Shape `[N]`: receives how far the choice is from another one, in what experts are chosen by: by how much the
+  ///     last of the chosen is better than the best of the others, or the last of the best groups than the best of the other
+  ///     groups where that is less; infinite where there is no other choice. Nil where nobody asks.
   ///   - candidates: Scratch, `[E]`.
   ///   - rows: Which rows.
   package static func forward(
     _ logits: UnsafeMutablePointer<Float>, correction: UnsafePointer<Float>?, _ rule: RoutingRule,
     choices: UnsafeMutablePointer<Int32>, isGiven: Bool = false,
     weights: UnsafeMutablePointer<Float>,
-    logSums: UnsafeMutablePointer<Float>?, candidates: UnsafeMutablePointer<Float>,
-    rows: Range<Int>
+    logSums: UnsafeMutablePointer<Float>?, margins: UnsafeMutablePointer<Float>? = nil,
+    candidates: UnsafeMutablePointer<Float>, rows: Range<Int>
   ) {
     let (experts, chosen) = (rule.experts, rule.chosen)
     for row in rows {
@@ -37,9 +40,11 @@ package enum ExpertChoice {
       } else if rule.score == .sigmoid {
         candidates.update(from: scores, count: experts)
       }
-      if rule.bestGroups < rule.groups { leaveBestGroups(candidates, rule) }
+      let ofGroups =
+        rule.bestGroups < rule.groups ? leaveBestGroups(candidates, rule) : .infinity
       let own = choices + row * chosen
       if !isGiven { choose(candidates, count: experts, into: own, chosen) }
+      if let margins { margins[row] = min(ofGroups, margin(candidates, own, rule)) }
       weigh(scores, own, rule, into: weights + row * chosen)
     }
   }
@@ -132,9 +137,11 @@ package enum ExpertChoice {
   }
 
   /// Lets experts outside the best groups be chosen by nobody.
+  ///
+  /// - Returns: By how much the last of these is better than the best of the others.
   private static func leaveBestGroups(
     _ candidates: UnsafeMutablePointer<Float>, _ rule: RoutingRule
-  ) {
+  ) -> Float {
     let size = rule.experts / rule.groups
     // The worth of a group: its two best.
     let worth = (0..<rule.groups).map { group in
@@ -148,13 +155,35 @@ package enum ExpertChoice {
       }
       return size > 1 ? first + second : first
     }
+    var (least, greatest) = (Float.infinity, -Float.infinity)
     for group in 0..<rule.groups {
       let better = (0..<rule.groups).count {
         worth[$0] > worth[group] || (worth[$0] == worth[group] && $0 < group)
       }
-      guard better >= rule.bestGroups else { continue }
+      guard better >= rule.bestGroups else {
+        least = min(least, worth[group])
+        continue
+      }
+      greatest = max(greatest, worth[group])
       for e in group * size..<(group + 1) * size { candidates[e] = -.infinity }
     }
+    return least - greatest
+  }
+
+  /// By how much the last of the chosen is better than the best of the others.
+  private static func margin(
+    _ candidates: UnsafePointer<Float>, _ choices: UnsafePointer<Int32>, _ rule: RoutingRule
+  ) -> Float {
+    var (least, greatest, next) = (Float.infinity, -Float.infinity, 0)
+    for e in 0..<rule.experts {
+      if next < rule.chosen, Int(choices[next]) == e {
+        least = min(least, candidates[e])
+        next += 1
+      } else {
+        greatest = max(greatest, candidates[e])
+      }
+    }
+    return least - greatest
   }
 
   /// The experts with the greatest numbers, in their own order.
