@@ -50,10 +50,12 @@ extension SequencePass {
           for: "how often experts of layer \(layer) are chosen", polling: workspace.poll)
       }
     }
-    let each = (capacity * Double(layout.total * rule.chosen) / Double(rule.experts)).rounded(.up)
+    let share = capacity * Double(layout.total * rule.chosen) / Double(rule.experts)
+    // More than there are tokens is as good as all.
+    let each = Int(min(share.rounded(.up), Double(layout.total)))
     workspace.run {
       for place in 0..<count {
-        var left = Int(each)
+        var left = each
         for rank in 0..<layout.rank { left -= Int(all.integers[rank * count + place]) }
         room.integers[place] = Int32(clamping: max(0, left))
       }
