@@ -33,12 +33,14 @@ package struct ModelFolder {
   ///   - adapter: The folder of an adapter of the model.
   ///   - lora: New adapters that the model gets; their weights are read from nowhere.
   ///   - linearisation: What becomes of the Transformer that it holds; nil to leave it as it is.
+  ///   - training: How its experts are trained, where that is not as its `config.json` says; nil where it is.
   ///   - inherited: Names of tensors that came from a Transformer when the model was made of it.
   /// - Throws: `CheckpointError` that names missing tensors and wrong shapes, a handful of them; `AdapterError` for new
   ///   adapters that the model cannot have, `LinearisationError` for a method that does not fit.
   package init(
     path given: String, adapter: String? = nil, adapting lora: LoRA? = nil,
-    linearising linearisation: Linearisation? = nil, inheriting inherited: [String] = []
+    linearising linearisation: Linearisation? = nil, training: ExpertTraining? = nil,
+    inheriting inherited: [String] = []
   ) throws {
     let path = try Self.modelPath(given)
     if path != given, let adapter {
@@ -61,7 +63,7 @@ package struct ModelFolder {
       throw CheckpointError.notAModelFolder(path: path, missing: "config.json")
     }
     let configuration = try JSONValue(file: file)
-    let (read, unknown) = try Self.architecture(configuration, file: file)
+    let (read, unknown, _) = try Self.read(configuration, training, file: file)
     let architecture = try linearisation.map { try $0(read) } ?? read
     var model = try Self.model(architecture, adapter, adapting: lora)
     let source = try SafetensorsFolder(path: path)
@@ -134,11 +136,12 @@ package struct ModelFolder {
   /// - Throws: `CheckpointError.damaged` that names the file, too.
   package init(
     verifying path: String, adapter: String? = nil, adapting lora: LoRA? = nil,
-    linearising linearisation: Linearisation? = nil
+    linearising linearisation: Linearisation? = nil, training: ExpertTraining? = nil
   ) throws {
     let notice =
       try Checkpoint.knowsItsFiles(path) ? try Checkpoint(path: path).verifyModel() : nil
-    try self.init(path: path, adapter: adapter, adapting: lora, linearising: linearisation)
+    try self.init(
+      path: path, adapter: adapter, adapting: lora, linearising: linearisation, training: training)
     if let notice { notices.append(notice) }
   }
 
@@ -154,12 +157,13 @@ package struct ModelFolder {
       || name.hasPrefix("tokenization_")
   }
 
-  private static func architecture(
-    _ configuration: JSONValue, file: String
-  ) throws(CheckpointError) -> (any Architecture, unknown: [String]) {
+  private static func read(
+    _ configuration: JSONValue, _ training: ExpertTraining? = nil, file: String
+  ) throws(CheckpointError) -> (any Architecture, unknown: [String], unread: [String]) {
     do throws(ModelError) {
+      if let training { return try training.read(configuration) }
       let (architecture, unknown) = try Architectures.read(configuration)
-      return (architecture, unknown)
+      return (architecture, unknown, [])
     } catch {
       throw .unsupported(path: file, reason: error.description)
     }
@@ -168,7 +172,13 @@ package struct ModelFolder {
   /// The architecture that a folder's `config.json` describes, or that of the model of an adapter's folder.
   package static func architecture(in given: String) throws -> any Architecture {
     let file = try modelPath(given) + "/config.json"
-    return try architecture(JSONValue(file: file), file: file).0
+    return try read(JSONValue(file: file), file: file).0
+  }
+
+  /// What a run says of a folder's experts that its model has no place for: keys of `model.experts`.
+  package static func unread(_ training: ExpertTraining, in given: String) throws -> [String] {
+    let file = try modelPath(given) + "/config.json"
+    return try read(JSONValue(file: file), training, file: file).unread
   }
 
   /// The folder of the model itself: what is given, or what an adapter's folder names.

@@ -168,6 +168,8 @@ package struct ModelSection: OuterSection, Equatable {
   private var expertProblems: [KeyProblem] {
     let type = Architectures.type(of: mainMixer)
     let hasOwn = type.borrowedSections.contains { $0.name == ExpertsSection.name }
+    // A folder says itself what its experts are.
+    guard from == nil || channels == .experts else { return capacityProblems }
     guard channels == .experts || hasOwn else { return [] }
     // Where layers have routers of their own, the architecture says so.
     guard !families.contains(where: { $0.hasRouters }) else { return [] }
@@ -182,15 +184,7 @@ package struct ModelSection: OuterSection, Equatable {
       ]
     }
     let keys = subsections[ExpertsSection.self]
-    guard keys.capacity == 0 || keys.capacity >= 1 else {
-      return [
-        KeyProblem(
-          "model.experts.capacity",
-          message:
-            "a capacity of \(keys.capacity) times the mean drops tokens however equally experts are chosen; "
-            + "give 1 or more, or 0 for none")
-      ]
-    }
+    guard capacityProblems.isEmpty else { return capacityProblems }
     return keys.active <= keys.count
       ? []
       : [
@@ -202,9 +196,23 @@ package struct ModelSection: OuterSection, Equatable {
       ]
   }
 
+  private var capacityProblems: [KeyProblem] {
+    let capacity = subsections[ExpertsSection.self].capacity
+    guard capacity != 0, capacity < 1 else { return [] }
+    return [
+      KeyProblem(
+        "model.experts.capacity",
+        message:
+          "a capacity of \(capacity) times the mean drops tokens however equally experts are chosen; "
+          + "give 1 or more, or 0 for none")
+    ]
+  }
+
   /// A problem for each key of another family that was given.
   private var foreign: [KeyProblem] {
-    subsections.changes.filter { otherFamilies.contains($0.key) }.sorted { $0.key < $1.key }
+    // Whether a folder has experts, whoever opens it knows.
+    let others = otherFamilies.subtracting(from == nil ? [] : [ExpertsSection.name])
+    return subsections.changes.filter { others.contains($0.key) }.sorted { $0.key < $1.key }
       .flatMap { section, keys in
         keys.keys.sorted().map {
           KeyProblem(

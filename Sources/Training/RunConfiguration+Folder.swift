@@ -28,11 +28,56 @@ extension RunConfiguration {
     let own = ownKeys(linearise)
     document.decided = described.filter { !own.contains($0.key) }
     guard own.isEmpty else { return }
-    let section = ModelSection.schema
-    document.unprintedKeys = Set(section.keys.map { section.path(of: $0.name) })
-      .subtracting(described.keys).subtracting(keysBesideFolder)
+    let training = keysOfExperts.filter(document.isGiven)
+    let experts = ExpertsSection.schema
+    let keys = [ModelSection.schema, experts].flatMap { section in
+      section.keys.map { section.path(of: $0.name) }
+    }
+    document.unprintedKeys = Set(keys)
+      .subtracting(described.keys).subtracting(keysBesideFolder + training)
     document.unprinted.formUnion(ModelSection.subsectionTypes.map { $0.name })
+    if !training.isEmpty { document.unprinted.remove(experts.name) }
   }
+
+  /// How the experts of the folder's model are trained, where the run says something of it; nil where it does not.
+  var expertTraining: ExpertTraining? { Self.expertTraining(linearise, in: document) }
+
+  private static func expertTraining(
+    _ linearise: LineariseSection, in document: ConfigurationDocument
+  ) -> ExpertTraining? {
+    // A mixer that is to be takes its experts from the run file.
+    guard document.folder != nil, !linearise.takesMixer,
+      keysOfExperts.contains(where: document.isGiven)
+    else { return nil }
+    var document = document
+    let section = document.section(ModelSection.self).subsections[ExpertsSection.self]
+    return ExpertTraining(section) { document.isGiven("\(ExpertsSection.name).\($0)") }
+  }
+
+  /// A problem for each key that says how experts are trained which the folder's model does not have.
+  static func problems(
+    ofExpertsIn folder: String, _ linearise: LineariseSection, in document: ConfigurationDocument
+  ) -> [KeyProblem] {
+    guard let training = expertTraining(linearise, in: document) else {
+      var document = document
+      guard linearise.takesMixer, document.section(ModelSection.self).channels != .experts else {
+        return []
+      }
+      let keys = ExpertsSection.schema.keys.map { ExpertsSection.schema.path(of: $0.name) }
+      return keys.filter(document.isGiven).map {
+        KeyProblem($0, message: "there are no experts; give model.channels=experts, or remove it")
+      }
+    }
+    let unread = (try? ModelFolder.unread(training, in: folder)) ?? []
+    return unread.map {
+      KeyProblem(
+        "\(ExpertsSection.name).\($0)",
+        message: "the model in \(folder) has no experts that are trained so; remove it")
+    }
+  }
+
+  /// Keys that say how experts are trained, and not what they are.
+  private static let keysOfExperts = ExpertTraining.keys.map { "\(ExpertsSection.name).\($0)" }
 
   /// A problem for each key of the model that is given and says something else than the folder, which nothing would read.
   static func problems(
@@ -47,6 +92,7 @@ extension RunConfiguration {
           key, message: "linearise.method \(mixer) says the mixer of what is made; remove the key")
       }
       guard key.hasPrefix("model."), !keysBesideFolder.contains(key), !own.contains(key),
+        !keysOfExperts.contains(key),
         !(section.map { key.hasPrefix($0 + ".") } ?? false),
         !(linearise.takesMixer && key.dropFirst("model.".count).contains("."))
       else { return nil }

@@ -95,6 +95,7 @@ package struct RunConfiguration: Sendable {
       document.report(
         Self.problems(given, beside: folder.path, folder.keys, linearise, in: document))
       try document.check()
+      document.report(Self.problems(ofExpertsIn: folder.path, linearise, in: document))
     }
     // The method's own keys are those of its mixer.
     if let mixer = linearise.mixer { document.apply([Override("model.mixer=\(mixer)")]) }

@@ -16,7 +16,7 @@ extension ExpertLayers {
       renormalized: keys.renormalize, scale: Float(own.scale), groups: isPossible ? own.groups : 1,
       bestGroups: isPossible ? own.bestGroups : 1)
     self.init(
-      kimi: rule, width: width, shared: own.sharedExperts,
+      kimi: rule, width: width, shared: own.sharedExperts, biasUpdate: keys.biasUpdate,
       layers: (0..<depth).map { $0 >= own.denseLayers }, Words())
   }
 
@@ -46,10 +46,14 @@ extension ExpertLayers {
     if shared < 0 { keys.refuse(words.shared, "\(shared) is negative") }
     self.init(
       kimi: rule, width: keys.positive("moe_intermediate_size", default: 1024),
-      shared: max(shared, 0), layers: Self.kimiLayers(keys, depth: depth), words)
+      shared: max(shared, 0), biasUpdate: keys.share(ExpertSettings.biasUpdateKey),
+      layers: Self.kimiLayers(keys, depth: depth), words)
   }
 
-  private init(kimi rule: RoutingRule, width: Int, shared: Int, layers: [Bool], _ words: Words) {
+  private init(
+    kimi rule: RoutingRule, width: Int, shared: Int, biasUpdate: Double, layers: [Bool],
+    _ words: Words
+  ) {
     var written: [String: JSONValue] = [
       words.experts: .integer(rule.experts), words.chosen: .integer(rule.chosen),
       words.groups: .integer(rule.groups), "topk_group": .integer(rule.bestGroups),
@@ -63,10 +67,13 @@ extension ExpertLayers {
     if layers.dropFirst(dense).allSatisfy({ $0 }) {
       written["first_k_dense_replace"] = .integer(dense)
     }
+    // Other programs do not know it, and leave it.
+    if biasUpdate > 0 { written[ExpertSettings.biasUpdateKey] = .number(biasUpdate) }
     self.init(
       .kimi,
       ExpertSettings(
-        rule, width: width, sharedWidth: shared > 0 ? shared * width : nil, hasCorrection: true),
+        rule, width: width, sharedWidth: shared > 0 ? shared * width : nil, hasCorrection: true,
+        biasUpdate: biasUpdate),
       in: layers, configuration: written)
   }
 

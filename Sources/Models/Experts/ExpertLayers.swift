@@ -42,7 +42,7 @@ enum ExpertLayout {
     case .qwen2, .qwen3Next: ["score", "z_loss", "shared_gate", "bias_update"]
     case .qwen3: ["score", "z_loss", "shared_width", "shared_gate", "bias_update"]
     case .granite: ["score", "z_loss", "width", "shared_gate", "renormalize", "bias_update"]
-    case .kimi: ["score", "z_loss", "balance", "shared_width", "shared_gate", "bias_update"]
+    case .kimi: ["score", "z_loss", "balance", "shared_width", "shared_gate"]
     }
   }
 

@@ -75,8 +75,11 @@ extension ExpertSettings {
       sharedWidth: keys.optionalPositive("shared_expert_intermediate_size"),
       hasSharedGate: keys.boolean("shared_expert_gate", default: false),
       balance: keys.share("router_aux_loss_coef"), zLoss: keys.share("router_z_loss_coef"),
-      biasUpdate: keys.share("router_bias_update_speed"))
+      biasUpdate: keys.share(Self.biasUpdateKey))
   }
+
+  /// The key of a `config.json` that says how far the correction moves after a step: this program's own.
+  static let biasUpdateKey = "router_bias_update_speed"
 
   /// Its keys of the `config.json` of one of this program's own layouts.
   var configuration: [String: JSONValue] {
@@ -88,7 +91,7 @@ extension ExpertSettings {
       "shared_expert_gate": .bool(hasSharedGate), "router_aux_loss_coef": .number(balance),
       "router_z_loss_coef": .number(zLoss),
     ]
-    if biasUpdate > 0 { keys["router_bias_update_speed"] = .number(biasUpdate) }
+    if biasUpdate > 0 { keys[Self.biasUpdateKey] = .number(biasUpdate) }
     return keys
   }
 }

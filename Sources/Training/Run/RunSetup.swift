@@ -245,11 +245,11 @@ extension RunConfiguration {
     guard let checkpoint else {
       return try ModelFolder(
         verifying: from, adapter: model.adapter, adapting: lora.lora,
-        linearising: linearise.linearisation(model))
+        linearising: linearise.linearisation(model), training: expertTraining)
     }
     return try ModelFolder(
       path: lora.lora == nil ? checkpoint.path : checkpoint.modelPath, adapting: lora.lora,
-      inheriting: checkpoint.state.inherited)
+      training: expertTraining, inheriting: checkpoint.state.inherited)
   }
 
   /// What makes tokens of the run's texts; nil for bytes.

@@ -149,20 +149,27 @@ struct ExpertTrainingTests {
     }[0]
   }
 
+  private static let balanced =
+    experts + ["model.experts.balance=0", "model.experts.score=sigmoid", "model.init_std=0.8"]
+  /// Two layers of experts in groups, above one without.
+  private static let kimi = [
+    "model.mixer=kimi_linear", "model.depth=3", "model.experts.count=6", "model.experts.active=2",
+    "model.experts.width=12", "model.kimi_linear.expert_groups=3",
+    "model.kimi_linear.best_groups=2", "model.init_std=0.8",
+  ]
+
   @Test(
     "A bias moves by its layer's choices of all ranks, wherever weights lie, and makes shares more even",
-    arguments: [
+    arguments: [balanced, kimi],
+    [
       ([], 1), (["parallel.data=2", "parallel.sharding=gradients"], 4),
       (["parallel.sharding=parameters"], 2), (["parallel.experts=2"], 2),
       (["training.accumulation=2"], 1),
     ])
-  func bias(overrides: [String], ranks: Int) throws {
-    let rate = 0.02
+  func bias(model: [String], way: (overrides: [String], ranks: Int)) throws {
+    let (rate, ranks) = (0.02, way.ranks)
     let small = try SmallRun(
-      Self.experts + overrides + [
-        "model.experts.bias_update=\(rate)", "model.experts.balance=0",
-        "model.experts.score=sigmoid", "model.init_std=0.8",
-      ], steps: 20)
+      model + way.overrides + ["model.experts.bias_update=\(rate)"], steps: 20)
     let all = try ThreadCommunicator.run(ranks: ranks, deadline: 60) { world in
       let run = try small.make(on: world)
       let biases = run.model.balancedBiases
@@ -201,13 +208,11 @@ struct ExpertTrainingTests {
     #expect(all[0].evenness.last! > all[0].evenness[0])
   }
 
-  @Test("A bias is a tensor of the model, and goes on from a checkpoint")
-  func biasInFiles() throws {
+  @Test(
+    "A bias is a tensor of the model, and goes on from a checkpoint", arguments: [balanced, kimi])
+  func biasInFiles(model: [String]) throws {
     let runs = try SmallRuns()
-    let keys =
-      Self.experts + [
-        "model.experts.bias_update=0.01", "model.experts.score=sigmoid",
-      ]
+    let keys = model + ["model.experts.bias_update=0.01"]
     try runs.train("whole", keys)
     try runs.resume(runs.checkpoint("whole", 4), ["log.directory=\(runs.path("resumed"))"])
     func weights(_ path: String) throws -> [Float] {
@@ -225,6 +230,47 @@ struct ExpertTrainingTests {
     let earlier = try weights(runs.checkpoint("whole", 4))
     #expect(whole.contains { $0 != 0 } && whole != earlier)
     #expect(try weights(runs.path("resumed") + "/checkpoints/step-00000006") == whole)
+  }
+
+  @Test("Experts of a folder are trained as the run says, and written so")
+  func beside() throws {
+    let runs = try SmallRuns()
+    try runs.train("kimi", Self.kimi)
+    let from = "model.from=\(runs.path("kimi"))/model"
+    let keys = [from, "model.experts.bias_update=0.02", "model.experts.capacity=1.5"]
+    try runs.train("balanced", keys)
+    let folder = try ModelFolder(path: runs.path("balanced") + "/model")
+    #expect(folder.model.balancedBiases.map(\.rate) == [0.02, 0.02])
+    #expect(try ModelFolder(path: runs.path("kimi") + "/model").model.balancedBiases.isEmpty)
+    // A run that goes on knows it, too.
+    let again = [from, "model.experts.bias_update=0.02"]
+    try runs.train("whole", again)
+    try runs.resume(runs.checkpoint("whole", 2), ["log.directory=\(runs.path("resumed"))"])
+    #expect(
+      try runs.weights("resumed", "checkpoints/step-00000006/model.safetensors")
+        == runs.weights("whole", "checkpoints/step-00000006/model.safetensors"))
+    #expect(try runs.weights("whole") != runs.weights("kimi"))
+    // Losses of other families, and what they do not have.
+    try runs.train("mixtral", ["model.mixer=mixtral", "model.experts.balance=0"])
+    let mixtral = "model.from=\(runs.path("mixtral"))/model"
+    #expect(
+      try RunSetup(SmallRun(mixtral, "model.experts.balance=0.1").configuration).model.lossTerms(
+        NextToken()
+      ).map(\.weight) == [0.1])
+    for (keys, words) in [
+      ([mixtral, "model.experts.bias_update=0.1"], "has no experts that are trained so"),
+      ([mixtral, "model.experts.z_loss=0"], "has no experts that are trained so"),
+      ([from, "model.experts.balance=0.1"], "has no experts that are trained so"),
+      ([from, "model.experts.count=4"], "says itself what it is"),
+      ([from, "model.experts.capacity=0.5"], "drops tokens however equally experts are chosen"),
+    ] {
+      #expect(sentence { _ = try SmallRun(keys) }.contains(words), "\(keys)")
+    }
+    try runs.train("dense", ["model.mixer=gla"])
+    #expect(
+      sentence {
+        _ = try SmallRun("model.from=\(runs.path("dense"))/model", "model.experts.capacity=2")
+      }.contains("has no experts that are trained so"))
   }
 
   @Test(
