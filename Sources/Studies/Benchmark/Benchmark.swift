@@ -56,9 +56,12 @@ struct StepBenchmark {
     let counters = workspace.counters
     var (seconds, onCore): ([Double], [Double]) = ([], [])
     var parts = [[Double]](repeating: [], count: TimeCategory.allCases.count)
+    let progress = world.rank == 0 ? ProgressDisplay("benchmark", output: .standard()) : nil
+    let steps = configuration.training.steps
     try step(0)
+    progress?.show(1, of: Double(steps + 1))
     let before = workspace.pool.statistics.allocations
-    for step in 1...configuration.training.steps {
+    for step in 1...steps {
       try world.synchronize(for: "all ranks before a benchmark step")
       floors.measure()
       try world.synchronize(for: "all ranks before a benchmark step")
@@ -68,7 +71,9 @@ struct StepBenchmark {
       seconds.append(Clock.seconds - start)
       onCore.append(Clock.threadSeconds - core)
       for part in TimeCategory.allCases { parts[part.rawValue].append(counters.seconds(part)) }
+      progress?.show(Double(step + 1), of: Double(steps + 1))
     }
+    progress?.end()
     try training.store.settle(polling: workspace.poll)
     return report(
       seconds: seconds.median, onCore: onCore.median, floors: floors, parts: parts.map(\.median),
