@@ -309,9 +309,9 @@ package struct ModelFolder {
     let writer = try SafetensorsFolderWriter(
       path: folder.path,
       tensors: model.tensors.map { $0.description(as: format.type) }
-        + constants.map {
-          TensorDescription($0.name, shape: $0.shape.dimensions, type: format.type)
-        } + (earlier?.kept.descriptions(as: format.type) ?? []),
+        // Others compute with what is stored: it is not rounded.
+        + constants.map { TensorDescription($0.name, shape: $0.shape.dimensions) }
+        + (earlier?.kept.descriptions(as: format.type) ?? []),
       shardBytes: shardBytes)
     try weights { range, numbers in
       try forEachPiece(of: model, model.tensors) { tensor, offset, part in

@@ -51,21 +51,25 @@ struct ConstantTensorTests {
   private static let all = ["slope_rate", "query_decay", "key_decay", "diagonal_decay"]
 
   /// Writes what a folder holds anew.
-  private func copy(_ name: String) throws -> SafetensorsFolder {
+  private func copy(_ name: String, as format: WeightFormat = .fp32) throws -> SafetensorsFolder {
     let folder = try ModelFolder(path: files.file(name))
     #expect(folder.notices == [])
     let store = WholeParameters(table: folder.model.table, gradients: false, pool: BufferPool())
     try folder.read(into: store)
-    try ModelFolder.write(folder.model, to: files.file("copy"), keeping: folder.origin()) {
+    try ModelFolder.write(
+      folder.model, to: files.file("copy"), keeping: folder.origin(), as: format
+    ) {
       try $0(0..<folder.model.table.count, store.values.pointer)
     }
     return try SafetensorsFolder(path: files.file("copy"))
   }
 
-  @Test("They are no parameters, and are written again where a folder had them")
-  func written() throws {
+  @Test(
+    "They are no parameters, and are written again where a folder had them, in fp32 whatever weights are in",
+    arguments: [WeightFormat.fp32, .bf16])
+  func written(format: WeightFormat) throws {
     try write("model", constants: Self.all)
-    let found = try copy("model")
+    let found = try copy("model", as: format)
     let model = try ModelFolder(path: files.file("model")).model
     #expect(model.architecture.constants.count == 4)
     for constant in model.architecture.constants {
