@@ -180,6 +180,13 @@ struct ModelCase: CustomTestStringConvertible, Sendable {
     return .object(plain.merging(keys) { $1 })
   }
 
+  /// The case with other values of some keys.
+  func changing(_ keys: [String: JSONValue]) -> ModelCase {
+    ModelCase(
+      testDescription, .object((configuration.object ?? [:]).merging(keys) { $1 }),
+      folder: folder, logits: logits)
+  }
+
   /// The program's model.
   func model() throws -> LanguageModel {
     LanguageModel(try Architectures.read(configuration).architecture)

@@ -16,6 +16,8 @@ struct ModelRun: Sendable {
   /// Each row's targets: the next token, none at the end.
   let targets: [[Int32]]
   let length: Int
+  /// Where documents start in each row.
+  private let starts: [[Int]]
 
   /// Random tokens for a case.
   ///
@@ -33,6 +35,45 @@ struct ModelRun: Sendable {
     targets = inputs.map { $0.dropFirst() + [-1] }
     weights = try sample.weights(model)
     (self.sample, self.model, self.length) = (sample, model, length)
+    starts = inputs.map { _ in [] }
+  }
+
+  /// Random tokens in documents of these lengths, as many tokens in each row; nothing is to be predicted across their ends.
+  init(_ sample: ModelCase, documents rows: [[Int]]) throws {
+    let length = rows[0].reduce(0, +)
+    precondition(rows.allSatisfy { $0.reduce(0, +) == length }, "rows of \(rows)")
+    let plain = try ModelRun(sample, rows: rows.count, length: length)
+    let starts = rows.map { row in row.indices.dropFirst().map { row[..<$0].reduce(0, +) } }
+    let targets = zip(plain.targets, starts).map { targets, starts in
+      targets.enumerated().map { starts.contains($0.offset + 1) ? -1 : $0.element }
+    }
+    self.init(plain, inputs: plain.inputs, targets: targets, starts: starts)
+  }
+
+  /// The same model and weights on other tokens.
+  private init(_ run: ModelRun, inputs: [[Int32]], targets: [[Int32]], starts: [[Int]]) {
+    (sample, model, weights) = (run.sample, run.model, run.weights)
+    (self.inputs, self.targets, self.starts) = (inputs, targets, starts)
+    length = inputs[0].count
+  }
+
+  /// What one rank gives for each document by itself: logits one after another, sums of losses and of gradients.
+  func expectedOfDocumentsAlone() throws -> Expected {
+    var (loss, gradients) = (0.0, [Float](repeating: 0, count: weights.count))
+    let logits = try inputs.indices.map { row in
+      let ends = starts[row] + [length]
+      let numbers = try zip([0] + starts[row], ends).flatMap { start, end in
+        let document = ModelRun(
+          self, inputs: [Array(inputs[row][start..<end])],
+          targets: [Array(targets[row][start..<end])], starts: [[]])
+        let result = try document.run(ranks: 1)[0]
+        loss += result.loss
+        for (index, gradient) in result.gradients.enumerated() { gradients[index] += gradient }
+        return result.logits
+      }
+      return Matrix(length, model.vocabulary, numbers)
+    }
+    return Expected(logits: logits, loss: loss, gradients: model.fileTensors(gradients))
   }
 
   /// The run with other weights, in the table's order.
@@ -127,7 +168,7 @@ struct ModelRun: Sendable {
   private func layout(rank: Int, ranks: Int) -> SequenceLayout {
     SequenceLayout(
       shardLengths: SequenceLayout.evenShards(tokens: length, ranks: ranks), rank: rank,
-      rows: inputs.count)
+      rows: inputs.count, documentStarts: starts)
   }
 
   /// This rank's part, forward and backward.
