@@ -117,7 +117,8 @@ package struct ModelRunner<Store: ParameterStore> {
   package func next(
     _ inputs: [Int32], window layout: SequenceLayout, from seam: inout Carry
   ) throws -> Tensor {
-    let pass = SequencePass(context: context, layout: layout, left: seam, keepsRight: true)
+    let pass = SequencePass(
+      context: context, layout: layout, left: seam, keepsRight: true, runsOnce: true)
     let logits = try passes.forward(pass) { tape, pass in
       try model.next(inputs, tape: tape, pass: pass)
     }

@@ -21,13 +21,16 @@ package final class SequencePass {
   package let keepsRight: Bool
   /// Whether the gradients of what entered rank 0's shard are wanted in `left`.
   package let wantsLeftGradients: Bool
+  /// Whether it runs once, and nothing comes back through it: ops may compute what their twins could not use.
+  package let runsOnce: Bool
 
   /// What ops keep from one run of theirs to the next.
   package let memory = PassMemory()
 
   package init(
     context: RankContext, layout: SequenceLayout, left: Carry = Carry(), right: Carry = Carry(),
-    step: Int = 0, segment: Int = 0, keepsRight: Bool = false, wantsLeftGradients: Bool = false
+    step: Int = 0, segment: Int = 0, keepsRight: Bool = false, wantsLeftGradients: Bool = false,
+    runsOnce: Bool = false
   ) {
     self.context = context
     self.layout = layout
@@ -37,6 +40,7 @@ package final class SequencePass {
     self.segment = segment
     self.keepsRight = keepsRight
     self.wantsLeftGradients = wantsLeftGradients
+    self.runsOnce = runsOnce
   }
 
   /// Whether this rank holds what leaves the sequence, which is wanted; in a rehearsal, where nothing can be

@@ -1,4 +1,5 @@
 import Autodiff
+import MessagePassing
 import ReferenceMath
 import SequenceParallel
 import Tensors
@@ -8,7 +9,7 @@ import Testing
 private struct LatentCase {
   var test: SequenceCase
   /// Heads; numbers of a latent, of a head's own key, of what heads share, and of a value.
-  let heads, latent, own, shared, value: Int
+  var heads, latent, own, shared, value: Int
   let exchange: AttentionExchange
 
   init(_ exchange: AttentionExchange, seed: UInt64, mostTokens: Int = 24) {
@@ -55,6 +56,64 @@ private struct LatentCase {
         )
       }
     }
+  }
+
+  /// The outputs of one rank that reads some tokens at once, remembering nothing but what it has seen, and how often it made
+  /// keys and values.
+  func generated(
+    x: [Float], weights: [Float], windows: [Int]
+  ) throws -> (y: [Float], expansions: Int) {
+    let table = table
+    let workspace = Workspace(threads: 2)
+    let passes = PassRunner(
+      table: table, sequence: SoloCommunicator(), exchange: .chain, workspace: workspace)
+    for (index, weight) in weights.enumerated() { passes.store.values.pointer[index] = weight }
+    let (k, v) = (table.parameter(named: "k")!, table.parameter(named: "v")!)
+    var y = [Float](repeating: .nan, count: test.rows * test.tokens * outputs)
+    var (seam, start, expansions) = (Carry(), 0, 0)
+    for length in windows {
+      let layout = SequenceLayout(
+        shardLengths: [length], rank: 0, rows: test.rows, start: start,
+        documentStarts: test.starts.map { starts in
+          starts.filter { start..<start + length ~= $0 }.map { $0 - start }
+        })
+      let pass = SequencePass(
+        context: passes.context, layout: layout, left: seam, keepsRight: true, runsOnce: true)
+      let numbers = (0..<test.rows).flatMap { row in
+        let first = row * test.tokens + start
+        return x[first * columns..<(first + length) * columns]
+      }
+      let part = try passes.forward(pass) { tape, pass in
+        let x = Variable(
+          Tensor([test.rows * length, columns], numbers, pool: workspace.pool),
+          needsGradient: false)
+        return try tape.latentAttention(
+          q: tape.columns(x, 0..<heads * key),
+          latent: tape.columns(x, heads * key..<heads * key + latent),
+          shared: tape.columns(x, heads * key + latent..<columns), dimension: key,
+          valueDimension: value, scale: Float(scale), slot: CarrySlot(layer: 2, .window),
+          pass: pass,
+          expansion: { latent, shared, tape in
+            expansions += 1
+            return (
+              tape.withShared(try tape.linear(latent, k), shared, heads: heads),
+              try tape.linear(latent, v)
+            )
+          },
+          absorption: KeyAbsorption(
+            queries: { $1.headProducts($0, k, heads: heads) },
+            values: { $1.headProducts($0, v, heads: heads, transposed: true) })
+        ).value.numbers
+      }
+      for row in 0..<test.rows {
+        for index in 0..<length * outputs {
+          y[(row * test.tokens + start) * outputs + index] = part[row * length * outputs + index]
+        }
+      }
+      seam = try pass.close()
+      start += length
+    }
+    return (y, expansions)
   }
 
   /// The same a token at a time, in Double, over whole sequences.
@@ -129,6 +188,33 @@ struct LatentAttentionTests {
       #expect(once.y == again.y && once.dx == again.dx, "\(test)")
       #expect(once.weights == again.weights, "\(test)")
     }
+  }
+
+  @Test(
+    "Tokens that are generated read latents as they are: as keys and values of all tokens would give",
+    arguments: 0..<30 as Range<UInt64>)
+  func readsLatents(seed: UInt64) throws {
+    var test = LatentCase(.gather, seed: seed, mostTokens: 40)
+    let (x, dy, weights) = test.numbers()
+    let expected = test.reference(x: x, dy: dy, weights: weights).y
+    let tokens = test.test.tokens
+    let ones = [Int](repeating: 1, count: tokens)
+    let found = try test.generated(x: x, weights: weights, windows: ones)
+    #expect(distance(found.y, expected) < 1e-5, "\(test)")
+    let half = tokens / 2
+    let prompt = [half, tokens - half].filter { $0 > 0 }
+    let other = try test.generated(x: x, weights: weights, windows: prompt)
+    #expect(distance(other.y, expected) < 1e-5, "\(test)")
+  }
+
+  @Test("A token after others makes keys and values of none; a prompt makes those of its own")
+  func expansions() throws {
+    var test = LatentCase(.gather, seed: 1)
+    (test.test.rows, test.test.segments, test.test.starts) = (1, [[30]], [[]])
+    (test.heads, test.latent, test.own, test.shared, test.value) = (3, 6, 5, 2, 4)
+    let (x, _, weights) = test.numbers()
+    let found = try test.generated(x: x, weights: weights, windows: [25, 1, 1, 1, 1, 1])
+    #expect(found.expansions == 1)
   }
 
   @Test("A token sends its latent and its shared key, whatever the heads make of them")

@@ -44,6 +44,18 @@ struct KeyBlock: @unchecked Sendable {
     (gates, gateStride) = (widths.gates > 0 ? base + widths.k + widths.v : nil, stride)
   }
 
+  /// All numbers of a token as its key, and as its value the same from the first on; of a block that has them side by side.
+  var readAsOne: KeyBlock {
+    precondition(stride == valueStride && gates == nil, "keys and values that lie apart")
+    return KeyBlock(self, values: k)
+  }
+
+  private init(_ block: KeyBlock, values: UnsafeMutablePointer<Float>) {
+    (first, tokens, memory) = (block.first, block.tokens, block.memory)
+    (k, v, stride, valueStride) = (block.k, values, block.stride, block.valueStride)
+    (gates, gateStride) = (block.gates, block.gateStride)
+  }
+
   /// The positions of its tokens.
   var positions: Range<Int> { first..<first + tokens }
 

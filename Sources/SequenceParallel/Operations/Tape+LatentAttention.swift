@@ -18,12 +18,14 @@ extension Tape {
   ///   - exchange: How latents cross ranks; nil for the context's way.
   ///   - slot: The layer's window, for carries and messages.
   ///   - expansion: Reads weights of the region that the op stands in; each row by itself.
+  ///   - absorption: The same without keys and values, where a pass runs once and that is less work, as for a token that is
+  ///     generated: T latents are then read instead of made into the keys and values of all heads.
   /// - Returns: `[N, heads·valueDimension]`.
   /// - Source: DeepSeek-V2 (arXiv 2405.04434), section 2.1.
   package func latentAttention(
     q: Variable, latent: Variable, shared: Variable, dimension: Int, valueDimension: Int,
     scale: Float, exchange: AttentionExchange? = nil, slot: CarrySlot, pass: SequencePass,
-    expansion: @escaping KeyExpansion
+    expansion: @escaping KeyExpansion, absorption: KeyAbsorption? = nil
   ) throws -> Variable {
     precondition(slot.content == .window, "attention's slot is a window, not \(slot.content)")
     let kernel = SoftmaxAttention(
@@ -32,6 +34,18 @@ extension Tape {
     let crossing = pass.crossing(
       of: KeyWidths(k: latent.shape.columns, v: shared.shape.columns), exchange: exchange,
       slot: slot)
+    if let absorption, pass.runsOnce, !isRecording,
+      KeyAbsorption.pays(
+        tokens: pass.layout.length, seen: pass.layout.start + pass.layout.shard.upperBound,
+        latent: latent.shape.columns, shared: shared.shape.columns,
+        own: dimension - shared.shape.columns, value: valueDimension)
+    {
+      let reader = AbsorbedHeads(
+        q: try absorption.queries(q, self).value, latent: latent.value, shared: shared.value,
+        scale: scale, operands: workspace.products.operands, pass: pass)
+      try reader.read(by: crossing)
+      return try absorption.values(Variable(reader.heads.o, needsGradient: false), self)
+    }
     let (k, v) = try expansion(latent, shared, self)
     let (workspace, latents, keys) = (workspace, latent.value, shared.value)
     // Made anew for each pass: what it widens of the inputs is not kept between them.
