@@ -275,11 +275,11 @@ package struct Plan {
     return "\(Format.grouped(parts)) of \(Format.grouped(tokens)) tokens; \(kept)\(growing)"
   }
 
-  /// Bytes of one kind at the peak; what the pool caches beyond the peak counts as buffers.
+  /// Bytes of one kind at the peak; what the pool caches beyond the peak, or may cache, counts as buffers.
   private func bytes(_ rehearsal: Rehearsal, _ kind: BufferKind) -> Int {
     let own = rehearsal.peakByKind[kind.rawValue]
     guard kind == .buffers else { return own }
-    return own + rehearsal.poolBytes - rehearsal.peakByKind.reduce(0, +)
+    return own + rehearsal.poolBytes + rehearsal.spareBytes - rehearsal.peakByKind.reduce(0, +)
   }
 
   /// The share of the sgemm speed that a step reaches, for the estimate of its time.
