@@ -38,16 +38,19 @@ package enum SoftplusGate {
     dRate: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>, rows: Range<Int>,
     heads: Int, width: Int = 1, accumulate: Bool
   ) {
-    DecaySums.add(to: (dRate, dBias), heads: heads, width: width, rows: rows) { sums, row, h in
-      let factor = -VectorMath.exp(rate[h])
-      let columns = row * heads * width + h * width
-      for c in 0..<width {
-        let index = columns + c
-        let step = a[index] + bias[h * width + c]
-        let d = dg[index] == 0 ? 0 : dg[index] * factor * VectorMath.sigmoid(step)
-        da[index] = accumulate ? da[index] + d : d
+    DecaySums.add(
+      to: (dRate, dBias), of: rate, heads: heads, width: width, rows: rows, into: da, accumulate
+    ) { row, factors, terms in
+      let columns = heads * width
+      let (a, g, dg) = (a + row * columns, g + row * columns, dg + row * columns)
+      for c in 0..<columns {
         // A clamped log decay has no gradient, and may be infinite.
-        sums.add(d, dg[index] == 0 ? 0 : Double(dg[index]) * Double(g[index]), channel: c)
+        terms.left[c] = dg[c]
+        terms.right[c] = dg[c] == 0 ? 0 : g[c]
+      }
+      for c in 0..<columns {
+        let d = -dg[c] * factors[c] * VectorMath.sigmoid(a[c] + bias[c])
+        terms.d[c] = dg[c] == 0 ? 0 : d
       }
     }
   }
@@ -83,49 +86,71 @@ package enum BoundedGate {
     dRate: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>, rows: Range<Int>,
     heads: Int, width: Int, accumulate: Bool
   ) {
-    DecaySums.add(to: (dRate, dBias), heads: heads, width: width, rows: rows) { sums, row, h in
-      let factor = VectorMath.exp(rate[h])
-      let columns = row * heads * width + h * width
-      for c in 0..<width {
-        let index = columns + c
-        let z = factor * (a[index] + bias[h * width + c])
-        let dz = dg[index] * g[index] * VectorMath.sigmoid(-z)
-        let d = factor * dz
-        da[index] = accumulate ? da[index] + d : d
-        sums.add(d, Double(dz) * Double(z), channel: c)
+    DecaySums.add(
+      to: (dRate, dBias), of: rate, heads: heads, width: width, rows: rows, into: da, accumulate
+    ) { row, factors, terms in
+      let columns = heads * width
+      let (a, g, dg) = (a + row * columns, g + row * columns, dg + row * columns)
+      for c in 0..<columns { terms.right[c] = factors[c] * (a[c] + bias[c]) }
+      for c in 0..<columns {
+        terms.left[c] = dg[c] * g[c] * VectorMath.sigmoid(-terms.right[c])
       }
+      for c in 0..<columns { terms.d[c] = factors[c] * terms.left[c] }
     }
   }
 }
 
 /// Sums over rows, in Double, of what the rates and biases of a decay gate get.
-private struct DecaySums {
-  /// Of a head: one number a channel, and one for the rate.
-  let biases: UnsafeMutablePointer<Double>
-  var rate = 0.0
-
-  /// Adds a channel's terms.
-  @inline(__always)
-  mutating func add(_ bias: Float, _ rate: Double, channel: Int) {
-    biases[channel] += Double(bias)
-    self.rate += rate
+private enum DecaySums {
+  /// What a row gives, a number a column.
+  struct Terms {
+    /// The gradients of the projection and of the bias.
+    let d: UnsafeMutablePointer<Float>
+    /// Whose product is the gradient of the rate.
+    let left, right: UnsafeMutablePointer<Float>
   }
 
-  /// Adds every row's terms of every head to the gradients; `body` gives those of one row and head.
+  /// Goes through rows as they lie in memory, and adds what each gives to the gradients.
+  ///
+  /// - Parameters:
+  ///   - rate: The logarithms of the heads' rates.
+  ///   - da: Receives, or is added, each row's `d`.
+  ///   - body: Has the row and each column's rate, and fills in the row's terms.
   @inline(__always)
   static func add(
     to gradients: (rate: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>),
-    heads: Int, width: Int, rows: Range<Int>,
-    _ body: (_ sums: inout DecaySums, _ row: Int, _ head: Int) -> Void
+    of rate: UnsafePointer<Float>, heads: Int, width: Int, rows: Range<Int>,
+    into da: UnsafeMutablePointer<Float>, _ accumulate: Bool,
+    _ body: (_ row: Int, _ factors: UnsafePointer<Float>, _ terms: Terms) -> Void
   ) {
-    withUnsafeTemporaryAllocation(of: Double.self, capacity: width) { memory in
-      guard let biases = memory.baseAddress else { return }
-      for h in 0..<heads {
-        biases.update(repeating: 0, count: width)
-        var sums = DecaySums(biases: biases)
-        for row in rows { body(&sums, row, h) }
-        gradients.rate[h] += Float(sums.rate)
-        for c in 0..<width { gradients.bias[h * width + c] += Float(biases[c]) }
+    let columns = heads * width
+    withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * columns) { sums in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: 4 * columns) { room in
+        guard let biases = sums.baseAddress, let factors = room.baseAddress else { return }
+        let rates = biases + columns
+        biases.update(repeating: 0, count: 2 * columns)
+        for h in 0..<heads {
+          (factors + h * width).update(repeating: VectorMath.exp(rate[h]), count: width)
+        }
+        let terms = Terms(
+          d: factors + columns, left: factors + 2 * columns, right: factors + 3 * columns)
+        for row in rows {
+          body(row, factors, terms)
+          for c in 0..<columns { biases[c] += Double(terms.d[c]) }
+          for c in 0..<columns { rates[c] += Double(terms.left[c]) * Double(terms.right[c]) }
+          let target = da + row * columns
+          if accumulate {
+            for c in 0..<columns { target[c] += terms.d[c] }
+          } else {
+            target.update(from: terms.d, count: columns)
+          }
+        }
+        for h in 0..<heads {
+          var sum = 0.0
+          for c in h * width..<(h + 1) * width { sum += rates[c] }
+          gradients.rate[h] += Float(sum)
+        }
+        for c in 0..<columns { gradients.bias[c] += Float(biases[c]) }
       }
     }
   }

@@ -36,16 +36,18 @@ package struct StepSize: Sendable {
     into da: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>, rows: Range<Int>,
     accumulate: Bool
   ) {
-    for h in 0..<heads {
-      var sum = 0.0
+    let (least, most) = (limits.lowerBound, limits.upperBound)
+    sums(into: dBias) { sums, d in
       for row in rows {
-        let index = row * heads + h
-        let x = a[index] + bias[h]
-        let d = limits.contains(VectorMath.softplus(x)) ? ds[index] * VectorMath.sigmoid(x) : 0
-        da[index] = accumulate ? da[index] + d : d
-        sum += Double(d)
+        let (a, ds, da) = (a + row * heads, ds + row * heads, da + row * heads)
+        for h in 0..<heads {
+          let step = VectorMath.softplus(a[h] + bias[h])
+          let slope = ds[h] * VectorMath.sigmoid(a[h] + bias[h])
+          d[h] = step < least ? 0 : (step > most ? 0 : slope)
+        }
+        for h in 0..<heads { sums[h] += Double(d[h]) }
+        write(d, to: da, accumulate)
       }
-      dBias[h] += Float(sum)
     }
   }
 
@@ -65,17 +67,40 @@ package struct StepSize: Sendable {
     into ds: UnsafeMutablePointer<Float>, dRate: UnsafeMutablePointer<Float>, rows: Range<Int>,
     accumulate: Bool
   ) {
-    for h in 0..<heads {
-      let factor = -VectorMath.exp(rate[h])
-      var sum = 0.0
+    sums(into: dRate) { sums, d in
       for row in rows {
-        let index = row * heads + h
-        let d = dg[index] * factor
-        ds[index] = accumulate ? ds[index] + d : d
-        // A clamped log decay has no gradient, and may be infinite.
-        if dg[index] != 0 { sum += Double(dg[index]) * Double(g[index]) }
+        let (g, dg, ds) = (g + row * heads, dg + row * heads, ds + row * heads)
+        for h in 0..<heads {
+          // A clamped log decay has no gradient, and may be infinite.
+          sums[h] += dg[h] == 0 ? 0 : Double(dg[h]) * Double(g[h])
+        }
+        for h in 0..<heads { d[h] = -dg[h] * VectorMath.exp(rate[h]) }
+        write(d, to: ds, accumulate)
       }
-      dRate[h] += Float(sum)
     }
+  }
+
+  /// Adds to `gradient` sums of heads over rows, in Double; rows are gone through one after another, as they lie in memory.
+  ///
+  /// - Parameter body: Has the sums, and room for a row.
+  private func sums(
+    into gradient: UnsafeMutablePointer<Float>,
+    _ body: (UnsafeMutablePointer<Double>, UnsafeMutablePointer<Float>) -> Void
+  ) {
+    withUnsafeTemporaryAllocation(of: Double.self, capacity: heads) { memory in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: heads) { row in
+        guard let sums = memory.baseAddress, let row = row.baseAddress else { return }
+        sums.update(repeating: 0, count: heads)
+        body(sums, row)
+        for h in 0..<heads { gradient[h] += Float(sums[h]) }
+      }
+    }
+  }
+
+  private func write(
+    _ d: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>, _ accumulate: Bool
+  ) {
+    guard accumulate else { return target.update(from: d, count: heads) }
+    for h in 0..<heads { target[h] += d[h] }
   }
 }

@@ -16,31 +16,30 @@ package enum WeightedSwiGLU {
     _ dy: UnsafePointer<Float>, da: UnsafeMutablePointer<Float>, db: UnsafeMutablePointer<Float>,
     count: Int
   ) -> Float {
-    var sums = SIMD16<Float>.zero
-    var dWeight: Float = 0
-    // The sum has lanes of its own, so that the loop is as wide as without it.
+    var sums = Lanes.zero
+    /// Both gradients of some numbers; the weight's is summed.
+    @inline(__always)
+    func gradients(_ a: Lanes, _ b: Lanes, _ dy: Lanes) -> (da: Lanes, db: Lanes) {
+      let s = Lanes.sigmoid(a)
+      let gate = a * s
+      sums.addProduct(dy * gate, b)
+      let d = weight * dy
+      return (d * b * s * Lanes(repeating: 1).addingProduct(a, 1 - s), d * gate)
+    }
     var i = 0
-    while i + 16 <= count {
-      for lane in 0..<16 {
-        let at = i + lane
-        let s = VectorMath.sigmoid(a[at])
-        let gate = a[at] * s
-        sums[lane] = sums[lane].addingProduct(dy[at] * gate, b[at])
-        let d = weight * dy[at]
-        db[at] = d * gate
-        da[at] = d * b[at] * s * Float(1).addingProduct(a[at], 1 - s)
-      }
-      i += 16
+    while i + Lanes.width <= count {
+      let d = gradients(.load(a + i), .load(b + i), .load(dy + i))
+      d.da.store(da + i)
+      d.db.store(db + i)
+      i += Lanes.width
     }
-    while i < count {
-      let s = VectorMath.sigmoid(a[i])
-      let gate = a[i] * s
-      dWeight = dWeight.addingProduct(dy[i] * gate, b[i])
-      let d = weight * dy[i]
-      db[i] = d * gate
-      da[i] = d * b[i] * s * Float(1).addingProduct(a[i], 1 - s)
-      i += 1
+    if i < count {
+      let rest = count - i
+      let d = gradients(
+        .load(a + i, count: rest), .load(b + i, count: rest), .load(dy + i, count: rest))
+      d.da.store(da + i, count: rest)
+      d.db.store(db + i, count: rest)
     }
-    return dWeight + sums.sum()
+    return sums.sum()
   }
 }

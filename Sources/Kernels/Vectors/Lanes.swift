@@ -110,6 +110,12 @@ extension Lanes {
     return y.replacing(with: 0, where: x .< Lanes(repeating: -87.336_54))
   }
 
+  /// `1 / (1 + e^−x)` of each lane.
+  @inline(__always)
+  static func sigmoid(_ x: Lanes) -> Lanes {
+    1 / (1 + exp(pointwiseMin(-x, Lanes(repeating: 88))))
+  }
+
   /// Numbers from their bits in bf16.
   @inline(__always)
   init(bitsOfBFloat16 halves: Halves) {

@@ -212,6 +212,8 @@ final class ExpertExchange {
             "the \(direction) rows of rank \(group.worldRank(of: member)) for experts of layer \(layer)",
           polling: workspace.poll)
       }
+      // Whose rows are here waits for this rank's, which move only while both call MPI.
+      try workspace.run { try group.outbox.push() }
     }
     let rows = workspace.room(for: [total, width], readers: .products)
     let blocks = blocks
@@ -323,8 +325,8 @@ final class ExpertExchange {
           polling: workspace.poll)
         mark("receive", member, content.tag, content.direction, incoming.message) {}
       }
+      try group.outbox.push()
     }
-    try group.outbox.poll()
     return homecoming.numbers
   }
 
