@@ -68,6 +68,7 @@ extension RunConfiguration {
         KeyProblem($0, message: "there are no experts; give model.channels=experts, or remove it")
       }
     }
+    // A folder that cannot be read is told of by what reads its model.
     let unread = (try? ModelFolder.unread(training, in: folder)) ?? []
     return unread.map {
       KeyProblem(

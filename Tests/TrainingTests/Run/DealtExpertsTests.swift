@@ -78,12 +78,19 @@ struct DealtExpertsTests {
       #expect(parting.margin < 1e-5, "\(parting)")
     }
     let same = parting?.step ?? 50
+    var undealt: [[Step]]?
     for (step, (one, other)) in zip(right, dealt).enumerated() {
       let limit = step < same ? 1e-5 : 1e-3
       #expect(abs(one.loss - other.loss) <= limit * one.loss, "step \(step) of \(same)")
       guard step < same else { continue }
-      // Norms part more, where experts are not dealt too: with an accumulation of 2 four ranks' by 2.1e-4 in one step of 50.
-      #expect(abs(one.norm - other.norm) <= 1e-3 * one.norm, "step \(step) of \(same)")
+      if abs(one.norm - other.norm) > 1e-4 * one.norm {
+        // In a step whose norm hangs on rounding, those of grids whose ranks have all experts part as well.
+        let grids =
+          try undealt ?? (2...4).map { try train(alike, ranks: $0, steps: 50, prepare: prepare) }
+        undealt = grids
+        let usual = grids.map { abs(one.norm - $0[step].norm) }.reduce(0, max)
+        #expect(abs(one.norm - other.norm) <= 2 * usual, "step \(step) of \(same)")
+      }
       for (a, b) in zip(one.terms, other.terms) { #expect(abs(a - b) <= limit * abs(a)) }
     }
     return parting
