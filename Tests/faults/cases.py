@@ -8,7 +8,7 @@ def case(name, short=False, needs=None):
 
     name: what is done, as the table tells it.
     short: whether the short form has it.
-    needs: a function that says why it cannot be done here; nothing where it can.
+    needs: a function of the program that says why it cannot be done here; nothing where it can.
     """
 
     def add(body):

@@ -1,14 +1,15 @@
 """What the machine has no more of: disk space, memory, files; output that nobody takes."""
 
 import os
+import pathlib
 import shutil
 import subprocess
 
 from cases import case
-from jobs import check
+from jobs import MPIRUN, check
 
 
-def unprivileged():
+def unprivileged(program):
     """Why a file system of its own cannot be made here; nothing where it can."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
         return "not root"
@@ -148,9 +149,22 @@ def unread(bench):
     return result
 
 
-def no_other_user():
+# Somebody who is not root.
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def no_other_user(program):
     """Why nobody else can be played here; nothing where one can."""
-    return None if os.geteuid() == 0 and shutil.which("setpriv") else "not root"
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        return "not root"
+    # Both are started by the other user, who must be let through all folders above them.
+    for path in (program, MPIRUN):
+        parts = pathlib.PurePath(path).parts
+        for count in range(1, len(parts) + 1):
+            part = os.path.join(*parts[:count])
+            if subprocess.run(NOBODY + ["test", "-x", part]).returncode != 0:
+                return f"{part} is closed to other users"
+    return None
 
 
 def not_allowed(title, path, mode, codes):
@@ -163,8 +177,7 @@ def not_allowed(title, path, mode, codes):
         # The folders above must let everybody through.
         os.chmod(os.path.dirname(run.folder), 0o755)
         os.chmod(os.path.join(run.folder, path), mode)
-        wrapper = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        return run.start(wrapper=wrapper, environment={"HOME": "/tmp"}).wait().expect(
+        return run.start(wrapper=NOBODY, environment={"HOME": "/tmp"}).wait().expect(
             codes, "Permission denied", seconds=60)
 
     case(f"another user: {title}", needs=no_other_user, short=title.startswith("the run"))(body)
