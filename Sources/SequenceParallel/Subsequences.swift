@@ -29,6 +29,10 @@ package struct Subsequences: Sendable {
   let groups: Int
   /// The rows of each: those of the batch's first row first, so that a carry has each row's together.
   let parts: [ShardRows]
+  /// Tokens of each document in the shard, of all rows of the batch.
+  private let documents: [Int]
+  /// How many groups there are to choose from, how many of them a token chooses, and how many take all tokens.
+  private let groupsToChoose, chosen, takingAll: Int
 
   /// Finds the rows of each; a rehearsal assumes that they are as many in all.
   ///
@@ -41,6 +45,8 @@ package struct Subsequences: Sendable {
       routing.tokens == rows * length,
       "a routing of \(routing.tokens) tokens for \(rows) × \(length)")
     self.groups = groups
+    (groupsToChoose, chosen) = (routing.rule.experts, routing.rule.chosen)
+    takingAll = routing.rowsPerToken - chosen
     let starts = (0..<rows).map { layout.startsInShard(row: $0) }
     var parts: [ShardRows] = []
     for row in 0..<rows {
@@ -61,6 +67,28 @@ package struct Subsequences: Sendable {
       }
     }
     self.parts = parts
+    documents = starts.flatMap { starts in
+      zip([0] + starts, starts + [length]).map { $1 - $0 }
+    }
+  }
+
+  /// The most chunks of a length that all can be cut into, whatever tokens choose.
+  func mostChunks(of length: Int) -> Int {
+    documents.reduce(0) { sum, tokens in
+      sum + takingAll * ((tokens + length - 1) / length)
+        + Self.mostChunks(
+          of: length, tokens: tokens, choosing: chosen, of: groupsToChoose)
+    }
+  }
+
+  /// The most chunks that a document's tokens begin, each of which goes to some of the groups.
+  static func mostChunks(
+    of length: Int, tokens: Int, choosing chosen: Int, of groups: Int
+  ) -> Int {
+    // Chunks hold one row where they are the last of their group, and are full otherwise.
+    let rows = tokens * chosen
+    let last = min(rows, groups)
+    return last + min(last * (max(0, tokens - 1) / length), (rows - last) / length)
   }
 
   /// The first index of an ascending range from which on something holds; its end where it never does.

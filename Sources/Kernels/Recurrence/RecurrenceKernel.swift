@@ -43,9 +43,10 @@ package protocol RecurrenceKernel: Sendable {
   var readsOutput: Bool { get }
   /// Floats of scratch that any call here needs; its contents matter only during a call.
   var scratchCount: Int { get }
-  /// Floats that a (row, head) keeps from `summarize` to the end of its backward pass.
+  /// Floats that a (row, head) keeps from `summarize` to the end of its backward pass: some, and as many for each chunk, and for
+  /// each token.
   func keptCount(_ plan: ChunkPlan) -> Int
-  /// Floats that a (row, head) keeps from `summarizeBackward` to the end of its backward pass.
+  /// Floats that a (row, head) keeps from `summarizeBackward` to the end of its backward pass, of the same form.
   func keptBackwardCount(_ plan: ChunkPlan) -> Int
 
   /// The shard's map `M` and its state from a zero start, `B`.

@@ -130,7 +130,7 @@ struct RecurrenceForward: ShardWork, @unchecked Sendable {
   init(_ run: RecurrenceRun) {
     self.run = run
     o = Tensor([run.units.rowCount, run.units.heads * run.kernel.outputWidth], pool: run.pool)
-    kept = Tensor([run.units.keptOffsets.last!], pool: run.pool, kind: .states)
+    kept = Tensor([run.units.keptCount], pool: run.pool, kind: .states)
   }
 
   private func kept(_ unit: Int) -> UnsafeMutablePointer<Float> {
@@ -203,7 +203,7 @@ struct RecurrenceBackward: ShardWork, @unchecked Sendable {
     into gradients: RecurrenceGradients
   ) {
     (self.run, self.o, self.dO, self.kept, self.gradients) = (run, o, dO, kept, gradients)
-    keptBackward = Tensor([run.units.keptBackwardOffsets.last!], pool: run.pool, kind: .states)
+    keptBackward = Tensor([run.units.keptBackwardCount], pool: run.pool, kind: .states)
   }
 
   private func kept(_ unit: Int) -> UnsafeMutablePointer<Float> {

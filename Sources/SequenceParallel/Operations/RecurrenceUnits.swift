@@ -29,6 +29,9 @@ struct RecurrenceUnits: @unchecked Sendable {
   let groups: Int
   let keptOffsets: [Int]
   let keptBackwardOffsets: [Int]
+  /// Floats that all units keep, in either direction; of subsequences as many as they can ever need, so that no size hangs on
+  /// what tokens choose.
+  let keptCount, keptBackwardCount: Int
 
   init(
     kernel: any RecurrenceKernel, inputs: RecurrenceInputs, layout: SequenceLayout,
@@ -65,6 +68,10 @@ struct RecurrenceUnits: @unchecked Sendable {
     }
     keptOffsets = Self.offsets(plans, heads: heads, kernel.keptCount)
     keptBackwardOffsets = Self.offsets(plans, heads: heads, kernel.keptBackwardCount)
+    let most = subsequences?.mostChunks(of: kernel.chunkLength)
+    keptCount = Self.count(plans, heads: heads, chunks: most, keptOffsets, kernel.keptCount)
+    keptBackwardCount = Self.count(
+      plans, heads: heads, chunks: most, keptBackwardOffsets, kernel.keptBackwardCount)
   }
 
   /// Where each unit's part of a buffer begins, on a cache line; last, where the buffer ends.
@@ -77,6 +84,21 @@ struct RecurrenceUnits: @unchecked Sendable {
       for _ in 0..<heads { offsets.append(offsets.last! + each) }
     }
     return offsets
+  }
+
+  /// Floats of a buffer of all units: where its last part ends; where the chunks may be more in all, with room for these.
+  private static func count(
+    _ plans: [ChunkPlan], heads: Int, chunks: Int?, _ offsets: [Int], _ count: (ChunkPlan) -> Int
+  ) -> Int {
+    guard let chunks else { return offsets.last! }
+    let one = ChunkPlan(tokens: 2, chunkLength: 2)
+    let two = ChunkPlan(tokens: 2, chunkLength: 1)
+    let more = chunks - plans.reduce(0) { $0 + $1.chunks.count }
+    let each = plans.reduce(0) { $0 + count($1) } + more * (count(two) - count(one))
+    // Whatever the parts are rounded up by.
+    let all = heads * (each + 15 * plans.count)
+    precondition(more >= 0 && all >= offsets.last!, "\(-more) chunks more than \(chunks)")
+    return all
   }
 
   /// Sequences × heads.
