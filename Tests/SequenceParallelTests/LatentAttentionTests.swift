@@ -11,6 +11,8 @@ private struct LatentCase {
   /// Heads; numbers of a latent, of a head's own key, of what heads share, and of a value.
   var heads, latent, own, shared, value: Int
   let exchange: AttentionExchange
+  /// Rank of the adapters of what makes keys and values, whose A they share; nil for none.
+  var rank: Int? = nil
 
   init(_ exchange: AttentionExchange, seed: UInt64, mostTokens: Int = 24) {
     var test = SequenceCase(seed: seed, mostTokens: mostTokens)
@@ -28,10 +30,32 @@ private struct LatentCase {
   /// What makes keys and values.
   var table: ParameterTable {
     var table = ParameterTable.oneRegion
-    for (name, rows) in [("k", heads * own), ("v", heads * value)] {
-      _ = table.add(name, [rows, latent], role: .matrix, initialization: .constant(0))
+    func add(_ name: String, _ rows: Int, _ columns: Int, isAdapter: Bool = false) -> Parameter {
+      table.add(
+        name, [rows, columns], role: .matrix, initialization: .constant(0), isAdapter: isAdapter)
+    }
+    let weights = [("k", heads * own), ("v", heads * value)].map { add($0, $1, latent) }
+    guard let rank else { return table }
+    let down = add("a", rank, latent, isAdapter: true)
+    for weight in weights {
+      let up = add("\(table[weight].name)b", table[weight].shape.rows, rank, isAdapter: true)
+      table.adapt(weight, by: LowRankAdapter(down: down, up: up, scale: 0.5))
     }
     return table
+  }
+
+  /// The weights with what their adapters add.
+  func merged(_ weights: [Float]) -> [Float] {
+    guard let rank else { return weights }
+    let rows = heads * (own + value)
+    // Shapes: W [rows, r], A [rank, r], B [rows, rank].
+    let (a, b) = (rows * latent, (rows + rank) * latent)
+    return (0..<a).map { place in
+      let (row, column) = place.quotientAndRemainder(dividingBy: latent)
+      return (0..<rank).reduce(weights[place]) {
+        $0 + 0.5 * weights[b + row * rank + $1] * weights[a + $1 * latent + column]
+      }
+    }
   }
 
   func run(
@@ -192,11 +216,12 @@ struct LatentAttentionTests {
 
   @Test(
     "Tokens that are generated read latents as they are: as keys and values of all tokens would give",
-    arguments: 0..<30 as Range<UInt64>)
-  func readsLatents(seed: UInt64) throws {
+    arguments: 0..<30 as Range<UInt64>, [nil, 3] as [Int?])
+  func readsLatents(seed: UInt64, rank: Int?) throws {
     var test = LatentCase(.gather, seed: seed, mostTokens: 40)
+    test.rank = rank
     let (x, dy, weights) = test.numbers()
-    let expected = test.reference(x: x, dy: dy, weights: weights).y
+    let expected = test.reference(x: x, dy: dy, weights: test.merged(weights)).y
     let tokens = test.test.tokens
     let ones = [Int](repeating: 1, count: tokens)
     let found = try test.generated(x: x, weights: weights, windows: ones)
@@ -207,9 +232,12 @@ struct LatentAttentionTests {
     #expect(distance(other.y, expected) < 1e-5, "\(test)")
   }
 
-  @Test("A token after others makes keys and values of none; a prompt makes those of its own")
-  func expansions() throws {
+  @Test(
+    "A token after others makes keys and values of none; a prompt makes those of its own",
+    arguments: [nil, 2] as [Int?])
+  func expansions(rank: Int?) throws {
     var test = LatentCase(.gather, seed: 1)
+    test.rank = rank
     (test.test.rows, test.test.segments, test.test.starts) = (1, [[30]], [[]])
     (test.heads, test.latent, test.own, test.shared, test.value) = (3, 6, 5, 2, 4)
     let (x, _, weights) = test.numbers()

@@ -93,7 +93,7 @@ struct LatentAttentionMixer: TokenMixer {
       q: query(x, tape: tape), latent: latents, shared: shared(x, tape: tape),
       dimension: settings.key, valueDimension: settings.value,
       scale: 1 / Float(settings.key).squareRoot(), slot: CarrySlot(layer: layer, .window),
-      pass: pass, expansion: expand, absorption: absorption(tape))
+      pass: pass, expansion: expand, absorption: absorption)
     return try output(o, adding: residual, tape: tape)
   }
 
@@ -118,11 +118,9 @@ struct LatentAttentionMixer: TokenMixer {
     )
   }
 
-  /// The same by weights that work on queries and outputs; nil where they have adapters.
-  private func absorption(_ tape: Tape) -> KeyAbsorption? {
-    let adapters = tape.parameters.table.adapters
-    guard adapters[keys.weight] == nil, adapters[values.weight] == nil else { return nil }
-    return KeyAbsorption(
+  /// The same by weights that work on queries and outputs.
+  private var absorption: KeyAbsorption {
+    KeyAbsorption(
       queries: { $1.headProducts($0, keys.weight, heads: settings.heads) },
       values: { $1.headProducts($0, values.weight, heads: settings.heads, transposed: true) })
   }
