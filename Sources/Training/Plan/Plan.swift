@@ -25,7 +25,7 @@ package struct Plan {
   let rehearsals: [Rehearsal]
   /// The same ranks where tokens choose the experts of a rank as often as they can; empty where experts are not dealt.
   let worst: [Rehearsal]
-  /// Memory of a process before it holds anything of the run, in bytes.
+  /// Memory of a process but for what it holds of the run, in bytes; without what the first one tells of the run.
   let processBytes: Int
   /// The same ranks without a teacher; empty where there is none.
   private let untaught: [Rehearsal]
@@ -94,9 +94,7 @@ package struct Plan {
     worst = grid.experts.size > 1 ? try rehearse(rehearsed, load: .worst) : []
     untaught = teacher == nil ? [] : try rehearse(rehearsals(nil))
     // With what a step has of the program's code in memory.
-    processBytes =
-      known
-      ?? ProcessMemory.residentBytes + (processes > 1 ? Plan.messagePassingBytes : 0)
+    processBytes = known ?? Plan.programBytes(processes: processes)
   }
 
   static func chosen(of count: Int) -> [Int] { Set([0, count / 2, count - 1]).sorted() }
@@ -104,14 +102,29 @@ package struct Plan {
   /// Whether processes host virtual ranks.
   private var isVirtual: Bool { configuration.parallel.reproducible > 0 }
 
-  /// What Open MPI adds to a process on a machine's shared memory, in bytes, as measured.
-  static let messagePassingBytes = 20 << 20
+  /// What a process holds but for the run, in bytes: what it has before, and what computing and messages add.
+  ///
+  /// As measured, on a machine's shared memory, with 1 to 16 processes: libraries that compute have buffers of their own, and their
+  /// code and that of kernels is read; what Open MPI adds grows by as much each time that processes are twice as many.
+  static func programBytes(processes: Int) -> Int {
+    ProcessMemory.residentBytes + computingBytes + Int(6 * 1048576 * log2(Double(processes)))
+  }
+
+  /// What libraries and kernels add to a process that computes, in bytes, as measured.
+  static let computingBytes = 10 << 20
+  /// What log and console add to the first process, in bytes, as measured.
+  static let reportingBytes = 4 << 20
 
   /// Bytes of the largest rank.
   package var memoryBytes: Int { rehearsals.map { total($0) }.max() ?? 0 }
 
   private func total(_ rehearsal: Rehearsal) -> Int {
-    processBytes + rehearsal.bytes
+    program(rehearsal) + rehearsal.bytes
+  }
+
+  /// Memory of a rank's process but for what it holds of the run.
+  private func program(_ rehearsal: Rehearsal) -> Int {
+    processBytes + (rehearsal.rank == 0 ? Self.reportingBytes : 0)
   }
 
   /// The plan as text.
@@ -212,7 +225,7 @@ package struct Plan {
     if configuration.checkpoint.background {
       lines.append(heading("checkpoint's copy", rehearsals.map { Format.bytes($0.copyBytes) }))
     }
-    lines.append(heading("program", rehearsals.map { _ in Format.bytes(processBytes) }))
+    lines.append(heading("program", rehearsals.map { Format.bytes(program($0)) }))
     lines.append(heading("memory in all", rehearsals.map { Format.bytes(total($0)) }))
     lines.append("")
     lines.append(heading("bytes sent a step", []))

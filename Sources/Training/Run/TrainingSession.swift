@@ -143,7 +143,9 @@ final class TrainingSession {
       communicator.rank == 0
       ? try rehearsals.map { try Self.runMemory($0, choice, processes: world.processes) }.max() ?? 0
       : 0
-    let expectedMemory = communicator.rank == 0 ? ProcessMemory.residentBytes + added : nil
+    let expectedMemory =
+      communicator.rank == 0
+      ? ProcessMemory.residentBytes + Plan.computingBytes + Plan.reportingBytes + added : nil
     if !options.forces { try Self.checkMemory(bytes: added, of: world) }
     let folder =
       communicator.rank == 0

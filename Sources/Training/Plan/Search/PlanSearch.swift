@@ -45,8 +45,8 @@ package struct PlanSearch {
     self.overrides = overrides
     base = try RunConfiguration.load(file: file, overrides: overrides).stage(0)
     setup = try RunSetup(base, planning: true)
-    processBytes =
-      ProcessMemory.residentBytes + (cluster.ranks > 1 ? Plan.messagePassingBytes : 0)
+    // Of the first rank, which tells of the run.
+    processBytes = Plan.programBytes(processes: cluster.ranks) + Plan.reportingBytes
     // Of a whole batch, where anything crosses; a micro-batch of a group has its share.
     let alone = try RunConfiguration.load(
       file: file,
@@ -232,7 +232,8 @@ package struct PlanSearch {
   private func widest(_ estimate: PlanEstimate) throws -> PlanEstimate {
     var widest = estimate
     for rank in Plan.chosen(of: estimate.choice.sequence) where rank > 0 {
-      let bytes = try processBytes + rehearsed(estimate.choice, rank: rank).bytes
+      let bytes =
+        try processBytes - Plan.reportingBytes + rehearsed(estimate.choice, rank: rank).bytes
       widest.memoryBytes = max(widest.memoryBytes, bytes)
     }
     return widest
