@@ -17,11 +17,20 @@ package protocol ParameterStore: AnyObject {
   func value(_ parameter: Parameter) -> UnsafeMutablePointer<Float>
   /// The gradient sums of a parameter of a region acquired with its gradients; ops add to them.
   func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float>
+  /// The gradient sums of what comes of the rows of one source, where those of several are added up in the end; of source 0
+  /// the sums themselves.
+  func gradient(_ parameter: Parameter, source: Int) -> UnsafeMutablePointer<Float>
 }
 
 extension ParameterStore {
   /// Nothing has to be fetched.
   package func prefetch(region: Int) {}
+
+  /// All rows are of one source.
+  package func gradient(_ parameter: Parameter, source: Int) -> UnsafeMutablePointer<Float> {
+    precondition(source == 0, "a source \(source) of gradients that are not formed apart")
+    return gradient(parameter)
+  }
 }
 
 /// All weights and all gradients, each in one flat buffer.

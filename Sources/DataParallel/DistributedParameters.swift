@@ -10,6 +10,10 @@ import Tensors
 /// alone, and what `sharding` cuts is cut over these. Every number is in one share of one set of ranks, so that sums over all
 /// ranks of what lies in `parts` count each once.
 ///
+/// Where what ranks give is kept apart in groups (`ExpertShape.keepsRanksApart`), a rank forms gradients of its experts of the tokens
+/// of each rank of its group apart, and adds them up as a binary tree: the first part of the tree over all ranks by which gradients
+/// are added up where each has all experts.
+///
 /// All ranks call everything in the same order, and in it go through the shares in the same order. Each share has communicators
 /// of its own, and nobody waits for a sum or a gather that its peers have not begun at the same place of the program.
 package final class DistributedParameters: ParameterStore {
@@ -62,21 +66,21 @@ package final class DistributedParameters: ParameterStore {
     var owners: [Owners] = []
     var shares: [Share] = []
     func add(
-      _ selection: ParameterSelection, _ ranks: [Int],
+      _ selection: ParameterSelection, _ ranks: [Int], sources: Int = 1,
       _ group: @autoclosure () throws -> any Communicator
     ) throws {
       let own = wholes.flatMap { selection.own($0) }
       let isMine = ranks.contains(world.rank)
       let cut = ShardCut(
         selection.table, sharding: sharding, ranks: ranks.count, bucketBytes: bucketBytes,
-        wholes: own)
+        wholes: own, sources: sources)
       owners.append(
         Owners(
           selection: selection, cut: cut, ranks: ranks, share: isMine ? shares.count : nil))
       guard isMine else { return }
       let store = try ShardedParameters(
         table: selection.table, sharding: sharding, group: group(), workspace: workspace,
-        bucketBytes: bucketBytes, transport: transport, wholes: own)
+        bucketBytes: bucketBytes, transport: transport, wholes: own, sources: sources)
       shares.append(Share(store: store, selection: selection))
     }
     try add(ParameterSelection(table) { !isDealt($0) }, Array(0..<world.size), world)
@@ -85,7 +89,8 @@ package final class DistributedParameters: ParameterStore {
       for member in 0..<experts.size {
         try add(
           ParameterSelection(table) { isOwn($0, of: member) },
-          Array(stride(from: member, to: world.size, by: experts.size)), alike)
+          Array(stride(from: member, to: world.size, by: experts.size)),
+          sources: experts.sources, alike)
       }
     }
     (self.owners, self.shares) = (owners, shares)
@@ -166,8 +171,13 @@ package final class DistributedParameters: ParameterStore {
 
   /// The gradient sums of a parameter of a region acquired with its gradients.
   package func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
+    gradient(parameter, source: 0)
+  }
+
+  /// The same of what comes of the tokens of one rank of the group, where these are kept apart.
+  package func gradient(_ parameter: Parameter, source: Int) -> UnsafeMutablePointer<Float> {
     let (share, place) = place(of: parameter)
-    return share.store.gradient(place)
+    return share.store.gradient(place, source: source)
   }
 
   private func place(of parameter: Parameter) -> (Share, Parameter) {

@@ -3,16 +3,20 @@ import Tensors
 
 /// How ranks with the same weights cut them, which each of them can tell of any table.
 struct ShardCut {
-  /// What is cut; `none` where there is one rank.
+  /// What is cut; nothing where there is one rank, which sums as often as others do.
   let sharding: Sharding
   /// How it is cut.
   let partition: Partition
   private let count: Int
 
+  /// - Parameter sources: Ranks of whose tokens a rank forms gradients apart.
   init(
-    _ table: ParameterTable, sharding: Sharding, ranks: Int, bucketBytes: Int, wholes: [Range<Int>]
+    _ table: ParameterTable, sharding: Sharding, ranks: Int, bucketBytes: Int, wholes: [Range<Int>],
+    sources: Int = 1
   ) {
-    self.sharding = ranks > 1 ? sharding : .none
+    // A rank that stands for several adds up what they give after each pass where they would.
+    let alone = sources > 1 && sharding >= .gradients ? Sharding.gradients : .none
+    self.sharding = ranks > 1 ? sharding : alone
     count = table.count
     // A small model too is summed in several units, so that the first are under way while the last are computed.
     let unit = min(bucketBytes, max(1 << 19, table.count / 2))

@@ -19,14 +19,17 @@ import Tensors
 package final class ShardedParameters: ParameterStore {
   /// Every parameter's name, shape and range.
   package let table: ParameterTable
-  /// What is cut; `none` where there is one rank.
+  /// What is cut; `none` where there is one rank that stands for itself.
   package let sharding: Sharding
   /// How it is cut.
   package let partition: Partition
   /// The weights that this rank keeps: all, or its parts one after another.
   package let values: Buffer
-  /// The gradient sums that this rank keeps, of what is trained: all, or its parts one after another.
+  /// The gradient sums that this rank keeps, of what is trained: all, of each source one after another, or its parts one after
+  /// another.
   package let gradients: Buffer
+  /// Ranks of whose tokens this rank forms gradients apart, before it adds them up.
+  private let sources: Int
   /// What is trained.
   private let trainable: IndexRanges
   /// Whether a region has anything that is trained.
@@ -64,15 +67,20 @@ package final class ShardedParameters: ParameterStore {
   ///   - group: The ranks that hold the same weights.
   ///   - bucketBytes: Gradients that are summed at once.
   ///   - wholes: Ranges of the index space, ascending, that are not cut where others are.
+  ///   - sources: Ranks of whose tokens each rank forms gradients apart: they are added up as by so many times as many ranks,
+  ///     each of which forms those of its own tokens.
   /// - Throws: `MessagePassingError`.
   package init(
     table: ParameterTable, sharding: Sharding, group: any Communicator, workspace: Workspace,
-    bucketBytes: Int = 8 << 20, transport: GradientTransport = .fp32, wholes: [Range<Int>] = []
+    bucketBytes: Int = 8 << 20, transport: GradientTransport = .fp32, wholes: [Range<Int>] = [],
+    sources: Int = 1
   ) throws {
     self.table = table
     self.workspace = workspace
+    self.sources = sources
     let cut = ShardCut(
-      table, sharding: sharding, ranks: group.size, bucketBytes: bucketBytes, wholes: wholes)
+      table, sharding: sharding, ranks: group.size, bucketBytes: bucketBytes, wholes: wholes,
+      sources: sources)
     self.sharding = cut.sharding
     let partition = cut.partition
     self.partition = partition
@@ -89,7 +97,7 @@ package final class ShardedParameters: ParameterStore {
     values = Buffer(
       count: self.sharding == .parameters ? own : table.count, pool: workspace.pool, kind: .weights)
     gradients = Buffer(
-      count: self.sharding >= .gradients ? counts.reduce(0, +) : trainable.count,
+      count: self.sharding >= .gradients ? counts.reduce(0, +) : sources * trainable.count,
       pool: workspace.pool,
       kind: .gradients)
     completed = partition.units.map { _ in 0 }
@@ -174,8 +182,8 @@ package final class ShardedParameters: ParameterStore {
     if gradients, sharding >= .gradients, unitGradients[unit] == nil, trained > 0 {
       // One unit may still be summed while this one is filled; that bounds the memory.
       try reducer?.wait(untilAtMost: 1, polling: workspace.poll)
-      let memory = Buffer(count: trained, pool: workspace.pool, kind: .gradients)
-      workspace.compute(.optimizer) { memory.pointer.update(repeating: 0, count: trained) }
+      let memory = Buffer(count: sources * trained, pool: workspace.pool, kind: .gradients)
+      workspace.compute(.optimizer) { memory.pointer.update(repeating: 0, count: memory.count) }
       unitGradients[unit] = memory
     }
   }
@@ -206,17 +214,25 @@ package final class ShardedParameters: ParameterStore {
 
   /// The gradient sums of a parameter of a region acquired with its gradients.
   package func gradient(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
+    gradient(parameter, source: 0)
+  }
+
+  /// The same of what comes of one source's tokens.
+  package func gradient(_ parameter: Parameter, source: Int) -> UnsafeMutablePointer<Float> {
     let entry = table[parameter]
     precondition(entry.isTrainable, "\(entry.name) is frozen and has no gradients")
+    precondition(source < sources, "source \(source) of \(sources)")
     guard sharding >= .gradients else {
-      return gradients.pointer + trainable.offset(of: entry.range.lowerBound)
+      return gradients.pointer + source * trainable.count
+        + trainable.offset(of: entry.range.lowerBound)
     }
     let unit = partition.unit(ofRegion: entry.region)
     guard let here = unitGradients[unit] else {
       preconditionFailure("\(entry.name) has no gradients to add to")
     }
-    return here.pointer
-      + trainable.count(in: partition.units[unit].range.lowerBound..<entry.range.lowerBound)
+    let range = partition.units[unit].range
+    return here.pointer + source * trainable.count(in: range)
+      + trainable.count(in: range.lowerBound..<entry.range.lowerBound)
   }
 
   private func gather(_ unit: Int) throws {
@@ -265,7 +281,7 @@ package final class ShardedParameters: ParameterStore {
   /// Begins a step: every gradient sum is zero.
   package func clearGradients() {
     isSummed = isSummed.map { _ in false }
-    if sharding < .gradients { gradients.pointer.update(repeating: 0, count: trainable.count) }
+    if sharding < .gradients { gradients.pointer.update(repeating: 0, count: gradients.count) }
   }
 
   /// Takes note that nothing more will be added to a region's gradients in this backward pass.
@@ -280,23 +296,53 @@ package final class ShardedParameters: ParameterStore {
     completed[unit] = 0
     if isLast { finished += 1 }
     let parts = gradientParts(of: unit)
-    let lower = trainable.offset(of: partition.units[unit].range.lowerBound)
+    let range = partition.units[unit].range
+    let (lower, count) = (trainable.offset(of: range.lowerBound), trainable.count(in: range))
     switch sharding {
-    case .none:
+    case .none, .optimizer:
+      addSources(gradients.pointer + lower, count: count, apart: trainable.count)
       try reducer?.reduce(
-        gradients.pointer + lower, parts: parts, into: .everywhere,
-        memory: [gradients])
-    case .optimizer:
-      try reducer?.reduce(
-        gradients.pointer + lower, parts: parts, into: .owner,
-        memory: [gradients])
+        gradients.pointer + lower, parts: parts,
+        into: sharding == .none ? .everywhere : .owner, memory: [gradients])
     case .gradients, .parameters:
       guard let memory = unitGradients.removeValue(forKey: unit) else { return }
-      try reducer?.reduce(
-        memory.pointer, parts: parts,
-        into: .place(gradients.pointer + gradientOffsets[unit], adding: isSummed[unit]),
-        memory: [memory, gradients])
+      addSources(memory.pointer, count: count, apart: count)
+      let (place, adding) = (gradients.pointer + gradientOffsets[unit], isSummed[unit])
+      if let reducer {
+        try reducer.reduce(
+          memory.pointer, parts: parts, into: .place(place, adding: adding),
+          memory: [memory, gradients])
+      } else {
+        workspace.compute(.other) {
+          for i in 0..<count {
+            place[i] = adding ? place[i] + memory.pointer[i] : memory.pointer[i]
+          }
+        }
+      }
       isSummed[unit] = true
+    }
+  }
+
+  /// Adds the gradients of all sources up, as a binary tree: in the order in which as many ranks' are.
+  ///
+  /// - Parameters:
+  ///   - first: Those of the first, which become the sum; the others' are lost.
+  ///   - distance: From a source's to the next one's.
+  private func addSources(
+    _ first: UnsafeMutablePointer<Float>, count: Int, apart distance: Int
+  ) {
+    guard sources > 1 else { return }
+    workspace.compute(.other) {
+      withUnsafeTemporaryAllocation(
+        of: UnsafeMutablePointer<Float>.self, capacity: sources
+      ) { parts in
+        for start in stride(from: 0, to: count, by: RankSum.block) {
+          for source in 0..<sources {
+            parts.initializeElement(at: source, to: first + source * distance + start)
+          }
+          RankSum.add(UnsafeBufferPointer(parts), count: min(RankSum.block, count - start))
+        }
+      }
     }
   }
 

@@ -163,7 +163,8 @@ struct EvaluateCommand: ParsableCommand {
         let loss = try TokenEvaluation(
           modelFolder: model, adapter: adapter, gradients: gradients,
           exchange: parallel.exchange.kind ?? .chain,
-          attention: parallel.attention, experts: parallel.experts, world: ranks,
+          attention: parallel.attention, experts: parallel.experts,
+          reproducible: parallel.reproducible > 0, world: ranks,
           workspace: workspace
         ).run(tokens: given.tokens, output: given.output, progress: progress)
         progress?.end()

@@ -10,7 +10,9 @@ struct DistributedParametersTests {
   private static let experts = 4
 
   /// Two regions with experts between what belongs to none, and one with nothing else.
-  private static var table: ParameterTable {
+  private static var table: ParameterTable { table(experts: experts) }
+
+  private static func table(experts: Int) -> ParameterTable {
     var table = ParameterTable()
     for (region, sizes) in [[7, 300], [40], [5, 900]].enumerated() {
       table.addRegion("r\(region)")
@@ -84,6 +86,55 @@ struct DistributedParametersTests {
         #expect(sums[index] == right, "\(entry.name)")
       }
     }
+  }
+
+  @Test(
+    "Sums of what is kept apart for each rank of a group are, bit for bit, those where each rank has all experts",
+    arguments: Sharding.allCases, [(2, 2), (4, 4), (2, 4), (2, 6), (6, 6), (4, 8), (8, 8)])
+  func keptApart(sharding: Sharding, grid: (size: Int, ranks: Int)) throws {
+    func sums(_ size: Int) throws -> [Float] {
+      let shape = try ExpertShape(ranks: grid.ranks, size: size, reproducible: true)
+      let table = Self.table(experts: 24)
+      let parts = try ThreadCommunicator.run(ranks: grid.ranks, deadline: 30) { world in
+        let store = try DistributedParameters(
+          table: table, sharding: sharding, world: world, experts: shape, workspace: Workspace(),
+          bucketBytes: 1200)
+        let first = shape.group(of: world.rank) * size
+        store.clearGradients()
+        for pass in 0..<3 {
+          for region in table.regions.indices.reversed() {
+            try store.acquire(region: region, gradients: true)
+            for parameter in table.parameters where table[parameter].region == region {
+              let entry = table[parameter]
+              var ranks = [world.rank]
+              if let expert = entry.expert, size > 1 {
+                let own = shape.experts(of: shape.member(of: world.rank), among: expert.count)
+                ranks = own.contains(expert.number) ? Array(first..<first + size) : []
+              }
+              for (source, rank) in ranks.enumerated() {
+                let pointer = store.gradient(parameter, source: source)
+                for index in entry.range {
+                  // Sums of these depend on their order.
+                  pointer[index - entry.range.lowerBound] +=
+                    1 / Float(index + 1000 * rank + 17 * pass + 3)
+                }
+              }
+            }
+            store.release(region: region)
+            try store.complete(region: region, isLast: pass == 2)
+          }
+        }
+        try store.finishSums(polling: store.workspace.poll)
+        return store.parts.map { part in
+          (part.range, Array(UnsafeBufferPointer(start: part.gradients, count: part.range.count)))
+        }
+      }.flatMap { $0 }
+      let numbers = parts.sorted { $0.0.lowerBound < $1.0.lowerBound }
+      #expect(numbers.flatMap { Array($0.0) } == Array(0..<table.count))
+      return numbers.flatMap(\.1)
+    }
+    let right = try sums(1)
+    #expect(try sums(grid.size) == right)
   }
 
   @Test(

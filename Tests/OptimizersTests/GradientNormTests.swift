@@ -27,6 +27,55 @@ import Testing
     }
   }
 
+  /// The exact sum of several ranks' gradients.
+  private func exactSum(_ ranks: [[Float]]) -> Double {
+    var sums: [Double] = []
+    for gradients in ranks {
+      var squares = SumOfSquares(exact: true)
+      for part in stride(from: 0, to: gradients.count, by: 70_001) {
+        let end = min(part + 70_001, gradients.count)
+        Array(gradients[part..<end]).withUnsafeBufferPointer {
+          squares.add($0.baseAddress!, count: $0.count, team: ThreadTeam(size: 1))
+        }
+      }
+      sums = sums.isEmpty ? squares.numbers : zip(sums, squares.numbers).map(+)
+    }
+    return SumOfSquares(exact: true).value(ofAll: sums[...])
+  }
+
+  @Test func anExactSumIsTheSameHoweverGradientsLie() {
+    let random = Random(seed: 5, purpose: 4)
+    let gradients = (0..<200_001).map {
+      Float(random.normal(at: UInt64($0)))
+        * Float(sign: .plus, exponent: $0 % 90 - 60, significand: 1)
+    }
+    let sum = exactSum([gradients])
+    #expect(abs(sumOfSquares(gradients) - sum) <= 1e-13 * sum)
+    for cut in [1, 3, 100_000, 200_000] {
+      let parts = [Array(gradients[..<cut].reversed()), Array(gradients[cut...])]
+      #expect(exactSum(parts) == sum && exactSum(parts.reversed()) == sum)
+    }
+  }
+
+  @Test(arguments: [
+    0, Float.leastNonzeroMagnitude, Float.leastNormalMagnitude, 1, 3, 16_777_215,
+    Float.greatestFiniteMagnitude,
+  ])
+  func anExactSumOfEqualNumbersIsTheirProduct(number: Float) {
+    let square = Double(number) * Double(number)
+    for count in [1, 2, 1 << 17] {
+      let numbers = [Float](repeating: -number, count: count)
+      #expect(exactSum([numbers, numbers]) == 2 * Double(count) * square)
+    }
+  }
+
+  @Test(arguments: [Float.nan, .infinity, -.infinity], [0, 100_000])
+  func whatIsNoNumberShowsInAnExactSum(bad: Float, place: Int) {
+    var gradients = [Float](repeating: 1, count: 100_001)
+    gradients[place] = bad
+    #expect(!exactSum([[1, 2], gradients]).isFinite)
+  }
+
   @Test func greatGradientsDoNotOverflow() {
     let norm = GradientNorm(sumOfSquares: sumOfSquares([3e30, 4e30]))
     #expect(abs(norm.value - 5e30) < 1e24)

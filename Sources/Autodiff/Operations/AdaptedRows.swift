@@ -77,13 +77,15 @@ struct AdaptedRows {
   ///   - h: Shape `[count, rank]`; nil where B is frozen.
   ///   - dh: Scratch, of which rows from `first` on are used; nil where neither A nor `x` has a gradient.
   ///   - dx: Shape `[count, input]`, or nil.
+  ///   - source: Whose rows they are, where gradients of several sources are formed apart.
   func addGradients(
     _ dy: Operand, x: Operand?, h: Operand?, dh: HiddenRows?, from first: Int = 0,
-    dx: UnsafeMutablePointer<Float>?, count: Int
+    dx: UnsafeMutablePointer<Float>?, count: Int, source: Int = 0
   ) {
     if let h {
       products.addWeightGradient(
-        dy, h, to: parameters.gradient(adapter.up), rows: output, columns: rank, count: count)
+        dy, h, to: parameters.gradient(adapter.up, source: source), rows: output, columns: rank,
+        count: count)
     }
     guard let dh else { return }
     products.inputGradient(
@@ -92,7 +94,8 @@ struct AdaptedRows {
     let rows = dh.rows.from(first * rank)
     if let x {
       products.addWeightGradient(
-        rows, x, to: parameters.gradient(adapter.down), rows: rank, columns: input, count: count)
+        rows, x, to: parameters.gradient(adapter.down, source: source), rows: rank,
+        columns: input, count: count)
     }
     if let dx {
       products.inputGradient(rows, down[.inputGradient]!, into: dx, count: count, beta: 1)

@@ -31,13 +31,7 @@ extension Tape {
   ) -> Variable {
     let width = y.shape.columns
     let output = Tensor([routing.tokens, width], pool: pool)
-    if let residual {
-      let from = residual.value
-      workspace.compute(.normsAndGates) {
-        output.pointer.update(from: from.pointer, count: output.count)
-      }
-    }
-    sumRows(y.value, routing, into: output, adding: residual != nil)
+    sumRows(y.value, routing, into: output, adding: false, residual: residual?.value)
     let shape = y.shape
     return record(output, inputs: [y] + (residual.map { [$0] } ?? [])) { [unowned self] d in
       if y.needsGradient {
@@ -128,11 +122,18 @@ extension Tape {
   }
 
   /// Sums the rows of each token's choices, in the order of experts.
-  package func sumRows(_ rows: Tensor, _ routing: Routing, into target: Tensor, adding: Bool) {
+  ///
+  /// - Parameters:
+  ///   - adding: Whether they are added to what is there, one after another.
+  ///   - residual: Added to their sum, or nil.
+  package func sumRows(
+    _ rows: Tensor, _ routing: Routing, into target: Tensor, adding: Bool, residual: Tensor? = nil
+  ) {
     let (width, each) = (target.shape.columns, routing.rowsPerToken)
     workspace.compute(.normsAndGates) {
       // Each thread writes rows of its own.
       nonisolated(unsafe) let places = routing.places.pointer
+      nonisolated(unsafe) let residual = residual?.pointer
       workspace.team.parallel(routing.tokens, grain: max(1, Tape.grain / max(width, 1))) { part in
         for token in part {
           let y = target.pointer + token * width
@@ -150,6 +151,9 @@ extension Tape {
             }
           }
           if !adds { y.update(repeating: 0, count: width) }
+          guard let residual else { continue }
+          let more = residual + token * width
+          for i in 0..<width { y[i] += more[i] }
         }
       }
     }

@@ -8,9 +8,11 @@ package struct RowGroup: Sendable {
   package let weight: Parameter
   /// Which rows.
   package let rows: Range<Int>
+  /// Whose rows they are, where gradients of several sources are formed apart.
+  package let source: Int
 
-  package init(_ weight: Parameter, rows: Range<Int>) {
-    (self.weight, self.rows) = (weight, rows)
+  package init(_ weight: Parameter, rows: Range<Int>, source: Int = 0) {
+    (self.weight, self.rows, self.source) = (weight, rows, source)
   }
 }
 
@@ -67,7 +69,8 @@ extension Tape {
     let rank = forward.lazy.compactMap { $0.low?.rank }.first
     let rows = x.operand(in: workspace)
     let shape = Shape(x.shape.dimensions.dropLast() + [out])
-    let isAddedTo = residual != nil || bias != nil || rank != nil
+    let isAdapted = groups.contains { parameters.table.adapters[$0.weight] != nil }
+    let isAddedTo = residual != nil || bias != nil || isAdapted
     let y = workspace.room(for: shape, readers: isAddedTo ? .any : readers)
     let hidden = rank.map { HiddenRows(n, rank: $0, in: workspace) }
     let batched = workspace.operationsBetweenPolls(ofProducts: 2 * out * input)
@@ -152,14 +155,16 @@ extension Tape {
                 dRows.from(first * out), x: keptForDown.map { $0.from(first * input) },
                 h: trains(low.upParameter) ? keptHidden.map { $0.from(first * low.rank) } : nil,
                 dh: dHidden, from: first,
-                dx: target.map { $0.tensor.pointer + first * input }, count: count)
+                dx: target.map { $0.tensor.pointer + first * input }, count: count,
+                source: group.source)
             }
           }
           if let kept, trains(group.weight) {
             try group.inBatches(workspace, operations: batched) { first, count in
               products.addWeightGradient(
                 dRows.from(first * out), kept.from(first * input),
-                to: parameters.gradient(group.weight), rows: out, columns: input, count: count)
+                to: parameters.gradient(group.weight, source: group.source), rows: out,
+                columns: input, count: count)
             }
           }
         }
@@ -181,6 +186,7 @@ extension Tape {
 private struct GroupProducts {
   let weight: Parameter
   let rows: Range<Int>
+  let source: Int
   /// Nil where no product of the direction is wanted.
   private let form: WeightMatrix?
   let low: AdaptedRows?
@@ -198,7 +204,7 @@ private struct GroupProducts {
     _ group: RowGroup, _ tape: Tape, for direction: ProductDirection, hasVaryingRows: Bool,
     needsMatrix: Bool = true
   ) {
-    (weight, rows) = (group.weight, group.rows)
+    (weight, rows, source) = (group.weight, group.rows, group.source)
     self.hasVaryingRows = hasVaryingRows
     form = needsMatrix ? tape.weight(group.weight, for: direction) : nil
     low = AdaptedRows(of: group.weight, tape, for: [direction])

@@ -12,14 +12,17 @@ extension ModelRunner where Store == DistributedParameters {
   /// - Parameters:
   ///   - gradients: Whether gradients are wanted; without, weights never change.
   ///   - experts: Ranks over which experts are dealt; 1 where every rank has all.
+  ///   - reproducible: Whether how they are dealt may change no bit.
   /// - Throws: `MessagePassingError.grid` for experts that cannot be dealt so, `CheckpointError`.
   init(
     _ folder: ModelFolder, gradients: Bool = false, exchange: ExchangeKind,
-    attention: AttentionExchange, experts: Int, world: any Communicator, workspace: Workspace
+    attention: AttentionExchange, experts: Int, reproducible: Bool, world: any Communicator,
+    workspace: Workspace
   ) throws {
     var model = folder.model
     if !gradients { model.freezeAll() }
-    let shape = try ExpertShape(ranks: world.size, size: experts)
+    let shape = try ExpertShape(
+      ranks: world.size, size: experts, reproducible: reproducible)
     try shape.check(experts: model.experts)
     let context = RankContext(
       workspace: workspace, sequence: world, exchange: exchange.make(), attention: attention,

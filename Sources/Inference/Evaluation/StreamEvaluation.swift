@@ -59,7 +59,8 @@ package struct StreamEvaluation {
     self.world = world
     runner = try ModelRunner(
       folder, exchange: parallel.exchange.kind ?? .chain, attention: parallel.attention,
-      experts: parallel.experts, world: world, workspace: workspace)
+      experts: parallel.experts, reproducible: parallel.reproducible > 0, world: world,
+      workspace: workspace)
     self.length = length
     paths = data.path.map(\.path)
     try data.checkTokenizer(model: folder.path)

@@ -76,7 +76,8 @@ package struct TaskEvaluation {
     }
     runner = try ModelRunner(
       folder, exchange: parallel.exchange.kind ?? .chain, attention: parallel.attention,
-      experts: parallel.experts, world: world, workspace: workspace)
+      experts: parallel.experts, reproducible: parallel.reproducible > 0, world: world,
+      workspace: workspace)
   }
 
   /// Answers the questions of every length.

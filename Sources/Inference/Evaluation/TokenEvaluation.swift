@@ -24,10 +24,11 @@ package struct TokenEvaluation {
   /// - Parameters:
   ///   - adapter: The folder of an adapter of the model, or nil.
   ///   - experts: Ranks over which experts are dealt; 1 where every rank has all.
+  ///   - reproducible: Whether how they are dealt may change no bit.
   package init(
     modelFolder: String, adapter: String? = nil, gradients: Bool, exchange: ExchangeKind = .chain,
-    attention: AttentionExchange = .gather, experts: Int = 1, world: any Communicator,
-    workspace: Workspace
+    attention: AttentionExchange = .gather, experts: Int = 1, reproducible: Bool = false,
+    world: any Communicator, workspace: Workspace
   ) throws {
     folder = try ModelFolder(verifying: modelFolder, adapter: adapter)
     if world.rank == 0 { Notices.print(folder.notices) }
@@ -35,7 +36,7 @@ package struct TokenEvaluation {
     hasGradients = gradients
     runner = try ModelRunner(
       folder, gradients: gradients, exchange: exchange, attention: attention, experts: experts,
-      world: world, workspace: workspace)
+      reproducible: reproducible, world: world, workspace: workspace)
   }
 
   /// Records the choices of experts, or takes them over from a run before, in an evaluation of the same tokens.

@@ -60,7 +60,10 @@ struct Experts: ChannelMixer {
     let residual = try shared(x, adding: residual, tape: tape)
     let arrived = try tape.arrive(dealt, of: x)
     func project(_ x: Variable, _ weights: [Parameter], for readers: Readers) throws -> Variable {
-      try tape.linear(x, arrived.groups(weights), for: readers, vary: true)
+      // Where an adapter adds to outputs of any expert, of any rank, all are stored as it finds them.
+      let isAddedTo = weights.contains { table.adapters[$0] != nil }
+      return try tape.linear(
+        x, arrived.groups(weights), for: isAddedTo ? .any : readers, vary: true)
     }
     let hidden = tape.swiGLU(
       gate: try project(arrived.rows, gate, for: .products),

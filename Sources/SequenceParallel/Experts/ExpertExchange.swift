@@ -57,6 +57,9 @@ final class ExpertExchange {
   private var workspace: Workspace { pass.context.workspace }
   private var mine: Int { group.ranks.rank }
 
+  /// How experts are dealt.
+  var shape: ExpertShape { group.shape }
+
   /// This rank's experts.
   var experts: Range<Int> { group.shape.experts(of: mine, among: routing.rule.experts) }
 

@@ -1,6 +1,7 @@
 import Autodiff
 import Kernels
 import Measurement
+import MessagePassing
 import Tensors
 
 /// Tokens on their way to experts that are dealt over ranks.
@@ -35,26 +36,30 @@ package struct DealtRows {
   package let rows: Variable
   /// A weight of each, `[R]`.
   package let weights: Variable
-  /// The rows of each of this rank's experts.
-  private let parts: [(expert: Int, rows: Range<Int>)]
+  /// The rows of each of this rank's experts, of each rank of the group apart where they are kept so.
+  private let parts: [(expert: Int, source: Int, rows: Range<Int>)]
 
   fileprivate init(
-    rows: Variable, weights: Variable, counts: [[Int]], experts: Range<Int>
+    rows: Variable, weights: Variable, counts: [[Int]], experts: Range<Int>, in shape: ExpertShape
   ) {
     (self.rows, self.weights) = (rows, weights)
     var end = 0
-    parts = experts.enumerated().map { index, expert in
-      let first = end
-      end += counts.reduce(0) { $0 + $1[index] }
-      return (expert, first..<end)
+    parts = experts.enumerated().flatMap { index, expert in
+      let counts = counts.map { $0[index] }
+      return (shape.keepsRanksApart ? counts : [counts.reduce(0, +)]).enumerated().map {
+        let first = end
+        end += $1
+        return (expert, $0, first..<end)
+      }
     }
   }
 
-  /// The rows of each of this rank's experts with its weight.
+  /// The rows of each of this rank's experts with its weight; where ranks are kept apart in the groups that each rank has where it
+  /// has all experts.
   ///
   /// - Parameter weights: Of all experts.
   package func groups(_ weights: [Parameter]) -> [RowGroup] {
-    parts.map { RowGroup(weights[$0.expert], rows: $0.rows) }
+    parts.map { RowGroup(weights[$0.expert], rows: $0.rows, source: $0.source) }
   }
 }
 
@@ -137,7 +142,8 @@ extension Tape {
     // It is recorded behind the rows, so that its gradient is there before they go back.
     let weights = record(arrived.weights, inputs: [routing.weights]) { dealt.dWeights = $0 }
     return DealtRows(
-      rows: rows, weights: weights, counts: arrived.counts, experts: exchange.experts)
+      rows: rows, weights: weights, counts: arrived.counts, experts: exchange.experts,
+      in: exchange.shape)
   }
 
   /// Brings what experts made of rows back to their tokens, and sums it for each.

@@ -34,9 +34,20 @@ package struct GridPlace: Sendable {
       ])
     }
     do {
-      experts = try ExpertShape(ranks: sequence * data, size: configuration.parallel.experts)
+      experts = try ExpertShape(
+        ranks: sequence * data, size: configuration.parallel.experts,
+        reproducible: configuration.parallel.reproducible > 0)
     } catch {
       throw configuration.error([KeyProblem("parallel.experts", message: "\(error)")])
+    }
+    guard !experts.keepsRanksApart || configuration.parallel.transport == .fp32 else {
+      throw configuration.error([
+        KeyProblem(
+          "parallel.transport", "parallel.experts",
+          message:
+            "rounds what ranks send and not what a rank keeps, so that a reproducible run would have other bits with "
+            + "other parallel.experts; give fp32")
+      ])
     }
     let (batch, microBatches) = (configuration.training.batch, configuration.training.accumulation)
     guard batch % (data * microBatches) == 0 else {

@@ -263,20 +263,23 @@ package final class TrainingRun {
     try store.finishSums(polling: workspace.poll)
     let renewed = renewStreams()
     // One small sum: the losses, every rank's part of the gradient's norm, and what one has to tell to all.
-    var squares = 0.0
+    // Which rank has which gradients depends on how experts are dealt.
+    var squares = SumOfSquares(
+      exact: configuration.parallel.reproducible > 0 && model.experts != nil)
     workspace.compute(.optimizer) {
       for part in store.parts {
-        squares += GradientNorm.sumOfSquares(
-          part.gradients, count: part.range.count, team: workspace.team)
+        squares.add(part.gradients, count: part.range.count, team: workspace.team)
       }
     }
     var numbers = try counters.measure(.reduce) {
       try world.allReduce(
         sums.numbers + [
-          squares, (stop() ? 1 : 0) + (save() ? Self.saving : 0), Double(renewed),
+          (stop() ? 1 : 0) + (save() ? Self.saving : 0), Double(renewed),
           hasFiniteWeights ? 0 : 1,
-        ] + choices + balancedChoices + [dropped], .sum)
+        ] + choices + balancedChoices + [dropped] + squares.numbers, .sum)
     }
+    let squaresOfAll = squares.value(ofAll: numbers.suffix(squares.numbers.count))
+    numbers.removeLast(squares.numbers.count)
     let droppedOfAll = numbers.removeLast()
     let balancedOfAll = Array(numbers.suffix(balancedChoices.count))
     numbers.removeLast(balancedChoices.count)
@@ -285,7 +288,6 @@ package final class TrainingRun {
     guard numbers.removeLast() == 0 else { throw try weightsNotFinite() }
     let renewedOfAll = Int(numbers.removeLast())
     let asked = numbers.removeLast()
-    let squaresOfAll = numbers.removeLast()
     let total = sums.with(numbers)
     checkPositions(total)
     let count = Double(max(total.targets, 1))
