@@ -60,6 +60,25 @@ struct Rehearsal {
     bytesToOtherProcesses = ranks.reduce(0) { $0 + $1.bytesToOtherProcesses }
   }
 
+  /// A step of so many micro-batches, of which each after the second adds the same, by steps of two and of three.
+  init(of count: Int, afterTwo two: Rehearsal, andThree three: Rehearsal) {
+    func after(_ value: (Rehearsal) -> Int) -> Int {
+      value(three) + (count - 3) * (value(three) - value(two))
+    }
+    (rank, shard, segmentsHeld) = (three.rank, three.shard, three.segmentsHeld)
+    peakByKind = three.peakByKind.indices.map { kind in after { $0.peakByKind[kind] } }
+    poolBytes = after(\.poolBytes)
+    spareBytes = after(\.spareBytes)
+    tokenBytes = after(\.tokenBytes)
+    copyBytes = after(\.copyBytes)
+    stateBytes = after(\.stateBytes)
+    haloBytes = after(\.haloBytes)
+    gradientBytes = after(\.gradientBytes)
+    weightBytes = after(\.weightBytes)
+    expertBytes = after(\.expertBytes)
+    bytesToOtherProcesses = after(\.bytesToOtherProcesses)
+  }
+
   /// Rehearses until the state is steady: two steps, or one of several segments.
   init(of run: TrainingRun, rank: Int, world: RehearsalCommunicator) throws {
     let workspace = run.context.workspace

@@ -1,4 +1,5 @@
 import Configuration
+import MessagePassing
 import Testing
 
 @testable import Training
@@ -37,6 +38,37 @@ struct PlanSearchTests {
     }
     for (one, next) in zip(result.best, result.best.dropFirst()) {
       #expect(one.seconds <= 1.02 * next.seconds)
+    }
+  }
+
+  @Test(
+    "Steps of many micro-batches are told as the dry run tells them, by steps of few",
+    arguments: [
+      [], ["model.mixer=mamba2"], ["model.layers=[gated_deltanet,attention]"],
+      ["model.mixer=mom"], ["model.channels=experts", "model.experts.count=4"],
+      ["checkpoint.background=true"],
+    ])
+  func microBatches(model: [String]) throws {
+    let cluster = Cluster(
+      ranks: 4, hosts: 1, memoryBytes: 1 << 40, network: .sharedMemory, gigaflops: 50)
+    let overrides = keys + (["training.batch=16"] + model).map { Override($0) }
+    let search = try PlanSearch(file: nil, overrides: overrides, cluster: cluster)
+    for sharding in Sharding.allCases {
+      for (accumulation, segments, recompute) in [(4, 1, false), (8, 2, false), (8, 1, true)] {
+        var choice = PlanChoice(
+          sequence: 2, data: 2, sharding: sharding, precision: .fp32,
+          experts: model.contains { $0.contains("experts") } ? 2 : nil)
+        (choice.accumulation, choice.segments) = (accumulation, segments)
+        choice.recompute = recompute
+        let run = try RunConfiguration.load(overrides: overrides + choice.overrides)
+        let told = try Plan(run, processes: 4).rehearsals[0]
+        let step = try search.rehearsed(choice, rank: 0)
+        let slack = choice.experts == nil ? 0 : 0.02
+        #expect(step.bytesSent == told.bytesSent && step.stateBytes == told.stateBytes)
+        #expect(step.weightBytes == told.weightBytes && step.expertBytes == told.expertBytes)
+        #expect(
+          abs(Double(step.bytes) / Double(told.bytes) - 1) <= slack, "\(choice) \(step) \(told)")
+      }
     }
   }
 

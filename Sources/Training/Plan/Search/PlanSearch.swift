@@ -227,26 +227,45 @@ package struct PlanSearch {
     return estimate
   }
 
-  /// A layout with the memory of the rank that needs most: later ones of a sequence may need more than the first, as for the keys
-  /// of attention.
+  /// A layout with the memory of the rank that needs most, by whole steps: later ones of a sequence may need more than the first,
+  /// as for the keys of attention.
   private func widest(_ estimate: PlanEstimate) throws -> PlanEstimate {
     var widest = estimate
-    for rank in Plan.chosen(of: estimate.choice.sequence) where rank > 0 {
-      let bytes =
-        try processBytes - Plan.reportingBytes + rehearsed(estimate.choice, rank: rank).bytes
-      widest.memoryBytes = max(widest.memoryBytes, bytes)
-    }
+    widest.memoryBytes = try Plan.chosen(of: estimate.choice.sequence).map { rank in
+      try processBytes - (rank == 0 ? 0 : Plan.reportingBytes)
+        + rehearsed(estimate.choice, batch: base.training.batch, rank: rank).bytes
+    }.max()!
     return widest
   }
 
-  /// The run file with a layout.
-  private func configured(_ choice: PlanChoice) throws -> RunConfiguration {
-    try RunConfiguration.load(file: file, overrides: overrides + choice.overrides).stage(0)
+  /// The run file with a layout, and with another batch if one is given.
+  private func configured(_ choice: PlanChoice, batch: Int? = nil) throws -> RunConfiguration {
+    try RunConfiguration.load(
+      file: file,
+      overrides: overrides + choice.overrides
+        + (batch.map { [Override("training.batch=\($0)")] } ?? [])
+    ).stage(0)
   }
 
   /// A rank's step, rehearsed.
-  private func rehearsed(_ choice: PlanChoice, rank: Int) throws -> Rehearsal {
-    let run = try configured(choice)
+  ///
+  /// Each micro-batch after the second adds the same, so of many only steps of two and of three are; what of the pool such steps
+  /// leave may differ a little where experts are dealt, whose blocks differ in size.
+  func rehearsed(_ choice: PlanChoice, rank: Int) throws -> Rehearsal {
+    let batch = base.training.batch
+    guard choice.accumulation > 3 else { return try rehearsed(choice, batch: batch, rank: rank) }
+    var few = choice
+    let rows = batch / choice.accumulation
+    let steps = try [2, 3].map { count in
+      few.accumulation = count
+      return try rehearsed(few, batch: count * rows, rank: rank)
+    }
+    return Rehearsal(of: choice.accumulation, afterTwo: steps[0], andThree: steps[1])
+  }
+
+  /// A rank's step of a batch, rehearsed.
+  private func rehearsed(_ choice: PlanChoice, batch: Int, rank: Int) throws -> Rehearsal {
+    let run = try configured(choice, batch: batch)
     return try Rehearsals(
       run, corpus: setup.corpus, model: setup.model, teacher: setup.teacherModel(in: run),
       ranks: cluster.ranks
