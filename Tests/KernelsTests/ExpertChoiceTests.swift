@@ -74,7 +74,25 @@ struct ExpertChoiceTests {
     RoutingRule(experts: 7, chosen: 2, renormalized: false),
     RoutingRule(experts: 7, chosen: 3, score: .sigmoid, scale: 2.5),
     RoutingRule(experts: 7, chosen: 7, score: .sigmoid, renormalized: false),
+    RoutingRule(experts: 7, chosen: 1, score: .sigmoid, scale: 2.5),
+    RoutingRule(experts: 7, chosen: 2, scale: 0.5),
   ]
+
+  @Test("One that is chosen alone has the whole weight, whose gradient goes nowhere")
+  func alone() {
+    for score in [RoutingRule.Score.softmax, .sigmoid] {
+      let rule = RoutingRule(experts: 5, chosen: 1, score: score, renormalized: true, scale: 2.5)
+      let logits = (0..<200).map { (i: Int) -> Float in Float(i * 7919 % 2003 - 1001) / 300 }
+      let found = choose(logits, rule)
+      #expect(found.weights.allSatisfy { $0 == 2.5 })
+      var d = [Float](repeating: .nan, count: logits.count)
+      let dWeights = (0..<40).map { (i: Int) -> Float in Float(i) - 17.3 }
+      ExpertChoice.backward(
+        found.scores, found.choices, found.weights, rule, dWeights: dWeights,
+        scoreGradient: nil, logSums: nil, into: &d, rows: 0..<40)
+      #expect(d.allSatisfy { $0 == 0 })
+    }
+  }
 
   /// `Σ a · weights + Σ b · scores + c (log Σ exp(l))²` in float64, with the choices that are given.
   private func value(

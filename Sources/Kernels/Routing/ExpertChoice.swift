@@ -77,13 +77,19 @@ package enum ExpertChoice {
       } else {
         d.update(repeating: 0, count: experts)
       }
-      var (sum, mean) = (Float(1), Float(0))
+      var (sum, anchor, mean) = (Float(1), Float(0), Float(0))
       if rule.isRenormalized {
-        sum = total(scores, choices, rule)
-        // The weights without their common factor.
-        for j in 0..<chosen { mean += dWeights[j] * weights[j] / rule.scale }
+        let added: Float
+        (sum, added) = total(scores, choices, rule)
+        // Relative to the gradient of the greatest weight, so that little is left where that is almost all, and nothing where
+        // it is all; by the weights without their common factor, which are 1 in all but for what was added to their sum.
+        anchor = dWeights[(0..<chosen).max { weights[$0] < weights[$1] } ?? 0]
+        mean = -anchor * (added / sum)
+        for j in 0..<chosen { mean += (dWeights[j] - anchor) * (weights[j] / rule.scale) }
       }
-      for j in 0..<chosen { d[Int(choices[j])] += rule.scale * (dWeights[j] - mean) / sum }
+      for j in 0..<chosen {
+        d[Int(choices[j])] += rule.scale * (dWeights[j] - anchor - mean) / sum
+      }
       switch rule.score {
       case .sigmoid:
         for e in 0..<experts { d[e] *= scores[e] * (1 - scores[e]) }
@@ -214,22 +220,23 @@ package enum ExpertChoice {
     }
   }
 
-  /// What the weights of the chosen are divided by.
+  /// What the weights of the chosen are divided by, and how much of it is not theirs.
   private static func total(
     _ scores: UnsafePointer<Float>, _ choices: UnsafePointer<Int32>, _ rule: RoutingRule
-  ) -> Float {
+  ) -> (sum: Float, added: Float) {
+    var own: Float = 0
+    for j in 0..<rule.chosen { own += scores[Int(choices[j])] }
     // The other project adds this to the scores of a sigmoid; of a softmax, the greatest may not be among the chosen.
-    var sum: Float = rule.score == .sigmoid ? 1e-20 : 0
-    for j in 0..<rule.chosen { sum += scores[Int(choices[j])] }
-    return max(sum, .leastNormalMagnitude)
+    let sum = max(own + (rule.score == .sigmoid ? 1e-20 : 0), .leastNormalMagnitude)
+    return (sum, sum - own)
   }
 
   private static func weigh(
     _ scores: UnsafePointer<Float>, _ choices: UnsafePointer<Int32>, _ rule: RoutingRule,
     into weights: UnsafeMutablePointer<Float>
   ) {
-    let factor =
-      rule.isRenormalized ? rule.scale / total(scores, choices, rule) : rule.scale
-    for j in 0..<rule.chosen { weights[j] = factor * scores[Int(choices[j])] }
+    // One that is chosen alone has the whole weight, to the last bit.
+    let sum = rule.isRenormalized ? total(scores, choices, rule).sum : 1
+    for j in 0..<rule.chosen { weights[j] = rule.scale * (scores[Int(choices[j])] / sum) }
   }
 }
