@@ -49,7 +49,9 @@ struct DealtExpertsWaysTests {
     let dealt = try SmallRun(keys + way.overrides, steps: steps).gradients(
       ranks: way.ranks, prepare: prepare)
     #expect((dealt.sent > 0) == (way.experts > 1))
-    dealt.check(right, try RunSetup(alone.configuration).model.table)
+    try dealt.check(right, RunSetup(alone.configuration).model.table) {
+      try (2...4).map { try alone.gradients(ranks: $0, prepare: prepare) }
+    }
   }
 
   private static func text() throws -> TextFile {
