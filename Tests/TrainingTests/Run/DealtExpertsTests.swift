@@ -235,10 +235,40 @@ struct DealtExpertsTests {
     "Files do not depend on how experts are dealt, and a run goes on from a checkpoint with any dealing",
     arguments: [["optimizer.name=adamw"], ["optimizer.name=muon", "parallel.sharding=parameters"]])
   func files(keys: [String]) throws {
+    try checkFiles(
+      SmallRuns(), Self.experts + keys + ["evaluation.every=2", "evaluation.tokens=61"],
+      ["model", "optimizer"])
+  }
+
+  @Test(
+    "So it is with states that are carried from step to step, and with adapters",
+    arguments: [
+      [], ["training.accumulation=2"], ["parallel.data=2", "parallel.sharding=parameters"],
+    ], [["model.mixer=gla"], ["model.mixer=gated_deltanet", "sequence.segments=3"]])
+  func carries(keys: [String], model: [String]) throws {
+    let file = try TextFile((0..<1400).map { UInt8(($0 * $0 + $0 / 7) % 11) })
+    let keys =
+      keys + [
+        "data.path=\(file.path)", "data.carry=true", "data.held_out=0", "sequence.length=31",
+      ]
     let runs = try SmallRuns()
-    let keys = Self.experts + keys + ["evaluation.every=2", "evaluation.tokens=61"]
+    try checkFiles(runs, Self.experts + model + keys, ["model", "optimizer", "streams"])
+    // From the model of a run that all have, adapters of experts and of others, and a router.
+    let lora = [
+      "model.from=\(runs.path("1"))/model", "lora.targets=[gate_proj, down_proj, q_proj]",
+      "lora.rank=3", "lora.modules_to_save=[gate]", "optimizer.learning_rate=1e-2",
+    ]
+    try checkFiles(
+      runs, lora + keys + ["sequence.segments=3"],
+      ["adapter_model", "optimizer", "streams", "model/model"], named: "lora")
+  }
+
+  /// Compares files of runs with experts dealt in three ways, and of those that go on from one another's checkpoints.
+  private func checkFiles(
+    _ runs: SmallRuns, _ keys: [String], _ files: [String], named prefix: String = ""
+  ) throws {
     func numbers(_ folder: String) throws -> [[Float]] {
-      try ["model", "optimizer"].map { name in
+      try files.map { name in
         let data = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name).safetensors"))
         let header = data.prefix(8).enumerated().reduce(8) {
           $0 + Int($1.element) << (8 * $1.offset)
@@ -248,24 +278,25 @@ struct DealtExpertsTests {
     }
     func close(_ one: String, _ other: String) throws -> Bool {
       try zip(numbers(one), numbers(other)).allSatisfy { a, b in
-        a.count == b.count && zip(a, b).allSatisfy { abs($0 - $1) < 1e-4 }
+        !a.isEmpty && a.count == b.count && zip(a, b).allSatisfy { abs($0 - $1) < 1e-4 }
       }
     }
     let sizes = [1, 2, 4]
-    for size in sizes { try runs.train("\(size)", keys + ["parallel.experts=\(size)"], ranks: 4) }
+    func name(_ size: Int) -> String { "\(prefix)\(size)" }
+    let right = runs.checkpoint(name(1), 6)
     for size in sizes {
-      #expect(try close(runs.checkpoint("\(size)", 6), runs.checkpoint("1", 6)), "\(size)")
+      try runs.train(name(size), keys + ["parallel.experts=\(size)"], ranks: 4)
+      #expect(try close(runs.checkpoint(name(size), 6), right), "\(size)")
     }
     // Each goes on from the next one's.
     for (index, size) in sizes.enumerated() {
       let other = sizes[(index + 1) % sizes.count]
-      let path = runs.path("\(size)-on-\(other)")
+      let path = runs.path("\(name(size))-on-\(other)")
       try runs.resume(
-        runs.checkpoint("\(other)", 4), ["parallel.experts=\(size)", "log.directory=\(path)"],
+        runs.checkpoint(name(other), 4), ["parallel.experts=\(size)", "log.directory=\(path)"],
         ranks: 4)
       #expect(
-        try close("\(path)/checkpoints/step-00000006", runs.checkpoint("1", 6)),
-        "\(size) on \(other)")
+        try close("\(path)/checkpoints/step-00000006", right), "\(size) on \(other)")
     }
   }
 
