@@ -74,7 +74,11 @@ struct DealtExpertsTests {
     let dealt = try train(overrides, ranks: ranks, steps: 50, prepare: prepare)
     let parting = RoutingDecisions.parting(right.map(\.decisions), dealt.map(\.decisions))
     if let parting {
-      print("decisions of \(ranks) ranks, \(overrides), part at \(parting)")
+      let losses = zip(right, dealt).map { abs($0.loss - $1.loss) / $0.loss }
+      let (before, after) = (losses[..<parting.step].max() ?? 0, losses[parting.step...].max() ?? 0)
+      print(
+        "decisions of \(ranks) ranks, \(overrides), part at \(parting); losses by \(before) before, \(after) after"
+      )
       #expect(parting.margin < 1e-5, "\(parting)")
     }
     let same = parting?.step ?? 50
@@ -112,6 +116,40 @@ struct DealtExpertsTests {
     let parting = try compareCurves(overrides + ["parallel.experts=\(size)"], ranks: ranks)
     // Where all part at once, little is compared.
     if let parting { #expect(parting.step >= 10, "\(parting)") }
+  }
+
+  @Test(
+    "Where grids round a decision differently, experts were as good, and the losses stay alike",
+    arguments: [
+      (1, 3, ["sequence.segments=3"]), (2, 2, []),
+      (4, 8, ["parallel.data=2", "parallel.exchange=gather"]),
+    ] as [(Int, Int, [String])])
+  func ties(size: Int, ranks: Int, overrides: [String]) throws {
+    // Experts stand in pairs whose logits differ by about 2e-5, and the last that a token chooses is one of a pair: of some
+    // twenty thousand decisions several hang on how a number was rounded. With greater weights one token's loss changes by more
+    // than a nat, and at greater rates training drives curves further apart than a decision does.
+    let keys =
+      overrides + [
+        "parallel.experts=\(size)", "model.experts.active=3",
+        "model.init_std=0.1", "optimizer.learning_rate=1e-4",
+        "optimizer.groups=[{pattern: \"*mlp.gate*\", frozen: true}]",
+      ]
+    let parting = try compareCurves(keys, ranks: ranks) { run in
+      for part in run.store.kept {
+        for entry in run.model.table.entries
+        where entry.name.hasSuffix("mlp.gate.weight")
+          && part.range.contains(entry.range.lowerBound)
+        {
+          let width = entry.shape.columns
+          for place in entry.range where (place - entry.range.lowerBound) / width % 2 == 1 {
+            let difference = Float(place * 7919 % 97 - 48) * 1.5e-7
+            let values = part.values - part.range.lowerBound
+            values[place] = values[place - width] + difference
+          }
+        }
+      }
+    }
+    #expect(parting != nil)
   }
 
   /// The gradient sums of all parameters in the first step, and the bytes that went to experts.
