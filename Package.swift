@@ -113,7 +113,8 @@ let package = Package(
     module("Faults", ["Measurement"]),
     .target(
       name: "Tensors",
-      dependencies: ["COpenBLAS", "Faults", "Measurement"] + oneDNN.map { .byName(name: $0) },
+      dependencies: ["CBFloat16", "COpenBLAS", "Faults", "Measurement"]
+        + oneDNN.map { .byName(name: $0) },
       swiftSettings: numeric + oneDNN.map { _ in .define("LASP_ONEDNN") }),
     module("Kernels", ["CBFloat16", "Measurement", "Tensors"], numeric: true),
     .target(

@@ -179,6 +179,82 @@ LASP_PAIRS static inline void lasp_pairs_multiply(
     }
   }
 }
+/// How much `lasp_pairs_add_outer` interleaves at a time, and the bytes that takes: what is read again and again stays in
+/// the second cache.
+enum {
+  lasp_outer_tokens = 256,
+  lasp_outer_rows = 1536,
+  lasp_outer_columns = 2048,
+  lasp_outer_row_panel = 48,
+  lasp_outer_column_panel = 64,
+  lasp_outer_bytes = 2 * lasp_outer_tokens * (lasp_outer_rows + lasp_outer_columns)
+};
+
+/// Columns of bf16 rows as pairs of neighbours in a column, in panels of `width` columns, a multiple of 16: panel after
+/// panel `[(rows + 1) / 2, width]`; an odd last row stands beside 0.
+LASP_PAIRS static inline __attribute__((always_inline)) void lasp_pairs_interleave(
+    const uint16_t *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t columns, const ptrdiff_t width,
+    uint32_t *panels) {
+  // Number i of the first row, then number i of the second.
+  const __m512i order = _mm512_set_epi16(
+      31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19,
+      3, 18, 2, 17, 1, 16, 0);
+  const ptrdiff_t pairs = (rows + 1) / 2;
+  for (ptrdiff_t r = 0; r < rows; r += 2) {
+    const uint16_t *row = x + r * ld;
+    for (ptrdiff_t first = 0; first < columns; first += width) {
+      uint32_t *target = panels + first * pairs + r / 2 * width;
+      for (ptrdiff_t j = 0; j < width && first + j < columns; j += 16) {
+        ptrdiff_t left = columns - first - j;
+        __mmask16 mask = (__mmask16)(left >= 16 ? 0xFFFF : (1 << left) - 1);
+        __m256i one = _mm256_maskz_loadu_epi16(mask, row + first + j);
+        __m256i two = r + 1 < rows ? _mm256_maskz_loadu_epi16(mask, row + ld + first + j)
+                                   : _mm256_setzero_si256();
+        __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(one), two, 1);
+        _mm512_storeu_si512(target + j, _mm512_permutexvar_epi16(order, both));
+      }
+    }
+  }
+}
+
+/// `C ← C + Aᵀ B` of bf16 rows, A `[tokens, rows]`, B `[tokens, columns]`, by a CPU that multiplies pairs; sums are fp32.
+///
+/// Each number of C is a sum of 256 tokens at a time in their order, whatever rows and columns are asked for with it.
+/// `scratch` is `lasp_outer_bytes`, aligned to 64.
+LASP_PAIRS static inline void lasp_pairs_add_outer(
+    const uint16_t *a, ptrdiff_t lda, const uint16_t *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,
+    ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t tokens, uint32_t *scratch) {
+  uint32_t *left = scratch, *right = scratch + lasp_outer_rows * lasp_outer_tokens / 2;
+  for (ptrdiff_t t = 0; t < tokens; t += lasp_outer_tokens) {
+    ptrdiff_t count = tokens - t < lasp_outer_tokens ? tokens - t : lasp_outer_tokens;
+    ptrdiff_t pairs = (count + 1) / 2;
+    for (ptrdiff_t first = 0; first < columns; first += lasp_outer_columns) {
+      ptrdiff_t wide = columns - first < lasp_outer_columns ? columns - first : lasp_outer_columns;
+      lasp_pairs_interleave(
+          b + t * ldb + first, ldb, count, wide, lasp_outer_column_panel, right);
+      for (ptrdiff_t top = 0; top < rows; top += lasp_outer_rows) {
+        ptrdiff_t high = rows - top < lasp_outer_rows ? rows - top : lasp_outer_rows;
+        lasp_pairs_interleave(a + t * lda + top, lda, count, high, lasp_outer_row_panel, left);
+        for (ptrdiff_t j = 0; j < wide; j += lasp_outer_column_panel) {
+          ptrdiff_t across =
+              wide - j < lasp_outer_column_panel ? wide - j : lasp_outer_column_panel;
+          for (ptrdiff_t i = 0; i < high; i += lasp_outer_row_panel) {
+            ptrdiff_t down = high - i < lasp_outer_row_panel ? high - i : lasp_outer_row_panel;
+            float *place = c + (top + i) * ldc + first + j;
+            // They are read when the sums are there.
+            for (ptrdiff_t r = 0; r < down; r++)
+              for (ptrdiff_t x = 0; x < across; x += 16)
+                _mm_prefetch((const char *)(place + r * ldc + x), _MM_HINT_T1);
+            lasp_pairs_multiply(
+                left + i * pairs, 1, lasp_outer_row_panel, right + j * pairs,
+                lasp_outer_column_panel, place, ldc, down, across, pairs, lasp_pairs_add, place);
+          }
+        }
+      }
+    }
+  }
+}
+
 #define LASP_TILES \
   __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,amx-tile,amx-bf16")))
 
@@ -264,6 +340,7 @@ static inline void lasp_pairs_multiply(
     const uint32_t *a, ptrdiff_t row, ptrdiff_t pair, const uint32_t *b, ptrdiff_t ldb, float *c,
     ptrdiff_t ldc, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t pairs, int store,
     const float *factors) {}
+enum { lasp_outer_bytes = 0 };
 static inline void lasp_tiles_multiply(
     const uint32_t *a, ptrdiff_t row, const uint32_t *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,
     ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t pairs, int store, const float *factors) {}

@@ -27,7 +27,10 @@ struct ProductTests {
   @Test(
     "They are those of their operands, rounded where they are bf16, with fp32 sums",
     arguments: all,
-    [(5, 5, 4), (33, 65, 7), (64, 48, 200), (130, 70, 333), (1, 64, 1), (3, 1, 2), (3, 5, 4500)])
+    [
+      (5, 5, 4), (33, 65, 7), (64, 48, 200), (130, 70, 333), (1, 64, 1), (3, 1, 2), (3, 5, 4500),
+      (1700, 3, 3), (3, 2100, 3),
+    ])
   func products(settings: ProductSettings, size: (rows: Int, columns: Int, count: Int)) throws {
     let (rows, columns, count) = size
     for threads in [1, 3] {

@@ -83,6 +83,9 @@
       count: Int
     ) {
       guard count > 0 else { return }
+      if operands == .bfloat16, PairedGradient.isFaster {
+        return addPaired(dy.halves, x.halves, to: dW, rows, columns, count)
+      }
       let bytes = operands == .float ? 4 : 2
       let most = operands == .float ? count : Self.tokensOfSum
       for start in stride(from: 0, to: count, by: most) {
@@ -102,6 +105,24 @@
             left + part.lowerBound * bytes, right, into: dW + part.lowerBound * columns,
             scratch: scratch)
         }
+      }
+    }
+
+    private func addPaired(
+      _ dy: UnsafePointer<UInt16>, _ x: UnsafePointer<UInt16>,
+      to dW: UnsafeMutablePointer<Float>, _ rows: Int, _ columns: Int, _ count: Int
+    ) {
+      let scratch = made.withLock { made in
+        reserve(PairedGradient.scratchBytes, &made)
+        return Work(parts: [], scratch: made.scratch!)
+      }.scratch
+      let each = scratch.count / team.size
+      // Each thread writes rows and has scratch of its own.
+      nonisolated(unsafe) let (dy, x, dW, first) = (dy, x, dW, scratch.pointer)
+      team.parallel(rows, grain: Self.rowsOfPart) { thread, part in
+        PairedGradient.add(
+          dy, x, to: dW, part, rows: rows, columns: columns, count: count,
+          scratch: first + thread * each)
       }
     }
 
