@@ -255,6 +255,83 @@ LASP_PAIRS static inline void lasp_pairs_add_outer(
   }
 }
 
+/// Transposes 16 rows of 16 pairs.
+LASP_PAIRS static inline __attribute__((always_inline)) void lasp_pairs_transpose(__m512i *x) {
+  __m512i y[16];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 16; i += 2) {
+    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+  }
+  // Number i of each quarter: of rows 4 i … 4 i + 3, column i mod 4 of the quarter.
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 16; i += 4) {
+    x[i] = _mm512_unpacklo_epi64(y[i], y[i + 2]);
+    x[i + 1] = _mm512_unpackhi_epi64(y[i], y[i + 2]);
+    x[i + 2] = _mm512_unpacklo_epi64(y[i + 1], y[i + 3]);
+    x[i + 3] = _mm512_unpackhi_epi64(y[i + 1], y[i + 3]);
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 4; i++) {
+    __m512i a = _mm512_shuffle_i32x4(x[i], x[i + 4], 0x88);
+    __m512i b = _mm512_shuffle_i32x4(x[i], x[i + 4], 0xDD);
+    __m512i c = _mm512_shuffle_i32x4(x[i + 8], x[i + 12], 0x88);
+    __m512i d = _mm512_shuffle_i32x4(x[i + 8], x[i + 12], 0xDD);
+    y[i] = _mm512_shuffle_i32x4(a, c, 0x88);
+    y[i + 8] = _mm512_shuffle_i32x4(a, c, 0xDD);
+    y[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
+    y[i + 12] = _mm512_shuffle_i32x4(b, d, 0xDD);
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 16; i++) x[i] = y[i];
+}
+
+/// Rounds B `[k, n]` to blocks of 16 pairs of rows by `width` columns, a multiple of 16: `[n / width, k / 32, 16, width]`
+/// pairs, with zeros up to whole blocks.
+///
+/// `transposed` says that B is read from memory that holds its transpose, `[n, k]`.
+LASP_PAIRS static inline void lasp_pairs_pack_blocks(
+    const float *b, ptrdiff_t k, ptrdiff_t n, int transposed, ptrdiff_t width, uint32_t *blocks) {
+  const __m512i order = _mm512_set_epi16(
+      31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19,
+      3, 18, 2, 17, 1, 16, 0);
+  for (ptrdiff_t column = 0; column < n; column += width) {
+    for (ptrdiff_t row = 0; row < k; row += 32, blocks += 16 * width) {
+      for (ptrdiff_t j = 0; j < width; j += 16) {
+        ptrdiff_t left = n - column - j;
+        if (transposed) {
+          ptrdiff_t inner = k - row;
+          __mmask16 low = (__mmask16)(inner >= 16 ? 0xFFFF : (1 << inner) - 1);
+          __mmask16 high =
+              (__mmask16)(inner >= 32 ? 0xFFFF : inner > 16 ? (1 << (inner - 16)) - 1 : 0);
+          __m512i x[16];
+#pragma clang loop unroll(full)
+          for (int i = 0; i < 16; i++) {
+            const float *source = b + (column + j + (i < left ? i : 0)) * k + row;
+            __mmask16 there = (__mmask16)(i < left ? 0xFFFF : 0);
+            x[i] = (__m512i)_mm512_cvtne2ps_pbh(
+                _mm512_maskz_loadu_ps(high & there, source + 16),
+                _mm512_maskz_loadu_ps(low & there, source));
+          }
+          lasp_pairs_transpose(x);
+#pragma clang loop unroll(full)
+          for (int i = 0; i < 16; i++) _mm512_storeu_si512(blocks + i * width + j, x[i]);
+          continue;
+        }
+        __mmask16 mask = (__mmask16)(left >= 16 ? 0xFFFF : left > 0 ? (1 << left) - 1 : 0);
+        for (ptrdiff_t i = 0; i < 16; i++) {
+          const float *source = b + (row + 2 * i) * n + column + j;
+          __m512 first = row + 2 * i < k ? _mm512_maskz_loadu_ps(mask, source) : _mm512_setzero_ps();
+          __m512 second =
+              row + 2 * i + 1 < k ? _mm512_maskz_loadu_ps(mask, source + n) : _mm512_setzero_ps();
+          __m512i both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+          _mm512_storeu_si512(blocks + i * width + j, _mm512_permutexvar_epi16(order, both));
+        }
+      }
+    }
+  }
+}
+
 #define LASP_TILES \
   __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,amx-tile,amx-bf16")))
 
@@ -341,6 +418,11 @@ static inline void lasp_pairs_multiply(
     ptrdiff_t ldc, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t pairs, int store,
     const float *factors) {}
 enum { lasp_outer_bytes = 0 };
+static inline void lasp_pairs_pack_blocks(
+    const float *b, ptrdiff_t k, ptrdiff_t n, int transposed, ptrdiff_t width, uint32_t *blocks) {}
+static inline void lasp_pairs_add_outer(
+    const uint16_t *a, ptrdiff_t lda, const uint16_t *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,
+    ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t tokens, uint32_t *scratch) {}
 static inline void lasp_tiles_multiply(
     const uint32_t *a, ptrdiff_t row, const uint32_t *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,
     ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t pairs, int store, const float *factors) {}

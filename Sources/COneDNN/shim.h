@@ -214,6 +214,42 @@ static inline lasp_dnnl_product *lasp_dnnl_create(
   return product;
 }
 
+/// Columns of a block, where the product packs B `[k, n]` into blocks of 16 pairs of rows by so many columns,
+/// `[n / columns, k / 32, 16, columns, 2]`; 0 where it packs it otherwise.
+static inline int lasp_dnnl_block_columns(const lasp_dnnl_product *product, int64_t k, int64_t n) {
+  lasp_const_md md =
+      dnnl_primitive_desc_query_md(product->description, dnnl_query_weights_md, 0);
+  if (!md) return 0;
+#if DNNL_VERSION_MAJOR >= 3
+  dnnl_format_kind_t kind = dnnl_format_kind_undef;
+  dnnl_data_type_t type = dnnl_data_type_undef;
+  int depth = 0;
+  const dnnl_dims_t *sizes = NULL, *dimensions = NULL, *strides = NULL;
+  if (dnnl_memory_desc_query(md, dnnl_query_format_kind, &kind) || kind != dnnl_blocked ||
+      dnnl_memory_desc_query(md, dnnl_query_data_type, &type) ||
+      dnnl_memory_desc_query(md, dnnl_query_inner_nblks_s32, &depth) || depth != 3 ||
+      dnnl_memory_desc_query(md, dnnl_query_inner_blks, &sizes) ||
+      dnnl_memory_desc_query(md, dnnl_query_inner_idxs, &dimensions) ||
+      dnnl_memory_desc_query(md, dnnl_query_strides, &strides))
+    return 0;
+  const int64_t *blocks = *sizes, *of = *dimensions, *step = *strides;
+#else
+  if (md->format_kind != dnnl_blocked || md->format_desc.blocking.inner_nblks != 3) return 0;
+  dnnl_data_type_t type = md->data_type;
+  const int64_t *blocks = md->format_desc.blocking.inner_blks;
+  const int64_t *of = md->format_desc.blocking.inner_idxs;
+  const int64_t *step = md->format_desc.blocking.strides;
+#endif
+  const int64_t columns = blocks[1], down = (k + 31) / 32;
+  const int64_t across = columns > 0 ? (n + columns - 1) / columns : 0;
+  const int fits = type == dnnl_bf16 && blocks[0] == 16 && blocks[2] == 2 && columns > 0 &&
+                   columns % 16 == 0 && of[0] == 0 && of[1] == 1 && of[2] == 0 &&
+                   (down == 1 || step[0] == 32 * columns) &&
+                   (across == 1 || step[1] == 32 * columns * down) &&
+                   product->packed_bytes == (size_t)(across * down * columns * 64);
+  return fits ? (int)columns : 0;
+}
+
 /// Packs B.
 static inline int lasp_dnnl_pack(lasp_dnnl_product *product, const void *b, void *packed) {
   int before = lasp_dnnl_enter(product->openmp);

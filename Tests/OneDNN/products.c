@@ -1,5 +1,7 @@
 // Checks products by the shim of oneDNN against sums in double: fp32 and bf16, packed, plain and transposed, of all
-// row counts with one packed weight, into fp32, into bf16 and added to what is there.
+// row counts with one packed weight, into fp32, into bf16 and added to what is there; and packing by the program's own
+// instructions, bit for bit as the library packs.
+#include "../../Sources/CBFloat16/shim.h"
 #include "../../Sources/COneDNN/shim.h"
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +19,9 @@ static uint16_t rounded(float number) {
   memcpy(&bits, &number, 4);
   return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
+
+/// Products whose weights the program packs itself.
+static int blocked = 0;
 
 static void *room(size_t bytes) { return calloc((bytes + 127) / 64 + 1, 64); }
 
@@ -45,6 +50,15 @@ static double check(
   }
   if (adds) for (int64_t i = 0; i < m * n; i++) out[i] = 3;
   if (packs && lasp_dnnl_pack(pattern, b_room, packed)) return -1;
+  int columns = packs && lasp_pairs_available() ? lasp_dnnl_block_columns(pattern, k, n) : 0;
+  if (columns) {
+    char *own = room(pattern->packed_bytes);
+    lasp_pairs_pack_blocks((float *)b_room, k, n, 1, columns, (uint32_t *)own);
+    int differs = memcmp(own, packed, pattern->packed_bytes);
+    free(own);
+    if (differs) return 1000;
+    blocked++;
+  }
   if (lasp_dnnl_execute(product, a_room, packs ? packed : b_room, out, scratch)) return -1;
   double worst = 0;
   for (int64_t i = 0; i < m; i++)
@@ -76,7 +90,7 @@ int main(void) {
         failed++;
         printf("type %d, shape %d, mode %d: %g\n", type, s, mode, error);
       }
-  printf("oneDNN %d: %d passed, %d failed\n", lasp_dnnl_version(), passed, failed);
+  printf("oneDNN %d: %d passed, %d failed, %d packed by own blocks\n", lasp_dnnl_version(), passed, failed, blocked);
   dnnl_engine_destroy(engine);
   return failed != 0;
 }
