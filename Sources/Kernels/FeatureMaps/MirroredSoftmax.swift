@@ -11,15 +11,13 @@ package enum MirroredSoftmax {
   ) {
     for row in rows {
       let (x, y) = (x + row * n, y + row * 2 * n)
-      var most: Float = 0
-      for i in 0..<n { most = max(most, abs(x[i])) }
-      var sum: Float = 0
+      let (least, largest) = Reduction.extremes(x, n)
+      let most = max(largest, -least)
       for i in 0..<n {
         y[i] = VectorMath.exp(2 * (x[i] - most))
         y[n + i] = VectorMath.exp(-2 * (x[i] + most))
       }
-      for i in 0..<2 * n { sum += y[i] }
-      let inverse = 1 / sum
+      let inverse = 1 / Reduction.sum(y, 2 * n)
       for i in 0..<2 * n { y[i] *= inverse }
     }
   }

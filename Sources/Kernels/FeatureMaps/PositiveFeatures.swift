@@ -35,17 +35,14 @@ package enum PositiveFeatures: Sendable {
       let (u, y) = (u + row * n, y + row * count)
       switch self {
       case .softmax, .exponential:
-        var (high, low) = (u[0], u[0])
-        for i in 0..<n { (high, low) = (max(high, u[i]), min(low, u[i])) }
+        let (low, high) = Reduction.extremes(u, n)
         for i in 0..<n {
           y[i] = VectorMath.exp(u[i] - high)
           y[n + i] = VectorMath.exp(low - u[i])
         }
         if self == .softmax {
           for half in [y, y + n] {
-            var sum: Float = 0
-            for i in 0..<n { sum += half[i] }
-            let inverse = 1 / sum
+            let inverse = 1 / Reduction.sum(half, n)
             for i in 0..<n { half[i] *= inverse }
           }
         }
@@ -75,11 +72,7 @@ package enum PositiveFeatures: Sendable {
       if !accumulate { du.update(repeating: 0, count: n) }
       switch self {
       case .softmax:
-        var (a, b) = (Float(0), Float(0))
-        for i in 0..<n {
-          a += d[i]
-          b += d[n + i]
-        }
+        let (a, b) = (Reduction.sum(d, n), Reduction.sum(d + n, n))
         for i in 0..<n { du[i] += (d[i] - y[i] * a) - (d[n + i] - y[n + i] * b) }
       case .exponential:
         var (a, b, high, low) = (Float(0), Float(0), 0, 0)

@@ -9,9 +9,7 @@ package enum SumNorm {
   ) {
     for row in rows {
       let (x, y) = (x + row * n, y + row * n)
-      var sum: Float = 0
-      for i in 0..<n { sum += x[i] }
-      sum += epsilon
+      let sum = Reduction.sum(x, n) + epsilon
       inverse[row] = 1 / sum
       for i in 0..<n { y[i] = x[i] / sum }
     }

@@ -44,7 +44,15 @@ package enum RotaryEmbedding {
       let (cosine, sine) = (table + token * r, table + token * r + half)
       for head in 0..<heads {
         let (x, y) = (x + (token * heads + head) * d, y + (token * heads + head) * d)
-        for j in 0..<half {
+        var j = 0
+        while j &+ Lanes.width <= half {
+          let (a, b) = (Lanes.load(x + j), Lanes.load(x + half + j))
+          let (c, s) = (Lanes.load(cosine + j), Lanes.load(sine + j))
+          (a * c).addingProduct(-b, s).store(y + j)
+          (b * c).addingProduct(a, s).store(y + half + j)
+          j &+= Lanes.width
+        }
+        for j in j..<half {
           let (a, b) = (x[j], x[half + j])
           y[j] = (a * cosine[j]).addingProduct(-b, sine[j])
           y[half + j] = (b * cosine[j]).addingProduct(a, sine[j])
@@ -64,7 +72,20 @@ package enum RotaryEmbedding {
       let (cosine, sine) = (table + token * r, table + token * r + half)
       for head in 0..<heads {
         let (dy, dx) = (dy + (token * heads + head) * d, dx + (token * heads + head) * d)
-        for j in 0..<half {
+        var j = 0
+        while j &+ Lanes.width <= half {
+          let (a, b) = (Lanes.load(dy + j), Lanes.load(dy + half + j))
+          let (c, s) = (Lanes.load(cosine + j), Lanes.load(sine + j))
+          var (left, right) = ((a * c).addingProduct(b, s), (b * c).addingProduct(-a, s))
+          if accumulate {
+            left += Lanes.load(dx + j)
+            right += Lanes.load(dx + half + j)
+          }
+          left.store(dx + j)
+          right.store(dx + half + j)
+          j &+= Lanes.width
+        }
+        for j in j..<half {
           let (a, b) = (dy[j], dy[half + j])
           let (c, e) = accumulate ? (dx[j], dx[half + j]) : (0, 0)
           dx[j] = c + (a * cosine[j]).addingProduct(b, sine[j])

@@ -1,4 +1,4 @@
-/// Sums over a row that vectorise: Swift keeps the order of a plain sum, so these keep several at once.
+/// Sums and extremes of a row that vectorise: Swift keeps the order of a plain loop, so these keep several at once.
 @usableFromInline enum Reduction {
   /// `Σ a_i b_i` of `count` elements.
   @inline(__always) static func dot(
@@ -54,5 +54,25 @@
       i += 1
     }
     return sum
+  }
+
+  /// The least and the largest of `count` elements, of which there is one at least.
+  @inline(__always) static func extremes(
+    _ a: UnsafePointer<Float>, _ count: Int
+  ) -> (least: Float, largest: Float) {
+    var (low, high) = (Lanes(repeating: a[0]), Lanes(repeating: a[0]))
+    var i = 0
+    while i &+ Lanes.width <= count {
+      let lanes = Lanes.load(a + i)
+      low.replace(with: lanes, where: lanes .< low)
+      high.replace(with: lanes, where: lanes .> high)
+      i &+= Lanes.width
+    }
+    var (least, largest) = (low.min(), high.max())
+    while i < count {
+      (least, largest) = (min(least, a[i]), max(largest, a[i]))
+      i &+= 1
+    }
+    return (least, largest)
   }
 }
