@@ -57,7 +57,8 @@ package struct StepSize: Sendable {
     rows: Range<Int>
   ) {
     for row in rows {
-      for h in 0..<heads { g[row * heads + h] = -VectorMath.exp(rate[h]) * s[row * heads + h] }
+      let (s, g) = (s + row * heads, g + row * heads)
+      for h in 0..<heads { g[h] = -VectorMath.exp(rate[h]) * s[h] }
     }
   }
 

@@ -13,10 +13,10 @@ package enum MirroredSoftmax {
       let (x, y) = (x + row * n, y + row * 2 * n)
       let (least, largest) = Reduction.extremes(x, n)
       let most = max(largest, -least)
-      for i in 0..<n {
-        y[i] = VectorMath.exp(2 * (x[i] - most))
-        y[n + i] = VectorMath.exp(-2 * (x[i] + most))
-      }
+      // Two loops, since one that writes to two places is not made of vector instructions.
+      let mirrored = y + n
+      for i in 0..<n { y[i] = VectorMath.exp(2 * (x[i] - most)) }
+      for i in 0..<n { mirrored[i] = VectorMath.exp(-2 * (x[i] + most)) }
       let inverse = 1 / Reduction.sum(y, 2 * n)
       for i in 0..<2 * n { y[i] *= inverse }
     }

@@ -36,10 +36,10 @@ package enum PositiveFeatures: Sendable {
       switch self {
       case .softmax, .exponential:
         let (low, high) = Reduction.extremes(u, n)
-        for i in 0..<n {
-          y[i] = VectorMath.exp(u[i] - high)
-          y[n + i] = VectorMath.exp(low - u[i])
-        }
+        // Two loops, since one that writes to two places is not made of vector instructions.
+        let mirrored = y + n
+        for i in 0..<n { y[i] = VectorMath.exp(u[i] - high) }
+        for i in 0..<n { mirrored[i] = VectorMath.exp(low - u[i]) }
         if self == .softmax {
           for half in [y, y + n] {
             let inverse = 1 / Reduction.sum(half, n)

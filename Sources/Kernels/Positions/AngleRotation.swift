@@ -19,11 +19,10 @@ package enum AngleRotation {
   ) {
     for unit in rows.lowerBound * heads..<rows.upperBound * heads {
       let (x, angle, y) = (x + unit * width, angles + unit * width, y + unit * 2 * width)
-      for i in 0..<width {
-        let (sine, cosine) = VectorMath.sinCos(angle[i])
-        y[i] = x[i] * cosine
-        y[width + i] = x[i] * sine
-      }
+      // Two loops, since one that writes to two places is not made of vector instructions.
+      let turned = y + width
+      for i in 0..<width { y[i] = x[i] * VectorMath.sinCos(angle[i]).cos }
+      for i in 0..<width { turned[i] = x[i] * VectorMath.sinCos(angle[i]).sin }
     }
   }
 
@@ -36,10 +35,14 @@ package enum AngleRotation {
     for unit in rows.lowerBound * heads..<rows.upperBound * heads {
       let (x, angle, dy) = (x + unit * width, angles + unit * width, dy + unit * 2 * width)
       let (dx, dAngle) = (dx + unit * width, dAngles + unit * width)
+      let dTurned = dy + width
       for i in 0..<width {
         let (sine, cosine) = VectorMath.sinCos(angle[i])
-        dx[i] = dy[i] * cosine + dy[width + i] * sine
-        dAngle[i] = x[i] * (dy[width + i] * cosine - dy[i] * sine)
+        dx[i] = dy[i] * cosine + dTurned[i] * sine
+      }
+      for i in 0..<width {
+        let (sine, cosine) = VectorMath.sinCos(angle[i])
+        dAngle[i] = x[i] * (dTurned[i] * cosine - dy[i] * sine)
       }
     }
   }
