@@ -45,8 +45,9 @@ extension Tape {
   /// What decays take away, elementwise: `1 − e^g` of log decays.
   ///
   /// A recurrence that decays so keeps them.
-  package func decayComplement(_ g: Variable) -> Variable {
-    pointwise(g, isKept: true, DecayComplement.forward, DecayComplement.backward)
+  package func decayComplement(_ g: Variable, for readers: Readers = .any) -> Variable {
+    pointwise(
+      g, isKept: true, for: readers, DecayComplement.forward, DecayComplement.backward)
   }
 
   /// Log decays from a projection, elementwise: `g = max(−e^x, −80)`.

@@ -138,6 +138,14 @@ extension Tape {
     }
   }
 
+  /// The same numbers, stored as their readers let them be: as products read them already, or will.
+  package func stored(_ x: Variable, for readers: Readers) -> Variable {
+    let y = readers == .products ? x.operand(in: workspace) : x.stored
+    guard y.kind != x.stored.kind else { return x }
+    let sum = x.sum
+    return record(y, x.shape, inputs: [x]) { [unowned self] dy in sum.add(dy, in: workspace) }
+  }
+
   /// A value whose numbers are all the same, and of which no gradient is wanted.
   package func constant(_ shape: Shape, _ number: Float) -> Variable {
     let y = Tensor(shape, pool: pool)

@@ -14,8 +14,9 @@ extension Tape {
     let y = workspace.room(for: [rows, width], readers: readers)
     let input = y.kind == .float ? Operand(x.value) : x.operand(in: workspace)
     copyRows(of: input, routing, 0..<rows, to: y, width: width)
+    let sum = x.sum
     return record(y, [rows, width], inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
+      let (dx, accumulate) = sum.target(in: workspace)
       sumRows(dy, routing, into: dx, adding: accumulate)
     }
   }
@@ -32,10 +33,10 @@ extension Tape {
     let width = y.shape.columns
     let output = Tensor([routing.tokens, width], pool: pool)
     sumRows(y.value, routing, into: output, adding: false, residual: residual?.value)
-    let shape = y.shape
+    let (shape, sumOfY, sumOfResidual) = (y.shape, y.sum, residual?.sum)
     return record(output, inputs: [y] + (residual.map { [$0] } ?? [])) { [unowned self] d in
-      if y.needsGradient {
-        let (room, accumulate) = y.gradientRoom(in: workspace)
+      if sumOfY.isNeeded {
+        let (room, accumulate) = sumOfY.room(in: workspace)
         let more = accumulate ? Operand(Tensor(shape, pool: pool)) : room
         let tokens = more.kind == .float ? Operand(d) : workspace.operand(of: d)
         copyRows(of: tokens, routing, 0..<shape.rows, to: more, width: width)
@@ -45,7 +46,7 @@ extension Tape {
           }
         }
       }
-      residual?.add(gradient: d, in: workspace)
+      sumOfResidual?.add(d, in: workspace)
     }
   }
 

@@ -29,10 +29,12 @@ extension Tape {
 
   /// The softmax of each `width` numbers.
   ///
-  /// - Parameter x: Shape `[N, C]`, `C` a multiple of `width`.
+  /// - Parameters:
+  ///   - x: Shape `[N, C]`, `C` a multiple of `width`.
+  ///   - readers: Who reads the result.
   /// - Returns: Shape `[N, C]`.
-  package func softmax(_ x: Variable, width: Int) -> Variable {
-    features(x, width: width, count: width, rereads: .result) { x, y, rows in
+  package func softmax(_ x: Variable, width: Int, for readers: Readers = .any) -> Variable {
+    features(x, width: width, count: width, for: readers, rereads: .result) { x, y, rows in
       RowSoftmax.forward(x, into: y, rows: rows, columns: width)
     } backward: { _, y, dy, dx, rows, accumulate in
       RowSoftmax.backward(y, dy, into: dx, rows: rows, columns: width, accumulate: accumulate)

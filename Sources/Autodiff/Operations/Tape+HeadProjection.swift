@@ -24,8 +24,11 @@ extension Tape {
     let kernel = HeadProjection(
       heads: heads, share: heads / own, width: width, features: shape[2], skips: skips)
     let y = Tensor([rows, kernel.columns.y], pool: pool)
-    let (input, piece) = (x.value, HeadProjection.piece)
+    let (stored, columns, piece) = (x.stored, kernel.columns.x, HeadProjection.piece)
+    // Where the weight is frozen, nobody reads what went into it again.
+    let kept = trains(weight) ? kept(x) : nil
     let pieces = (rows + piece - 1) / piece
+    let scratch = Tensor([kernel.scratchCount * workspace.team.size], pool: pool, kind: .buffers)
     @Sendable func tokens(_ index: Int) -> Range<Int> {
       index * piece..<min((index + 1) * piece, rows)
     }
@@ -33,17 +36,24 @@ extension Tape {
       // All threads read the weights.
       nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
       nonisolated(unsafe) let b = bias.map { UnsafePointer(parameters.value($0)) }
-      workspace.team.parallel(pieces * heads) { items in
+      workspace.team.parallel(pieces * heads) { thread, items in
         for item in items {
+          let (head, tokens) = (item % heads, tokens(item / heads))
           kernel.forward(
-            input.pointer, weight: w, bias: b, into: y.pointer, head: item % heads,
-            tokens: tokens(item / heads))
+            TokenRows(stored, stride: columns), weight: w, bias: b, into: y.pointer, head: head,
+            tokens: tokens, scratch: scratch.pointer + thread * kernel.scratchCount)
+          guard let kept, stored.kind == .float, head % kernel.share == 0 else { continue }
+          for token in tokens {
+            let first = token * columns + head / kernel.share * width
+            kept.keep(first..<first + width, of: stored.floats)
+          }
         }
       }
     }
+    let (sum, input) = (x.sum, kept?.numbers)
     return record(y, inputs: [x], always: trains(weight, bias)) { [unowned self] dy in
-      let target = x.needsGradient ? x.gradientTarget(in: workspace) : nil
-      let scratch = Tensor([kernel.scratchCount * workspace.team.size], pool: pool)
+      let target = sum.isNeeded ? sum.target(in: workspace) : nil
+      let scratch = Tensor([kernel.scratchCount * workspace.team.size], pool: pool, kind: .buffers)
       workspace.compute(.projections) {
         // All threads read the weights, which have been acquired anew since the forward pass; each adds to its own heads'.
         nonisolated(unsafe) let w = UnsafePointer(parameters.value(weight))
@@ -62,41 +72,56 @@ extension Tape {
           }
         }
         guard dw != nil || db != nil else { return }
-        workspace.team.parallel(heads) { part in
+        workspace.team.parallel(heads) { thread, part in
           for head in part {
             kernel.weightBackward(
-              input.pointer, dy.pointer, dWeight: dw, dBias: db, head: head, tokens: 0..<rows)
+              input.map { TokenRows($0, stride: columns) }, dy.pointer, dWeight: dw, dBias: db,
+              head: head,
+              tokens: 0..<rows, scratch: scratch.pointer + thread * kernel.scratchCount)
           }
         }
       }
     }
   }
 
-  /// Positive features of each `width` numbers.
+  /// Positive features of each `width` numbers; its twin reads them again, and not what they are of.
   ///
-  /// - Parameter u: Shape `[N, C]`, `C` a multiple of `width`.
+  /// - Parameters:
+  ///   - u: Shape `[N, C]`, `C` a multiple of `width`.
+  ///   - readers: Who reads the result.
   /// - Returns: Shape `[N, C / width · features.count(width)]`.
   package func positiveFeatures(
-    _ u: Variable, _ features: PositiveFeatures, width: Int
+    _ u: Variable, _ features: PositiveFeatures, width: Int, for readers: Readers = .any
   ) -> Variable {
     precondition(width > 0 && u.shape.columns % width == 0, "u \(u.shape) in parts of \(width)")
     let (rows, count) = (u.shape.count / width, features.count(width))
-    let y = Tensor([u.shape.rows, u.shape.columns / width * count], pool: pool)
-    let (input, grain) = (u.value, max(1, Tape.grain / count))
-    workspace.compute(.normsAndGates) {
-      workspace.team.parallel(rows, grain: grain) {
-        features.forward(input.pointer, into: y.pointer, rows: $0, columns: width)
+    let shape: Shape = [u.shape.rows, u.shape.columns / width * count]
+    let (y, input) = (workspace.room(for: shape, readers: readers), u.stored)
+    let extremes = features.hasExtremes ? Tensor([rows, 2], pool: pool) : nil
+    @Sendable func places(_ row: Int) -> UnsafeMutablePointer<Int32>? {
+      extremes.map {
+        UnsafeMutableRawPointer($0.pointer + 2 * row).assumingMemoryBound(to: Int32.self)
       }
     }
-    return record(y, inputs: [u]) { [unowned self] dy in
-      let (du, accumulate) = u.gradientTarget(in: workspace)
-      let scratch = Tensor([workspace.team.size * count], pool: pool)
-      workspace.compute(.normsAndGates) {
-        workspace.team.parallel(rows, grain: grain) { thread, part in
-          features.backward(
-            input.pointer, y.pointer, dy.pointer, into: du.pointer, rows: part, columns: width,
-            accumulate: accumulate, scratch: scratch.pointer + thread * count)
-        }
+    rowBlocks(rows, width: count, of: [input, y], on: .normsAndGates) { _, rows, block in
+      let own = rows.lowerBound * width..<rows.upperBound * width
+      let results = rows.lowerBound * count..<rows.upperBound * count
+      features.forward(
+        input.read(own, block(0)), into: y.room(results, block(1)), rows: rows.count,
+        columns: width, extremes: places(rows.lowerBound))
+      y.finish(results, block(1))
+    }
+    let sum = u.sum
+    return record(y, shape, inputs: [u], remembersOutput: true) { [unowned self] dy in
+      let (du, accumulate) = sum.target(in: workspace)
+      let scratch = Tensor([workspace.team.size * count], pool: pool, kind: .buffers)
+      rowBlocks(rows, width: count, of: [y], on: .normsAndGates) { thread, rows, block in
+        let results = rows.lowerBound * count..<rows.upperBound * count
+        features.backward(
+          y.read(results, block(0)), dy.pointer + results.lowerBound,
+          into: du.pointer + rows.lowerBound * width, rows: rows.count, columns: width,
+          isRounded: y.kind == .bfloat16, extremes: places(rows.lowerBound), accumulate: accumulate,
+          scratch: scratch.pointer + thread * count)
       }
     }
   }

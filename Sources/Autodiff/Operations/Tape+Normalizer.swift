@@ -5,31 +5,38 @@ import Tensors
 extension Tape {
   /// Each head's numerator over its denominator, `N / (d + ε)`.
   ///
-  /// - Parameter o: Shape `[N, heads·(V+1)]`.
+  /// - Parameters:
+  ///   - o: Shape `[N, heads·(V+1)]`.
+  ///   - readers: Who reads the result.
   /// - Returns: Shape `[N, heads·V]`.
-  package func normalized(_ o: Variable, heads: Int, epsilon: Float) -> Variable {
+  package func normalized(
+    _ o: Variable, heads: Int, epsilon: Float, for readers: Readers = .any
+  ) -> Variable {
     let (rows, all) = headRows(o, heads: heads)
     let width = all - 1
     precondition(width > 0, "o \(o.shape) of \(heads) heads has denominators only")
-    let y = Tensor([o.shape.rows, heads * width], pool: pool)
+    let shape: Shape = [o.shape.rows, heads * width]
+    let y = workspace.room(for: shape, readers: readers)
     let inverse = Tensor([rows], pool: pool)
     let (input, sum) = (o.value, o.sum)
-    let grain = max(1, Tape.grain / width)
-    workspace.compute(.normsAndGates) {
-      workspace.team.parallel(rows, grain: grain) {
-        Normalizer.divide(
-          input.pointer, epsilon: epsilon, into: y.pointer, inverse: inverse.pointer, rows: $0,
-          columns: width)
-      }
+    // The kernels count rows from the first of all.
+    @Sendable func part(_ rows: Range<Int>) -> Range<Int> {
+      rows.lowerBound * width..<rows.upperBound * width
     }
-    return record(y, inputs: [o], remembersOutput: true) { [unowned self] dy in
+    rowBlocks(rows, width: width, of: [y], on: .normsAndGates) { _, rows, block in
+      let part = part(rows)
+      Normalizer.divide(
+        input.pointer, epsilon: epsilon, into: y.room(part, block(0)) - part.lowerBound,
+        inverse: inverse.pointer, rows: rows, columns: width)
+      y.finish(part, block(0))
+    }
+    return record(y, shape, inputs: [o], remembersOutput: true) { [unowned self] dy in
       let (dx, accumulate) = sum.target(in: workspace)
-      workspace.compute(.normsAndGates) {
-        workspace.team.parallel(rows, grain: grain) {
-          Normalizer.divideBackward(
-            y.pointer, inverse: inverse.pointer, dy.pointer, into: dx.pointer, rows: $0,
-            columns: width, accumulate: accumulate)
-        }
+      rowBlocks(rows, width: width, of: [y], on: .normsAndGates) { _, rows, block in
+        let part = part(rows)
+        Normalizer.divideBackward(
+          y.read(part, block(0)) - part.lowerBound, inverse: inverse.pointer, dy.pointer,
+          into: dx.pointer, rows: rows, columns: width, accumulate: accumulate)
       }
     }
   }

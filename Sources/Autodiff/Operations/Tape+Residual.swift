@@ -67,16 +67,19 @@ extension Tape {
   }
 
   /// `y = (a + b) / 2`, both of one shape.
-  package func mean(_ a: Variable, _ b: Variable) -> Variable {
+  package func mean(_ a: Variable, _ b: Variable, for readers: Readers = .any) -> Variable {
     precondition(a.shape.count == b.shape.count, "mean of \(a.shape) and \(b.shape)")
-    let y = Tensor(a.shape, pool: pool)
+    let y = workspace.room(for: a.shape, readers: readers)
     let (left, right) = (a.value, b.value)
-    elementwise(y.count) { range in
-      for i in range { y.pointer[i] = 0.5 * left.pointer[i] + 0.5 * right.pointer[i] }
+    blocks(a.shape.count, of: [y]) { part, block in
+      let (a, b) = (left.pointer + part.lowerBound, right.pointer + part.lowerBound)
+      let to = y.room(part, block(0))
+      for i in 0..<part.count { to[i] = 0.5 * a[i] + 0.5 * b[i] }
+      y.finish(part, block(0))
     }
-    let (da, db) = (a.sum, b.sum)
-    return record(y, inputs: [a, b]) { [unowned self] dy in
-      let half = Tensor(y.shape, pool: pool)
+    let (da, db, shape) = (a.sum, b.sum, a.shape)
+    return record(y, shape, inputs: [a, b]) { [unowned self] dy in
+      let half = Tensor(shape, pool: pool)
       elementwise(half.count) { range in
         for i in range { half.pointer[i] = 0.5 * dy.pointer[i] }
       }

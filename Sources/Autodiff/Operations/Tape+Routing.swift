@@ -83,8 +83,10 @@ extension Tape {
       }
       note(LossTerm(ExpertBalance.zLossName, weight: zWeight, sum: sum, positions: tokens))
     }
+    // Where the router is frozen, nobody reads its input again.
+    let (sumOfX, kept) = (x.sum, trains(gate) ? input : nil)
     let variable = record(weights, inputs: [x], always: trains(gate)) { [unowned self] dWeights in
-      let target = x.needsGradient ? x.gradientTarget(in: workspace) : nil
+      let target = sumOfX.isNeeded ? sumOfX.target(in: workspace) : nil
       let d = Tensor([tokens, experts], pool: pool)
       let ofScores = weight > 0 ? Tensor([experts], pool: pool, kind: .buffers) : nil
       workspace.counters.note(
@@ -111,9 +113,9 @@ extension Tape {
               d, lda: experts, weights, ldb: width, into: dx.pointer + first, ldc: width,
               m: rows.count, n: width, k: experts, beta: accumulate ? 1 : 0)
           }
-          if trains(gate) {
+          if let kept {
             BLAS.multiply(
-              d, transposeA: true, lda: experts, input.pointer + first, ldb: width,
+              d, transposeA: true, lda: experts, kept.pointer + first, ldb: width,
               into: parameters.gradient(gate), ldc: width, m: experts, n: width, k: rows.count,
               beta: 1)
           }

@@ -21,26 +21,46 @@ package struct HeadProjection: Sendable {
 
   /// Columns of `x` and of the result.
   package var columns: (x: Int, y: Int) { (heads / share * width, heads * features) }
-  /// Floats of scratch of a thread.
-  package var scratchCount: Int { features * Lanes.padded(width) }
+  /// Floats of scratch of a thread, in either pass.
+  package var scratchCount: Int {
+    max(features * Lanes.padded(width), Self.piece * Lanes.padded(width))
+  }
 
   /// Tokens of a piece: what a gradient of a weight sums up before it is added.
   package static let piece = 128
 
-  /// Projects one head of some tokens.
+  /// A head's numbers of a piece of tokens in fp32: where they lie, or widened into scratch.
+  private func piece(
+    _ x: TokenRows, head: Int, tokens: Range<Int>, scratch: UnsafeMutablePointer<Float>
+  ) -> TokenRows {
+    precondition(tokens.count <= Self.piece, "\(tokens.count) tokens of a piece")
+    let column = head / share * width
+    guard x.isBFloat16 else {
+      return TokenRows(x[tokens.lowerBound] + column, stride: x.stride)
+    }
+    let stride = Lanes.padded(width)
+    Rows.widen(
+      x.halves(tokens.lowerBound) + column, stride: x.stride, rows: tokens.count, columns: width,
+      into: scratch, ld: stride)
+    return TokenRows(scratch, stride: stride)
+  }
+
+  /// Projects one head of a piece of tokens.
   package func forward(
-    _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
-    into y: UnsafeMutablePointer<Float>, head: Int, tokens: Range<Int>
+    _ x: TokenRows, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+    into y: UnsafeMutablePointer<Float>, head: Int, tokens: Range<Int>,
+    scratch: UnsafeMutablePointer<Float>
   ) {
-    let (columns, first) = (columns, tokens.lowerBound)
-    let source = x + first * columns.x + head / share * width
-    let target = y + first * columns.y + head * features
+    let columns = columns
+    let source = piece(x, head: head, tokens: tokens, scratch: scratch)
+    let target = y + tokens.lowerBound * columns.y + head * features
     SmallMatrix.multiply(
-      source, lda: columns.x, weight + head * width * features, ldb: features, into: target,
-      ldc: columns.y, rows: tokens.count, columns: features, inner: width)
+      source.base, lda: source.stride, weight + head * width * features, ldb: features,
+      into: target, ldc: columns.y, rows: tokens.count, columns: features, inner: width)
     if skips {
       Rows.add(
-        source, stride: columns.x, rows: tokens.count, columns: width, into: target, ld: columns.y)
+        source.base, stride: source.stride, rows: tokens.count, columns: width, into: target,
+        ld: columns.y)
     }
     guard let b = bias?[head] else { return }
     for token in 0..<tokens.count {
@@ -69,18 +89,22 @@ package struct HeadProjection: Sendable {
   }
 
   /// Adds the gradients of one head's weight and bias.
+  ///
+  /// - Parameter x: What went into it; nil where the weight has no gradient.
   package func weightBackward(
-    _ x: UnsafePointer<Float>, _ dy: UnsafePointer<Float>, dWeight: UnsafeMutablePointer<Float>?,
-    dBias: UnsafeMutablePointer<Float>?, head: Int, tokens: Range<Int>
+    _ x: TokenRows?, _ dy: UnsafePointer<Float>, dWeight: UnsafeMutablePointer<Float>?,
+    dBias: UnsafeMutablePointer<Float>?, head: Int, tokens: Range<Int>,
+    scratch: UnsafeMutablePointer<Float>
   ) {
     let columns = columns
     for start in stride(from: tokens.lowerBound, to: tokens.upperBound, by: Self.piece) {
       let count = min(Self.piece, tokens.upperBound - start)
       let source = dy + start * columns.y + head * features
-      if let dWeight {
+      if let dWeight, let x {
+        let x = piece(x, head: head, tokens: start..<start + count, scratch: scratch)
         SmallMatrix.multiply(
-          x + start * columns.x + head / share * width, lda: columns.x, transposed: true, source,
-          ldb: columns.y, into: dWeight + head * width * features, ldc: features, rows: width,
+          x.base, lda: x.stride, transposed: true, source, ldb: columns.y,
+          into: dWeight + head * width * features, ldc: features, rows: width,
           columns: features, inner: count, store: .add)
       }
       guard let dBias else { continue }

@@ -17,6 +17,14 @@ package enum PositiveFeatures: Sendable {
 
   /// The least feature.
   package static let least: Float = 1e-12
+  /// What a feature is told from the least by, as it is or rounded to bf16.
+  private static func clamped(isRounded: Bool) -> Float {
+    guard isRounded else { return least }
+    return max(least, Float(bitPattern: UInt32(BFloat16.rounded(least)) << 16))
+  }
+
+  /// Whether features depend on which numbers of a row are its extremes by more than their values.
+  package var hasExtremes: Bool { self == .exponential }
 
   /// Features of rows of `width` numbers.
   package func count(_ width: Int) -> Int {
@@ -27,12 +35,24 @@ package enum PositiveFeatures: Sendable {
   }
 
   /// Maps rows of `n` numbers to rows of `count(n)`.
+  ///
+  /// - Parameter extremes: Receives of each row where its largest and its least number are, the first of those alike; nil where
+  ///   there is nobody to ask.
   package func forward(
-    _ u: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int
+    _ u: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, rows: Int, columns n: Int,
+    extremes: UnsafeMutablePointer<Int32>? = nil
   ) {
     let (count, least) = (count(n), Self.least)
-    for row in rows {
+    for row in 0..<rows {
       let (u, y) = (u + row * n, y + row * count)
+      if let extremes {
+        var (high, low) = (0, 0)
+        for i in 0..<n {
+          if u[i] > u[high] { high = i }
+          if u[i] < u[low] { low = i }
+        }
+        (extremes[2 * row], extremes[2 * row + 1]) = (Int32(high), Int32(low))
+      }
       switch self {
       case .softmax, .exponential:
         let (low, high) = Reduction.extremes(u, n)
@@ -57,15 +77,19 @@ package enum PositiveFeatures: Sendable {
 
   /// The gradient of `u` by that of its features.
   ///
-  /// - Parameter scratch: `count(n)` floats.
+  /// - Parameters:
+  ///   - isRounded: Whether the features have been rounded to bf16.
+  ///   - extremes: What `forward` found.
+  ///   - scratch: `count(n)` floats.
   package func backward(
-    _ u: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
-    into du: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int, accumulate: Bool,
-    scratch d: UnsafeMutablePointer<Float>
+    _ y: UnsafePointer<Float>, _ dy: UnsafePointer<Float>, into du: UnsafeMutablePointer<Float>,
+    rows: Int, columns n: Int, isRounded: Bool, extremes: UnsafePointer<Int32>?,
+    accumulate: Bool, scratch d: UnsafeMutablePointer<Float>
   ) {
-    let (count, least) = (count(n), Self.least)
-    for row in rows {
-      let (u, y, dy, du) = (u + row * n, y + row * count, dy + row * count, du + row * n)
+    precondition(!hasExtremes || extremes != nil, "features without their extremes")
+    let (count, least) = (count(n), Self.clamped(isRounded: isRounded))
+    for row in 0..<rows {
+      let (y, dy, du) = (y + row * count, dy + row * count, du + row * n)
       // y ⊙ dy, or dy, of the features that are not clamped.
       let isProduct = self == .softmax || self == .exponential
       for i in 0..<count { d[i] = y[i] > least ? (isProduct ? y[i] * dy[i] : dy[i]) : 0 }
@@ -75,20 +99,19 @@ package enum PositiveFeatures: Sendable {
         let (a, b) = (Reduction.sum(d, n), Reduction.sum(d + n, n))
         for i in 0..<n { du[i] += (d[i] - y[i] * a) - (d[n + i] - y[n + i] * b) }
       case .exponential:
-        var (a, b, high, low) = (Float(0), Float(0), 0, 0)
+        var (a, b) = (Float(0), Float(0))
         for i in 0..<n {
           a += d[i]
           b += d[n + i]
-          if u[i] > u[high] { high = i }
-          if u[i] < u[low] { low = i }
           du[i] += d[i] - d[n + i]
         }
-        du[high] -= a
-        du[low] += b
+        du[Int(extremes![2 * row])] -= a
+        du[Int(extremes![2 * row + 1])] += b
       case .relu:
         for i in 0..<n { du[i] += d[i] }
       case .eluPlusOne:
-        for i in 0..<n { du[i] += u[i] > 0 ? d[i] : d[i] * y[i] }
+        // Above 0 it is more than 1, where its slope is 1; below, it is its slope.
+        for i in 0..<n { du[i] += y[i] > 1 ? d[i] : d[i] * y[i] }
       }
     }
   }

@@ -1,3 +1,5 @@
+import Tensors
+
 /// Rows of floats, one per token: row `t` begins at `base + t · stride`.
 ///
 /// Unchecked: threads only read what it points to, which its caller keeps alive.
@@ -21,6 +23,13 @@ package struct TokenRows: @unchecked Sendable {
     self.base = UnsafeRawPointer(base).assumingMemoryBound(to: Float.self)
     self.stride = stride
     isBFloat16 = true
+  }
+
+  /// Rows of an operand as it is stored, `stride` numbers apart.
+  package init(_ operand: Operand, stride: Int) {
+    self =
+      operand.kind == .float
+      ? TokenRows(operand.floats, stride: stride) : TokenRows(operand.halves, stride: stride)
   }
 
   /// Row 0, of bf16 numbers.

@@ -4,7 +4,7 @@ import Tensors
 
 /// The keys and values of a shard's tokens and of those shortly before it, whichever ranks hold them.
 package struct RecentTokens {
-  /// Keys beside values, `[rows × (halo + length), keys + values]`; zero where there is nothing.
+  /// Keys beside values, `[rows × (halo + length), keys + values]`, stored for products; zero where there is nothing.
   let tokens: Variable
   /// Numbers of a token's keys, and as many of its values.
   let columns: Int
@@ -79,28 +79,33 @@ extension Tape {
       pass.memory[slot] = halo
     }
     let (length, count) = (layout.length, halo.tokens + layout.length)
-    let all = Tensor([layout.rows * count, 2 * columns], pool: pool)
-    let (keys, values) = (k.value, v.value)
-    workspace.compute(.attention) {
-      for row in 0..<layout.rows {
-        let first = row * count * 2 * columns
-        (all.pointer + first).update(
-          from: halo.pointer(row: row, token: 0), count: halo.tokens * 2 * columns)
-        workspace.team.parallel(length, grain: 64) { tokens in
-          for token in tokens {
-            let to = all.pointer + first + (halo.tokens + token) * 2 * columns
-            let from = (row * length + token) * columns
-            to.update(from: keys.pointer + from, count: columns)
-            (to + columns).update(from: values.pointer + from, count: columns)
-          }
+    let shape: Shape = [layout.rows * count, 2 * columns]
+    let all = workspace.room(for: shape, readers: .products)
+    let (keys, values) = (k.stored, v.stored)
+    rowBlocks(layout.rows * count, width: 2 * columns, of: [all], on: .attention) {
+      _, part, block in
+      let numbers = part.lowerBound * 2 * columns..<part.upperBound * 2 * columns
+      let target = all.room(numbers, block(0))
+      for index in part {
+        let (row, token) = (index / count, index % count - halo.tokens)
+        let to = target + (index - part.lowerBound) * 2 * columns
+        if token < 0 {
+          to.update(
+            from: halo.pointer(row: row, token: token + halo.tokens), count: 2 * columns)
+          continue
         }
+        let from = (row * length + token) * columns
+        keys.copy(from..<from + columns, into: to)
+        values.copy(from..<from + columns, into: to + columns)
       }
+      all.finish(numbers, block(0))
     }
-    let tokens = record(all, inputs: [k, v]) { [unowned self] d in
+    let (sumOfK, sumOfV, own) = (k.sum, v.sum, k.shape)
+    let tokens = record(all, shape, inputs: [k, v]) { [unowned self] d in
       let exchange = makeExchange()
       try exchange.beginBackward()
       let dHalo = Tensor(halo.values.shape, pool: pool)
-      let (dk, dv) = (Tensor(k.shape, pool: pool), Tensor(v.shape, pool: pool))
+      let (dk, dv) = (Tensor(own, pool: pool), Tensor(own, pool: pool))
       workspace.compute(.attention) {
         for row in 0..<layout.rows {
           let first = row * count * 2 * columns
@@ -119,8 +124,8 @@ extension Tape {
       exchange.addRight(to: [dk, dv], halo: dHalo)
       try exchange.send(dHalo)
       try exchange.finishBackward([dk, dv], halo: dHalo)
-      k.add(gradient: dk, in: workspace)
-      v.add(gradient: dv, in: workspace)
+      sumOfK.add(dk, in: workspace)
+      sumOfV.add(dv, in: workspace)
     }
     let first = layout.shard.lowerBound
     return RecentTokens(
@@ -165,27 +170,29 @@ extension Tape {
     let (rows, width) = (part.source.count, part.columns / part.heads)
     let extra = ofValues ? 1 : 0
     let (columns, first) = (part.heads * (width + extra), ofValues ? part.columns : 0)
-    let y = Tensor([rows, columns], pool: pool)
-    let input = x.value
-    workspace.compute(.attention) {
-      workspace.team.parallel(rows, grain: 64) { range in
-        for row in range {
-          let target = y.pointer + row * columns
-          guard part.source[row] >= 0 else {
-            target.update(repeating: 0, count: columns)
-            continue
-          }
-          let from = input.pointer + part.source[row] * 2 * part.columns + first
-          for head in 0..<part.heads {
-            let to = target + head * (width + extra)
-            to.update(from: from + head * width, count: width)
-            if ofValues { to[width] = 1 }
-          }
+    let shape: Shape = [rows, columns]
+    let (y, input) = (workspace.room(for: shape, readers: .products), x.stored)
+    rowBlocks(rows, width: columns, of: [y], on: .attention) { _, range, block in
+      let numbers = range.lowerBound * columns..<range.upperBound * columns
+      let room = y.room(numbers, block(0))
+      for row in range {
+        let target = room + (row - range.lowerBound) * columns
+        guard part.source[row] >= 0 else {
+          target.update(repeating: 0, count: columns)
+          continue
+        }
+        let from = part.source[row] * 2 * part.columns + first
+        for head in 0..<part.heads {
+          let (at, to) = (from + head * width, target + head * (width + extra))
+          input.copy(at..<at + width, into: to)
+          if ofValues { to[width] = 1 }
         }
       }
+      y.finish(numbers, block(0))
     }
-    return record(y, inputs: [x]) { [unowned self] dy in
-      let (dx, accumulate) = x.gradientTarget(in: workspace)
+    let sum = x.sum
+    return record(y, shape, inputs: [x]) { [unowned self] dy in
+      let (dx, accumulate) = sum.target(in: workspace)
       workspace.compute(.attention) {
         if !accumulate { dx.clear() }
         // Each row goes to a row of its own.

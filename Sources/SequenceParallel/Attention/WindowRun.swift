@@ -3,6 +3,8 @@ import Tensors
 
 /// The heads of windowed attention on one shard, all of whose keys are there: drives the kernel.
 ///
+/// Made anew for each pass: what it widens of queries and keys is not kept between them.
+///
 /// Unchecked: it is constant; a team's threads write what belongs to their own units.
 struct WindowRun: @unchecked Sendable {
   let kernel: SoftmaxAttention
@@ -19,11 +21,13 @@ struct WindowRun: @unchecked Sendable {
   private let lowest, none: Tensor
 
   init(
-    _ kernel: SoftmaxAttention, q: Tensor, recent: RecentTokens, span: AttentionSpan,
-    extra: (k: Tensor, v: Tensor)? = nil, headStride: Int
+    _ kernel: SoftmaxAttention, q stored: Operand, shape: Shape, recent: RecentTokens,
+    span: AttentionSpan, extra: (k: Tensor, v: Tensor)? = nil, headStride: Int
   ) {
-    (self.kernel, self.q, self.recent, self.span, self.extra) = (kernel, q, recent, span, extra)
-    all = recent.tokens.value
+    (self.kernel, self.recent, self.span, self.extra) = (kernel, recent, span, extra)
+    let workspace = recent.pass.context.workspace
+    q = workspace.tensor(of: stored, shape)
+    all = workspace.tensor(of: recent.tokens.stored, recent.tokens.shape)
     let d = kernel.dimension
     (heads, keyHeads) = (q.shape.columns / d, recent.columns / d)
     precondition(

@@ -176,7 +176,7 @@ extension Tape {
         for i in part { output.pointer[i] = from.pointer[i] + sum.pointer[i] }
       }
     }
-    let sumOfY = y.sum
+    let (sumOfY, sumOfResidual) = (y.sum, residual?.sum)
     // Whether gradients cross does not depend on which experts this rank has.
     let crosses = trained || dealt.sent?.needsGradient == true
     return record(
@@ -186,7 +186,7 @@ extension Tape {
         let dy = try exchange.cross(workspace.operand(of: d))
         if sumOfY.isNeeded { sumOfY.add(dy, in: workspace) }
       }
-      residual?.add(gradient: d, in: workspace)
+      sumOfResidual?.add(d, in: workspace)
     }
   }
 }

@@ -188,10 +188,8 @@ struct RecurrenceUnits: @unchecked Sendable {
   }
 
   private func rows(_ rows: Rows, _ unit: Int, width: Int) -> TokenRows {
-    let numbers = rows.numbers.from(place(rows.columns, unit, width: width).offset)
-    return numbers.kind == .float
-      ? TokenRows(numbers.floats, stride: rows.columns)
-      : TokenRows(numbers.halves, stride: rows.columns)
+    TokenRows(
+      rows.numbers.from(place(rows.columns, unit, width: width).offset), stride: rows.columns)
   }
 
   private func target(_ tensor: Tensor, _ unit: Int, width: Int) -> MutableTokenRows {

@@ -14,7 +14,8 @@ extension Tape {
   /// Run again, it sends nothing: what was found of each query was kept.
   ///
   /// - Parameters:
-  ///   - q: Queries, `[N, heads·d]`, of which no gradient is wanted; `k`, keys, `[N, keyHeads·d]`.
+  ///   - q: Queries, `[N, heads·d]`, of which no gradient is wanted; `k`, keys, `[N, keyHeads·d]`. These and features may be
+  ///     stored for products.
   ///   - queryFeatures: φ(q), `[N, heads·F]`, at least 0.
   ///   - keyFeatures: φ(k), of as many heads or of a divisor, which each serve neighbouring heads of queries.
   ///   - dimension: `d`.
@@ -36,7 +37,9 @@ extension Tape {
       slot: slot)
     let kept: CrossEntropyHeads.Found? = pass.memory[slot]
     let run = CrossEntropyHeads(
-      q: q.value, k: k.value, queryFeatures: queryFeatures.value, keyFeatures: keyFeatures.value,
+      q: workspace.tensor(of: q.stored, q.shape), k: workspace.tensor(of: k.stored, k.shape),
+      queryFeatures: workspace.tensor(of: queryFeatures.stored, queryFeatures.shape),
+      keyFeatures: workspace.tensor(of: keyFeatures.stored, keyFeatures.shape),
       dimension: dimension, features: features, window: window, pass: pass, found: kept)
     if kept == nil {
       try workspace.counters.measure(.attention) {

@@ -20,8 +20,14 @@ extension Tape {
     _ kernel: TerracedRecurrence, q: Variable, k: Variable, v: Variable, recent: RecentTokens,
     width: Int, slot: CarrySlot
   ) throws -> Variable {
-    let run = TerracedRun(
-      kernel: kernel, q: q.value, k: k.value, v: v.value, recent: recent, width: width)
+    let (workspace, inputs) = (workspace, [q, k, v].map { ($0.stored, $0.shape, $0.sum) })
+    // Made anew for each pass: what it widens of the inputs is not kept between them.
+    func makeRun() -> TerracedRun {
+      let numbers = inputs.map { workspace.tensor(of: $0.0, $0.1) }
+      return TerracedRun(
+        kernel: kernel, q: numbers[0], k: numbers[1], v: numbers[2], recent: recent, width: width)
+    }
+    let run = makeRun()
     let y = Tensor([q.shape.rows, run.heads * kernel.valueDimension], pool: pool)
     let kept = Tensor([run.keptOffsets.last!], pool: pool, kind: .states)
     let shard = run.shard(slot)
@@ -30,15 +36,14 @@ extension Tape {
     }
     return record(y, inputs: [q, k, v]) { [unowned self] dy in
       try workspace.counters.measure(.recurrence) {
-        let (dq, dk) = (Tensor(q.shape, pool: pool), Tensor(k.shape, pool: pool))
-        let dv = Tensor(v.shape, pool: pool)
-        workspace.compute(.recurrence) { for tensor in [dq, dk, dv] { tensor.clear() } }
+        let run = makeRun()
+        let gradients = inputs.map { Tensor($0.1, pool: pool) }
+        workspace.compute(.recurrence) { for tensor in gradients { tensor.clear() } }
         try shard.backward(
           TerracedBackward(
-            run: run, shard: shard, dy: dy, kept: kept, dq: dq, dk: dk, dv: dv))
-        q.add(gradient: dq, in: workspace)
-        k.add(gradient: dk, in: workspace)
-        v.add(gradient: dv, in: workspace)
+            run: run, shard: shard, dy: dy, kept: kept, dq: gradients[0], dk: gradients[1],
+            dv: gradients[2]))
+        for (input, gradient) in zip(inputs, gradients) { input.2.add(gradient, in: workspace) }
       }
     }
   }

@@ -21,7 +21,11 @@ extension Tape {
   ) throws -> Variable {
     let kernel = SoftmaxAttention(
       dimension: d, scale: scale ?? 1 / Float(d).squareRoot())
-    let run = WindowRun(kernel, q: q.value, recent: recent, span: span, headStride: d + 1)
+    let (stored, shape, sumOfQ) = (q.stored, q.shape, q.sum)
+    func makeRun() -> WindowRun {
+      WindowRun(kernel, q: stored, shape: shape, recent: recent, span: span, headStride: d + 1)
+    }
+    let run = makeRun()
     let (layout, heads) = (recent.pass.layout, run.heads)
     let y = Tensor([q.shape.rows, heads * (d + 1)], pool: pool)
     let (maximum, sum, maximal) = (run.perQuery(), run.perQuery(), run.perQuery())
@@ -33,7 +37,7 @@ extension Tape {
     }
     return record(y, inputs: [q, recent.tokens], remembersOutput: true) { [unowned self] dy in
       try workspace.counters.measure(.attention) {
-        let dq = Tensor(q.shape, pool: pool)
+        let (run, dq) = (makeRun(), Tensor(shape, pool: pool))
         let (delta, dMaxima) = (run.perQuery(), run.perQuery())
         let dAll = clearedTarget(recent.tokens)
         workspace.compute(.attention) { dq.clear() }
@@ -47,7 +51,7 @@ extension Tape {
         try run.backward(
           dO: dy, logSum: maximum, delta: delta, dq: dq, dAll: dAll,
           maxima: (at: maximal, gradients: dMaxima))
-        q.add(gradient: dq, in: workspace)
+        sumOfQ.add(dq, in: workspace)
       }
     }
   }
@@ -78,9 +82,13 @@ extension Tape {
       return tensor
     }
     let extra = meta.map { (k: copy($0.k), v: copy($0.v)) }
-    let run = WindowRun(
-      kernel, q: q.value, recent: recent, span: span, extra: extra, headStride: d)
-    let y = Tensor(q.shape, pool: pool)
+    let (stored, shape, sumOfQ) = (q.stored, q.shape, q.sum)
+    func makeRun() -> WindowRun {
+      WindowRun(
+        kernel, q: stored, shape: shape, recent: recent, span: span, extra: extra, headStride: d)
+    }
+    let run = makeRun()
+    let y = Tensor(shape, pool: pool)
     let logSum = run.perQuery()
     try workspace.counters.measure(.attention) {
       try run.forward(
@@ -90,7 +98,7 @@ extension Tape {
       y, inputs: [q, recent.tokens], always: trains(meta?.k, meta?.v), remembersOutput: true
     ) { [unowned self] dy in
       try workspace.counters.measure(.attention) {
-        let dq = Tensor(q.shape, pool: pool)
+        let (run, dq) = (makeRun(), Tensor(shape, pool: pool))
         let delta = run.perQuery()
         let dAll = clearedTarget(recent.tokens)
         let dExtra = extra.map {
@@ -109,7 +117,7 @@ extension Tape {
         }
         try run.backward(
           dO: dy, logSum: logSum, delta: delta, dq: dq, dAll: dAll, dExtra: dExtra)
-        q.add(gradient: dq, in: workspace)
+        sumOfQ.add(dq, in: workspace)
         guard let meta, let dExtra else { return }
         for (parameter, gradient) in [(meta.k, dExtra.k), (meta.v, dExtra.v)] {
           guard let sums = gradientSums(parameter) else { continue }

@@ -7,7 +7,7 @@ SUPRA, Lizard.
 import torch
 import torch.nn.functional as F
 
-from . import pretrained
+from . import common, pretrained
 from .common import decay_recurrence, heads, linear, repeat_heads, rms
 
 FEATURES = {
@@ -70,7 +70,7 @@ def features(x, weights, name, config):
             y = torch.relu(u)
         case "elu":
             y = F.elu(u) + 1
-    return y.clamp(min=1e-12)
+    return common.stored(y.clamp(min=1e-12))
 
 
 def softmax_attention(q, k, v, window):
@@ -181,11 +181,14 @@ class LanguageModel(pretrained.LanguageModel):
         rotated_k = repeat_heads(self.rotated(config, k), group)
         k = repeat_heads(k, group)
         g = F.logsigmoid(pooled)
+        soft_q = common.stored(torch.softmax(q, -1))
         match self.method:
             case "liger_gla":
-                first = decay_recurrence(torch.softmax(q, -1), torch.softmax(k, -1), v, g / 16, 1)
+                soft_k = common.stored(torch.softmax(k, -1))
+                first = decay_recurrence(soft_q, soft_k, v, g / 16, 1)
             case "liger_hgrn2":
-                first = decay_recurrence(torch.softmax(q, -1), 1 - torch.sigmoid(pooled), v, g, 1)
+                kept = common.stored(1 - torch.sigmoid(pooled))
+                first = decay_recurrence(soft_q, kept, v, g, 1)
             case "liger_gsa":
                 first = slots(q, k, v, g / 16)
         second = softmax_attention(self.rotated(config, q), rotated_k, v, config["liger_window"])

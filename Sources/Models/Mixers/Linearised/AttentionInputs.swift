@@ -6,8 +6,8 @@ package struct AttentionInputs {
   package let x: Variable
   /// Queries, `[N, H·d]`, and keys, `[N, keyHeads·d]`, normalised where the model says so, before their positions.
   package let q, k: Variable
-  /// Values, `[N, keyHeads·d]`.
+  /// Values, `[N, keyHeads·d]`, stored for products.
   package let v: Variable
-  /// Queries and keys rotated by their positions.
+  /// Queries and keys rotated by their positions, stored for products.
   package let rotatedQ, rotatedK: Variable
 }

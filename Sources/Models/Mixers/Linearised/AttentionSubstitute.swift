@@ -1,11 +1,12 @@
 import Autodiff
 import SequenceParallel
+import Tensors
 
 /// What stands in for the softmax of a Transformer's attention, between its projections.
 protocol AttentionSubstitute: Sendable {
-  /// The output of all heads, `[N, H·d]`, before the projection out.
+  /// The output of all heads, `[N, H·d]`, before the projection out, for some readers.
   func callAsFunction(
-    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass
+    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass, for readers: Readers
   ) throws -> Variable
   /// Features of queries and keys, whose products are its weights; nil where it has no learned ones.
   func features(_ inputs: AttentionInputs, tape: Tape) -> AttentionFeatures?

@@ -55,7 +55,7 @@ struct GatedFeatureAttention: AttentionSubstitute {
   }
 
   func callAsFunction(
-    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass
+    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass, for readers: Readers
   ) throws -> Variable {
     // Shapes: q [N, H·d]; k v [N, keyHeads·d]; features [N, H·F]; g [N, H].
     let g = tape.logSigmoidGate(try gate(inputs.x, tape: tape), divisor: 1)
@@ -69,7 +69,7 @@ struct GatedFeatureAttention: AttentionSubstitute {
       slot: CarrySlot(layer: layer, .window), pass: pass)
     let b = try tape.windowAttention(
       q: inputs.rotatedQ, recent: recent, span: span, meta: meta, dimension: heads.keyDimension)
-    return tape.headScale(b, mixing, adding: a)
+    return tape.headScale(b, mixing, adding: a, for: readers)
   }
 
   var recurrences: [RecurrenceSize] { [RecurrenceSize(kernel, heads: heads.heads)] }

@@ -1,6 +1,7 @@
 import Autodiff
 import Kernels
 import SequenceParallel
+import Tensors
 
 /// Liger's layer: half of a gated recurrence without positions, half of softmax attention in a window.
 ///
@@ -41,19 +42,21 @@ struct GatedHalves: AttentionSubstitute {
   }
 
   func callAsFunction(
-    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass
+    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass, for readers: Readers
   ) throws -> Variable {
     // Shapes: q [N, H·d]; k v [N, keyHeads·d]; g [N, keyHeads·M].
     let d = heads.keyDimension
     let pooled = tape.pooled(inputs.k, to: heads.keyHeads * slots)
     let g = tape.logSigmoidGate(pooled, divisor: recurrence == .hgrn2 ? 1 : Self.divisor)
     let isSoftmax = recurrence != .gsa
-    let q = isSoftmax ? tape.softmax(inputs.q, width: d) : inputs.q
+    let q =
+      isSoftmax
+      ? tape.softmax(inputs.q, width: d, for: .products) : tape.stored(inputs.q, for: .products)
     let k =
       switch recurrence {
-      case .gla: tape.softmax(inputs.k, width: d)
-      case .hgrn2: tape.decayComplement(g)
-      case .gsa: inputs.k
+      case .gla: tape.softmax(inputs.k, width: d, for: .products)
+      case .hgrn2: tape.decayComplement(g, for: .products)
+      case .gsa: tape.stored(inputs.k, for: .products)
       }
     let first = try tape.recurrence(
       kernel, RecurrenceInputs(q: q, k: k, v: inputs.v, g: g),
@@ -61,7 +64,7 @@ struct GatedHalves: AttentionSubstitute {
     let second = try tape.attention(
       q: inputs.rotatedQ, k: inputs.rotatedK, v: inputs.v, dimension: d, window: window,
       slot: CarrySlot(layer: layer, .window), pass: pass)
-    return tape.mean(first, second)
+    return tape.mean(first, second, for: readers)
   }
 
   var recurrences: [RecurrenceSize] { [RecurrenceSize(kernel, heads: heads.heads)] }

@@ -22,7 +22,7 @@ struct HeadFeatureProjection: Sendable {
   func callAsFunction(_ x: Variable, tape: Tape) -> Variable {
     let u =
       weight.map { tape.headProjection(x, weight: $0, bias: bias, skips: skips) } ?? x
-    return tape.positiveFeatures(u, features, width: width)
+    return tape.positiveFeatures(u, features, width: width, for: .products)
   }
 }
 

@@ -72,12 +72,13 @@ struct JointFeatureAttention: AttentionSubstitute {
   }
 
   func callAsFunction(
-    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass
+    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass, for readers: Readers
   ) throws -> Variable {
     // Shapes: q [N, H·dφ]; k [N, keyHeads·dφ]; v [N, keyHeads·d]; o [N, H·d].
     func features(_ x: Variable, _ map: Linear, _ norm: Parameter?) throws -> Variable {
       let y = tape.relu(try map(x, tape: tape))
-      return tape.rotaryEmbedding(normalised(y, norm, tape: tape), positions, pass: pass)
+      return tape.rotaryEmbedding(
+        normalised(y, norm, tape: tape), positions, pass: pass, for: .products)
     }
     let o = try tape.recurrence(
       kernel,
@@ -85,7 +86,8 @@ struct JointFeatureAttention: AttentionSubstitute {
         q: features(inputs.q, queryMap, queryNorm),
         k: features(inputs.k, keyMap ?? queryMap, keyNorm), v: inputs.v,
         logDecay: logDecay), slot: CarrySlot(layer: layer, .state(0)), pass: pass)
-    return tape.layerNorm(o, width: heads.valueDimension, epsilon: Self.normEpsilon)
+    return tape.layerNorm(
+      o, width: heads.valueDimension, epsilon: Self.normEpsilon, for: readers)
   }
 
   /// Features over their root mean square, `[N, H·dφ]`, where there is a norm; the root of heads that are repeated is that of the

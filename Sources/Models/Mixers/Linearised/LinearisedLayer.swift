@@ -24,17 +24,18 @@ package struct LinearisedLayer: TokenMixer {
 
   /// Projects the layer's input, `[N, D]`.
   package func inputs(_ x: Variable, tape: Tape, pass: SequencePass) throws -> AttentionInputs {
-    let (q, k, v) = try projections(x, tape: tape)
+    let (q, k, v) = try projections(x, tape: tape, for: .products)
     return AttentionInputs(
-      x: x, q: q, k: k, v: v, rotatedQ: projections.rotated(q, tape: tape, pass: pass),
-      rotatedK: projections.rotated(k, tape: tape, pass: pass))
+      x: x, q: q, k: k, v: v,
+      rotatedQ: projections.rotated(q, tape: tape, pass: pass, for: .products),
+      rotatedK: projections.rotated(k, tape: tape, pass: pass, for: .products))
   }
 
-  /// What the layer computes in place of softmax attention, `[N, H·d]`.
+  /// What the layer computes in place of softmax attention, `[N, H·d]`, for some readers.
   package func student(
-    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass
+    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass, for readers: Readers = .any
   ) throws -> Variable {
-    try substitute(inputs, tape: tape, pass: pass)
+    try substitute(inputs, tape: tape, pass: pass, for: readers)
   }
 
   /// The softmax attention of the Transformer that the layer was made of, `[N, H·d]`.
@@ -72,7 +73,8 @@ package struct LinearisedLayer: TokenMixer {
   package func callAsFunction(
     _ x: Variable, adding residual: Variable?, tape: Tape, pass: SequencePass
   ) throws -> Variable {
-    let o = try student(inputs(x, tape: tape, pass: pass), tape: tape, pass: pass)
+    let o = try student(
+      inputs(x, tape: tape, pass: pass), tape: tape, pass: pass, for: .products)
     return try output(o, adding: residual, tape: tape)
   }
 

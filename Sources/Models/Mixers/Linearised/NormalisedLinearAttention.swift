@@ -54,12 +54,13 @@ struct NormalisedLinearAttention: AttentionSubstitute {
   }
 
   func callAsFunction(
-    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass
+    _ inputs: AttentionInputs, tape: Tape, pass: SequencePass, for readers: Readers
   ) throws -> Variable {
     // Shapes: q [N, H·d]; k v [N, keyHeads·d]; features [N, H·F]; sums [N, H·(d+1)].
     let q = queryMap(inputs.rotatedQ, tape: tape)
     let state = CarrySlot(layer: layer, .state(0))
     guard let window else {
+      // It keeps its output for its twin, which products read a copy of.
       return try tape.recurrence(
         kernel, RecurrenceInputs(q: q, k: keyMap(inputs.rotatedK, tape: tape), v: inputs.v),
         slot: state, pass: pass)
@@ -75,7 +76,7 @@ struct NormalisedLinearAttention: AttentionSubstitute {
       heads: heads.heads, valueHeads: heads.keyHeads, slot: state)
     if window.isAffine { far = tape.headScale(far, window.factors, factor: .complementOfSigmoid) }
     let sums = tape.headScale(near, window.factors, factor: .sigmoid, adding: far)
-    return tape.normalized(sums, heads: heads.heads, epsilon: 0)
+    return tape.normalized(sums, heads: heads.heads, epsilon: 0, for: readers)
   }
 
   func features(_ inputs: AttentionInputs, tape: Tape) -> AttentionFeatures? {
