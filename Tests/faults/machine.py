@@ -177,7 +177,9 @@ def not_allowed(title, path, mode, codes):
         # The folders above must let everybody through.
         os.chmod(os.path.dirname(run.folder), 0o755)
         os.chmod(os.path.join(run.folder, path), mode)
-        return run.start(wrapper=NOBODY, environment={"HOME": "/tmp"}).wait().expect(
+        # Of the folder for temporary files that this user has, the other one may not be let in.
+        place = {"HOME": "/tmp", "TMPDIR": "/tmp"}
+        return run.start(wrapper=NOBODY, environment=place).wait().expect(
             codes, "Permission denied", seconds=60)
 
     case(f"another user: {title}", needs=no_other_user, short=title.startswith("the run"))(body)
