@@ -15,6 +15,7 @@ final class JobRunner: @unchecked Sendable {
     struct State {
       var processes: [Int32: Process] = [:]
       var isInterrupted = false
+      var keyboardInterrupts = 0
     }
 
     let state = Mutex(State())
@@ -24,10 +25,12 @@ final class JobRunner: @unchecked Sendable {
 
     /// Asks the jobs to end; a second SIGINT kills them.
     ///
-    /// Other signals come twice without meaning more: from a scheduler, and from the script that it runs.
-    func interrupt(by number: Int32) {
+    /// Other signals come twice without meaning more: from a scheduler, and from the script that it runs. Which of several
+    /// signals is handled first is by chance.
+    func interrupt(by number: Int32, times: Int) {
       state.withLock {
-        let signal = $0.isInterrupted && number == SIGINT ? SIGKILL : asking
+        if number == SIGINT { $0.keyboardInterrupts += times }
+        let signal = $0.keyboardInterrupts > 1 ? SIGKILL : asking
         $0.isInterrupted = true
         for (identifier, process) in $0.processes where process.isRunning {
           kill(identifier, signal)
@@ -53,7 +56,9 @@ final class JobRunner: @unchecked Sendable {
     sources = Self.signals.map { number in
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { current.interrupt(by: number) }
+      source.setEventHandler { [unowned source] in
+        current.interrupt(by: number, times: Int(source.data))
+      }
       source.activate()
       return source
     }
