@@ -17,7 +17,8 @@ struct CountersTests {
     counters.reset()
     counters.measure(.projections) { work(0.01) }
     let computed = counters.computeProcessorSeconds
-    #expect(computed >= 0.01 && computed <= counters.computeSeconds)
+    // Two clocks, one of which the kernel may slew.
+    #expect(computed >= 0.01 && computed <= 1.01 * counters.computeSeconds)
     counters.measure(.normsAndGates) {
       counters.measure(.stateWait) { work(0.01) }
     }

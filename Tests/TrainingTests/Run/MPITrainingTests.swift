@@ -59,11 +59,13 @@ struct MPITrainingTests {
       ]
     let alone = try SmallRun(keys).train(on: SoloCommunicator())
     for grid in ["sequence", "data"] {
-      let result = try SmallRun(
-        keys + ["parallel.\(grid)=\(world.size)", "parallel.experts=\(world.size)"]
-      ).train(on: world)
-      #expect(greatestDifference(result.losses, alone.losses) < 1e-5, "\(grid)")
-      #expect(greatestDifference(result.norms, alone.norms) < 1e-5, "\(grid)")
+      let cut = keys + ["parallel.\(grid)=\(world.size)"]
+      let whole = try SmallRun(cut).train(on: world)
+      let dealt = try SmallRun(cut + ["parallel.experts=\(world.size)"]).train(on: world)
+      #expect(greatestDifference(dealt.losses, alone.losses) < 1e-5, "\(grid)")
+      // Norms of some steps hang on the rounding of any cut: those of the same cut tell what dealing does.
+      #expect(greatestDifference(dealt.norms, whole.norms) < 1e-5, "\(grid)")
+      #expect(greatestDifference(dealt.norms, alone.norms) < 1e-4, "\(grid)")
     }
   }
 
