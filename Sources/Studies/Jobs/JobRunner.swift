@@ -27,9 +27,9 @@ final class JobRunner: @unchecked Sendable {
     ///
     /// Other signals come twice without meaning more: from a scheduler, and from the script that it runs. Which of several
     /// signals is handled first is by chance.
-    func interrupt(by number: Int32, times: Int) {
+    func interrupt(by number: Int32) {
       state.withLock {
-        if number == SIGINT { $0.keyboardInterrupts += times }
+        if number == SIGINT { $0.keyboardInterrupts += 1 }
         let signal = $0.keyboardInterrupts > 1 ? SIGKILL : asking
         $0.isInterrupted = true
         for (identifier, process) in $0.processes where process.isRunning {
@@ -56,9 +56,7 @@ final class JobRunner: @unchecked Sendable {
     sources = Self.signals.map { number in
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { [unowned source] in
-        current.interrupt(by: number, times: Int(source.data))
-      }
+      source.setEventHandler { current.interrupt(by: number) }
       source.activate()
       return source
     }
