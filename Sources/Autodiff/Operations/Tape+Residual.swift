@@ -1,3 +1,4 @@
+import Kernels
 import Tensors
 
 extension Tape {
@@ -215,9 +216,7 @@ extension Tape {
               row * columns..<(row + 1) * columns, scratch.pointer + thread * columns)
             for head in 0..<heads {
               let (a, b) = (numbers + head * width, dy.pointer + row * columns + head * width)
-              var sum: Float = 0
-              for i in 0..<width { sum += a[i] * b[i] }
-              sums[head] += sum * factor.slope(s[head])
+              sums[head] += Reduction.dot(a, b, width) * factor.slope(s[head])
             }
           }
         }

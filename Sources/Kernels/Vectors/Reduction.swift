@@ -1,7 +1,7 @@
 /// Sums and extremes of a row that vectorise: Swift keeps the order of a plain loop, so these keep several at once.
-@usableFromInline enum Reduction {
+package enum Reduction {
   /// `Σ a_i b_i` of `count` elements.
-  @inline(__always) static func dot(
+  @inline(__always) package static func dot(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int
   ) -> Float {
     var (s0, s1, s2, s3) = (
