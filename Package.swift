@@ -200,7 +200,7 @@ let package = Package(
     tests("Measurement"),
     tests("Faults"),
     tests("Tensors", ["COpenBLAS"]),
-    tests("Kernels", ["Tensors"]),
+    tests("Kernels", ["Tensors", "ReferenceMath"]),
     tests("MessagePassing", ["CommunicatorDoubles"]),
     tests("Autodiff", ["Kernels", "Tensors", "ReferenceMath"]),
     tests(

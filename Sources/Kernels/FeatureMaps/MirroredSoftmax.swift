@@ -30,9 +30,11 @@ package enum MirroredSoftmax {
     for row in rows {
       let (y, dy, dx) = (y + row * 2 * n, dy + row * 2 * n, dx + row * n)
       let c = Reduction.dot(y, dy, 2 * n)
-      for i in 0..<n {
-        let d = 2 * (y[i] * (dy[i] - c) - y[n + i] * (dy[n + i] - c))
-        dx[i] = accumulate ? dx[i] + d : d
+      let (mirrored, dMirrored) = (y + n, dy + n)
+      if accumulate {
+        for i in 0..<n { dx[i] += 2 * (y[i] * (dy[i] - c) - mirrored[i] * (dMirrored[i] - c)) }
+      } else {
+        for i in 0..<n { dx[i] = 2 * (y[i] * (dy[i] - c) - mirrored[i] * (dMirrored[i] - c)) }
       }
     }
   }

@@ -45,17 +45,12 @@ package enum PositiveFeatures: Sendable {
     let (count, least) = (count(n), Self.least)
     for row in 0..<rows {
       let (u, y) = (u + row * n, y + row * count)
-      if let extremes {
-        var (high, low) = (0, 0)
-        for i in 0..<n {
-          if u[i] > u[high] { high = i }
-          if u[i] < u[low] { low = i }
-        }
-        (extremes[2 * row], extremes[2 * row + 1]) = (Int32(high), Int32(low))
-      }
       switch self {
       case .softmax, .exponential:
         let (low, high) = Reduction.extremes(u, n)
+        if let places = extremes.map({ $0 + 2 * row }) {
+          (places[0], places[1]) = (Self.place(of: high, u, n), Self.place(of: low, u, n))
+        }
         // Two loops, since one that writes to two places is not made of vector instructions.
         let mirrored = y + n
         for i in 0..<n { y[i] = VectorMath.exp(u[i] - high) }
@@ -73,6 +68,12 @@ package enum PositiveFeatures: Sendable {
         for i in 0..<n { y[i] = max(u[i] > 0 ? u[i] + 1 : VectorMath.exp(u[i]), least) }
       }
     }
+  }
+
+  /// Where a number of a row first is; 0 where nothing is like it.
+  private static func place(of x: Float, _ u: UnsafePointer<Float>, _ n: Int) -> Int32 {
+    for i in 0..<n where u[i] == x { return Int32(i) }
+    return 0
   }
 
   /// The gradient of `u` by that of its features.
@@ -94,17 +95,14 @@ package enum PositiveFeatures: Sendable {
       let isProduct = self == .softmax || self == .exponential
       for i in 0..<count { d[i] = y[i] > least ? (isProduct ? y[i] * dy[i] : dy[i]) : 0 }
       if !accumulate { du.update(repeating: 0, count: n) }
+      let (mirrored, dMirrored) = (y + n, d + n)
       switch self {
       case .softmax:
-        let (a, b) = (Reduction.sum(d, n), Reduction.sum(d + n, n))
-        for i in 0..<n { du[i] += (d[i] - y[i] * a) - (d[n + i] - y[n + i] * b) }
+        let (a, b) = (Reduction.sum(d, n), Reduction.sum(dMirrored, n))
+        for i in 0..<n { du[i] += (d[i] - y[i] * a) - (dMirrored[i] - mirrored[i] * b) }
       case .exponential:
-        var (a, b) = (Float(0), Float(0))
-        for i in 0..<n {
-          a += d[i]
-          b += d[n + i]
-          du[i] += d[i] - d[n + i]
-        }
+        let (a, b) = (Reduction.sum(d, n), Reduction.sum(dMirrored, n))
+        for i in 0..<n { du[i] += d[i] - dMirrored[i] }
         du[Int(extremes![2 * row])] -= a
         du[Int(extremes![2 * row + 1])] += b
       case .relu:

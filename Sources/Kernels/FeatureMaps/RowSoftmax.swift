@@ -9,12 +9,9 @@ package enum RowSoftmax {
   ) {
     for row in rows {
       let (x, y) = (x + row * n, y + row * n)
-      var most = x[0]
-      for i in 0..<n { most = max(most, x[i]) }
+      let most = Reduction.extremes(x, n).largest
       for i in 0..<n { y[i] = VectorMath.exp(x[i] - most) }
-      var sum: Float = 0
-      for i in 0..<n { sum += y[i] }
-      let inverse = 1 / sum
+      let inverse = 1 / Reduction.sum(y, n)
       for i in 0..<n { y[i] *= inverse }
     }
   }

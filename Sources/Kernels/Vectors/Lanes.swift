@@ -171,3 +171,33 @@ extension Lanes {
   /// A length that is a whole number of registers.
   static func padded(_ count: Int) -> Int { (count + width - 1) / width * width }
 }
+
+extension Lanes {
+  /// The least lane, by halves: `min()` takes one lane after another, from memory.
+  @inline(__always)
+  var least: Float {
+    #if LASP_AVX512
+      let (a, b) = (lowHalf, highHalf)
+      let eight = a.replacing(with: b, where: b .< a)
+    #else
+      let eight = self
+    #endif
+    let (c, d) = (eight.lowHalf, eight.highHalf)
+    let four = c.replacing(with: d, where: d .< c)
+    return Swift.min(Swift.min(four.x, four.y), Swift.min(four.z, four.w))
+  }
+
+  /// The greatest lane, likewise.
+  @inline(__always)
+  var largest: Float {
+    #if LASP_AVX512
+      let (a, b) = (lowHalf, highHalf)
+      let eight = a.replacing(with: b, where: b .> a)
+    #else
+      let eight = self
+    #endif
+    let (c, d) = (eight.lowHalf, eight.highHalf)
+    let four = c.replacing(with: d, where: d .> c)
+    return Swift.max(Swift.max(four.x, four.y), Swift.max(four.z, four.w))
+  }
+}

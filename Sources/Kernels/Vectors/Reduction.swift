@@ -31,6 +31,33 @@ package enum Reduction {
     return sum
   }
 
+  /// `Σ a_i b_i c_i` of `count` elements.
+  @inline(__always) static func dot(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafePointer<Float>, _ count: Int
+  ) -> Float {
+    var (even, odd) = (SIMD8<Float>(), SIMD8<Float>())
+    let (va, vb, vc) = (UnsafeRawPointer(a), UnsafeRawPointer(b), UnsafeRawPointer(c))
+    @inline(__always) func load(_ p: UnsafeRawPointer, _ i: Int) -> SIMD8<Float> {
+      p.loadUnaligned(fromByteOffset: i * 4, as: SIMD8<Float>.self)
+    }
+    var i = 0
+    while i + 16 <= count {
+      even = even.addingProduct(load(va, i) * load(vb, i), load(vc, i))
+      odd = odd.addingProduct(load(va, i + 8) * load(vb, i + 8), load(vc, i + 8))
+      i += 16
+    }
+    if i + 8 <= count {
+      even = even.addingProduct(load(va, i) * load(vb, i), load(vc, i))
+      i += 8
+    }
+    var sum = (even + odd).sum()
+    while i < count {
+      sum = sum.addingProduct(a[i] * b[i], c[i])
+      i += 1
+    }
+    return sum
+  }
+
   /// `Σ a_i` of `count` elements.
   @inline(__always) static func sum(_ a: UnsafePointer<Float>, _ count: Int) -> Float {
     var (even, odd) = (SIMD8<Float>(), SIMD8<Float>())
@@ -68,7 +95,7 @@ package enum Reduction {
       high.replace(with: lanes, where: lanes .> high)
       i &+= Lanes.width
     }
-    var (least, largest) = (low.min(), high.max())
+    var (least, largest) = (low.least, high.largest)
     while i < count {
       (least, largest) = (min(least, a[i]), max(largest, a[i]))
       i &+= 1
