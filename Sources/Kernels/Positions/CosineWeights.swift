@@ -29,10 +29,10 @@ package struct CosineWeights: Sendable {
       let (cosine, sine) = turn(position(row))
       for unit in row * heads..<(row + 1) * heads {
         let (x, y) = (x + unit * width, y + unit * 2 * width)
-        for i in 0..<width {
-          y[i] = x[i] * cosine
-          y[width + i] = x[i] * sine
-        }
+        let turned = y + width
+        // Two loops, since one that writes to two places is not made of vector instructions.
+        for i in 0..<width { y[i] = x[i] * cosine }
+        for i in 0..<width { turned[i] = x[i] * sine }
       }
     }
   }
@@ -46,9 +46,11 @@ package struct CosineWeights: Sendable {
       let (cosine, sine) = turn(position(row))
       for unit in row * heads..<(row + 1) * heads {
         let (dx, dy) = (dx + unit * width, dy + unit * 2 * width)
-        for i in 0..<width {
-          let d = dy[i] * cosine + dy[width + i] * sine
-          dx[i] = accumulate ? dx[i] + d : d
+        let dTurned = dy + width
+        if accumulate {
+          for i in 0..<width { dx[i] += dy[i] * cosine + dTurned[i] * sine }
+        } else {
+          for i in 0..<width { dx[i] = dy[i] * cosine + dTurned[i] * sine }
         }
       }
     }

@@ -1,5 +1,3 @@
-import Foundation
-
 /// TransNormerLLM's learned rotary positions (LRPE): `x → [x cos(tθ), x sin(tθ)]` per head, and its twin.
 ///
 /// The angle `tθ` is formed in Double and reduced modulo 2π, so that positions in the millions keep their
@@ -18,14 +16,15 @@ package enum LearnedRotation {
     _ x: UnsafePointer<Float>, theta: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
     rows: Range<Int>, heads: Int, width k: Int, position: (Int) -> Int
   ) {
-    for row in rows {
-      let t = Double(position(row))
-      for head in 0..<heads {
-        let (x, y) = (x + (row * heads + head) * k, y + (row * heads + head) * 2 * k)
-        for j in 0..<k {
-          let (cosine, sine) = turn(t, theta[head * k + j])
-          y[j] = x[j] * cosine
-          y[k + j] = x[j] * sine
+    withTurns(k) { turns in
+      for row in rows {
+        let t = Double(position(row))
+        for head in 0..<heads {
+          let (x, y) = (x + (row * heads + head) * k, y + (row * heads + head) * 2 * k)
+          let turned = y + k
+          turns.set(t, theta + head * k)
+          for j in 0..<k { y[j] = x[j] * turns.cosine[j] }
+          for j in 0..<k { turned[j] = x[j] * turns.sine[j] }
         }
       }
     }
@@ -39,23 +38,48 @@ package enum LearnedRotation {
     into dx: UnsafeMutablePointer<Float>, dTheta: UnsafeMutablePointer<Double>, rows: Int,
     heads range: Range<Int>, heads: Int, width k: Int, accumulate: Bool, position: (Int) -> Int
   ) {
-    for row in 0..<rows {
-      let t = Double(position(row))
-      for head in range {
-        let at = row * heads + head
-        let (x, dx, dy) = (x + at * k, dx + at * k, dy + at * 2 * k)
-        for j in 0..<k {
-          let (cosine, sine) = turn(t, theta[head * k + j])
-          let d = dy[j] * cosine + dy[k + j] * sine
-          dx[j] = accumulate ? dx[j] + d : d
-          dTheta[head * k + j] += t * Double(x[j] * (dy[k + j] * cosine - dy[j] * sine))
+    withTurns(k) { turns in
+      let (cosine, sine) = (turns.cosine, turns.sine)
+      for row in 0..<rows {
+        let t = Double(position(row))
+        for head in range {
+          let at = row * heads + head
+          let (x, dx, dy, sums) = (x + at * k, dx + at * k, dy + at * 2 * k, dTheta + head * k)
+          let dTurned = dy + k
+          turns.set(t, theta + head * k)
+          if accumulate {
+            for j in 0..<k { dx[j] += dy[j] * cosine[j] + dTurned[j] * sine[j] }
+          } else {
+            for j in 0..<k { dx[j] = dy[j] * cosine[j] + dTurned[j] * sine[j] }
+          }
+          for j in 0..<k {
+            sums[j] += t * Double(x[j] * (dTurned[j] * cosine[j] - dy[j] * sine[j]))
+          }
         }
       }
     }
   }
 
-  private static func turn(_ t: Double, _ theta: Float) -> (Float, Float) {
-    let angle = (t * Double(theta)).remainder(dividingBy: 2 * .pi)
-    return (Float(cos(angle)), Float(sin(angle)))
+  /// Cosines and sines of a head's angles at a position.
+  private struct Turns {
+    let cosine, sine: UnsafeMutablePointer<Float>
+    let count: Int
+
+    @inline(__always)
+    func set(_ t: Double, _ theta: UnsafePointer<Float>) {
+      for j in 0..<count {
+        let (s, c) = sinCosOf(t * Double(theta[j]))
+        cosine[j] = c
+        sine[j] = s
+      }
+    }
+  }
+
+  @inline(__always)
+  private static func withTurns(_ count: Int, _ body: (Turns) -> Void) {
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * count) { room in
+      guard let room = room.baseAddress else { return }
+      body(Turns(cosine: room, sine: room + count, count: count))
+    }
   }
 }
