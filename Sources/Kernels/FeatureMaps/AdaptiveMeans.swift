@@ -16,9 +16,7 @@ package enum AdaptiveMeans {
       let (x, y) = (x + row * n, y + row * count)
       for i in 0..<count {
         let part = part(i, of: n, count)
-        var sum: Float = 0
-        for j in part { sum += x[j] }
-        y[i] = sum / Float(part.count)
+        y[i] = Reduction.sum(x + part.lowerBound, part.count) / Float(part.count)
       }
     }
   }

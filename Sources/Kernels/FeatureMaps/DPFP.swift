@@ -16,11 +16,14 @@ package enum DPFP {
     _ x: UnsafePointer<Float>, into phi: UnsafeMutablePointer<Float>, rows: Range<Int>,
     columns n: Int
   ) {
-    for row in rows {
-      let (x, phi) = (x + row * n, phi + row * count(n))
-      for roll in 1...rolls {
-        let phi = phi + (roll - 1) * 2 * n
-        for i in 0..<2 * n { phi[i] = rectified(x, i, n) * rectified(x, rolled(i, roll, n), n) }
+    withRing(n) { y in
+      for row in rows {
+        let (x, phi) = (x + row * n, phi + row * count(n))
+        y.set(x)
+        for roll in 1...rolls {
+          let (target, other) = (phi + (roll - 1) * 2 * n, y.numbers - roll)
+          for i in 0..<2 * n { target[i] = y.numbers[i] * other[i] }
+        }
       }
     }
   }
@@ -30,34 +33,61 @@ package enum DPFP {
     _ x: UnsafePointer<Float>, _ dPhi: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>, rows: Range<Int>, columns n: Int, accumulate: Bool
   ) {
-    for row in rows {
-      let (x, dPhi, dx) = (x + row * n, dPhi + row * count(n), dx + row * n)
-      for i in 0..<n {
-        // Of x_i and −x_i one at most is above 0: the other's products are constant.
-        let place = x[i] > 0 ? i : n + i
-        var sum: Float = 0
-        if x[i] != 0 {
+    withRing(n) { y in
+      withRing(n) { dy in
+        for row in rows {
+          let (x, dPhi, dx) = (x + row * n, dPhi + row * count(n), dx + row * n)
+          y.set(x)
+          dy.clear()
           for roll in 1...rolls {
             let d = dPhi + (roll - 1) * 2 * n
-            let (before, after) = (rolled(place, roll, n), rolled(place, -roll, n))
-            sum += d[place] * rectified(x, before, n) + d[after] * rectified(x, after, n)
+            let (other, dOther) = (y.numbers - roll, dy.numbers - roll)
+            for i in 0..<2 * n { dy.numbers[i] += d[i] * other[i] }
+            for i in 0..<2 * n { dOther[i] += d[i] * y.numbers[i] }
+          }
+          dy.close()
+          // Of x_i and −x_i one at most is above 0: the other's products are constant.
+          let (up, down) = (dy.numbers, dy.numbers + n)
+          if accumulate {
+            for i in 0..<n { dx[i] += x[i] == 0 ? 0 : (x[i] > 0 ? up[i] : -down[i]) }
+          } else {
+            for i in 0..<n { dx[i] = x[i] == 0 ? 0 : (x[i] > 0 ? up[i] : -down[i]) }
           }
         }
-        let d = x[i] > 0 ? sum : -sum
-        dx[i] = accumulate ? dx[i] + d : d
       }
     }
   }
 
-  /// `[relu x, relu −x]` at a place.
-  @inline(__always)
-  private static func rectified(_ x: UnsafePointer<Float>, _ i: Int, _ n: Int) -> Float {
-    i < n ? max(x[i], 0) : max(-x[i - n], 0)
+  /// `2n` numbers, and before them as many of the last as they are rolled at most.
+  private struct Ring {
+    let numbers: UnsafeMutablePointer<Float>
+    let n: Int
+
+    /// `[relu x, relu −x]`.
+    @inline(__always)
+    func set(_ x: UnsafePointer<Float>) {
+      let negative = numbers + n
+      for i in 0..<n { numbers[i] = max(x[i], 0) }
+      for i in 0..<n { negative[i] = max(-x[i], 0) }
+      for i in 1...rolls { numbers[-i] = numbers[last(i)] }
+    }
+
+    func clear() { (numbers - rolls).update(repeating: 0, count: rolls + 2 * n) }
+
+    /// Adds what stands before the numbers to those that it stands for.
+    func close() {
+      for i in 1...rolls { numbers[last(i)] += numbers[-i] }
+    }
+
+    /// The place of the i-th number from the end.
+    private func last(_ i: Int) -> Int { (2 * rolls * n - i) % (2 * n) }
   }
 
-  /// The place that lies `roll` to the left of another, around the ends of `2n`.
   @inline(__always)
-  private static func rolled(_ i: Int, _ roll: Int, _ n: Int) -> Int {
-    (i - roll + 2 * rolls * n) % (2 * n)
+  private static func withRing(_ n: Int, _ body: (Ring) -> Void) {
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: rolls + 2 * n) { room in
+      guard let room = room.baseAddress else { return }
+      body(Ring(numbers: room + rolls, n: n))
+    }
   }
 }
