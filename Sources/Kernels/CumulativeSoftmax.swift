@@ -83,30 +83,68 @@ package struct CumulativeSoftmax: Sendable {
     initial: UnsafeMutablePointer<Float>?, range: Range<Int>
   ) {
     let (first, count) = (range.lowerBound, range.count)
-    withUnsafeTemporaryAllocation(of: Double.self, capacity: max(count, 1)) { later in
-      withUnsafeTemporaryAllocation(of: Float.self, capacity: max(count, 1)) { block in
-        let (later, block) = (later.baseAddress!, block.baseAddress!)
-        for c in 0..<count { later[c] = final.map { Double($0[first + c]) } ?? 0 }
+    withUnsafeTemporaryAllocation(of: Double.self, capacity: max(count, 1)) { zeta in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: max(4 * count, 1)) { room in
+        let (zeta, room) = (zeta.baseAddress!, room.baseAddress!)
+        let step = StepBack(
+          zeta: zeta, kept: room + count, dDecays: room + 2 * count, zeros: room + 3 * count,
+          count: count)
+        (room + 2 * count).update(repeating: 0, count: 2 * count)
+        for c in 0..<count { zeta[c] = final.map { Double($0[first + c]) } ?? 0 }
         for token in (0..<tokens).reversed() {
           let at = token * channels + first
-          let writes = k.read(at..<at + count, block)
-          for c in 0..<count {
-            let (write, decay) = (writes[c], g[at + c])
-            let isFirst = write == 1 && decay == 0
-            let dWrite = dk.map { $0[at + c] } ?? 0
-            let dDecay = isFirst ? 0 : dg.map { $0[at + c] } ?? 0
-            let zeta = later[c] - Double(write * dWrite) - Double(dDecay)
-            if let dx {
-              let gradient = Float(Double(write) * (Double(dWrite) + zeta))
-              dx[at + c] = accumulate ? dx[at + c] + gradient : gradient
-            }
-            let kept = isFirst ? 0 : Double(VectorMath.exp(decay))
-            later[c] = Double(dDecay) + kept * zeta
-          }
+          step(
+            k.read(at..<at + count, room), g + at, dk: dk.map { $0 + at }, dg: dg.map { $0 + at },
+            into: dx.map { $0 + at }, accumulate)
         }
         guard let initial else { return }
-        for c in 0..<count { initial[first + c] = Float(later[c]) }
+        for c in 0..<count { initial[first + c] = Float(zeta[c]) }
       }
+    }
+  }
+  /// The twin of a token's row.
+  private struct StepBack {
+    /// The gradient by `z`, from token to token.
+    let zeta: UnsafeMutablePointer<Double>
+    /// Room for what is kept of earlier tokens and for the decays' gradients, which are zeros where none are given.
+    let kept, dDecays: UnsafeMutablePointer<Float>
+    /// The gradients of writes where none are given.
+    let zeros: UnsafePointer<Float>
+    let count: Int
+
+    /// Not inlined: whether the places lie apart would be asked once for all tokens, which fails where these run backwards,
+    /// and nothing would be made of vector instructions.
+    @inline(never)
+    func callAsFunction(
+      _ writes: UnsafePointer<Float>, _ decays: UnsafePointer<Float>, dk: UnsafePointer<Float>?,
+      dg: UnsafePointer<Float>?, into dx: UnsafeMutablePointer<Float>?, _ accumulate: Bool
+    ) {
+      let dWrites = dk ?? zeros
+      // Where a document starts nothing is kept, and the decay is constant.
+      for c in 0..<count {
+        let factor = VectorMath.exp(decays[c])
+        kept[c] = decays[c] == 0 ? (writes[c] == 1 ? 0 : factor) : factor
+      }
+      if let dg {
+        for c in 0..<count {
+          dDecays[c] = decays[c] == 0 ? (writes[c] == 1 ? 0 : dg[c]) : dg[c]
+        }
+      }
+      for c in 0..<count {
+        zeta[c] = zeta[c] - Double(writes[c] * dWrites[c]) - Double(dDecays[c])
+      }
+      if let dx {
+        if accumulate {
+          for c in 0..<count {
+            dx[c] += Float(Double(writes[c]) * (Double(dWrites[c]) + zeta[c]))
+          }
+        } else {
+          for c in 0..<count {
+            dx[c] = Float(Double(writes[c]) * (Double(dWrites[c]) + zeta[c]))
+          }
+        }
+      }
+      for c in 0..<count { zeta[c] = Double(dDecays[c]) + Double(kept[c]) * zeta[c] }
     }
   }
 }

@@ -74,14 +74,8 @@ package struct RunningSum: Sendable {
       for c in range { sums[c - range.lowerBound] = final.map { Double($0[c]) } ?? 0 }
       var starts = starts[...]
       for token in (0..<tokens).reversed() {
-        let dy = dy + token * channels + range.lowerBound
-        for c in 0..<range.count { sums[c] += Double(dy[c]) }
-        if let dx {
-          let target = dx + token * channels + range.lowerBound
-          for c in 0..<range.count {
-            target[c] = accumulate ? target[c] + Float(sums[c]) : Float(sums[c])
-          }
-        }
+        let at = token * channels + range.lowerBound
+        Self.add(dy + at, to: sums, dx.map { $0 + at }, accumulate, range.count)
         if starts.last == token {
           sums.update(repeating: 0, count: range.count)
           starts.removeLast()
@@ -89,6 +83,24 @@ package struct RunningSum: Sendable {
       }
       guard let initial else { return }
       for c in range { initial[c] = Float(sums[c - range.lowerBound]) }
+    }
+  }
+
+  /// A token's step back.
+  ///
+  /// Not inlined: whether the places lie apart would be asked once for all tokens, which fails where these run backwards, and
+  /// nothing would be made of vector instructions.
+  @inline(never)
+  private static func add(
+    _ dy: UnsafePointer<Float>, to sums: UnsafeMutablePointer<Double>,
+    _ dx: UnsafeMutablePointer<Float>?, _ accumulate: Bool, _ count: Int
+  ) {
+    for c in 0..<count { sums[c] += Double(dy[c]) }
+    guard let dx else { return }
+    if accumulate {
+      for c in 0..<count { dx[c] += Float(sums[c]) }
+    } else {
+      for c in 0..<count { dx[c] = Float(sums[c]) }
     }
   }
 }
