@@ -21,7 +21,9 @@ package enum KullbackLeibler {
     temperature: Float, gradient factor: Float?
   ) -> Float {
     let (z, u, inverse) = (student, teacher, 1 / temperature)
-    let (mostZ, mostU) = (maximum(z, count), maximum(u, count))
+    let (mostZ, mostU) = (
+      Reduction.extremes(z, count).largest, Reduction.extremes(u, count).largest
+    )
     return withUnsafeTemporaryAllocation(of: Float.self, capacity: block) { numbers in
       let numbers = numbers.baseAddress!
       let logZ = VectorMath.log(exponentials(z, count, mostZ, inverse, numbers))
@@ -32,20 +34,19 @@ package enum KullbackLeibler {
         for i in 0..<length {
           let logQ = (z[i] - mostZ) * inverse - logZ
           let logP = (u[i] - mostU) * inverse - logU
-          let p = VectorMath.exp(logP)
-          numbers[i] = p * (logP - logQ)
-          if let factor { u[i] = factor * (VectorMath.exp(logQ) - p) }
+          numbers[i] = VectorMath.exp(logP) * (logP - logQ)
         }
         sum += CrossEntropy.total(numbers, length)
+        guard let factor else { continue }
+        // A loop of its own, since one that writes to two places is not made of vector instructions.
+        for i in 0..<length {
+          let logQ = (z[i] - mostZ) * inverse - logZ
+          let logP = (u[i] - mostU) * inverse - logU
+          u[i] = factor * (VectorMath.exp(logQ) - VectorMath.exp(logP))
+        }
       }
       return sum
     }
-  }
-
-  private static func maximum(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
-    var most = x[0]
-    for i in 1..<max(count, 1) { most = max(most, x[i]) }
-    return most
   }
 
   /// `Σ exp((x_i − most) · inverse)`.
@@ -55,8 +56,8 @@ package enum KullbackLeibler {
   ) -> Float {
     var sum: Float = 0
     for start in stride(from: 0, to: count, by: block) {
-      let length = min(block, count - start)
-      for i in 0..<length { numbers[i] = VectorMath.exp((x[start + i] - most) * inverse) }
+      let (x, length) = (x + start, min(block, count - start))
+      for i in 0..<length { numbers[i] = VectorMath.exp((x[i] - most) * inverse) }
       sum += CrossEntropy.total(numbers, length)
     }
     return sum

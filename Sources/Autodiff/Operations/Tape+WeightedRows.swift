@@ -52,9 +52,7 @@ extension Tape {
                 for i in 0..<width { target[i] = weight * d[i] }
               }
               guard j < chosen else { continue }
-              var dot: Float = 0
-              for i in 0..<width { dot = dot.addingProduct(row[i], d[i]) }
-              dWeights.pointer[token * chosen + j] = dot
+              dWeights.pointer[token * chosen + j] = Reduction.dot(row, d, width)
             }
           }
         }

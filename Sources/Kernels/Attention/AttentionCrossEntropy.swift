@@ -58,8 +58,7 @@ package struct AttentionCrossEntropy: Sendable {
 
   /// Floats of scratch of a thread, for either pass.
   package var scratchCount: Int {
-    16 + Self.tile * (teacher.dimension + features + 2 * SoftmaxAttention.keyTile)
-      + Self.tile * Lanes.padded(features)
+    16 + Self.tile * (teacher.dimension + features + 2 * SoftmaxAttention.keyTile + 1)
   }
 
   /// A thread's scratch, divided.
@@ -68,17 +67,15 @@ package struct AttentionCrossEntropy: Sendable {
     let qT, fT: UnsafeMutablePointer<Float>
     /// Scores of the teacher and products of the student, `[keyTile, tile]`.
     let s, p: UnsafeMutablePointer<Float>
-    /// Gradients of queries' features.
-    let d: UnsafeMutablePointer<Float>
-    let ldD: Int
+    /// A number of each query: its largest score.
+    let high: UnsafeMutablePointer<Float>
 
     init(_ scratch: UnsafeMutablePointer<Float>, _ kernel: AttentionCrossEntropy) {
       qT = UnsafeMutablePointer(bitPattern: (UInt(bitPattern: scratch) + 63) & ~63)!
       fT = qT + kernel.teacher.dimension * tile
       s = fT + kernel.features * tile
       p = s + SoftmaxAttention.keyTile * tile
-      d = p + SoftmaxAttention.keyTile * tile
-      ldD = Lanes.padded(kernel.features)
+      high = p + SoftmaxAttention.keyTile * tile
     }
   }
 
@@ -142,18 +139,19 @@ package struct AttentionCrossEntropy: Sendable {
         sums.logSum + start, sums.total + start, sums.covered + start
       )
       forEachTile(inputs, tile, x) { _, keys, view in
-        for j in 0..<view.count {
-          var high = most[j]
-          for i in 0..<keys { high = max(high, x.s[i * ld + j]) }
-          exponentials[j] *= VectorMath.exp(most[j] - high)
-          most[j] = high
+        let n = view.count
+        x.high.update(from: most, count: n)
+        for i in 0..<keys {
+          let s = x.s + i * ld
+          for j in 0..<n { x.high[j] = max(x.high[j], s[j]) }
         }
+        for j in 0..<n { exponentials[j] *= VectorMath.exp(most[j] - x.high[j]) }
+        most.update(from: x.high, count: n)
+        // Loops that write to two places are not made of vector instructions.
         for i in 0..<keys {
           let (s, p) = (x.s + i * ld, x.p + i * ld)
-          for j in 0..<view.count {
-            exponentials[j] += VectorMath.exp(s[j] - most[j])
-            total[j] += p[j]
-          }
+          for j in 0..<n { exponentials[j] += VectorMath.exp(s[j] - most[j]) }
+          for j in 0..<n { total[j] += p[j] }
         }
       }
     }
@@ -180,11 +178,11 @@ package struct AttentionCrossEntropy: Sendable {
       forEachTile(inputs, tile, x) { _, keys, view in
         for i in 0..<keys {
           let (s, p) = (x.s + i * ld, x.p + i * ld)
-          for j in 0..<view.count {
-            let (a, weight) = (VectorMath.exp(s[j] - logSum[j]), p[j] / total[j])
-            loss[j] -= a * VectorMath.log(max(weight, Self.least))
-            covered[j] += weight > Self.least ? a : 0
-          }
+          // The teacher's weights and the student's stand in the place of what they are made of.
+          for j in 0..<view.count { s[j] = VectorMath.exp(s[j] - logSum[j]) }
+          for j in 0..<view.count { p[j] /= total[j] }
+          for j in 0..<view.count { loss[j] -= s[j] * VectorMath.log(max(p[j], Self.least)) }
+          for j in 0..<view.count { covered[j] += p[j] > Self.least ? s[j] : 0 }
         }
       }
     }

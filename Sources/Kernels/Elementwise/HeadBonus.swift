@@ -22,8 +22,7 @@ package struct HeadBonus: Sendable {
     for head in 0..<heads {
       let (q, k, u) = (q + head * K, k + head * K, weight + head * K)
       let (v, o, y) = (v + head * V, residual + head * V, y + head * V)
-      var s: Float = 0
-      for d in 0..<K { s = s.addingProduct(q[d] * u[d], k[d]) }
+      let s = Reduction.dot(q, u, k, K)
       for x in 0..<V { y[x] = o[x].addingProduct(s, v[x]) }
     }
   }
@@ -42,13 +41,9 @@ package struct HeadBonus: Sendable {
       let (q, k, u) = (q + head * K, k + head * K, weight + head * K)
       let (dq, dk) = (dq + head * K, dk + head * K)
       let (v, dv, dy) = (v + head * V, dv + head * V, dy + head * V)
-      let delta = Reduction.dot(dy, v, V)
-      var s: Float = 0
-      for d in 0..<K {
-        s = s.addingProduct(q[d] * u[d], k[d])
-        dq[d] = delta * u[d] * k[d]
-        dk[d] = delta * u[d] * q[d]
-      }
+      let (delta, s) = (Reduction.dot(dy, v, V), Reduction.dot(q, u, k, K))
+      for d in 0..<K { dq[d] = delta * u[d] * k[d] }
+      for d in 0..<K { dk[d] = delta * u[d] * q[d] }
       if let du = dWeight.map({ $0 + head * K }) {
         for d in 0..<K { du[d] = du[d].addingProduct(delta * q[d], k[d]) }
       }

@@ -109,10 +109,7 @@ package struct HeadProjection: Sendable {
       }
       guard let dBias else { continue }
       var sum: Float = 0
-      for token in 0..<count {
-        let row = source + token * columns.y
-        for i in 0..<features { sum += row[i] }
-      }
+      for token in 0..<count { sum += Reduction.sum(source + token * columns.y, features) }
       dBias[head] += sum
     }
   }

@@ -33,8 +33,13 @@ package enum ExpertChoice {
       if rule.score == .softmax, correction == nil {
         candidates.update(from: scores, count: experts)
       }
-      if let logSums { logSums[row] = logSum(scores, count: experts) }
-      score(scores, rule)
+      let logSums = logSums.map { $0 + row }
+      switch rule.score {
+      case .softmax: softmax(scores, count: experts, logSum: logSums)
+      case .sigmoid:
+        if let logSums { logSums.pointee = logSum(scores, count: experts) }
+        for e in 0..<experts { scores[e] = VectorMath.sigmoid(scores[e]) }
+      }
       if let correction {
         for e in 0..<experts { candidates[e] = scores[e] + correction[e] }
       } else if rule.score == .sigmoid {
@@ -94,8 +99,7 @@ package enum ExpertChoice {
       case .sigmoid:
         for e in 0..<experts { d[e] *= scores[e] * (1 - scores[e]) }
       case .softmax:
-        var dot: Float = 0
-        for e in 0..<experts { dot += d[e] * scores[e] }
+        let dot = Reduction.dot(d, scores, experts)
         for e in 0..<experts { d[e] = scores[e] * (d[e] - dot) }
       }
       if let (logSums, factor) = logSums {
@@ -124,22 +128,18 @@ package enum ExpertChoice {
     return most + VectorMath.log(sum)
   }
 
-  /// Scores in the place of logits.
-  private static func score(_ logits: UnsafeMutablePointer<Float>, _ rule: RoutingRule) {
-    let experts = rule.experts
-    guard rule.score == .softmax else {
-      for e in 0..<experts { logits[e] = VectorMath.sigmoid(logits[e]) }
-      return
-    }
-    var most = logits[0]
-    for e in 1..<max(experts, 1) { most = max(most, logits[e]) }
-    var sum: Float = 0
-    for e in 0..<experts {
-      logits[e] = VectorMath.exp(logits[e] - most)
-      sum += logits[e]
-    }
+  /// Their softmax in the place of logits.
+  ///
+  /// - Parameter logSum: Receives `log Σ exp(l)`; nil where nobody asks.
+  private static func softmax(
+    _ logits: UnsafeMutablePointer<Float>, count: Int, logSum: UnsafeMutablePointer<Float>?
+  ) {
+    let most = Reduction.extremes(logits, count).largest
+    for e in 0..<count { logits[e] = VectorMath.exp(logits[e] - most) }
+    let sum = Reduction.sum(logits, count)
+    if let logSum { logSum.pointee = most + VectorMath.log(sum) }
     let inverse = 1 / sum
-    for e in 0..<experts { logits[e] *= inverse }
+    for e in 0..<count { logits[e] *= inverse }
   }
 
   /// Lets experts outside the best groups be chosen by nobody.

@@ -201,7 +201,8 @@ extension Tape {
             let from = dy.pointer + row * columns
             let to = dx.pointer + part.source[row] * 2 * part.columns + first
             for head in 0..<part.heads {
-              for i in 0..<width { to[head * width + i] += from[head * (width + extra) + i] }
+              let (target, gradient) = (to + head * width, from + head * (width + extra))
+              for i in 0..<width { target[i] += gradient[i] }
             }
           }
         }

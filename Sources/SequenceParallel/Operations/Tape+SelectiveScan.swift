@@ -271,14 +271,17 @@ private struct ScanGradients: @unchecked Sendable {
   func sumGroups(_ run: ScanRun, into db: Tensor, _ dc: Tensor) {
     let (rows, states) = (run.b.shape.rows, run.scan.states)
     let (groups, parts) = (run.scan.groups, ofGroups)
+    @Sendable func sum(_ row: Int, from first: Int, into target: UnsafeMutablePointer<Float>) {
+      target.update(repeating: 0, count: states)
+      for group in 0..<groups {
+        let part = parts.pointer + (group * rows + row) * 2 * states + first
+        for n in 0..<states { target[n] += part[n] }
+      }
+    }
     run.pass.context.workspace.team.parallel(rows, grain: 64) { range in
       for row in range {
-        for n in 0..<2 * states {
-          var sum: Float = 0
-          for group in 0..<groups { sum += parts.pointer[(group * rows + row) * 2 * states + n] }
-          let target = n < states ? db : dc
-          target.pointer[row * states + (n < states ? n : n - states)] = sum
-        }
+        sum(row, from: 0, into: db.pointer + row * states)
+        sum(row, from: states, into: dc.pointer + row * states)
       }
     }
   }

@@ -43,10 +43,8 @@ extension Tape {
         workspace.compute(.attention) { dq.clear() }
         eachUnit(run, layout) { unit, token, at in
           let (o, dO, index) = (y.pointer + at, dy.pointer + at, unit * layout.length + token)
-          var dot: Float = 0
-          for i in 0...d { dot += o[i] * dO[i] }
           delta.pointer[index] = -dO[d]
-          dMaxima.pointer[index] = -dot
+          dMaxima.pointer[index] = -Reduction.dot(o, dO, d + 1)
         }
         try run.backward(
           dO: dy, logSum: maximum, delta: delta, dq: dq, dAll: dAll,
@@ -111,9 +109,7 @@ extension Tape {
         }
         eachUnit(run, layout) { unit, token, at in
           let (o, dO) = (y.pointer + at, dy.pointer + at)
-          var dot: Float = 0
-          for i in 0..<d { dot += o[i] * dO[i] }
-          delta.pointer[unit * layout.length + token] = dot
+          delta.pointer[unit * layout.length + token] = Reduction.dot(o, dO, d)
         }
         try run.backward(
           dO: dy, logSum: logSum, delta: delta, dq: dq, dAll: dAll, dExtra: dExtra)
