@@ -27,11 +27,15 @@ package struct Planning: Sendable {
   package func run() throws -> Bool {
     BLAS.setThreads(1)
     var cluster = cluster
-    if cluster.gigaflops <= 0 { cluster.gigaflops = SgemmPeak.measure(seconds: 1) }
-    if OneDNN.hasBFloat16, let settings = try? ProductSettings(.bf16) {
-      var peak = ProductPeak(settings)
-      for _ in 0..<5 { peak.run() }
-      cluster.bfloat16Speed = peak.median * 1e-9 / SgemmPeak.measure(seconds: 0.3)
+    if cluster.gigaflops <= 0 { cluster.gigaflops = ProductPeak.measure(seconds: 1) }
+    let isMixed =
+      try RunConfiguration.load(file: file, overrides: overrides).training.precision == .bf16
+    let mixed = try RunConfiguration.load(
+      file: file, overrides: overrides + [Override("training.precision=bf16")])
+    // Widened it is slower, and no choice unless the run file makes it.
+    if let settings = try? mixed.products(), isMixed || !settings.widens {
+      cluster.bfloat16Speed =
+        ProductPeak.measure(settings, seconds: 0.3) / ProductPeak.measure(seconds: 0.3)
     }
     let output = TerminalOutput.standard()
     var search = try PlanSearch(file: file, overrides: overrides, cluster: cluster)

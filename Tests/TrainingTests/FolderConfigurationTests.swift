@@ -82,7 +82,7 @@ struct FolderConfigurationTests {
   @Test("A dry run stands in for data that are not there, and says so")
   func absentData() throws {
     let small = try SmallRun("data.path=not-here.txt").configuration
-    let text = try Plan(small, processes: 2).description(sgemm: 100)
+    let text = try Plan(small, processes: 2).description(speed: Plan.Speed(gigaflops: 100))
     #expect(text.contains("not-here.txt is not here; planned as if it held 256 different tokens"))
     let known = try SmallRun("data.path=not-here.bin", "model.vocabulary=70").configuration
     #expect(try Plan(known, processes: 2).model.vocabulary == 70)

@@ -62,7 +62,7 @@ package enum RecurrenceBenchmark {
     let workload = recurrence.workload(tokens: tokens, heads: heads)
     var (forward, backward, peaks): ([Double], [Double], [Double]) = ([], [], [])
     for _ in 0..<repetitions {
-      peaks.append(SgemmPeak.measure(seconds: 0.05))
+      peaks.append(ProductPeak.measure(seconds: 0.05))
       let seconds = workload.run()
       forward.append(seconds.forward)
       backward.append(seconds.backward)

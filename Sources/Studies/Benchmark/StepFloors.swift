@@ -9,13 +9,13 @@ import Tensors
 struct StepFloors {
   private let workspace: Workspace
   private var products: ProductPeak
-  private var sgemm: SgemmPeak
+  private var sgemm: ProductPeak
   private var bandwidths: [Double] = []
 
   init(_ workspace: Workspace) {
     self.workspace = workspace
     products = ProductPeak(workspace.productSettings ?? .plain)
-    sgemm = SgemmPeak()
+    sgemm = ProductPeak()
   }
 
   /// Measures the machine once, between steps.
@@ -33,7 +33,7 @@ struct StepFloors {
   /// GFLOP/s of a thread by OpenBLAS in fp32.
   var sgemmPeak: Double { sgemm.gigaflops }
   /// GFLOP/s of a thread by the run's own products.
-  var productPeak: Double { products.median * 1e-9 }
+  var productPeak: Double { products.gigaflops }
   /// GB/s of all threads together.
   var bandwidth: Double { bandwidths.median * 1e-9 }
 

@@ -20,10 +20,9 @@ package struct Doctor: Sendable {
   package func run() throws {
     let (isJSON, folder) = (isJSON, configuration.log.directory ?? "runs")
     let precision = configuration.training.precision
-    let products = try configuration.products()
     try RankProgram.run(configuration) { world, workspace in
       let facts = try HostFacts.gather(world, threads: workspace.team.size, deep: true)
-      let speeds = try DoctorSpeeds(world, settings: products)
+      let speeds = try DoctorSpeeds(world)
       let networks = try DoctorNetwork(world, facts)
       let disk = try DoctorDisk(world, folder: folder)
       let memory = try Self.memory(world, facts)

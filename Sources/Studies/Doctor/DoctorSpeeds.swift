@@ -14,13 +14,13 @@ struct DoctorSpeeds: Sendable {
   let bfloat16: Double?
 
   /// Measures; collective, and the same on all ranks.
-  init(_ world: World, settings: ProductSettings) throws {
+  init(_ world: World) throws {
     let ranks = world.communicator
     func all() throws { try ranks.synchronize(for: "all ranks to measure products") }
     try all()
     let mine = world.host.index == 0 ? MachinePeak.measure(seconds: 0.4) : nil
     try all()
-    let crowd = SgemmPeak.measureByClock(seconds: 0.4)
+    let crowd = ProductPeak.measureByClock(seconds: 0.4)
     try all()
     let numbers = try ranks.allGather([mine?.sgemm ?? -1, mine?.multiplyAdd ?? -1, crowd])
     let cores = try ranks.allGather(BLAS.coreName)
@@ -29,13 +29,8 @@ struct DoctorSpeeds: Sendable {
         ? nil : MachinePeak(sgemm: numbers[0], multiplyAdd: numbers[1], core: core)
     }
     together = numbers.map { $0[2] }
-    var half: Double?
-    if ranks.rank == 0, OneDNN.hasBFloat16, let settings = try? ProductSettings(.bf16) {
-      var peak = ProductPeak(settings)
-      for _ in 0..<5 { peak.run() }
-      half = peak.median * 1e-9
-    }
-    bfloat16 = half
+    let settings = ranks.rank == 0 ? try? ProductSettings(.bf16) : nil
+    bfloat16 = settings.flatMap { $0.widens ? nil : ProductPeak.measure($0, seconds: 0.3) }
   }
 
   /// What that means.
@@ -101,11 +96,17 @@ struct DoctorSpeeds: Sendable {
             "apt-get install libdnnl-dev and build again: training.precision=bf16 is faster then")
         : .fine("bf16", said)
     }
-    guard has, let bfloat16 else {
+    guard has else {
       let said = "this CPU has no instructions for bf16"
       return asked
         ? .warning("bf16", said, cure: "training.precision=fp32 is as fast here, and exact")
         : .fine("bf16", said)
+    }
+    guard let bfloat16 else {
+      return .warning(
+        "bf16",
+        "this CPU has \(facts.instructions.last!), and oneDNN \(OneDNN.version!) multiplies no bf16",
+        cure: "unset ONEDNN_MAX_CPU_ISA, or install libdnnl-dev anew and build again")
     }
     let said =
       "oneDNN \(OneDNN.version!) by \(facts.instructions.last!), \(Format.digits(bfloat16)) GFLOP/s"

@@ -35,13 +35,25 @@ package struct Plan {
   /// What stands in for data that are not there.
   private let absent: AbsentTokens?
 
+  /// How fast products are on one thread, in GFLOP/s, and which.
+  struct Speed {
+    let gigaflops: Double
+    var of = "sgemm"
+  }
+
   /// Prints the plan of a run.
   ///
   /// - Parameter ranks: Processes to plan for.
   package static func run(_ configuration: RunConfiguration, ranks: Int) throws {
     BLAS.setThreads(1)
     let plans = try stages(of: configuration, processes: ranks)
-    print(description(of: plans, sgemm: SgemmPeak.measure(seconds: 1)), terminator: "")
+    let products = try configuration.products()
+    // In fp32 the efficiency is a share of what OpenBLAS reaches, whichever library computes.
+    let speed =
+      products.precision == .fp32
+      ? Speed(gigaflops: ProductPeak.measure(seconds: 1))
+      : Speed(gigaflops: ProductPeak.measure(products, seconds: 1), of: "\(products):")
+    print(description(of: plans, speed: speed), terminator: "")
   }
 
   /// Checks everything and rehearses a step; of several stages the first.
@@ -129,8 +141,8 @@ package struct Plan {
 
   /// The plan as text.
   ///
-  /// - Parameter sgemm: Speed of matrix products on one thread, in GFLOP/s.
-  func description(sgemm: Double) -> String {
+  /// - Parameter speed: Speed of matrix products on one thread.
+  func description(speed: Speed) -> String {
     let tokens = configuration.training.batch * configuration.sequence.length
     // Forward is a third of a step; what is run again is one forward more.
     let (parts, held) = (configuration.sequence.segments, rehearsals[0].segmentsHeld)
@@ -158,7 +170,7 @@ package struct Plan {
       } ?? 0
     let operations = step * 1e-9 * (1 + again / 3) + teacher + lessons
     let cores = Double(min(Host(ranks: 1, index: 0).cores, ranks))
-    let seconds = operations / (sgemm * cores) / Plan.efficiency
+    let seconds = operations / (speed.gigaflops * cores) / Plan.efficiency
     let shortest = shards.min() ?? 0
     let longest = shards.max() ?? 0
     var lines = [
@@ -206,7 +218,8 @@ package struct Plan {
         "about \(Format.seconds(seconds)) a step with \(Int(cores)) of this machine's cores"
           + (ranks > Int(cores)
             ? ", or \(Format.seconds(seconds * cores / Double(ranks))) with a core a rank" : "")
-          + " (sgemm \(Format.digits(sgemm)) GFLOP/s a core, \(Int(Plan.efficiency * 100))% of it)"),
+          + " (\(speed.of) \(Format.digits(speed.gigaflops)) GFLOP/s a core, \(Int(Plan.efficiency * 100))% of it)"
+      ),
       exchange.reason.map { row("states", $0) },
       absent.map {
         row(
@@ -295,7 +308,7 @@ package struct Plan {
     return own + rehearsal.poolBytes + rehearsal.spareBytes - rehearsal.peakByKind.reduce(0, +)
   }
 
-  /// The share of the sgemm speed that a step reaches, for the estimate of its time.
+  /// The share of the products' speed that a step reaches, for the estimate of its time.
   static let efficiency = 0.75
 
   func row(_ name: String, _ text: String) -> String {

@@ -18,7 +18,7 @@ package struct MachinePeak: Sendable {
   /// - Parameter seconds: How long the products run.
   package static func measure(seconds: Double) -> MachinePeak {
     MachinePeak(
-      sgemm: SgemmPeak.measure(seconds: seconds), multiplyAdd: MultiplyAddPeak.measure(),
+      sgemm: ProductPeak.measure(seconds: seconds), multiplyAdd: MultiplyAddPeak.measure(),
       core: BLAS.coreName)
   }
 

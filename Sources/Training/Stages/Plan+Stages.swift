@@ -20,10 +20,10 @@ extension Plan {
   }
 
   /// The plan of the stage that needs the most memory, after a line for each.
-  static func description(of plans: [Plan], sgemm: Double) -> String {
+  static func description(of plans: [Plan], speed: Speed) -> String {
     let most = plans.indices.max { plans[$0].memoryBytes < plans[$1].memoryBytes }!
     let plan = plans[most]
-    guard plans.count > 1 else { return plan.description(sgemm: sgemm) }
+    guard plans.count > 1 else { return plan.description(speed: speed) }
     let lines = plans.enumerated().map { index, plan in
       let table = plan.model.table
       return plan.row(
@@ -34,6 +34,6 @@ extension Plan {
           + "\(Format.bytes(plan.memoryBytes)) of memory")
     }
     return (lines + [plan.row("", "what follows is stage \(most + 1), which needs the most")])
-      .joined(separator: "\n") + "\n" + plan.description(sgemm: sgemm)
+      .joined(separator: "\n") + "\n" + plan.description(speed: speed)
   }
 }

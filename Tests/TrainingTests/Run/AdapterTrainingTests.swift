@@ -79,7 +79,8 @@ struct AdapterTrainingTests {
     let moments = plan.peakByKind[BufferKind.optimizer.rawValue]
     #expect(moments >= 4 * 2 * trained)
     #expect(moments < 4 * 2 * trained * 5 / 4)
-    let words = try Plan(run.configuration, processes: 2).description(sgemm: 1)
+    let words = try Plan(run.configuration, processes: 2).description(
+      speed: Plan.Speed(gigaflops: 1))
     #expect(words.contains(" trainable, "))
   }
 

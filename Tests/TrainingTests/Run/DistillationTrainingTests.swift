@@ -176,10 +176,12 @@ struct DistillationTrainingTests {
     let real = try run.train(ranks: 2)[0]
     let plan = try setup.rehearsals(run.configuration, ranks: 2).step(rank: 0, exchange: .chain)
     #expect(plan.stateBytes == real.stateBytes && plan.gradientBytes == real.gradientBytes)
-    let words = try Plan(run.configuration, processes: 2).description(sgemm: 1)
+    let words = try Plan(run.configuration, processes: 2).description(
+      speed: Plan.Speed(gigaflops: 1))
     #expect(words.contains("for the teacher") && words.contains(" parameters, frozen; "))
     #expect(
-      !(try Plan(SmallRun().configuration, processes: 2).description(sgemm: 1))
+      !(try Plan(SmallRun().configuration, processes: 2).description(
+        speed: Plan.Speed(gigaflops: 1)))
         .contains("teacher"))
   }
 

@@ -49,7 +49,8 @@ struct ExchangeChoiceTests {
   @Test("A dry run says what it would take and by which nominal network")
   func planned() throws {
     let run = try SmallRun("parallel.exchange=auto")
-    let text = try Plan(run.configuration, processes: 4).description(sgemm: 100)
+    let text = try Plan(run.configuration, processes: 4).description(
+      speed: Plan.Speed(gigaflops: 100))
     #expect(text.contains("parallel.exchange=auto takes "))
     #expect(text.contains("nominal network's 5.00 µs a message and 10 GB/s, 4 ranks and 2 layers"))
   }

@@ -289,13 +289,13 @@ struct StageTests {
       ["model.from=\(try transformer())", Self.transferThenText] + Self.method, steps: nil)
     let plans = try Plan.stages(of: run.configuration, processes: 2)
     #expect(plans[1].memoryBytes > plans[0].memoryBytes)
-    let text = Plan.description(of: plans, sgemm: 1)
+    let text = Plan.description(of: plans, speed: Plan.Speed(gigaflops: 1))
     let expected = [
       "stages    1, transfer: 4 steps at most, 516 trainable, ", "2, finetune: 3 steps at most, ",
       "what follows is stage 2, which needs the most",
     ]
     for words in expected { #expect(text.contains(words), "\(words)") }
-    #expect(text.hasSuffix(plans[1].description(sgemm: 1)))
+    #expect(text.hasSuffix(plans[1].description(speed: Plan.Speed(gigaflops: 1))))
   }
 
   @Test("What is wrong with stages is said by their key")

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// The machines that a plan is made for.
 package struct Cluster: Sendable, Equatable {
@@ -42,6 +43,11 @@ package struct Cluster: Sendable, Equatable {
     (self.ranks, self.hosts, self.memoryBytes) = (ranks, hosts, memoryBytes)
     (self.network, self.threads) = (network, threads)
     (self.gigaflops, self.bfloat16Speed) = (gigaflops, bfloat16Speed)
+  }
+
+  /// How much faster a precision is than fp32; 1 where that is not known.
+  func speedup(of precision: Precision) -> Double {
+    precision == .bf16 && bfloat16Speed > 0 ? bfloat16Speed : 1
   }
 
   /// Ranks of a host.

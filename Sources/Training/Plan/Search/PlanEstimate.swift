@@ -53,8 +53,7 @@ package struct PlanEstimate: Sendable {
     _ choice: PlanChoice, memoryBytes: Int, _ step: Rehearsal, _ work: Work, on cluster: Cluster
   ) {
     (self.choice, self.memoryBytes, bytesSent) = (choice, memoryBytes, step.bytesSent)
-    let speed =
-      cluster.gigaflops * 1e9 * (choice.precision == .bf16 ? max(1, cluster.bfloat16Speed) : 1)
+    let speed = cluster.gigaflops * 1e9 * cluster.speedup(of: choice.precision)
     compute =
       work.operations * (1 + work.again / 3)
       / (Double(cluster.ranks * cluster.threads) * speed * Plan.efficiency)

@@ -37,7 +37,11 @@ package struct PlanReport {
       ? ", \(Format.digits(1e-9 / cluster.network.secondsPerByte)) GB/s and \(Format.digits(cluster.network.latency * 1e6)) µs between hosts"
       : ""
     return
-      "\(Format.number(cluster.ranks, of: "rank")) × \(Format.number(cluster.threads, of: "thread")) on \(Format.number(cluster.hosts, of: "host")) of \(Format.bytes(cluster.memoryBytes))\(network), \(Format.digits(cluster.gigaflops)) GFLOP/s a thread; \(Format.number(result.rehearsed, of: "layout")) rehearsed"
+      "\(Format.number(cluster.ranks, of: "rank")) × \(Format.number(cluster.threads, of: "thread")) on \(Format.number(cluster.hosts, of: "host")) of \(Format.bytes(cluster.memoryBytes))\(network), \(Format.digits(cluster.gigaflops)) GFLOP/s a thread\(bfloat16); \(Format.number(result.rehearsed, of: "layout")) rehearsed"
+  }
+
+  private var bfloat16: String {
+    cluster.bfloat16Speed > 0 ? ", \(Format.digits(cluster.bfloat16Speed)) times that in bf16" : ""
   }
 
   /// Whether the model has experts, which may be dealt.
