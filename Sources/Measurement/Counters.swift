@@ -79,7 +79,7 @@ package final class Counters {
   package struct Work: Sendable {
     /// Floating-point operations of products with weights, whose operands have the run's precision.
     package var productOperations = 0.0
-    /// Floating-point operations in fp32.
+    /// Floating-point operations of recurrences and attention, some of which may read bf16.
     package var operations = 0.0
     /// Bytes of what is read once and of what is written once.
     package var bytes = 0.0

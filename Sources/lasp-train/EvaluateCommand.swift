@@ -15,11 +15,11 @@ struct EvaluateCommand: ParsableCommand {
     abstract:
       "Compute a model's loss on a file, its answers to a task, or its logits and gradients on given tokens.",
     usage: """
-      lasp-train evaluate <model> --data.path <file> [--tokens <n>] [--by-position] [--json] \(RunFileOption.usage) \
-      \(OverrideOptions.usage)
+      lasp-train evaluate <model> --data.path <file> [--tokens <n>] [--by-position] [--json] [--precision <p>] \
+      \(RunFileOption.usage) \(OverrideOptions.usage)
       lasp-train evaluate <model> --task <name> [--lengths <list>] [--sequences <n>] [--depths <n>] \
-      [--output <file>] \(RunFileOption.usage) \(OverrideOptions.usage)
-      lasp-train evaluate <model> --tokens <file> --output <file> [--gradients]
+      [--output <file>] [--precision <p>] \(RunFileOption.usage) \(OverrideOptions.usage)
+      lasp-train evaluate <model> --tokens <file> --output <file> [--gradients] [--precision <p>]
       """,
     discussion: """
       With --data.path, here or in the run file of --config: prints the loss over the whole file as one stream, \
@@ -103,6 +103,7 @@ struct EvaluateCommand: ParsableCommand {
   private var tokenFile: String? { count == nil ? tokens : nil }
 
   func validate() throws {
+    try precision.check(against: overrides)
     let isFile = overrides.gives("data.path")
     // A run file may name the data, and the task, too; what is asked for here counts.
     let asked = [tokenFile != nil, task != nil, isFile].count(where: { $0 })
@@ -156,8 +157,9 @@ struct EvaluateCommand: ParsableCommand {
     let given = tokenFile.flatMap { tokens in output.map { (tokens: tokens, output: $0) } }
     try RankProgram.run(configuration, weightsStay: !gradients) { world, workspace in
       let ranks = world.communicator
-      let progress =
-        ranks.rank == 0 ? ProgressDisplay("evaluation", output: .standard(console)) : nil
+      let output = TerminalOutput.standard(console)
+      if ranks.rank == 0, let slow = workspace.productSettings?.warning { output.warning(slow) }
+      let progress = ranks.rank == 0 ? ProgressDisplay("evaluation", output: output) : nil
       defer { progress?.end() }
       if let given {
         let loss = try TokenEvaluation(
@@ -211,6 +213,7 @@ struct EvaluateCommand: ParsableCommand {
         parallel: configuration.parallel, world: world.communicator, workspace: workspace)
       let output = TerminalOutput.standard(console)
       if writes {
+        if let slow = workspace.productSettings?.warning { output.warning(slow) }
         for line in evaluation.heading(task: task, sequences: sequences) { output.line(line) }
       }
       let rows = try evaluation.run(

@@ -82,6 +82,7 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var overrides: OverrideOptions
 
   func validate() throws {
+    try precision.check(against: overrides)
     if (prompt == nil) == (promptFile == nil) {
       throw ValidationError("Give one of --prompt TEXT and --prompt-file FILE.")
     }
@@ -101,13 +102,16 @@ struct GenerateCommand: ParsableCommand {
 
   func run() throws {
     let configuration = try overrides.load(file: runFile.path, defaults: precision.overrides)
+    let products = try configuration.productsOfWeightsThatStay()
+    let output = TerminalOutput.standard(console.mode)
+    if let slow = products.warning { output.warning(slow) }
     var generation = Generation(
       modelFolder: model, adapter: adapter.path, prompt: try text(), tokens: tokens,
       sampler: Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed),
-      threads: configuration.threads, products: try configuration.productsOfWeightsThatStay())
+      threads: configuration.threads, products: products)
     generation.form = chat ? .chat(system: system) : raw ? .raw : .text
     generation.stops = stop
-    generation.progress = ProgressDisplay("reading the prompt", output: .standard(console.mode))
+    generation.progress = ProgressDisplay("reading the prompt", output: output)
     try generation.run()
   }
 

@@ -15,6 +15,13 @@ struct PrecisionOption: ParsableArguments {
     throw ValidationError("--precision \(name) is neither fp32 nor bf16.")
   }
 
+  /// Refuses the key that says the same.
+  func check(against overrides: OverrideOptions) throws {
+    if name != nil, overrides.gives("training.precision") {
+      throw ValidationError("--precision says what --training.precision does; give one of them.")
+    }
+  }
+
   /// What it sets of the run file.
   var overrides: [Override] { name.map { [Override("training.precision=\($0)")] } ?? [] }
 }

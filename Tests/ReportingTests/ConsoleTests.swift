@@ -22,7 +22,7 @@ struct ConsoleTests {
   private static let legend = [
     "inside: right answers where the pair lies in the question's own shard",
     "cross: where it lies in an earlier rank's; grad: the gradient's norm; lr: learning rate",
-    "peak: of what matrix products alone reach on all cores; wait: of the time, for other ranks' states",
+    "peak: of what fp32 products alone reach on all cores; wait: of the time, for other ranks' states",
     "overlap: of the sums of gradients, hidden behind computing",
   ]
 

@@ -21,7 +21,7 @@ struct StepTable: Sendable {
       case .cross: "cross: where it lies in an earlier rank's"
       case .gradient: "grad: the gradient's norm"
       case .rate: "lr: learning rate"
-      case .peak: "peak: of what matrix products alone reach on all cores"
+      case .peak: "peak: of what fp32 products alone reach on all cores"
       case .wait: "wait: of the time, for other ranks' states"
       case .overlap: "overlap: of the sums of gradients, hidden behind computing"
       default: nil
@@ -33,7 +33,7 @@ struct StepTable: Sendable {
   ///
   /// - Parameters:
   ///   - steps: Steps of the whole run.
-  ///   - peak: What all threads could reach by matrix products alone, in GFLOP/s; nil if not known.
+  ///   - peak: What all threads could reach by matrix products in fp32 alone, in GFLOP/s; nil if not known.
   ///   - hasRecall: Whether steps report answers of a generated task.
   ///   - hasShards: Whether ranks share a sequence.
   ///   - hasReduction: Whether gradients are summed over ranks.

@@ -102,7 +102,9 @@ struct StepBenchmark {
         "sgemm peak",
         String(format: "%.1f GFLOP/s a thread, OpenBLAS for ", floors.sgemmPeak) + BLAS.coreName),
       line(
-        "product peak", String(format: "%.1f GFLOP/s a thread, ", floors.productPeak) + products),
+        "product peak",
+        String(format: "%.1f GFLOP/s a thread, ", floors.productPeak)
+          + (workspace.productSettings.map { "\($0)" } ?? "")),
       line("memory", String(format: "%.1f GB/s a rank", floors.bandwidth)),
       line(
         "ratio", String(format: "%.3f of the sgemm peak", gigaflops / (floors.sgemmPeak * workers))),
@@ -121,19 +123,10 @@ struct StepBenchmark {
     }
     lines += [
       "",
-      "floor: operations at the peak of their precision, or bytes that are read or written once at the memory's speed,",
-      "whichever takes longer.",
+      "floor: operations, those of projections and head at the product peak and all others at the sgemm peak, or bytes that are",
+      "read or written once, at the memory's speed: whichever takes longer.",
     ]
     return lines.joined(separator: "\n") + "\n"
-  }
-
-  /// What computes products.
-  private var products: String {
-    guard let settings = workspace.productSettings else { return "" }
-    let library =
-      settings.library == .onednn ? "oneDNN \(OneDNN.version ?? "")" : "OpenBLAS"
-    return "\(settings.precision.rawValue) by \(library)"
-      + (settings.widens ? ", widened to fp32" : "")
   }
 
   private func line(_ name: String, _ text: String) -> String { Format.left(name, 18) + text }

@@ -63,6 +63,7 @@ package struct ProductError: Error, CustomStringConvertible {
 /// Which library computes the products of a workspace, and in which precision.
 package struct ProductSettings: Sendable, Equatable {
   package let precision: Precision
+  /// What computes, which is not always what was asked for.
   package let library: ProductLibrary
 
   /// Products that this program and CPU have.
@@ -95,9 +96,12 @@ package struct ProductSettings: Sendable, Equatable {
             ? ", choose precision=fp32, or products=openblas, which widens bf16 to fp32 and is slower than fp32"
             : ", or choose products=openblas"))
     }
+    // Where oneDNN multiplies no bf16, OpenBLAS computes, and that is what log and checkpoint have.
+    guard precision == .fp32 || OneDNN.hasBFloat16 else {
+      self.library = .openblas
+      return
+    }
     self.library = asked
-    // Where bf16 is widened, OpenBLAS computes.
-    guard !widens else { return }
     if let problem = OneDNNProbe.problem(with: precision == .bf16 ? .bfloat16 : .float) {
       throw ProductError(
         description: "oneDNN \(OneDNN.version ?? "") \(problem) on this CPU; choose "
@@ -113,17 +117,20 @@ package struct ProductSettings: Sendable, Equatable {
   /// fp32 by OpenBLAS.
   package static let plain = ProductSettings(precision: .fp32, library: .openblas)
 
-  /// Whether the CPU has no products of bf16, or the library, so that its numbers are widened to fp32.
-  package var widens: Bool {
-    precision == .bf16 && (library == .openblas || !OneDNN.hasBFloat16)
-  }
+  /// Whether bf16 is widened to fp32, for a library that multiplies none.
+  package var widens: Bool { precision == .bf16 && library == .openblas }
 
-  /// What is worth saying when a run starts, or nil.
+  /// What is worth saying when computing begins, or nil.
   package var warning: String? {
-    widens
-      ? "products of bf16 are computed by OpenBLAS from operands widened to fp32"
-        + (library == .onednn ? ", since this CPU multiplies no bf16" : "")
-        + ": the same numbers as elsewhere, but slower than training.precision=fp32" : nil
+    guard widens else { return nil }
+    let said =
+      "products of bf16 are computed by OpenBLAS from operands widened to fp32: the same operands as elsewhere, "
+      + "but slower than fp32"
+    guard OneDNN.version != nil else { return said }
+    return said
+      + (OneDNN.hasBFloat16
+        ? "; training.products=onednn multiplies bf16"
+        : "; oneDNN multiplies bf16 only with AVX-512, which this CPU lacks or ONEDNN_MAX_CPU_ISA hides")
   }
 
   /// The products of a workspace with these threads and this memory.
@@ -136,5 +143,17 @@ package struct ProductSettings: Sendable, Equatable {
       }
     #endif
     return OpenBLASProducts()
+  }
+}
+
+extension ProductSettings: CustomStringConvertible {
+  /// Such as `bf16 by oneDNN 2.6.3`.
+  package var description: String {
+    let name =
+      switch library {
+      case .openblas: "OpenBLAS"
+      case .onednn: "oneDNN \(OneDNN.version ?? "")"
+      }
+    return "\(precision.rawValue) by \(name)" + (widens ? ", widened to fp32" : "")
   }
 }

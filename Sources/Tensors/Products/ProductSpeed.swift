@@ -9,8 +9,10 @@ package enum ProductSpeed {
     guard OneDNN.version != nil, OneDNN.staysOnThread else {
       return try ProductSettings(precision).library
     }
-    let blas = try seconds(ProductSettings(precision, by: .openblas))
-    return try seconds(ProductSettings(precision, by: .onednn)) < blas ? .onednn : .openblas
+    let other = try ProductSettings(precision, by: .onednn)
+    guard other.library == .onednn else { return .openblas }
+    return try seconds(other) < seconds(ProductSettings(precision, by: .openblas))
+      ? .onednn : .openblas
   }
 
   /// Seconds of a projection there and back, the shortest of several.

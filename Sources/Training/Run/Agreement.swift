@@ -117,14 +117,8 @@ extension Agreement {
         "content of the files of data.path, data.tokenizer, evaluation.path or distillation.from",
         String(data.digest, radix: 16), cure: "\(same); copy the same files to all hosts"),
       Item(
-        "library of products", Self.name(products),
+        "library of products", products.map { "\($0)" } ?? "",
         cure: "install the same version on all hosts, or set training.products=openblas"),
     ])
-  }
-
-  private static func name(_ products: ProductSettings?) -> String {
-    guard let products else { return "openblas" }
-    let version = products.library == .onednn ? " \(OneDNN.version ?? "")" : ""
-    return "\(products.library.rawValue)\(version) in \(products.precision.rawValue)"
   }
 }
