@@ -35,7 +35,7 @@ package struct HeadProjection: Sendable {
   ) -> TokenRows {
     precondition(tokens.count <= Self.piece, "\(tokens.count) tokens of a piece")
     let column = head / share * width
-    guard x.isBFloat16 else {
+    guard x.kind == .bfloat16 else {
       return TokenRows(x[tokens.lowerBound] + column, stride: x.stride)
     }
     let stride = Lanes.padded(width)

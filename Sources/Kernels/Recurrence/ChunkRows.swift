@@ -14,7 +14,7 @@ enum ChunkRows {
   static func touch(
     _ rows: TokenRows, _ tokens: Range<Int>, _ columns: Int, _ touched: UnsafeMutablePointer<Float>
   ) {
-    let width = rows.isBFloat16 ? 2 : 4
+    let width = rows.kind.bytes
     let first = UnsafeRawPointer(rows.base) + tokens.lowerBound * rows.stride * width
     var seen: UInt16 = 0
     var x = 0
@@ -41,9 +41,10 @@ enum ChunkRows {
     _ source: TokenRows, _ chunk: DeltaChunk, _ columns: Int, scale: Float = 1,
     into target: UnsafeMutablePointer<Float>, _ rowStride: Int
   ) {
-    source.isBFloat16
-      ? copy(source.halves, source.stride, chunk, columns, scale, target, rowStride)
-      : copy(source.base, source.stride, chunk, columns, scale, target, rowStride)
+    switch source.kind {
+    case .float: copy(source.base, source.stride, chunk, columns, scale, target, rowStride)
+    case .bfloat16: copy(source.halves, source.stride, chunk, columns, scale, target, rowStride)
+    }
   }
 
   @inline(__always)

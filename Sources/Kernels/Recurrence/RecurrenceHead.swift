@@ -23,5 +23,5 @@ package struct RecurrenceHead: Sendable {
   }
 
   /// Whether queries, keys and values are numbers of bf16, so that products of them may be.
-  var isBFloat16: Bool { q.isBFloat16 && k.isBFloat16 && v.isBFloat16 }
+  var isBFloat16: Bool { q.kind == .bfloat16 && k.kind == .bfloat16 && v.kind == .bfloat16 }
 }

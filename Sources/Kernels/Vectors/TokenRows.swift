@@ -1,28 +1,28 @@
 import Tensors
 
-/// Rows of floats, one per token: row `t` begins at `base + t · stride`.
+/// Rows of numbers, one per token: row `t` begins at `base + t · stride`.
 ///
 /// Unchecked: threads only read what it points to, which its caller keeps alive.
 package struct TokenRows: @unchecked Sendable {
   /// Row 0.
   package let base: UnsafePointer<Float>
-  /// Floats from one token to the next.
+  /// Numbers from one token to the next.
   package let stride: Int
-  /// Whether there are bf16 numbers where floats would be: queries, keys and values, which kernels widen as they read.
-  let isBFloat16: Bool
+  /// What they are: bf16 may be queries, keys and values, which kernels widen as they read.
+  let kind: Operand.Kind
 
   /// Rows that begin at `base`, `stride` floats apart.
   package init(_ base: UnsafePointer<Float>, stride: Int) {
     self.base = base
     self.stride = stride
-    isBFloat16 = false
+    kind = .float
   }
 
   /// Rows of bf16 numbers, `stride` numbers apart.
   package init(_ base: UnsafePointer<UInt16>, stride: Int) {
     self.base = UnsafeRawPointer(base).assumingMemoryBound(to: Float.self)
     self.stride = stride
-    isBFloat16 = true
+    kind = .bfloat16
   }
 
   /// Rows of an operand as it is stored, `stride` numbers apart.

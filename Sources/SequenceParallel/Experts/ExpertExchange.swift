@@ -6,10 +6,13 @@ import Tensors
 /// Brings tokens' rows to the ranks that have their experts, and what becomes of them back: for one layer of one pass.
 ///
 /// Concretely: a token has a row for each expert that it chose. Sorted by expert, the rows for one rank's experts lie together.
-/// Forward, each rank tells each other one of its group how many rows come for each of its experts, and sends these with their
-/// weights in one message, where there are any; an expert has its rows by the rank they came from, and then in that rank's
-/// order, whatever arrived first. What the experts make of them goes back to where they came from. Backward, gradients of
-/// that go out, and gradients of rows and of their weights come back: a weight's is formed where the expert's output is.
+///
+/// - Forward, each rank tells each other member of its group how many rows come for each of that one's experts (`begin`), and
+///   sends these with their weights in one message, where there are any. An expert has its rows by the rank they came from,
+///   and then in that rank's order, whatever arrived first (`arrive`). What experts make of them goes back to where they came
+///   from (`sendHome`, `finish`).
+/// - Backward, gradients of that go out (`cross`), and gradients of rows and of their weights come home: a weight's is formed
+///   where the expert's output is.
 ///
 /// Nothing can deadlock. All ranks of a group go through the same exchanges in the same order, a rank without tokens too. In
 /// each a rank posts the receives that it knows of, then sends what it has, which needs nobody, and only then waits: for counts,
@@ -19,22 +22,42 @@ import Tensors
 /// ranks. Messages of two ranks and one tag are met in the order of the exchanges.
 final class ExpertExchange {
   private let routing: Routing
-  private let width: Int
-  private let layer: Int
-  private let pass: SequencePass
-  private let group: ExpertGroup
+  let width: Int
+  let layer: Int
+  let pass: SequencePass
+  let group: ExpertGroup
   private unowned let tape: Tape
-  /// Of each member the rows for its experts, among this rank's.
+  /// For each member, which of this rank's rows, in the order of experts, are for its experts.
   private let leaving: [Range<Int>]
   /// As what rows travel.
-  private let kind: Operand.Kind
-  /// Of each member the rows for each of this rank's experts; nil until it has told.
+  let kind: Operand.Kind
+  /// How many rows each member has for each of this rank's experts; nil until it has told.
   private var told: [[Int]?]
+  /// Messages under way, by member: counts, and rows or gradients of outputs.
   private var counting: [Int: IncomingMessage] = [:]
   private var arriving: [Int: IncomingMessage] = [:]
 
-  fileprivate enum Tag: Int {
-    case counts, rows, outputs, outputGradients, rowGradients, weightGradients
+  /// What a message holds, by which it is tagged.
+  enum Content: Int {
+    /// How many rows come for each expert.
+    case counts
+    /// Rows of tokens, and their weights before them.
+    case rows
+    /// What experts made of rows.
+    case outputs
+    /// Gradients of that.
+    case outputGradients
+    /// Gradients of rows.
+    case rowGradients
+    /// Gradients of their weights.
+    case weightGradients
+
+    var direction: ExchangeDirection {
+      switch self {
+      case .counts, .rows, .outputs: .forward
+      case .outputGradients, .rowGradients, .weightGradients: .backward
+      }
+    }
   }
 
   /// - Parameter counts: What the members told, where the rows have come already.
@@ -54,8 +77,8 @@ final class ExpertExchange {
     told[mine] = rows[shape.experts(of: mine, among: rows.count)].map(\.count)
   }
 
-  private var workspace: Workspace { pass.context.workspace }
-  private var mine: Int { group.ranks.rank }
+  var workspace: Workspace { pass.context.workspace }
+  var mine: Int { group.ranks.rank }
 
   /// How experts are dealt.
   var shape: ExpertShape { group.shape }
@@ -63,8 +86,8 @@ final class ExpertExchange {
   /// This rank's experts.
   var experts: Range<Int> { group.shape.experts(of: mine, among: routing.rule.experts) }
 
-  /// Of each member the rows for each of this rank's experts.
-  private var counts: [[Int]] {
+  /// How many rows each member has for each of this rank's experts.
+  var counts: [[Int]] {
     told.map {
       guard let counts = $0 else { preconditionFailure("rows are asked for before they came") }
       return counts
@@ -90,15 +113,15 @@ final class ExpertExchange {
     for member in group.others {
       let message = Tensor([count], pool: workspace.pool)
       workspace.compute(.normsAndGates) {
-        header(.forward, from: mine, count: count).write(to: message.pointer)
+        header(.counts, from: mine, count: count).write(to: message.pointer)
         let experts = group.shape.experts(of: member, among: routing.rule.experts)
         for (index, rows) in routing.rows[experts].enumerated() {
           message.pointer[MessageHeader.floats + index] = Float(countBits: rows.count)
         }
       }
-      try send(message, to: member, .counts, .forward)
+      try send(message, to: member, .counts)
     }
-    try sendRows(of: tokens, weighted: true, .rows, .forward)
+    try sendRows(of: tokens, .rows)
     group.coming = self
   }
 
@@ -114,8 +137,7 @@ final class ExpertExchange {
   private func take(_ member: Int) throws {
     guard let message = counting.removeValue(forKey: member)?.message else { return }
     try workspace.run {
-      try header(.forward, from: member, count: message.count).check(
-        message.pointer, rank: group.worldRank(of: mine), source: group.worldRank(of: member))
+      try check(message, .counts, from: member)
     }
     let experts = experts
     told[member] = workspace.known(assuming: assumed) {
@@ -126,7 +148,7 @@ final class ExpertExchange {
     let rows = count(from: member)
     guard rows > 0 else { return }
     arriving[member] = try receive(
-      Tensor([floats(of: rows, weighted: true)], pool: workspace.pool), from: member, .rows)
+      Tensor([floats(of: rows, .rows)], pool: workspace.pool), from: member, .rows)
   }
 
   /// Rows for each expert that a rehearsal assumes to come from a member: it has as many tokens as this rank.
@@ -154,7 +176,7 @@ final class ExpertExchange {
       }
     }
     let weights = Tensor([total], pool: workspace.pool)
-    let rows = try ordered(tokens, weights: weights, .forward)
+    let rows = try ordered(tokens, .rows, weights: weights)
     group.coming = nil
     return ArrivedRows(counts: counts, rows: rows, weights: weights)
   }
@@ -168,32 +190,29 @@ final class ExpertExchange {
       let rows = count(from: member)
       guard rows > 0 else { continue }
       arriving[member] = try receive(
-        Tensor([floats(of: rows, weighted: false)], pool: workspace.pool), from: member,
+        Tensor([floats(of: rows, .outputGradients)], pool: workspace.pool), from: member,
         .outputGradients)
     }
-    try sendRows(of: gradients, weighted: false, .outputGradients, .backward)
-    return try ordered(gradients, weights: nil, .backward)
+    try sendRows(of: gradients, .outputGradients)
+    return try ordered(gradients, .outputGradients, weights: nil)
   }
 
   /// Sends each member the rows of tokens that chose its experts.
-  private func sendRows(
-    of tokens: Operand, weighted: Bool, _ tag: Tag, _ direction: ExchangeDirection
-  ) throws {
+  private func sendRows(of tokens: Operand, _ content: Content) throws {
     for member in group.others {
       let places = leaving[member]
       let rows = workspace.known(assuming: assumedToLeave(places.count)) { places.count }
       guard rows > 0 else { continue }
-      let message = Tensor([floats(of: rows, weighted: weighted)], pool: workspace.pool)
+      let message = Tensor([floats(of: rows, content)], pool: workspace.pool)
       workspace.compute(.normsAndGates) {
-        header(direction, from: mine, count: message.count).write(to: message.pointer)
-        if weighted {
+        header(content, from: mine, count: message.count).write(to: message.pointer)
+        if content == .rows {
           routing.copyWeights(of: places, into: message.pointer + MessageHeader.floats)
         }
       }
       tape.copyRows(
-        of: tokens, routing, places, to: body(message, rows: rows, weighted: weighted),
-        width: width)
-      try send(message, to: member, tag, direction)
+        of: tokens, routing, places, to: body(message, rows: rows, content), width: width)
+      try send(message, to: member, content)
     }
   }
 
@@ -204,15 +223,15 @@ final class ExpertExchange {
     return routing.tokens * min(routing.rule.chosen, others) / (group.shape.size - 1)
   }
 
-  /// Waits for the rows of all members, and puts them in order.
+  /// Waits for the rows of all members, and puts them, and weights that come with them, in order.
   private func ordered(
-    _ tokens: Operand, weights: Tensor?, _ direction: ExchangeDirection
+    _ tokens: Operand, _ content: Content, weights: Tensor?
   ) throws -> Operand {
     try workspace.counters.measure(.stateWait) {
       for member in group.others {
         try arriving[member]?.wait(
           for:
-            "the \(direction) rows of rank \(group.worldRank(of: member)) for experts of layer \(layer)",
+            "the \(content.direction) rows of rank \(group.worldRank(of: member)) for experts of layer \(layer)",
           polling: workspace.poll)
       }
       // Whose rows are here waits for this rank's, which move only while both call MPI.
@@ -230,15 +249,13 @@ final class ExpertExchange {
     }
     for member in group.others {
       guard let message = arriving.removeValue(forKey: member)?.message else { continue }
-      try mark("receive", member, weights == nil ? .outputGradients : .rows, direction, message) {
+      try mark(.receive, member, content, message) {
         try workspace.compute(.normsAndGates) {
-          try header(direction, from: member, count: message.count).check(
-            message.pointer, rank: group.worldRank(of: mine), source: group.worldRank(of: member))
-          let from = body(message, rows: count(from: member), weighted: weights != nil)
+          try check(message, content, from: member)
+          let from = body(message, rows: count(from: member), content)
           for block in blocks where block.member == member {
-            copy(
-              from.from(block.first * width), to: rows.from(block.place * width),
-              block.count * width)
+            rows.from(block.place * width).update(
+              from: from.from(block.first * width), count: block.count * width)
             if let weights {
               (weights.pointer + block.place).update(
                 from: message.pointer + MessageHeader.floats + block.first, count: block.count)
@@ -251,25 +268,6 @@ final class ExpertExchange {
   }
 
   // MARK: Home
-
-  /// What goes home.
-  enum Content {
-    /// What experts made of rows.
-    case outputs
-    /// Gradients of rows.
-    case rowGradients
-    /// Gradients of their weights.
-    case weightGradients
-
-    fileprivate var tag: Tag {
-      switch self {
-      case .outputs: .outputs
-      case .rowGradients: .rowGradients
-      case .weightGradients: .weightGradients
-      }
-    }
-    fileprivate var direction: ExchangeDirection { self == .outputs ? .forward : .backward }
-  }
 
   /// Numbers of this rank's rows on their way home, in the order of experts.
   struct Homecoming {
@@ -290,7 +288,7 @@ final class ExpertExchange {
       let slice = Tensor(
         [places.count, columns], buffer: target.buffer,
         offset: target.offset + places.lowerBound * columns)
-      messages.append((member, try receive(slice, from: member, content.tag)))
+      messages.append((member, try receive(slice, from: member, content)))
     }
     let blocks = blocks
     for member in group.others {
@@ -303,7 +301,7 @@ final class ExpertExchange {
             from: numbers.pointer + block.place * columns, count: block.count * columns)
         }
       }
-      try send(message, to: member, content.tag, content.direction)
+      try send(message, to: member, content)
     }
     workspace.compute(.normsAndGates) {
       for block in blocks where block.member == mine {
@@ -326,104 +324,10 @@ final class ExpertExchange {
           for:
             "what experts of rank \(group.worldRank(of: member)) made of rows of layer \(layer)",
           polling: workspace.poll)
-        mark("receive", member, content.tag, content.direction, incoming.message) {}
+        mark(.receive, member, content, incoming.message) {}
       }
       try group.outbox.push()
     }
     return homecoming.numbers
-  }
-
-  // MARK: Messages
-
-  /// Rows of one member for one expert.
-  private struct Block {
-    let member: Int
-    /// The first of them in the member's message, and among all that came.
-    let first, place: Int
-    let count: Int
-  }
-
-  private var blocks: [Block] {
-    var blocks: [Block] = []
-    var firsts = [Int](repeating: 0, count: group.shape.size)
-    var place = 0
-    let all = counts
-    for expert in 0..<experts.count {
-      for (member, counts) in all.enumerated() {
-        let count = counts[expert]
-        blocks.append(Block(member: member, first: firsts[member], place: place, count: count))
-        firsts[member] += count
-        place += count
-      }
-    }
-    return blocks
-  }
-
-  private func header(
-    _ direction: ExchangeDirection, from member: Int, count: Int
-  ) -> MessageHeader {
-    MessageHeader(ofTokensOf: layer, pass, direction, from: member, count: count)
-  }
-
-  /// Floats of a message of rows: the header, weights, and the rows.
-  private func floats(of rows: Int, weighted: Bool) -> Int {
-    let numbers = rows * width
-    return MessageHeader.floats + (weighted ? rows : 0)
-      + (kind == .float ? numbers : (numbers + 1) / 2)
-  }
-
-  /// The rows of a message.
-  private func body(_ message: Tensor, rows: Int, weighted: Bool) -> Operand {
-    let first = message.offset + MessageHeader.floats + (weighted ? rows : 0)
-    return Operand(kind, message.buffer, offset: kind == .float ? first : 2 * first)
-  }
-
-  private func copy(_ from: Operand, to: Operand, _ count: Int) {
-    switch kind {
-    case .float: to.floats.update(from: from.floats, count: count)
-    case .bfloat16: to.halves.update(from: from.halves, count: count)
-    }
-  }
-
-  private func receive(
-    _ message: Tensor, from member: Int, _ tag: Tag
-  ) throws -> IncomingMessage {
-    let bytes = UnsafeMutableRawBufferPointer(start: message.pointer, count: 4 * message.count)
-    return IncomingMessage(
-      message: message,
-      request: try group.ranks.receive(into: bytes, from: member, tag: tag.rawValue))
-  }
-
-  private func send(
-    _ message: Tensor, to member: Int, _ tag: Tag, _ direction: ExchangeDirection
-  ) throws {
-    try mark("send", member, tag, direction, message) {
-      try group.outbox.send(message, to: member, tag: tag.rawValue, through: group.ranks)
-    }
-    if tag == .counts {
-      workspace.counters.haloBytesSent += 4 * message.count
-    } else {
-      workspace.counters.expertBytesSent += 4 * message.count
-    }
-  }
-
-  /// Runs `body` as a span of the trace, if there is one, that sends or takes a message.
-  private func mark(
-    _ name: String, _ member: Int, _ tag: Tag, _ direction: ExchangeDirection, _ message: Tensor,
-    _ body: () throws -> Void
-  ) rethrows {
-    let counters = workspace.counters
-    let isSent = name == "send"
-    func traced() -> Trace.Message? {
-      let (here, there) = (group.worldRank(of: mine), group.worldRank(of: member))
-      let ends = isSent ? [here, there] : [there, here]
-      // Apart from the arrows of other messages, whose first number is a rank.
-      let place = [tag.rawValue, pass.step, pass.segment, layer]
-      let number = counters.trace?.arrow([-1] + ends + place)
-      return Trace.Message(
-        .tokens(layer: layer), direction: "\(direction)", bytes: 4 * message.count,
-        arrow: number.map { isSent ? .tail($0) : .head($0) })
-    }
-    try counters.mark(name, traced(), body)
   }
 }

@@ -82,8 +82,7 @@ extension Tape {
     let dealt = DealtTokens(exchange, routing, width: width, layer: layer, pass: pass)
     dealt.arrived = kept
     if kept == nil {
-      let tokens =
-        workspace.products.operands == .bfloat16 ? x.operand(in: workspace) : Operand(x.value)
+      let tokens = x.operand(in: workspace)
       dealt.tokens = tokens
       try exchange.begin(tokens)
     }

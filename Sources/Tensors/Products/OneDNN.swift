@@ -1,3 +1,5 @@
+import Faults
+
 #if LASP_ONEDNN
   import COneDNN
 #endif
@@ -16,6 +18,13 @@ package enum OneDNN {
 
     /// Whether what it computes can be kept on the thread that calls it.
     package static var staysOnThread: Bool { lasp_dnnl_stays_on_thread() != 0 }
+
+    /// Ends the process because the library does not do what its probe found that it does: exit code 2.
+    static func fail(_ what: String) -> Never {
+      LastWords.end(
+        "oneDNN \(version ?? "") \(what); set training.products=openblas, which does without it",
+        code: 2)
+    }
   #else
     /// Its version, such as `2.6.3`; nil where the program has been built without it.
     package static var version: String? { nil }

@@ -112,8 +112,3 @@ enum OneDNNProbe {
     static func problem(with operands: Operand.Kind) -> String? { nil }
   #endif
 }
-
-extension Operand.Kind {
-  /// What users call it.
-  fileprivate var name: String { self == .float ? "fp32" : "bf16" }
-}

@@ -96,7 +96,7 @@
     /// Packs B.
     func pack(_ b: UnsafePointer<Float>, into packed: UnsafeMutableRawPointer) {
       let status = tryPacking(b, into: packed)
-      precondition(status == 0, "oneDNN could not pack a weight: status \(status)")
+      guard status == 0 else { OneDNN.fail("could not pack a weight (status \(status))") }
     }
 
     /// Computes it on the calling thread; gives 0 where that went well.
@@ -111,7 +111,7 @@
       scratch: UnsafeMutableRawPointer
     ) {
       let status = tryRunning(a, b, into: c, scratch: scratch)
-      precondition(status == 0, "oneDNN could not compute a product: status \(status)")
+      guard status == 0 else { OneDNN.fail("could not compute a product (status \(status))") }
     }
   }
 

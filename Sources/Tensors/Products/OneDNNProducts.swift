@@ -86,7 +86,7 @@
       if operands == .bfloat16, PairedGradient.isFaster {
         return addPaired(dy.halves, x.halves, to: dW, rows, columns, count)
       }
-      let bytes = operands == .float ? 4 : 2
+      let bytes = operands.bytes
       let most = operands == .float ? count : Self.tokensOfSum
       for start in stride(from: 0, to: count, by: most) {
         let tokens = min(most, count - start)
@@ -138,7 +138,7 @@
       let isOutput = weight.direction == .output
       let n = isOutput ? weight.rows : weight.columns
       let k = isOutput ? weight.columns : weight.rows
-      let (bytes, bytesOfY) = (operands == .float ? 4 : 2, kind == .float ? 4 : 2)
+      let (bytes, bytesOfY) = (operands.bytes, kind.bytes)
       let (left, right) = (x.first, UnsafeRawPointer(form.pointer))
       run(
         count, direction: weight.direction,
@@ -234,9 +234,8 @@
       _ shape: OneDNNProduct.Shape, _ right: OneDNNProduct.Right, _ made: Made
     ) -> OneDNNProduct {
       guard let product = OneDNNProduct(made.engine, shape, right, operands: operands) else {
-        preconditionFailure(
-          "oneDNN has no product [\(shape.m), \(shape.k)] × [\(shape.k), \(shape.n)]; "
-            + "training.products=openblas computes it")
+        OneDNN.fail(
+          "has no product [\(shape.m), \(shape.k)] × [\(shape.k), \(shape.n)] of \(operands.name)")
       }
       return product
     }

@@ -14,6 +14,15 @@ package struct Operand: Sendable {
     case float
     /// bf16, a half of a place of the buffer each.
     case bfloat16
+
+    /// What users call it.
+    package var name: String { self == .float ? "fp32" : "bf16" }
+
+    /// Bytes of a number.
+    package var bytes: Int { self == .float ? 4 : 2 }
+
+    /// Places of a buffer that so many numbers take.
+    package func floats(of count: Int) -> Int { (count * bytes + 3) / 4 }
   }
 
   /// What its numbers are.
@@ -31,12 +40,16 @@ package struct Operand: Sendable {
   /// Uninitialised room for bf16 numbers.
   package init(bfloat16 count: Int, pool: BufferPool, kind: BufferKind = .activations) {
     self.kind = .bfloat16
-    buffer = Buffer(count: (count + 1) / 2, pool: pool, kind: kind)
+    buffer = Buffer(count: Kind.bfloat16.floats(of: count), pool: pool, kind: kind)
     offset = 0
   }
 
-  /// Numbers of a kind in a buffer.
-  package init(_ kind: Kind, _ buffer: Buffer, offset: Int) {
+  /// Numbers of a kind in a tensor's memory, from one of its floats on.
+  package init(_ kind: Kind, in tensor: Tensor, from float: Int) {
+    self.init(kind, tensor.buffer, offset: (tensor.offset + float) * 4 / kind.bytes)
+  }
+
+  private init(_ kind: Kind, _ buffer: Buffer, offset: Int) {
     (self.kind, self.buffer, self.offset) = (kind, buffer, offset)
   }
 
@@ -62,7 +75,15 @@ package struct Operand: Sendable {
   }
 
   /// Bytes of as many of its numbers as a shape has.
-  package func bytes(_ shape: Shape) -> Int { (kind == .float ? 4 : 2) * shape.count }
+  package func bytes(_ shape: Shape) -> Int { kind.bytes * shape.count }
+
+  /// Takes the first numbers of another operand of its kind.
+  package func update(from other: Operand, count: Int) {
+    switch kind {
+    case .float: floats.update(from: other.floats, count: count)
+    case .bfloat16: halves.update(from: other.halves, count: count)
+    }
+  }
 
   /// A part's numbers in fp32: where they lie, or widened into a block.
   package func read(

@@ -20,11 +20,11 @@ extension DeltaRecurrence {
     }
     loadDecays(head, chunk, work)
     let (q, k) = (head.q, head.k)
-    switch (q.isBFloat16, k.isBFloat16) {
-    case (false, false): scale(q.base, q.stride, k.base, k.stride, chunk, work)
-    case (false, true): scale(q.base, q.stride, k.halves, k.stride, chunk, work)
-    case (true, false): scale(q.halves, q.stride, k.base, k.stride, chunk, work)
-    case (true, true): scale(q.halves, q.stride, k.halves, k.stride, chunk, work)
+    switch (q.kind, k.kind) {
+    case (.float, .float): scale(q.base, q.stride, k.base, k.stride, chunk, work)
+    case (.float, .bfloat16): scale(q.base, q.stride, k.halves, k.stride, chunk, work)
+    case (.bfloat16, .float): scale(q.halves, q.stride, k.base, k.stride, chunk, work)
+    case (.bfloat16, .bfloat16): scale(q.halves, q.stride, k.halves, k.stride, chunk, work)
     }
     return chunk
   }

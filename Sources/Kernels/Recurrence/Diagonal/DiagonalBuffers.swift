@@ -100,7 +100,7 @@ struct DiagonalBuffers {
     _ rows: TokenRows, _ range: Range<Int>, _ columns: Int,
     into target: UnsafeMutablePointer<Float>, ld: Int
   ) {
-    guard !rows.isBFloat16 else {
+    guard rows.kind == .float else {
       return Rows.widen(
         rows.halves(range.lowerBound), stride: rows.stride, rows: tokens, columns: columns,
         into: target, ld: ld)
