@@ -48,6 +48,21 @@ struct DistributedParametersTests {
     entry.expert.map { $0.number / (experts / size) == rank % size } ?? true
   }
 
+  /// The sums in a rank's parts, when all have come.
+  private static func sums(of store: DistributedParameters) throws -> [(Range<Int>, [Float])] {
+    try store.finishSums(polling: store.workspace.poll)
+    return store.parts.map { part in
+      (part.range, Array(UnsafeBufferPointer(start: part.gradients, count: part.range.count)))
+    }
+  }
+
+  /// All ranks' parts in order, which have each number once.
+  private static func joined(_ parts: [[(Range<Int>, [Float])]], count: Int) -> [Float] {
+    let parts = parts.flatMap { $0 }.sorted { $0.0.lowerBound < $1.0.lowerBound }
+    #expect(parts.flatMap { Array($0.0) } == Array(0..<count))
+    return parts.flatMap(\.1)
+  }
+
   @Test(
     "Gradients are summed over the ranks that have them, and each number is in the parts of one rank",
     arguments: Sharding.allCases, [(1, 3), (2, 2), (2, 4), (4, 4), (2, 6)])
@@ -71,14 +86,9 @@ struct DistributedParametersTests {
           try store.complete(region: region, isLast: pass == 1)
         }
       }
-      try store.finishSums(polling: store.workspace.poll)
-      return store.parts.map { part in
-        (part.range, Array(UnsafeBufferPointer(start: part.gradients, count: part.range.count)))
-      }
-    }.flatMap { $0 }
-    let numbers = parts.sorted { $0.0.lowerBound < $1.0.lowerBound }
-    #expect(numbers.flatMap { Array($0.0) } == Array(0..<table.count))
-    let sums = numbers.flatMap(\.1)
+      return try Self.sums(of: store)
+    }
+    let sums = Self.joined(parts, count: table.count)
     for entry in table.entries {
       for index in entry.range {
         let right = (0..<ranks).filter { Self.has(entry, rank: $0, size: size) }
@@ -124,14 +134,9 @@ struct DistributedParametersTests {
             try store.complete(region: region, isLast: pass == 2)
           }
         }
-        try store.finishSums(polling: store.workspace.poll)
-        return store.parts.map { part in
-          (part.range, Array(UnsafeBufferPointer(start: part.gradients, count: part.range.count)))
-        }
-      }.flatMap { $0 }
-      let numbers = parts.sorted { $0.0.lowerBound < $1.0.lowerBound }
-      #expect(numbers.flatMap { Array($0.0) } == Array(0..<table.count))
-      return numbers.flatMap(\.1)
+        return try Self.sums(of: store)
+      }
+      return Self.joined(parts, count: table.count)
     }
     let right = try sums(1)
     #expect(try sums(grid.size) == right)
