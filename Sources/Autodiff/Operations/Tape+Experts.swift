@@ -112,8 +112,11 @@ extension Tape {
       nonisolated(unsafe) let sources = routing.sources.pointer + places.lowerBound
       workspace.team.parallel(places.count, grain: max(1, Tape.grain / max(width, 1))) { part in
         for row in part {
-          let token = Int(sources[row]) / each
-          rows.from(row * width).update(from: tokens.from(token * width), count: width)
+          let (from, to) = (Int(sources[row]) / each * width, row * width)
+          switch rows.kind {
+          case .float: (rows.floats + to).update(from: tokens.floats + from, count: width)
+          case .bfloat16: (rows.halves + to).update(from: tokens.halves + from, count: width)
+          }
         }
       }
     }
