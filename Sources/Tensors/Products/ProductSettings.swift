@@ -130,7 +130,7 @@ package struct ProductSettings: Sendable, Equatable {
     return said
       + (OneDNN.hasBFloat16
         ? "; training.products=onednn multiplies bf16"
-        : "; oneDNN multiplies bf16 only with AVX-512, which this CPU lacks or ONEDNN_MAX_CPU_ISA hides")
+        : "; oneDNN multiplies bf16 only by AVX512-BF16 or AMX, which this CPU lacks or ONEDNN_MAX_CPU_ISA hides")
   }
 
   /// The products of a workspace with these threads and this memory.

@@ -12,9 +12,15 @@ enum ProgramVersion {
     return """
       lasp-train \(Release.version), build \(BuildIdentity.short) for \(level)
       \(blas), \(BLAS.coreName) kernels
-      oneDNN \(OneDNN.version ?? "not built in")
+      oneDNN \(oneDNN)
       \(MPIRelease.library), built with \(MPIRelease.built)
       """
+  }
+
+  private static var oneDNN: String {
+    OneDNN.version.map {
+      "\($0), products of bf16 on this CPU: \(OneDNN.hasBFloat16 ? "yes" : "no")"
+    } ?? "not built in"
   }
 
   /// The CPU that it is built for.
