@@ -76,6 +76,24 @@ static double check(
   return worst;
 }
 
+/// The largest error of some columns of A in `C + Aᵀ B`, in units of what its terms allow; negative where it fails.
+static double check_outer(int64_t m, int64_t n, int64_t k) {
+  int64_t lda = m + 3;
+  float *a = room(4 * lda * k), *b = room(4 * k * n), *c = room(4 * m * n);
+  for (int64_t i = 0; i < lda * k; i++) a[i] = (float)(i * 7919 % 2003 - 1001) / 777;
+  for (int64_t i = 0; i < k * n; i++) b[i] = (float)(i * 104729 % 1999 - 999) / 555;
+  for (int64_t i = 0; i < m * n; i++) c[i] = 3;
+  double worst = lasp_dnnl_add_outer(lasp_openmp_find(), m, n, k, a + 2, lda, b, c) ? -1 : 0;
+  for (int64_t i = 0; i < m && worst >= 0; i++)
+    for (int64_t j = 0; j < n; j++) {
+      double sum = 3;
+      for (int64_t l = 0; l < k; l++) sum += (double)a[l * lda + i + 2] * b[l * n + j];
+      worst = fmax(worst, fabs(c[i * n + j] - sum) / (4e-6 * (k + 2)));
+    }
+  free(a), free(b), free(c);
+  return worst;
+}
+
 int main(void) {
   dnnl_engine_t engine;
   if (dnnl_engine_create(&engine, dnnl_cpu, 0)) return puts("no engine"), 1;
@@ -90,6 +108,12 @@ int main(void) {
         failed++;
         printf("type %d, shape %d, mode %d: %g\n", type, s, mode, error);
       }
+  for (int s = 0; s < 6; s++) {
+    double error = check_outer(shapes[s][0], shapes[s][1], shapes[s][2]);
+    if (error >= 0 && error < 1) { passed++; continue; }
+    failed++;
+    printf("outer, shape %d: %g\n", s, error);
+  }
   printf("oneDNN %d: %d passed, %d failed, %d packed by own blocks\n", lasp_dnnl_version(), passed, failed, blocked);
   dnnl_engine_destroy(engine);
   return failed != 0;

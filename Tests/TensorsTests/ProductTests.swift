@@ -95,6 +95,33 @@ struct ProductTests {
     }
   }
 
+  @Test(
+    "oneDNN sums weights' gradients in fp32 by either of its products", arguments: [false, true],
+    [(5, 5, 4), (33, 65, 7), (130, 70, 333), (1, 64, 1), (3, 5, 4500), (400, 3, 3), (3, 400, 3)])
+  func anyShape(addsAnyShape: Bool, size: (rows: Int, columns: Int, count: Int)) throws {
+    let (rows, columns, count) = size
+    for threads in [1, 3] {
+      let (team, pool) = (ThreadTeam(size: threads), BufferPool())
+      guard
+        let products = OneDNN.products(
+          of: .float, team: team, pool: pool, addsAnyShape: addsAnyShape)
+      else { return }
+      let dy = matrix(count, rows, seed: 3, pool: pool)
+      let x = matrix(count, columns, seed: 1, pool: pool)
+      let dW = matrix(rows, columns, seed: 6, pool: pool)
+      let (before, left, right) = (dW.numbers, dy.numbers, x.numbers)
+      products.addWeightGradient(
+        Operand(dy), Operand(x), to: dW.pointer, rows: rows, columns: columns, count: count)
+      for i in 0..<dW.count {
+        let (out, column) = (i / columns, i % columns)
+        let sum = (0..<count).reduce(Double(before[i])) {
+          $0 + Double(left[$1 * rows + out]) * Double(right[$1 * columns + column])
+        }
+        #expect(abs(Double(dW.pointer[i]) - sum) < 2e-6 * Double(count + 2), "\(threads), \(i)")
+      }
+    }
+  }
+
   @Test("A part of the rows is multiplied as all of them are", arguments: all)
   func parts(settings: ProductSettings) throws {
     let workspace = Workspace(products: settings)

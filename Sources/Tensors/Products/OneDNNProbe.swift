@@ -19,6 +19,8 @@ enum OneDNNProbe {
       let shape: OneDNNProduct.Shape
       /// Whether B is packed, and from its transpose; nil where it is plain rows of operands.
       let packs: Bool?
+      /// Whether the library's product for any shape is asked.
+      var isAnyShape = false
     }
 
     private static func cases(_ operands: Operand.Kind) -> [Case] {
@@ -33,7 +35,12 @@ enum OneDNNProbe {
           shape: Shape(m: m, n: n, k: k, stride: m, transposed: true, adds: true), packs: nil),
       ]
       return operands == .float
-        ? all
+        ? all + [
+          Case(
+            name: "dyᵀ x of any shape",
+            shape: Shape(m: m, n: n, k: k, stride: m, transposed: true, adds: true), packs: nil,
+            isAnyShape: true)
+        ]
         : all + [
           Case(
             name: "x Wᵀ in bf16",
@@ -54,9 +61,9 @@ enum OneDNNProbe {
     ) -> String? {
       let shape = one.shape
       let right: OneDNNProduct.Right = one.packs.map { .packed(transposed: $0) } ?? .plain
-      guard let product = OneDNNProduct(engine, shape, right, operands: operands) else {
-        return "has no product \(one.name) of \(operands.name)"
-      }
+      let product =
+        one.isAnyShape ? nil : OneDNNProduct(engine, shape, right, operands: operands)
+      if product == nil, !one.isAnyShape { return "has no product \(one.name) of \(operands.name)" }
       let pool = BufferPool()
       // Numbers that bf16 can hold; their sums, too.
       func matrix(_ rows: Int, _ columns: Int) -> Tensor {
@@ -74,16 +81,23 @@ enum OneDNNProbe {
       let b = one.packs == true ? matrix(shape.n, shape.k) : matrix(shape.k, shape.n)
       let c = matrix(shape.m, shape.n)
       let before = c.numbers
-      let scratch = Buffer(count: product.scratchBytes / 4 + 1024, pool: pool)
-      let packed = Buffer(count: product.packedBytes / 4 + 16, pool: pool)
       let (left, plain) = (stored(a), stored(b))
-      if one.packs != nil, product.tryPacking(b.pointer, into: packed.pointer) != 0 {
-        return "does not pack a weight for \(one.name) of \(operands.name)"
-      }
       let result = shape.result == .float ? Operand(c) : stored(c)
-      let status = product.tryRunning(
-        left.first, one.packs != nil ? UnsafeRawPointer(packed.pointer) : plain.first,
-        into: UnsafeMutableRawPointer(mutating: result.first), scratch: scratch.pointer)
+      let status: Int
+      if let product {
+        let scratch = Buffer(count: product.scratchBytes / 4 + 1024, pool: pool)
+        let packed = Buffer(count: product.packedBytes / 4 + 16, pool: pool)
+        if one.packs != nil, product.tryPacking(b.pointer, into: packed.pointer) != 0 {
+          return "does not pack a weight for \(one.name) of \(operands.name)"
+        }
+        status = product.tryRunning(
+          left.first, one.packs != nil ? UnsafeRawPointer(packed.pointer) : plain.first,
+          into: UnsafeMutableRawPointer(mutating: result.first), scratch: scratch.pointer)
+      } else {
+        status = engine.tryAdding(
+          left.floats, stride: shape.stride, plain.floats, to: c.pointer, m: shape.m, n: shape.n,
+          k: shape.k)
+      }
       guard status == 0 else {
         return "does not compute \(one.name) of \(operands.name) (status \(status))"
       }

@@ -116,8 +116,11 @@
   }
 
   /// Where oneDNN computes: this CPU.
-  final class OneDNNEngine {
+  ///
+  /// Unchecked: the library's engine serves all threads, and nothing here changes.
+  final class OneDNNEngine: @unchecked Sendable {
     let raw: dnnl_engine_t
+    private let openMP = lasp_openmp_find()
 
     /// Nil where the library does not start.
     init?() {
@@ -127,5 +130,14 @@
     }
 
     deinit { dnnl_engine_destroy(raw) }
+
+    /// `C ← C + Aᵀ B` in fp32 on the calling thread, some columns of A `[k, stride]`, B `[k, n]`, C `[m, n]`; gives 0
+    /// where that went well.
+    func tryAdding(
+      _ a: UnsafePointer<Float>, stride: Int, _ b: UnsafePointer<Float>,
+      to c: UnsafeMutablePointer<Float>, m: Int, n: Int, k: Int
+    ) -> Int {
+      Int(lasp_dnnl_add_outer(openMP, Int64(m), Int64(n), Int64(k), a, Int64(stride), b, c))
+    }
   }
 #endif

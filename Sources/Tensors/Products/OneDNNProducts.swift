@@ -8,6 +8,9 @@
     package let operands: Operand.Kind
     private let team: ThreadTeam
     private let pool: BufferPool
+    private let engine: OneDNNEngine
+    /// Whether weights' gradients in fp32 are by the library's product for any shape.
+    private let addsAnyShape: Bool
     private let made: Mutex<Made>
 
     /// A product and its thread.
@@ -25,7 +28,6 @@
 
     /// Unchecked: only under the lock is it looked at, and a thread computes with products of its own.
     private struct Made: @unchecked Sendable {
-      let engine: OneDNNEngine
       var packings: [PackingKey: OneDNNProduct] = [:]
       var products: [Key: OneDNNProduct] = [:]
       var scratch: Buffer?
@@ -44,12 +46,14 @@
     private static let rowsOfPart = 64
 
     /// Makes the products of a workspace, which has these threads and this memory.
-    package init(operands: Operand.Kind, team: ThreadTeam, pool: BufferPool) {
+    init(operands: Operand.Kind, team: ThreadTeam, pool: BufferPool, addsAnyShape: Bool) {
       (self.operands, self.team, self.pool) = (operands, team, pool)
+      self.addsAnyShape = addsAnyShape
       guard let engine = OneDNNEngine() else {
         preconditionFailure("oneDNN does not start, which ProductSettings has not found out")
       }
-      made = Mutex(Made(engine: engine))
+      self.engine = engine
+      made = Mutex(Made())
     }
 
     package func form(
@@ -83,6 +87,9 @@
       count: Int
     ) {
       guard count > 0 else { return }
+      if operands == .float, addsAnyShape {
+        return addFloat(dy.floats, x.floats, to: dW, rows, columns, count)
+      }
       if operands == .bfloat16, PairedGradient.isFaster {
         return addPaired(dy.halves, x.halves, to: dW, rows, columns, count)
       }
@@ -104,6 +111,22 @@
           product.run(
             left + part.lowerBound * bytes, right, into: dW + part.lowerBound * columns,
             scratch: scratch)
+        }
+      }
+    }
+
+    private func addFloat(
+      _ dy: UnsafePointer<Float>, _ x: UnsafePointer<Float>, to dW: UnsafeMutablePointer<Float>,
+      _ rows: Int, _ columns: Int, _ count: Int
+    ) {
+      // Each thread writes rows of its own.
+      nonisolated(unsafe) let (dy, x, dW) = (dy, x, dW)
+      team.parallel(rows, grain: Self.rowsOfPart) { [engine] part in
+        let status = engine.tryAdding(
+          dy + part.lowerBound, stride: rows, x, to: dW + part.lowerBound * columns,
+          m: part.count, n: columns, k: count)
+        guard status == 0 else {
+          OneDNN.fail("could not add a weight's gradient (status \(status))")
         }
       }
     }
@@ -211,7 +234,7 @@
       if let known = made.products[key] { return known }
       if made.products.count >= Self.limit { made.products = [:] }
       let right = right(&made)
-      let product = make(key.shape, right, made)
+      let product = make(key.shape, right)
       made.products[key] = product
       return product
     }
@@ -225,15 +248,15 @@
       let isOutput = direction == .output
       let (n, k) = isOutput ? (rows, columns) : (columns, rows)
       let packing = make(
-        OneDNNProduct.Shape(m: 256, n: n, k: k, stride: k), .packed(transposed: isOutput), made)
+        OneDNNProduct.Shape(m: 256, n: n, k: k, stride: k), .packed(transposed: isOutput))
       made.packings[key] = packing
       return packing
     }
 
     private func make(
-      _ shape: OneDNNProduct.Shape, _ right: OneDNNProduct.Right, _ made: Made
+      _ shape: OneDNNProduct.Shape, _ right: OneDNNProduct.Right
     ) -> OneDNNProduct {
-      guard let product = OneDNNProduct(made.engine, shape, right, operands: operands) else {
+      guard let product = OneDNNProduct(engine, shape, right, operands: operands) else {
         OneDNN.fail(
           "has no product [\(shape.m), \(shape.k)] × [\(shape.k), \(shape.n)] of \(operands.name)")
       }

@@ -136,12 +136,12 @@ package struct ProductSettings: Sendable, Equatable {
   /// The products of a workspace with these threads and this memory.
   func products(team: ThreadTeam, pool: BufferPool) -> any MatrixProducts {
     if widens { return WidenedProducts(team: team, pool: pool) }
-    #if LASP_ONEDNN
-      if library == .onednn {
-        return OneDNNProducts(
-          operands: precision == .bf16 ? .bfloat16 : .float, team: team, pool: pool)
-      }
-    #endif
+    if library == .onednn,
+      let products = OneDNN.products(
+        of: precision == .bf16 ? .bfloat16 : .float, team: team, pool: pool)
+    {
+      return products
+    }
     return OpenBLASProducts()
   }
 }
