@@ -90,8 +90,8 @@ package final class Counters {
   private var current = TimeCategory.other
   private var since = Clock.nanoseconds
   private var transfers = (open: 0, since: UInt64(0))
-  /// Seconds for which the thread had a core while it computed, and what its clock said when that was counted last.
-  private var processor = (seconds: 0.0, since: 0.0)
+  /// Seconds for which the thread had a core while it computed, and what its clock and the other said when that was counted last.
+  private var processor = (seconds: 0.0, since: 0.0, began: UInt64(0))
 
   /// Makes counters that stand at zero.
   package init() {}
@@ -110,7 +110,7 @@ package final class Counters {
   package func enter(_ category: TimeCategory) {
     let now = Clock.nanoseconds
     nanoseconds[current.rawValue] += now - since
-    if category.isComputing != current.isComputing { countProcessor() }
+    if category.isComputing != current.isComputing { countProcessor(until: now) }
     open.append((current, now))
     current = category
     since = now
@@ -122,17 +122,23 @@ package final class Counters {
     nanoseconds[current.rawValue] += now - since
     let (outer, started) = open.removeLast()
     trace?.add(current.name, from: started, to: now)
-    if outer.isComputing != current.isComputing { countProcessor() }
+    if outer.isComputing != current.isComputing { countProcessor(until: now) }
     last = current
     current = outer
     since = now
   }
 
   /// Counts the thread's own time up, where what it does changes between computing and anything else.
-  private func countProcessor() {
-    let now = Clock.threadSeconds
-    if current.isComputing { processor.seconds += max(0, now - processor.since) }
-    processor.since = now
+  private func countProcessor(until now: UInt64) {
+    let own = Clock.threadSeconds
+    if current.isComputing { processor.seconds += processorSeconds(until: now, own) }
+    (processor.since, processor.began) = (own, now)
+  }
+
+  /// The thread's own time since that last changed: no core is had for longer than the time that passed, though the kernel
+  /// may slew one of the two clocks.
+  private func processorSeconds(until now: UInt64, _ own: Double) -> Double {
+    max(0, min(own - processor.since, Double(now - processor.began) * 1e-9))
   }
 
   /// Notes what a computation takes at least.
@@ -190,7 +196,7 @@ package final class Counters {
   /// queue for one, or for the disk.
   package var computeProcessorSeconds: Double {
     processor.seconds
-      + (current.isComputing ? max(0, Clock.threadSeconds - processor.since) : 0)
+      + (current.isComputing ? processorSeconds(until: Clock.nanoseconds, Clock.threadSeconds) : 0)
   }
 
   /// Sets every figure to zero.
@@ -207,6 +213,6 @@ package final class Counters {
     transferSeconds = 0
     transferWaitSeconds = 0
     transfers.since = since
-    processor = (0, Clock.threadSeconds)
+    processor = (0, Clock.threadSeconds, since)
   }
 }
