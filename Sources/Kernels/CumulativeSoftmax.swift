@@ -102,6 +102,7 @@ package struct CumulativeSoftmax: Sendable {
       }
     }
   }
+
   /// The twin of a token's row.
   private struct StepBack {
     /// The gradient by `z`, from token to token.

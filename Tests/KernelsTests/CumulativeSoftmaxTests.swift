@@ -9,11 +9,6 @@ import Testing
 struct CumulativeSoftmaxTests {
   private static let tokens = 9
 
-  private static func close(_ got: [Float], _ right: [Double], _ tolerance: Double) -> Bool {
-    got.count == right.count
-      && zip(got, right).allSatisfy { abs(Double($0) - $1) <= tolerance * max(1, abs($1)) }
-  }
-
   @Test(
     "The gradient is that of writes and decays, with and without either's",
     arguments: [1, 7, 8, 16, 17, 40], [(true, true), (true, false), (false, true)])
@@ -80,13 +75,13 @@ struct CumulativeSoftmaxTests {
             dg: given.decays ? dg.baseAddress : nil, tokens: T, final: final, into: &dx,
             accumulate: true, initial: &initial, range: range)
         }
-        #expect(Self.close(dx, right.map { $0 + 1 }, 3e-6))
-        #expect(Self.close(initial, dEntering, 3e-6))
+        #expect(isClose(dx, right.map { $0 + 1 }, 3e-6))
+        #expect(isClose(initial, dEntering, 3e-6))
         kernel.backward(
           k: Operand(writes), g: g, dk: given.writes ? dk.baseAddress : nil,
           dg: given.decays ? dg.baseAddress : nil, tokens: T, final: final, into: &dx,
           accumulate: false, initial: nil, range: 0..<channels)
-        #expect(Self.close(dx, right, 3e-6))
+        #expect(isClose(dx, right, 3e-6))
       }
     }
   }

@@ -7,11 +7,6 @@ import Testing
 struct FeatureTests {
   private static let rows = 4
 
-  private static func close(_ got: [Float], _ right: [Double], _ tolerance: Double) -> Bool {
-    got.count == right.count
-      && zip(got, right).allSatisfy { abs(Double($0) - $1) <= tolerance * max(1, abs($1)) }
-  }
-
   @Test(
     "DPFP multiplies neighbours around the ends, whatever the width",
     arguments: [1, 2, 3, 4, 7, 8, 16, 17, 40])
@@ -42,15 +37,15 @@ struct FeatureTests {
     }
     var phi = [Float](repeating: .nan, count: rows * count)
     for part in [0..<1, 1..<rows] { DPFP.forward(x, into: &phi, rows: part, columns: n) }
-    #expect(Self.close(phi, right, 1e-7))
+    #expect(isClose(phi, right, 1e-7))
     var dx = [Float](repeating: 1, count: rows * n)
     DPFP.backward(x, dPhi, into: &dx, rows: 0..<rows, columns: n, accumulate: true)
-    #expect(Self.close(dx, dRight.map { $0 + 1 }, 3e-6))
+    #expect(isClose(dx, dRight.map { $0 + 1 }, 3e-6))
     var parts = [Float](repeating: .nan, count: rows * n)
     for part in [0..<1, 1..<rows] {
       DPFP.backward(x, dPhi, into: &parts, rows: part, columns: n, accumulate: false)
     }
-    #expect(Self.close(parts, dRight, 3e-6))
+    #expect(isClose(parts, dRight, 3e-6))
     DPFP.backward(x, dPhi, into: &dx, rows: 0..<rows, columns: n, accumulate: false)
     #expect(dx == parts)
   }
@@ -72,10 +67,10 @@ struct FeatureTests {
     }
     var y = [Float](repeating: .nan, count: rows * count)
     AdaptiveMeans.forward(x, into: &y, rows: 0..<rows, columns: n, count: count)
-    #expect(Self.close(y, right, 1e-6))
+    #expect(isClose(y, right, 1e-6))
     var dx = [Float](repeating: 1, count: rows * n)
     AdaptiveMeans.backward(
       dy, into: &dx, rows: 0..<rows, columns: n, count: count, accumulate: true)
-    #expect(Self.close(dx, dRight.map { $0 + 1 }, 1e-6))
+    #expect(isClose(dx, dRight.map { $0 + 1 }, 1e-6))
   }
 }

@@ -5,11 +5,6 @@ import Testing
 
 @Suite("Bonuses of heads, and distances of rows")
 struct HeadBonusTests {
-  private static func close(_ got: [Float], _ right: [Double], _ tolerance: Double) -> Bool {
-    got.count == right.count
-      && zip(got, right).allSatisfy { abs(Double($0) - $1) <= tolerance * max(1, abs($1)) }
-  }
-
   @Test(
     "A token's own key and value add what the formula says, and so do their gradients",
     arguments: [(1, 1), (3, 5), (8, 16), (17, 33), (40, 24)])
@@ -37,7 +32,7 @@ struct HeadBonusTests {
     let kernel = HeadBonus(heads: heads, keyWidth: K, valueWidth: V)
     var y = [Float](repeating: .nan, count: heads * V)
     kernel.forward(q: q, k: k, v: v, weight: u, residual: o, into: &y)
-    #expect(Self.close(y, right, 1e-5))
+    #expect(isClose(y, right, 1e-5))
     var (gotQ, gotK) = (
       [Float](repeating: .nan, count: heads * K), [Float](repeating: .nan, count: heads * K)
     )
@@ -46,8 +41,8 @@ struct HeadBonusTests {
     )
     kernel.backward(
       q: q, k: k, v: v, weight: u, dy, dq: &gotQ, dk: &gotK, dv: &gotV, dWeight: &gotU)
-    #expect(Self.close(gotQ, dq, 1e-5) && Self.close(gotK, dk, 1e-5))
-    #expect(Self.close(gotV, dv, 1e-5) && Self.close(gotU, du, 1e-5))
+    #expect(isClose(gotQ, dq, 1e-5) && isClose(gotK, dk, 1e-5))
+    #expect(isClose(gotV, dv, 1e-5) && isClose(gotU, du, 1e-5))
   }
 
   @Test("Squared distances and their gradients, whatever the width", arguments: [1, 7, 8, 17, 40])
@@ -63,7 +58,7 @@ struct HeadBonusTests {
     SquaredDifference.add(
       y, t, factor: 0.25, columns: columns, rows: 1..<2, losses: &losses, dy: nil)
     let differences = zip(y, t).map { Double($0 - $1) }
-    #expect(Self.close(dy, differences.map { 0.5 * $0 }, 1e-7))
+    #expect(isClose(dy, differences.map { 0.5 * $0 }, 1e-7))
     for row in 0..<rows {
       let squares = differences[row * columns..<(row + 1) * columns].reduce(0) { $0 + $1 * $1 }
       #expect(abs(losses[row] - 1 - (row == 1 ? 0.5 : 0.25) * squares) < 1e-13 * (1 + squares))

@@ -25,11 +25,6 @@ struct RotationTests {
     }
   }
 
-  private static func close(_ got: [Float], _ right: [Double], _ tolerance: Double) -> Bool {
-    got.count == right.count
-      && zip(got, right).allSatisfy { abs(Double($0) - $1) <= tolerance * max(1, abs($1)) }
-  }
-
   @Test(
     "Learned angles have their phase at any position and width, and rows may be cut anywhere",
     arguments: [1, 3, 8, 16, 17, 40], [0, 1000, 1_000_000, 500_000_000])
@@ -45,7 +40,7 @@ struct RotationTests {
       LearnedRotation.forward(
         x, theta: theta, into: &y, rows: part, heads: heads, width: width, position: position)
     }
-    #expect(Self.close(y, right.y, 3e-7))
+    #expect(isClose(y, right.y, 3e-7))
     var whole = y
     LearnedRotation.forward(
       x, theta: theta, into: &whole, rows: 0..<rows, heads: heads, width: width, position: position)
@@ -58,11 +53,11 @@ struct RotationTests {
         x, theta: theta, dy, into: &dx, dTheta: &dTheta, rows: rows, heads: range, heads: heads,
         width: width, accumulate: accumulate, position: position)
     }
-    #expect(Self.close(dx, right.dx.map { $0 + 1 }, 6e-7))
+    #expect(isClose(dx, right.dx.map { $0 + 1 }, 6e-7))
     LearnedRotation.backward(
       x, theta: theta, dy, into: &dx, dTheta: &dTheta, rows: rows, heads: 0..<heads, heads: heads,
       width: width, accumulate: false, position: position)
-    #expect(Self.close(dx, right.dx, 6e-7))
+    #expect(isClose(dx, right.dx, 6e-7))
     for column in 0..<columns {
       // Twice, since both passes add to it.
       let terms = (0..<rows).map { 2 * Double(position($0)) * right.slope[$0 * columns + column] }
@@ -85,13 +80,13 @@ struct RotationTests {
     }
     var y = [Float](repeating: .nan, count: dy.count)
     kernel.forward(x, into: &y, rows: 0..<rows, heads: heads, position: position)
-    #expect(Self.close(y, right.y, 3e-7))
+    #expect(isClose(y, right.y, 3e-7))
     var dx = [Float](repeating: 1, count: x.count)
     kernel.backward(
       dy, into: &dx, rows: 0..<rows, heads: heads, accumulate: true, position: position)
-    #expect(Self.close(dx, right.dx.map { $0 + 1 }, 6e-7))
+    #expect(isClose(dx, right.dx.map { $0 + 1 }, 6e-7))
     kernel.backward(
       dy, into: &dx, rows: 0..<rows, heads: heads, accumulate: false, position: position)
-    #expect(Self.close(dx, right.dx, 6e-7))
+    #expect(isClose(dx, right.dx, 6e-7))
   }
 }

@@ -9,11 +9,6 @@ struct SoftmaxFeatureTests {
   private static let rows = 3
   private static let widths = [1, 2, 7, 8, 15, 16, 17, 40, 64]
 
-  private static func close(_ got: [Float], _ right: [Double], _ tolerance: Double) -> Bool {
-    got.count == right.count
-      && zip(got, right).allSatisfy { abs(Double($0) - $1) <= tolerance * max(1, abs($1)) }
-  }
-
   /// The softmax of numbers, and what goes back of a gradient.
   private static func softmax(_ x: [Double], _ dy: [Double]) -> (y: [Double], dx: [Double]) {
     let most = x.max()!
@@ -43,17 +38,17 @@ struct SoftmaxFeatureTests {
     }
     var y = [Float](repeating: .nan, count: rows * n)
     for part in [0..<1, 1..<rows] { RowSoftmax.forward(x, into: &y, rows: part, columns: n) }
-    #expect(Self.close(y, right, 1e-6))
+    #expect(isClose(y, right, 1e-6))
     var dx = [Float](repeating: 1, count: rows * n)
     RowSoftmax.backward(y, dy, into: &dx, rows: 0..<rows, columns: n, accumulate: true)
-    #expect(Self.close(dx, dRight.map { $0 + 1 }, 2e-6))
+    #expect(isClose(dx, dRight.map { $0 + 1 }, 2e-6))
     var z = [Float](repeating: .nan, count: 2 * rows * n)
     for part in [0..<1, 1..<rows] { MirroredSoftmax.forward(x, into: &z, rows: part, columns: n) }
-    #expect(Self.close(z, mirrored, 1e-6))
+    #expect(isClose(z, mirrored, 1e-6))
     for accumulate in [false, true] {
       // The second adds to the first.
       MirroredSoftmax.backward(z, dy, into: &dx, rows: 0..<rows, columns: n, accumulate: accumulate)
-      #expect(Self.close(dx, dMirrored.map { accumulate ? 2 * $0 : $0 }, 4e-6))
+      #expect(isClose(dx, dMirrored.map { accumulate ? 2 * $0 : $0 }, 4e-6))
     }
   }
 
@@ -90,7 +85,7 @@ struct SoftmaxFeatureTests {
       [Float](repeating: .nan, count: 2 * rows * n), [Int32](repeating: -1, count: 2 * rows)
     )
     PositiveFeatures.exponential.forward(u, into: &y, rows: rows, columns: n, extremes: &extremes)
-    #expect(Self.close(y, right, 1e-6))
+    #expect(isClose(y, right, 1e-6))
     #expect(extremes == places)
     var (dx, scratch) = (
       [Float](repeating: 1, count: rows * n), [Float](repeating: .nan, count: 2 * n)
@@ -98,6 +93,6 @@ struct SoftmaxFeatureTests {
     PositiveFeatures.exponential.backward(
       y, dy, into: &dx, rows: rows, columns: n, isRounded: false, extremes: extremes,
       accumulate: true, scratch: &scratch)
-    #expect(Self.close(dx, dRight.map { $0 + 1 }, 4e-6))
+    #expect(isClose(dx, dRight.map { $0 + 1 }, 4e-6))
   }
 }
