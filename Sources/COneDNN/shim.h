@@ -284,13 +284,15 @@ static inline int lasp_dnnl_execute(
   return status;
 }
 
-/// `C ← C + Aᵀ B` in fp32 on the calling thread, A `[k, m]` with rows `lda` numbers apart, B `[k, n]`, C `[m, n]`.
+/// `C ← C + Aᵀ B` in fp32 on the calling thread, A `[k, m]` with rows `lda` numbers apart, B `[k, n]` and C `[m, n]` with rows
+/// `ldb` apart.
 ///
-/// The library's product for any shape, which rearranges A faster than that of one shape does.
+/// The library's product for any shape: on some CPUs it rearranges A faster than that of one shape does.
 static inline int lasp_dnnl_add_outer(
-    lasp_openmp openmp, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, float *c) {
+    lasp_openmp openmp, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+    int64_t ldb, float *c) {
   int before = lasp_dnnl_enter(openmp);
-  int status = dnnl_sgemm('T', 'N', m, n, k, 1, a, lda, b, n, 1, c, n);
+  int status = dnnl_sgemm('T', 'N', m, n, k, 1, a, lda, b, ldb, 1, c, ldb);
   lasp_dnnl_leave(openmp, before);
   return status;
 }

@@ -78,17 +78,17 @@ static double check(
 
 /// The largest error of some columns of A in `C + Aᵀ B`, in units of what its terms allow; negative where it fails.
 static double check_outer(int64_t m, int64_t n, int64_t k) {
-  int64_t lda = m + 3;
-  float *a = room(4 * lda * k), *b = room(4 * k * n), *c = room(4 * m * n);
+  int64_t lda = m + 3, ldb = n + 5;
+  float *a = room(4 * lda * k), *b = room(4 * k * ldb), *c = room(4 * m * ldb);
   for (int64_t i = 0; i < lda * k; i++) a[i] = (float)(i * 7919 % 2003 - 1001) / 777;
-  for (int64_t i = 0; i < k * n; i++) b[i] = (float)(i * 104729 % 1999 - 999) / 555;
-  for (int64_t i = 0; i < m * n; i++) c[i] = 3;
-  double worst = lasp_dnnl_add_outer(lasp_openmp_find(), m, n, k, a + 2, lda, b, c) ? -1 : 0;
+  for (int64_t i = 0; i < k * ldb; i++) b[i] = (float)(i * 104729 % 1999 - 999) / 555;
+  for (int64_t i = 0; i < m * ldb; i++) c[i] = 3;
+  double worst = lasp_dnnl_add_outer(lasp_openmp_find(), m, n, k, a + 2, lda, b + 4, ldb, c + 4) ? -1 : 0;
   for (int64_t i = 0; i < m && worst >= 0; i++)
     for (int64_t j = 0; j < n; j++) {
       double sum = 3;
-      for (int64_t l = 0; l < k; l++) sum += (double)a[l * lda + i + 2] * b[l * n + j];
-      worst = fmax(worst, fabs(c[i * n + j] - sum) / (4e-6 * (k + 2)));
+      for (int64_t l = 0; l < k; l++) sum += (double)a[l * lda + i + 2] * b[l * ldb + j + 4];
+      worst = fmax(worst, fabs(c[i * ldb + j + 4] - sum) / (4e-6 * (k + 2)));
     }
   free(a), free(b), free(c);
   return worst;

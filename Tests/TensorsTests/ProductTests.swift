@@ -97,7 +97,7 @@ struct ProductTests {
 
   @Test(
     "oneDNN sums weights' gradients in fp32 by either of its products", arguments: [false, true],
-    [(5, 5, 4), (33, 65, 7), (130, 70, 333), (1, 64, 1), (3, 5, 4500), (400, 3, 3), (3, 400, 3)])
+    [(5, 5, 4), (33, 65, 7), (130, 70, 333), (1, 64, 1), (3, 5, 4500), (4100, 3, 3), (3, 4100, 3)])
   func anyShape(addsAnyShape: Bool, size: (rows: Int, columns: Int, count: Int)) throws {
     let (rows, columns, count) = size
     for threads in [1, 3] {

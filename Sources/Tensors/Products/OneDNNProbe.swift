@@ -95,8 +95,8 @@ enum OneDNNProbe {
           into: UnsafeMutableRawPointer(mutating: result.first), scratch: scratch.pointer)
       } else {
         status = engine.tryAdding(
-          left.floats, stride: shape.stride, plain.floats, to: c.pointer, m: shape.m, n: shape.n,
-          k: shape.k)
+          left.floats, strideA: shape.stride, plain.floats, strideB: shape.n, to: c.pointer,
+          m: shape.m, n: shape.n, k: shape.k)
       }
       guard status == 0 else {
         return "does not compute \(one.name) of \(operands.name) (status \(status))"

@@ -131,13 +131,19 @@
 
     deinit { dnnl_engine_destroy(raw) }
 
-    /// `C ← C + Aᵀ B` in fp32 on the calling thread, some columns of A `[k, stride]`, B `[k, n]`, C `[m, n]`; gives 0
-    /// where that went well.
+    /// `C ← C + Aᵀ B` in fp32 on the calling thread, A `[k, m]`, B `[k, n]`, C `[m, n]`, or some columns and rows of each;
+    /// gives 0 where that went well.
+    ///
+    /// - Parameters:
+    ///   - a: Rows `strideA` numbers apart.
+    ///   - b: Rows `strideB` numbers apart, as are those of C.
     func tryAdding(
-      _ a: UnsafePointer<Float>, stride: Int, _ b: UnsafePointer<Float>,
+      _ a: UnsafePointer<Float>, strideA: Int, _ b: UnsafePointer<Float>, strideB: Int,
       to c: UnsafeMutablePointer<Float>, m: Int, n: Int, k: Int
     ) -> Int {
-      Int(lasp_dnnl_add_outer(openMP, Int64(m), Int64(n), Int64(k), a, Int64(stride), b, c))
+      Int(
+        lasp_dnnl_add_outer(
+          openMP, Int64(m), Int64(n), Int64(k), a, Int64(strideA), b, Int64(strideB), c))
     }
   }
 #endif
