@@ -184,7 +184,8 @@ package final class Counters {
 
   /// Seconds spent in one category since the last reset.
   package func seconds(_ category: TimeCategory) -> Double {
-    Double(nanoseconds[category.rawValue]) * 1e-9
+    let running = category == current ? Clock.nanoseconds - since : 0
+    return Double(nanoseconds[category.rawValue] + running) * 1e-9
   }
 
   /// Seconds of all parts that are not waiting.
